@@ -1,0 +1,56 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+
+.PHONY: help run test soak lint docs lock bench clean
+
+help: ## Shows these lines
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/.run ## Starts Postern on this machine, with a SQLite file in data/
+	POSTERN_ENVIRONMENT=development $(BIN)/postern serve
+
+test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
+
+soak: $(VENV)/.test ## Runs the tests that take minutes
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+lint: $(VENV)/.test ## Format, lint, types, stairs, drift
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the code
+	$(BIN)/postern schema export > schema.graphql
+	$(BIN)/postern access > docs/access.md
+	$(BIN)/postern errors > docs/errors.md
+	$(BIN)/postern settings > docs/settings.md
+
+bench: $(VENV)/.test ## Measures, and prints tables
+	$(BIN)/python -m benchmarks.users_pages
+
+lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
+	$(BIN)/uv pip compile --universal --generate-hashes --upgrade --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 --group build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --upgrade --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 --group dev pyproject.toml -o requirements-dev.lock
+
+clean: ## Removes the environment; data/ stays
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postern needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --no-index -e .
+	touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.run
+	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-dev.lock
+	touch $@
