@@ -1,0 +1,1 @@
+"""The tables and the database handle. Imports nothing of ours."""

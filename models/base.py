@@ -1,0 +1,75 @@
+"""What all tables share: the declarative base, column types and ids."""
+
+import secrets
+import threading
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase
+
+
+class Base(DeclarativeBase):
+    """Declarative base; the naming convention lets migrations name every constraint."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware UTC in Python, on every database. Raises ValueError for a naive one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a datetime without a time zone is not an instant")
+        utc = value.astimezone(UTC)
+        # SQLite has no time zones: it holds the UTC wall time.
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def key_text(length: int) -> String:
+    """Normalised text that is compared and searched by prefix.
+
+    Compared by code point on every database: with a locale's collation PostgreSQL could use no
+    index for a prefix, and SQLite and PostgreSQL would disagree.
+    """
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+_uuid7_lock = threading.Lock()
+_uuid7_last = 0
+
+
+def uuid7() -> UUID:
+    """A UUID that sorts by its creation (RFC 9562, 5.7), strictly increasing within the process.
+
+    48 bits of Unix milliseconds, then 12 bits of sub-millisecond time (method 3 of section 6.2),
+    then 62 random bits.
+    """
+    global _uuid7_last  # noqa: PLW0603 - the last value is what makes the sequence monotonic
+    nanoseconds = time.time_ns()
+    ticks = ((nanoseconds // 1_000_000) << 12) | ((nanoseconds % 1_000_000) * 4096 // 1_000_000)
+    with _uuid7_lock:
+        ticks = _uuid7_last = max(ticks, _uuid7_last + 1)
+    high = (ticks >> 12) << 16 | 0x7000 | ticks & 0xFFF
+    return UUID(int=(high << 64) | (0b10 << 62) | secrets.randbits(62))

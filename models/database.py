@@ -1,0 +1,195 @@
+"""The one handle to the database: it gives a read or a transaction, and hides the dialects."""
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+SQLITE_BUSY_TIMEOUT_SECONDS = 5
+CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 10
+
+T = TypeVar("T")
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+
+
+class UnsupportedDatabase(ValueError):
+    """The address is of no database that Postern can use."""
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached, or did not answer in time. Nothing was decided."""
+
+
+class Database:
+    """SQLite or PostgreSQL behind two doors: `read` and `begin`.
+
+    Each use case opens its own and closes it before slow work. A session is never shared: fields
+    that are resolved side by side would collide on it.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        reading = engine.execution_options(postgresql_readonly=True)
+        writing = engine.execution_options(sqlite_begin_immediate=True)
+        self._reads = async_sessionmaker(reading, expire_on_commit=False, autoflush=False)
+        self._writes = async_sessionmaker(writing, expire_on_commit=False)
+
+    @classmethod
+    def connect(cls, url: str) -> "Database":
+        """Makes the handle; the first use connects. Raises UnsupportedDatabase."""
+        address = parse_url(url)
+        if address.get_backend_name() == "sqlite":
+            return cls(_sqlite_engine(address))
+        return cls(_postgresql_engine(address))
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """One consistent look at the data. Raises DatabaseUnavailable."""
+        with_session: AbstractAsyncContextManager[AsyncSession] = self._reads()
+        async with _unavailable_when_lost(), with_session as session:
+            yield session
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed at the end, rolled back by an exception.
+
+        Raises DatabaseUnavailable.
+        """
+        async with _unavailable_when_lost(), self._writes.begin() as session:
+            yield session
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Runs synchronous work (a migration) in one transaction. Raises DatabaseUnavailable."""
+        writing = self.engine.execution_options(sqlite_begin_immediate=True)
+        async with _unavailable_when_lost(), writing.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def lock(self, session: AsyncSession, name: str) -> None:
+        """Lets one transaction at a time past this line, whatever the process or machine.
+
+        SQLite needs nothing: its write transactions are one at a time already.
+        """
+        if self.dialect == "postgresql":
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+            )
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.engine.dispose()
+
+
+def parse_url(url: str) -> URL:
+    """Reads a database address and chooses the driver. Raises UnsupportedDatabase."""
+    try:
+        address = make_url(url)
+        return address.set(drivername=_DRIVERS[address.drivername])
+    except (ArgumentError, KeyError):
+        # The address itself stays out of the message: it may hold a password.
+        raise UnsupportedDatabase(
+            "the database address must start with sqlite:/// or postgresql://"
+        ) from None
+
+
+def _sqlite_engine(address: URL) -> AsyncEngine:
+    if address.database and address.database != ":memory:":
+        _create_private_file(Path(address.database))
+    engine = create_async_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite_connection)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite_transaction)
+    return engine
+
+
+def _postgresql_engine(address: URL) -> AsyncEngine:
+    return create_async_engine(
+        address,
+        pool_size=10,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_SECONDS,
+            "command_timeout": STATEMENT_TIMEOUT_SECONDS,
+        },
+    )
+
+
+def _create_private_file(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # SQLite gives its -wal and -shm files the mode of the main file.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _prepare_sqlite_connection(connection: Any, _record: object) -> None:
+    # The driver would open transactions on its own, too late for reads and never IMMEDIATE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite_transaction(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot wait for another writer: it fails at
+    # once with SQLITE_BUSY. Taking the write lock first makes it wait instead.
+    writes = connection.get_execution_options().get("sqlite_begin_immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@asynccontextmanager
+async def _unavailable_when_lost() -> AsyncIterator[None]:
+    try:
+        yield
+    except (OSError, PoolTimeoutError) as error:
+        raise DatabaseUnavailable(type(error).__name__) from error
+    except DBAPIError as error:
+        if not _is_lost(error):
+            raise
+        raise DatabaseUnavailable(type(error.orig).__name__) from error
+
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, insufficient
+# resources, operator intervention, read-only (a standby after a failover).
+_LOST_SQLSTATES = ("08", "53", "57", "25006")
+_LOST_SQLITE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+
+
+def _is_lost(error: DBAPIError) -> bool:
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        # The low byte is the primary code: https://www.sqlite.org/rescode.html
+        return getattr(original, "sqlite_errorcode", 0) & 0xFF in _LOST_SQLITE_CODES
+    if error.connection_invalidated:
+        return True
+    sqlstate = getattr(original, "sqlstate", None) or ""
+    return sqlstate.startswith(_LOST_SQLSTATES)

@@ -1,0 +1,69 @@
+"""Brings the tables to the state that this code needs, with Alembic."""
+
+from enum import Enum
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from models import session, signing_key, user
+from models.base import Base
+from models.database import Database
+
+# Every module with a table, so that Base.metadata is whole whenever migrations look at it.
+TABLE_MODULES = (session, signing_key, user)
+
+
+class SchemaState(Enum):
+    """How the tables of a database relate to this code."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    AHEAD = "ahead"
+
+
+async def upgrade(db: Database) -> None:
+    """Applies every pending migration, in one transaction. Raises DatabaseUnavailable."""
+    await db.run(_upgrade)
+
+
+async def schema_state(db: Database) -> SchemaState:
+    """Tells whether migrations are pending, without applying any. Raises DatabaseUnavailable."""
+    async with db.read() as session:
+        connection = await session.connection()
+        return await connection.run_sync(_schema_state)
+
+
+def drift(connection: Connection) -> list[object]:
+    """Differences between the migrated tables and the models; empty when they agree."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, Base.metadata))
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Two processes may start together: the second waits here, then finds nothing to do.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('migrate', 0))"))
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _schema_state(connection: Connection) -> SchemaState:
+    script = ScriptDirectory.from_config(_config())
+    applied = MigrationContext.configure(connection).get_current_revision()
+    if applied == script.get_current_head():
+        return SchemaState.CURRENT
+    known = {revision.revision for revision in script.walk_revisions()}
+    return SchemaState.BEHIND if applied is None or applied in known else SchemaState.AHEAD

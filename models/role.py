@@ -1,0 +1,48 @@
+"""Roles, what they permit, and who has them."""
+
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from models.base import Base, uuid7
+
+
+class Role(Base):
+    """A named set of permissions."""
+
+    __tablename__ = "roles"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    description: Mapped[str] = mapped_column(String(200))
+    built_in: Mapped[bool] = mapped_column(default=False)
+
+    permissions: Mapped[list["RolePermission"]] = relationship(lazy="raise", viewonly=True)
+
+
+class RolePermission(Base):
+    """One permission of a role: `resource:action`, or `*` for every permission there is."""
+
+    __tablename__ = "role_permissions"
+
+    role_id: Mapped[UUID] = mapped_column(
+        ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True
+    )
+    permission: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class UserRole(Base):
+    """A user has a role."""
+
+    __tablename__ = "user_roles"
+
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    role_id: Mapped[UUID] = mapped_column(
+        ForeignKey("roles.id", ondelete="RESTRICT"), primary_key=True
+    )
+
+    # Serves "who has this role, newest first" page by page.
+    __table_args__ = (Index(None, role_id, user_id),)

@@ -1,0 +1,41 @@
+"""Accounts."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from models.base import Base, UtcDateTime, key_text, uuid7
+from models.role import Role, UserRole
+
+
+class User(Base):
+    """One account. Its id is the `sub` of its tokens and is never given to anybody else."""
+
+    __tablename__ = "users"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    username: Mapped[str] = mapped_column(String(64))
+    username_key: Mapped[str] = mapped_column(key_text(64), unique=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    email_key: Mapped[str | None] = mapped_column(key_text(254), unique=True)
+    full_name: Mapped[str | None] = mapped_column(String(200))
+    password_hash: Mapped[str | None] = mapped_column(String(512))
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    email_verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    roles: Mapped[list[Role]] = relationship(
+        secondary=UserRole.__table__, order_by=Role.name, lazy="raise", viewonly=True
+    )
+
+
+# Disabled accounts are few among many: without it, listing them would walk the whole table.
+Index(
+    "ix_users_disabled",
+    User.id,
+    postgresql_where=User.disabled_at.is_not(None),
+    sqlite_where=User.disabled_at.is_not(None),
+)
