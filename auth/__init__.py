@@ -1,0 +1,1 @@
+"""The rules: plain Python, no HTTP and no GraphQL. Imports `models` only."""

@@ -1,0 +1,268 @@
+"""The key ring: which key signs, which verify, and which are published.
+
+A key's state follows from the clock alone, so no process has to tell another: it is *next* until
+its `active_from`, then *current* until another key's, then *retired*; and it verifies until the
+last token that it may have signed has expired.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, cast
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.clock import Clock
+from auth.secret_keys import SecretKeys
+from models.database import Database, DatabaseUnavailable
+from models.signing_key import SigningKey
+
+# RFC 9700, 2.2: access tokens live short; the settings allow no more than this.
+MAX_ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
+LEEWAY = timedelta(seconds=5)
+# How long verifiers may keep the JWKS, and how long a process keeps its ring.
+JWKS_MAX_AGE = timedelta(minutes=5)
+RELOAD_AFTER_SECONDS = 60.0
+# An unknown `kid` makes a process look again, but a stranger cannot make it look all the time
+# (CVE-2026-48524).
+RELOAD_FOR_STRANGERS_AFTER_SECONDS = 5.0
+# A new key is published for this long before it signs, so that everybody knows it by then.
+PUBLISHED_BEFORE_USE = timedelta(minutes=10)
+
+_PURPOSE = "postern signing keys"
+
+
+class Algorithm(StrEnum):
+    """How access tokens can be signed (RFC 7518, RFC 8037)."""
+
+    ES256 = "ES256"
+    EDDSA = "EdDSA"
+    RS256 = "RS256"
+    HS256 = "HS256"
+
+
+class KeyState(StrEnum):
+    """Where a key is in its life."""
+
+    NEXT = "next"
+    CURRENT = "current"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key, ready for use."""
+
+    kid: str
+    algorithm: Algorithm
+    active_from: datetime
+    signer: Any = field(repr=False)
+    verifier: Any = field(repr=False)
+    public_jwk: Mapping[str, Any] | None
+
+
+class KeyRing:
+    """The keys of this installation, as the database holds them."""
+
+    def __init__(
+        self, db: Database, secret_keys: SecretKeys, clock: Clock, algorithm: Algorithm
+    ) -> None:
+        self._db = db
+        self._secret_keys = secret_keys
+        self._clock = clock
+        self._algorithm = algorithm
+        self._keys: dict[str, Key] = {}
+        self._loaded_at = float("-inf")
+
+    async def start(self) -> None:
+        """Loads the keys, and makes the first one where there is none.
+
+        Raises WrongSecretKey when the stored keys were encrypted under another secret, and
+        DatabaseUnavailable.
+        """
+        await self._load()
+        now = self._clock.now()
+        if self._keys and self._newest().algorithm == self._algorithm:
+            return
+        async with self._db.begin() as tx:
+            await self._db.lock(tx, "signing keys")
+            rows = list(await tx.scalars(select(SigningKey).where(SigningKey.revoked_at.is_(None))))
+            newest = max(rows, key=lambda row: row.active_from, default=None)
+            if newest is None:
+                tx.add(self._generate(now, active_from=now))
+            elif newest.algorithm != self._algorithm:
+                tx.add(self._generate(now, active_from=now + PUBLISHED_BEFORE_USE))
+        await self._load()
+
+    async def check_secret(self) -> None:
+        """Opens every key, and makes none. Raises WrongSecretKey, DatabaseUnavailable."""
+        await self._load()
+
+    async def signing_key(self) -> Key:
+        """The key that signs at this moment. Raises DatabaseUnavailable if none was ever loaded."""
+        await self._reload(RELOAD_AFTER_SECONDS)
+        now = self._clock.now()
+        started = [key for key in self._keys.values() if key.active_from <= now]
+        # With a clock that was set back no key has started yet: then the oldest signs.
+        return max(started, key=_by_start) if started else min(self._keys.values(), key=_by_start)
+
+    async def find(self, kid: object) -> Key | None:
+        """The key with exactly this id, if it may still verify."""
+        if not isinstance(kid, str):
+            return None
+        known = kid in self._keys
+        await self._reload(RELOAD_AFTER_SECONDS if known else RELOAD_FOR_STRANGERS_AFTER_SECONDS)
+        key = self._keys.get(kid)
+        return key if key and self._verifies(key, self._clock.now()) else None
+
+    async def jwks(self) -> dict[str, list[Mapping[str, Any]]]:
+        """The public keys (RFC 7517): next, current and retired; never a symmetric one."""
+        await self._reload(RELOAD_AFTER_SECONDS)
+        now = self._clock.now()
+        keys = sorted(self._keys.values(), key=_by_start, reverse=True)
+        return {"keys": [k.public_jwk for k in keys if k.public_jwk and self._verifies(k, now)]}
+
+    async def states(self) -> list[tuple[Key, KeyState]]:
+        """All keys that still verify, newest first, with their states."""
+        await self._load()
+        current = await self.signing_key()
+        now = self._clock.now()
+        keys = sorted(self._keys.values(), key=_by_start, reverse=True)
+        return [(key, _state(key, current)) for key in keys if self._verifies(key, now)]
+
+    async def rotate(self) -> Key:
+        """Adds a key that is published now and signs later; the old one retires by itself."""
+        now = self._clock.now()
+        row = self._generate(now, active_from=now + PUBLISHED_BEFORE_USE)
+        async with self._db.begin() as tx:
+            tx.add(row)
+        await self._load()
+        return self._keys[row.kid]
+
+    async def replace_compromised(self) -> Key:
+        """Revokes every key and signs with a new one at once: all access tokens stop working.
+
+        Other processes follow within a minute, when they next reload their ring.
+        """
+        now = self._clock.now()
+        row = self._generate(now, active_from=now)
+        async with self._db.begin() as tx:
+            await _revoke_all(tx, now)
+            tx.add(row)
+        await self._load()
+        return self._keys[row.kid]
+
+    def _newest(self) -> Key:
+        return max(self._keys.values(), key=_by_start)
+
+    def _verifies(self, key: Key, now: datetime) -> bool:
+        successors = [k.active_from for k in self._keys.values() if k.active_from > key.active_from]
+        if not successors:
+            return True
+        return now < min(successors) + MAX_ACCESS_TOKEN_LIFETIME + LEEWAY
+
+    async def _reload(self, after_seconds: float) -> None:
+        if time.monotonic() - self._loaded_at < after_seconds:
+            return
+        try:
+            await self._load()
+        except DatabaseUnavailable:
+            # The keys we know stay good for what they have signed; the rows are asked elsewhere.
+            if not self._keys:
+                raise
+
+    async def _load(self) -> None:
+        self._loaded_at = time.monotonic()
+        async with self._db.read() as session:
+            rows = list(
+                await session.scalars(select(SigningKey).where(SigningKey.revoked_at.is_(None)))
+            )
+        self._keys = {row.kid: self._open(row) for row in rows}
+
+    def _open(self, row: SigningKey) -> Key:
+        # A key that has been opened is not opened again: it never changes.
+        if row.kid in self._keys:
+            return self._keys[row.kid]
+        private = self._secret_keys.decrypt(
+            row.encrypted_private_key, purpose=_PURPOSE, bound_to=row.kid
+        )
+        return key_from_jwk(
+            json.loads(private), kid=row.kid, algorithm=row.algorithm, active_from=row.active_from
+        )
+
+    def _generate(self, now: datetime, *, active_from: datetime) -> SigningKey:
+        kid = secrets.token_urlsafe(16)
+        private_jwk = _new_private_jwk(self._algorithm)
+        key = key_from_jwk(private_jwk, kid=kid, algorithm=self._algorithm, active_from=active_from)
+        return SigningKey(
+            kid=kid,
+            algorithm=self._algorithm.value,
+            encrypted_private_key=self._secret_keys.encrypt(
+                json.dumps(private_jwk).encode(), purpose=_PURPOSE, bound_to=kid
+            ),
+            public_jwk=key.public_jwk,
+            created_at=now,
+            active_from=active_from,
+        )
+
+
+def key_from_jwk(
+    private_jwk: Mapping[str, Any], *, kid: str, algorithm: str, active_from: datetime
+) -> Key:
+    """Makes a key of its private JWK (RFC 7517, 7518, 8037)."""
+    algorithm = Algorithm(algorithm)
+    signer = _READERS[algorithm].from_jwk(dict(private_jwk))
+    if algorithm is Algorithm.HS256:
+        return Key(kid, algorithm, active_from, signer, signer, None)
+    verifier = cast("_PrivateKey", signer).public_key()
+    public_jwk = _READERS[algorithm].to_jwk(verifier, as_dict=True)
+    public_jwk.pop("key_ops", None)
+    public_jwk |= {"kid": kid, "alg": algorithm.value, "use": "sig"}
+    return Key(kid, algorithm, active_from, signer, verifier, public_jwk)
+
+
+_PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+_READERS: Mapping[Algorithm, Any] = {
+    Algorithm.ES256: ECAlgorithm,
+    Algorithm.EDDSA: OKPAlgorithm,
+    Algorithm.RS256: RSAAlgorithm,
+    Algorithm.HS256: HMACAlgorithm,
+}
+
+
+def _new_private_jwk(algorithm: Algorithm) -> dict[str, Any]:
+    match algorithm:
+        case Algorithm.ES256:
+            new: Any = ec.generate_private_key(ec.SECP256R1())
+        case Algorithm.EDDSA:
+            new = ed25519.Ed25519PrivateKey.generate()
+        case Algorithm.RS256:
+            new = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+        case Algorithm.HS256:
+            # RFC 7518, 3.2: at least as long as the hash.
+            new = secrets.token_bytes(32)
+    return cast("dict[str, Any]", _READERS[algorithm].to_jwk(new, as_dict=True))
+
+
+def _by_start(key: Key) -> datetime:
+    return key.active_from
+
+
+def _state(key: Key, current: Key) -> KeyState:
+    if key.kid == current.kid:
+        return KeyState.CURRENT
+    return KeyState.NEXT if key.active_from > current.active_from else KeyState.RETIRED
+
+
+async def _revoke_all(tx: AsyncSession, now: datetime) -> None:
+    await tx.execute(
+        update(SigningKey).where(SigningKey.revoked_at.is_(None)).values(revoked_at=now)
+    )

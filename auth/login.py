@@ -1,0 +1,107 @@
+"""Log in and log out."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth import tokens
+from auth.errors import AccountDisabled, InvalidCredentials
+from auth.passwords import is_acceptable_input
+from auth.records import WITH_ROLES, UserRecord
+from auth.sessions import Client, revoke_session, start_session
+from auth.tokens import Grant, IssuedToken
+from auth.users import select_by_name
+from auth.viewers import Viewer
+from auth.wiring import Auth
+from models.session import RevocationReason, Session
+from models.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What a login gives: who it was, and the token of the new session."""
+
+    user: UserRecord
+    access_token: IssuedToken
+
+
+async def log_in(auth: Auth, client: Client, *, username: str, password: str) -> SignedIn:
+    """Starts a session for whoever proves the password.
+
+    `username` may be the e-mail address. Raises InvalidCredentials, AccountDisabled (only to who
+    knows the password), RateLimited.
+    """
+    if not is_acceptable_input(password):
+        raise InvalidCredentials
+    found = await _find_credentials(auth, username)
+    # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
+    if not await auth.passwords.verify(password, found.password_hash if found else None):
+        raise InvalidCredentials
+    if found is None or found.password_hash is None:
+        raise InvalidCredentials
+    rehashed = await _rehash(auth, password, found.password_hash)
+    user, session = await _start(auth, client, found, rehashed)
+    return SignedIn(user, await _issue(auth, user, session))
+
+
+async def log_out(auth: Auth, viewer: Viewer) -> int:
+    """Ends the viewer's session; its tokens stop working at once. Returns how many were ended."""
+    async with auth.db.begin() as tx:
+        return await revoke_session(
+            tx, viewer.session_id, RevocationReason.LOGGED_OUT, auth.clock.now()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    user_id: UUID
+    password_hash: str | None
+
+
+async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
+    query = select_by_name(username).with_only_columns(User.id, User.password_hash)
+    async with auth.db.read() as session:
+        row = (await session.execute(query)).one_or_none()
+    return _Credentials(row.id, row.password_hash) if row else None
+
+
+async def _rehash(auth: Auth, password: str, stored: str) -> str:
+    """The hash to keep: a new one if the stored one is of another system or a lower cost."""
+    if auth.passwords.needs_rehash(stored):
+        return await auth.passwords.hash(password)
+    return stored
+
+
+async def _start(
+    auth: Auth, client: Client, proved: _Credentials, password_hash: str
+) -> tuple[UserRecord, Session]:
+    now = auth.clock.now()
+    async with auth.db.begin() as tx:
+        # While the password was verified it may have been changed, or the account disabled: what
+        # was proved must still hold in the transaction that acts on it.
+        row = await tx.scalar(
+            select(User)
+            .where(User.id == proved.user_id, User.password_hash == proved.password_hash)
+            .options(WITH_ROLES)
+            .with_for_update()
+        )
+        if row is None:
+            raise InvalidCredentials
+        if row.disabled_at is not None:
+            raise AccountDisabled
+        row.password_hash = password_hash
+        row.last_login_at = now
+        session = start_session(tx, auth.session_policy, row.id, client, now)
+        return UserRecord.of(row, auth.permissions), session
+
+
+async def _issue(auth: Auth, user: UserRecord, session: Session) -> IssuedToken:
+    grant = Grant(
+        user_id=user.id,
+        session_id=session.id,
+        roles=[role.name for role in user.roles],
+        permissions=sorted(user.permissions),
+        ends_at=min(session.idle_expires_at, session.expires_at),
+    )
+    return await tokens.issue(auth.keys, auth.token_policy, grant, now=session.created_at)

@@ -1,0 +1,158 @@
+"""Hashing and verifying passwords, off the event loop and beside it.
+
+bcrypt takes a fifth of a second by intent. It runs in a few threads of a lower priority than the
+event loop, behind a bounded queue: a storm of logins slows logins down and nothing else, and
+whoever would wait too long is told at once to come back.
+"""
+
+import asyncio
+import math
+import os
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TypeVar
+
+from passlib.context import CryptContext
+from passlib.exc import PasswordSizeError, PasswordValueError, UnknownHashError
+
+from auth.errors import RateLimited
+from auth.foreign_hashes import is_foreign, verify_foreign
+
+PASSWORD_MAX_LENGTH = 1024
+BCRYPT_MAX_BYTES = 72
+QUEUE_MAX_SECONDS = 2.0
+# At 10 the event loop keeps nine tenths of a saturated core, and logins still move on it.
+HASHING_NICENESS = 10
+
+_OURS = "bcrypt_sha256"
+_SCHEMES = (
+    _OURS,
+    "bcrypt",
+    "argon2",
+    "django_pbkdf2_sha256",
+    "django_bcrypt_sha256",
+    "django_bcrypt",
+    "django_argon2",
+    "pbkdf2_sha256",
+    "scrypt",
+    "phpass",
+    "sha512_crypt",
+)
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """Hashes and verifies. `start` must have run before the first use."""
+
+    def __init__(self, *, cost: int, threads: int | None = None) -> None:
+        self._context = CryptContext(
+            schemes=list(_SCHEMES), deprecated="auto", bcrypt_sha256__rounds=cost
+        )
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(
+            self._threads, thread_name_prefix="password", initializer=_lower_priority
+        )
+        self._dummy = ""
+        self._seconds_each = 0.0
+        self._pending = 0
+
+    async def start(self) -> None:
+        """Makes the dummy hash, and measures by it how long a hash takes here."""
+        begin = time.monotonic()
+        self._dummy = await self._run(self._context.hash, "a password that nobody has")
+        self._seconds_each = max(time.monotonic() - begin, 0.001)
+
+    def stop(self) -> None:
+        """Drops what waits and ends the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def hash(self, password: str) -> str:
+        """The hash to store. Raises RateLimited when too many wait already."""
+        return await self._run(self._context.hash, normalise(password))
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether the password is the one that was hashed. Raises RateLimited.
+
+        Without a hash (no such user, no password yet) the same time is spent for nothing, or the
+        clock would tell who has an account (ASVS 5.0, 6.3.8).
+        """
+        return await self._run(self._verify, password, stored)
+
+    def needs_rehash(self, stored: str) -> bool:
+        """Whether the hash is of another kind or cost than those made today."""
+        return is_foreign(stored) or self._context.needs_update(stored)
+
+    def _verify(self, password: str, stored: str | None) -> bool:
+        if stored is not None:
+            if is_foreign(stored):
+                return verify_foreign(password, stored)
+            try:
+                return self._verify_known(password, stored)
+            except (UnknownHashError, PasswordValueError, PasswordSizeError, ValueError):
+                pass
+        self._context.verify(normalise(password), self._dummy)
+        return False
+
+    def _verify_known(self, password: str, stored: str) -> bool:
+        scheme = self._context.identify(stored, required=True)
+        if scheme == _OURS:
+            return bool(self._context.verify(normalise(password), stored))
+        secret = password.encode()
+        if scheme in {"bcrypt", "django_bcrypt"}:
+            # The old system compared these bytes and no more; bcrypt 5 raises for longer ones.
+            secret = secret[:BCRYPT_MAX_BYTES]
+        return bool(self._context.verify(secret, stored))
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        if self._pending >= self._capacity:
+            seconds = math.ceil(self._pending * self._seconds_each / self._threads)
+            raise RateLimited(timedelta(seconds=max(seconds, 1)))
+        self._pending += 1
+        loop = asyncio.get_running_loop()
+        future = self._pool.submit(work, *arguments)
+        # Counted until the thread is done, even if the request that waits for it is given up.
+        future.add_done_callback(lambda _: _call_soon(loop, self._finished))
+        return await asyncio.wrap_future(future)
+
+    @property
+    def _capacity(self) -> int:
+        if not self._seconds_each:
+            return self._threads
+        each_thread = max(2, math.ceil(QUEUE_MAX_SECONDS / self._seconds_each))
+        return self._threads * each_thread
+
+    def _finished(self) -> None:
+        self._pending -= 1
+
+
+def normalise(password: str) -> str:
+    """NFC: the same text typed composed or decomposed is the same password (NIST SP 800-63B-4)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def is_acceptable_input(password: str) -> bool:
+    """Whether the text can be anybody's password at all.
+
+    Asked before anything slow is done with it (Django CVE-2013-1443): at most 1024 characters, no
+    NUL, no half of a surrogate pair.
+    """
+    return len(password) <= PASSWORD_MAX_LENGTH and not any(
+        c == "\0" or "\ud800" <= c <= "\udfff" for c in password
+    )
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)
+
+
+def _lower_priority() -> None:
+    # On Linux a thread has a niceness of its own; elsewhere this would slow the whole process.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)

@@ -1,0 +1,76 @@
+"""Roles: named sets of permissions."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.errors import Forbidden, LastAdmin, RoleNotFound
+from auth.policies import Actor, PermissionRegistry, check_may
+from auth.records import WITH_PERMISSIONS, RoleRecord
+from auth.wiring import Auth
+from models.database import Database
+from models.role import Role, UserRole
+from models.user import User
+
+ADMIN = "admin"
+DEFAULT_ROLE = "user"
+
+
+async def list_roles(auth: Auth, actor: Actor) -> list[RoleRecord]:
+    """Every role, by name. Raises Forbidden."""
+    check_may(actor, "users:read")
+    async with auth.db.read() as session:
+        rows = await session.scalars(select(Role).options(WITH_PERMISSIONS).order_by(Role.name))
+        return [RoleRecord.of(row, auth.permissions) for row in rows]
+
+
+async def find_roles_by_name(auth: Auth, names: Collection[str]) -> list[RoleRecord]:
+    """The roles with these names. Raises RoleNotFound if one is missing."""
+    async with auth.db.read() as session:
+        rows = list(
+            await session.scalars(
+                select(Role).where(Role.name.in_(names)).options(WITH_PERMISSIONS)
+            )
+        )
+    if len(rows) != len(set(names)):
+        raise RoleNotFound
+    return [RoleRecord.of(row, auth.permissions) for row in rows]
+
+
+async def get_roles(
+    tx: AsyncSession, registry: PermissionRegistry, role_ids: Sequence[UUID]
+) -> list[RoleRecord]:
+    """The roles with these ids. Raises RoleNotFound if one is missing."""
+    rows = list(
+        await tx.scalars(select(Role).where(Role.id.in_(role_ids)).options(WITH_PERMISSIONS))
+    )
+    if len(rows) != len(set(role_ids)):
+        raise RoleNotFound
+    return [RoleRecord.of(row, registry) for row in rows]
+
+
+def check_may_grant(actor: Actor, roles: Collection[RoleRecord]) -> None:
+    """Raises Forbidden for a role that permits more than the actor may do."""
+    for role in roles:
+        for permission in sorted(role.permissions - actor.permissions):
+            raise Forbidden(permission)
+
+
+async def check_an_admin_remains(db: Database, tx: AsyncSession, without: UUID) -> None:
+    """Raises LastAdmin if no active administrator is left without this user.
+
+    One transaction at a time gets past this line, or two demotions at once would both see the other
+    administrator.
+    """
+    await db.lock(tx, "administrators")
+    other = await tx.scalar(
+        select(User.id)
+        .join(UserRole, UserRole.user_id == User.id)
+        .join(Role, Role.id == UserRole.role_id)
+        .where(Role.name == ADMIN, User.disabled_at.is_(None), User.id != without)
+        .limit(1)
+    )
+    if other is None:
+        raise LastAdmin

@@ -1,0 +1,80 @@
+"""Sessions: one from sign-in to sign-out."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CursorResult, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models.base import uuid7
+from models.session import RevocationReason, Session
+
+_USER_AGENT_MAX_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """How long a session lasts unused, and how long at all."""
+
+    idle_lifetime: timedelta = timedelta(days=30)
+    max_age: timedelta = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request comes from: shown to the owner of the session, never trusted."""
+
+    address: str | None = None
+    user_agent: str | None = None
+
+
+def start_session(
+    tx: AsyncSession, policy: SessionPolicy, user_id: UUID, client: Client, now: datetime
+) -> Session:
+    """Adds a new session, with a new id (ASVS 5.0, 7.2.4)."""
+    session = Session(
+        id=uuid7(),
+        user_id=user_id,
+        client_address=client.address,
+        user_agent=_printable(client.user_agent),
+        generation=0,
+        created_at=now,
+        last_used_at=now,
+        idle_expires_at=min(now + policy.idle_lifetime, now + policy.max_age),
+        expires_at=now + policy.max_age,
+    )
+    tx.add(session)
+    return session
+
+
+async def revoke_session(
+    tx: AsyncSession, session_id: UUID, reason: RevocationReason, now: datetime
+) -> int:
+    """Ends a session. Returns how many were ended: 0 if it had ended already."""
+    return await _revoke(tx, Session.id == session_id, reason, now)
+
+
+async def revoke_sessions_of(
+    tx: AsyncSession, user_id: UUID, reason: RevocationReason, now: datetime
+) -> int:
+    """Ends every session of a user. Returns how many were ended."""
+    return await _revoke(tx, Session.user_id == user_id, reason, now)
+
+
+async def _revoke(
+    tx: AsyncSession, which: ColumnElement[bool], reason: RevocationReason, now: datetime
+) -> int:
+    result = await tx.execute(
+        update(Session)
+        .where(which, Session.revoked_at.is_(None))
+        .values(revoked_at=now, revocation_reason=reason.value)
+    )
+    return cast("CursorResult[Any]", result).rowcount
+
+
+def _printable(user_agent: str | None) -> str | None:
+    if user_agent is None:
+        return None
+    return "".join(c for c in user_agent if c.isprintable())[:_USER_AGENT_MAX_LENGTH]

@@ -1,0 +1,156 @@
+"""Access tokens: JWTs after RFC 9068, issued and verified."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from auth import jws
+from auth.errors import TokenExpired, TokenInvalid
+from auth.keys import LEEWAY, KeyRing
+
+TYPE = "at+jwt"
+# RFC 9068, section 4 admits the long form of the media type too.
+_TYPES = frozenset({TYPE, f"application/{TYPE}"})
+# The year 3000: later instants are no use, and far later ones break arithmetic.
+_LATEST = 32_503_680_000
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPolicy:
+    """Who issues the tokens, whom they are for, and how long they live."""
+
+    issuer: str
+    audience: str
+    lifetime: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token is to say: whose, of which session, and until when at the latest."""
+
+    user_id: UUID
+    session_id: UUID
+    roles: Sequence[str]
+    permissions: Sequence[str]
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token in the form that travels."""
+
+    text: str
+    expires_in: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a verified token says. It names a session; what that may do is for the rows to say."""
+
+    user_id: UUID
+    session_id: UUID
+    token_id: str
+    expires_at: datetime
+
+
+async def issue(keys: KeyRing, policy: TokenPolicy, grant: Grant, now: datetime) -> IssuedToken:
+    """Signs a new token; it never outlives its session."""
+    key = await keys.signing_key()
+    issued_at = int(now.timestamp())
+    expires_at = min(
+        issued_at + int(policy.lifetime.total_seconds()), int(grant.ends_at.timestamp())
+    )
+    claims: dict[str, Any] = {
+        "iss": policy.issuer,
+        "aud": policy.audience,
+        "sub": str(grant.user_id),
+        "sid": str(grant.session_id),
+        "jti": secrets.token_urlsafe(16),
+        "iat": issued_at,
+        "exp": expires_at,
+        # A hint for services that trust it for the token's short life; Postern asks the rows.
+        "roles": list(grant.roles),
+        "scope": " ".join(grant.permissions),
+    }
+    text = jws.sign(claims, key.signer, algorithm=key.algorithm, kid=key.kid, typ=TYPE)
+    return IssuedToken(text, timedelta(seconds=expires_at - issued_at))
+
+
+async def verify(keys: KeyRing, policy: TokenPolicy, text: str, now: datetime) -> AccessToken:
+    """Proves that a token is ours and in its time. Raises TokenInvalid, TokenExpired."""
+    try:
+        header = jws.read_header(text)
+        # RFC 8725, 3.11: another JWT of this issuer must not pass for an access token.
+        if header.get("typ", "").lower() not in _TYPES:
+            raise TokenInvalid
+        key = await keys.find(header.get("kid"))
+        if key is None:
+            raise TokenInvalid
+        payload = jws.verify(text, key)
+    except jws.InvalidSignedToken:
+        raise TokenInvalid from None
+    return _check_claims(payload, policy, now)
+
+
+def _check_claims(payload: bytes, policy: TokenPolicy, now: datetime) -> AccessToken:
+    claims = _parse_claims(payload)
+    if claims.get("iss") != policy.issuer or not _is_for(policy.audience, claims.get("aud")):
+        raise TokenInvalid
+    token = AccessToken(
+        user_id=_uuid(claims.get("sub")),
+        session_id=_uuid(claims.get("sid")),
+        token_id=_text(claims.get("jti")),
+        expires_at=_instant(claims.get("exp")),
+    )
+    # RFC 9068, section 4: the leeway is for machines whose clocks differ, and bounds the future.
+    # The end of a token gets none: we set it ourselves.
+    if _instant(claims.get("iat")) > now + LEEWAY:
+        raise TokenInvalid
+    if "nbf" in claims and _instant(claims["nbf"]) > now + LEEWAY:
+        raise TokenInvalid
+    if now >= token.expires_at:
+        raise TokenExpired
+    return token
+
+
+def _parse_claims(payload: bytes) -> dict[str, Any]:
+    try:
+        claims = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        raise TokenInvalid from None
+    if not isinstance(claims, dict):
+        raise TokenInvalid
+    return claims
+
+
+def _is_for(audience: str, claim: object) -> bool:
+    # RFC 7519, 4.1.3: one audience as text, or several as a list.
+    return claim == audience or (isinstance(claim, list) and audience in claim)
+
+
+def _text(claim: object) -> str:
+    if not isinstance(claim, str) or not claim:
+        raise TokenInvalid
+    return claim
+
+
+def _uuid(claim: object) -> UUID:
+    try:
+        identifier = UUID(_text(claim))
+    except ValueError:
+        raise TokenInvalid from None
+    if str(identifier) != claim:
+        raise TokenInvalid
+    return identifier
+
+
+def _instant(claim: object) -> datetime:
+    # `True` is an int to Python, and NaN a number to JSON's parsers: neither is a NumericDate.
+    if type(claim) is not int or not 0 <= claim <= _LATEST:
+        raise TokenInvalid
+    return datetime.fromtimestamp(claim, UTC)

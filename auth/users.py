@@ -1,0 +1,207 @@
+"""Accounts as operators see them: find, list, create, disable, enable, give roles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, delete, false, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.errors import UserNotFound
+from auth.names import lookup_key
+from auth.new_users import NewUserForm, add_user, give_roles, prepare_user
+from auth.policies import Actor, check_may
+from auth.records import WITH_ROLES, UserRecord
+from auth.roles import ADMIN, check_an_admin_remains, check_may_grant, get_roles
+from auth.sessions import revoke_sessions_of
+from auth.wiring import Auth
+from models.role import Role, UserRole
+from models.session import RevocationReason
+from models.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """Which users to list; what is None does not matter.
+
+    `search` is the beginning of a username or of an e-mail address.
+    """
+
+    search: str | None = None
+    role: str | None = None
+    disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a list: `limit` items after or before an id, from the end if `backwards`."""
+
+    limit: int
+    after: UUID | None = None
+    before: UUID | None = None
+    backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UserSlice:
+    """The users of a page, newest first, and whether there are more on either side."""
+
+    users: list[UserRecord]
+    has_next: bool
+    has_previous: bool
+
+
+async def find_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord | None:
+    """The user with this id: anybody's own, or any for `users:read`. Raises Forbidden."""
+    if actor.user_id != user_id:
+        check_may(actor, "users:read")
+    async with auth.db.read() as session:
+        row = await session.scalar(select(User).where(User.id == user_id).options(WITH_ROLES))
+        return UserRecord.of(row, auth.permissions) if row else None
+
+
+async def find_user_by_name(auth: Auth, name: str) -> UserRecord | None:
+    """The user with this username or e-mail address."""
+    async with auth.db.read() as session:
+        row = await session.scalar(select_by_name(name).options(WITH_ROLES))
+        return UserRecord.of(row, auth.permissions) if row else None
+
+
+def select_by_name(name: str) -> Select[User]:
+    """The user whose username, or e-mail address, this is; usernames hold no @."""
+    column = User.email_key if "@" in name else User.username_key
+    key = lookup_key(name)
+    return select(User).where(false() if key is None else column == key)
+
+
+async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilter) -> UserSlice:
+    """One page of the accounts, newest first. Raises Forbidden.
+
+    Ids sort by creation, so a page is found by its id however many come before it, and users who
+    register meanwhile move nobody to another page.
+    """
+    check_may(actor, "users:read")
+    async with auth.db.read() as session:
+        rows = list(await session.scalars(_select_page(page, filters).options(WITH_ROLES)))
+        more = len(rows) > page.limit
+        kept = rows[: page.limit]
+        users = [UserRecord.of(row, auth.permissions) for row in kept]
+    if page.backwards:
+        return UserSlice(users[::-1], has_next=page.before is not None, has_previous=more)
+    return UserSlice(users, has_next=more, has_previous=page.after is not None)
+
+
+async def create_user(
+    auth: Auth, actor: Actor, form: NewUserForm, role_ids: Sequence[UUID]
+) -> UserRecord:
+    """Creates an account for somebody else.
+
+    Raises Forbidden, RoleNotFound, RateLimited, and Refusals with everything that is wrong with the
+    form.
+    """
+    check_may(actor, "users:write")
+    if role_ids:
+        check_may(actor, "roles:write")
+    async with auth.db.read() as session:
+        roles = await get_roles(session, auth.permissions, role_ids)
+    check_may_grant(actor, roles)
+    return await add_user(auth, await prepare_user(auth, form), [role.id for role in roles])
+
+
+async def set_user_roles(
+    auth: Auth, actor: Actor, user_id: UUID, role_ids: Sequence[UUID]
+) -> UserRecord:
+    """Replaces the roles of a user. Raises Forbidden, UserNotFound, RoleNotFound, LastAdmin."""
+    check_may(actor, "roles:write")
+    async with auth.db.begin() as tx:
+        before = await _get_user(auth, tx, user_id)
+        roles = await get_roles(tx, auth.permissions, role_ids)
+        # Taking a role away from somebody more powerful is as much a grant as giving it.
+        check_may_grant(actor, {*roles} ^ {*before.roles})
+        if not any(role.name == ADMIN for role in roles):
+            await _check_not_last_admin(auth, tx, before)
+        await tx.execute(delete(UserRole).where(UserRole.user_id == user_id))
+        await give_roles(tx, user_id, [role.id for role in roles])
+        tx.expire_all()
+        return await _get_user(auth, tx, user_id)
+
+
+async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
+    """Ends a person's access at once. Raises Forbidden, UserNotFound, LastAdmin."""
+    check_may(actor, "users:write")
+    now = auth.clock.now()
+    async with auth.db.begin() as tx:
+        user = await _get_user(auth, tx, user_id)
+        check_may_grant(actor, user.roles)
+        await _check_not_last_admin(auth, tx, user)
+        row = await tx.get_one(User, user_id)
+        row.disabled_at = row.disabled_at or now
+        await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
+        return UserRecord.of(row, auth.permissions)
+
+
+async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
+    """Lets a disabled person log in again; their old sessions stay ended.
+
+    Raises Forbidden, UserNotFound.
+    """
+    check_may(actor, "users:write")
+    async with auth.db.begin() as tx:
+        user = await _get_user(auth, tx, user_id)
+        check_may_grant(actor, user.roles)
+        row = await tx.get_one(User, user_id)
+        row.disabled_at = None
+        return UserRecord.of(row, auth.permissions)
+
+
+async def _get_user(auth: Auth, tx: AsyncSession, user_id: UUID) -> UserRecord:
+    row = await tx.scalar(
+        select(User).where(User.id == user_id).options(WITH_ROLES).with_for_update()
+    )
+    if row is None:
+        raise UserNotFound
+    return UserRecord.of(row, auth.permissions)
+
+
+async def _check_not_last_admin(auth: Auth, tx: AsyncSession, user: UserRecord) -> None:
+    if not user.disabled and any(role.name == ADMIN for role in user.roles):
+        await check_an_admin_remains(auth.db, tx, without=user.id)
+
+
+def _select_page(page: Page, filters: UserFilter) -> Select[User]:
+    # The role's own index holds its users in order of their ids, so it is walked, not sorted.
+    id_ = UserRole.user_id if filters.role is not None else User.id
+    query = select(User).where(*_conditions(filters))
+    if filters.role is not None:
+        query = query.join(UserRole, UserRole.user_id == User.id)
+    if page.after is not None:
+        query = query.where(id_ < page.after)
+    if page.before is not None:
+        query = query.where(id_ > page.before)
+    return query.order_by(id_.asc() if page.backwards else id_.desc()).limit(page.limit + 1)
+
+
+def _conditions(filters: UserFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.search is not None:
+        conditions.append(_begins_with(filters.search))
+    if filters.disabled is not None:
+        at = User.disabled_at
+        conditions.append(at.is_not(None) if filters.disabled else at.is_(None))
+    if filters.role is not None:
+        role_id = select(Role.id).where(Role.name == filters.role).scalar_subquery()
+        conditions.append(UserRole.role_id == role_id)
+    return conditions
+
+
+def _begins_with(prefix: str) -> ColumnElement[bool]:
+    key = lookup_key(prefix)
+    if key is None:
+        return false()
+    # A range instead of LIKE: it uses the unique index on both databases and has no wildcards that
+    # a caller could put in.
+    last = key + "\U0010ffff"
+    return or_(
+        User.username_key.between(key, last),
+        User.email_key.between(key, last),
+    )

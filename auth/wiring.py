@@ -1,0 +1,44 @@
+"""What the rules need, in one place; `server/app.py` fills it from the settings."""
+
+from dataclasses import dataclass
+
+from auth.clock import Clock
+from auth.keys import KeyRing
+from auth.password_policy import PasswordPolicy
+from auth.passwords import Passwords
+from auth.policies import PermissionRegistry
+from auth.sessions import SessionPolicy
+from auth.tokens import TokenPolicy
+from models.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationPolicy:
+    """Whether people may create accounts themselves."""
+
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """The database, the clock, the keys and the policies that every use case works with."""
+
+    db: Database
+    clock: Clock
+    keys: KeyRing
+    passwords: Passwords
+    permissions: PermissionRegistry
+    token_policy: TokenPolicy
+    session_policy: SessionPolicy
+    password_policy: PasswordPolicy
+    registration_policy: RegistrationPolicy
+
+    async def start(self) -> None:
+        """Makes the rules ready. Raises WrongSecretKey, DatabaseUnavailable."""
+        await self.keys.start()
+        await self.passwords.start()
+
+    async def stop(self) -> None:
+        """Ends the hashing threads and closes the database."""
+        self.passwords.stop()
+        await self.db.close()
