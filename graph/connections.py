@@ -1,0 +1,112 @@
+"""Lists that can grow: connections after the Relay specification, with keyset cursors."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Annotated, Generic, Self, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from auth.users import Page
+from graph.errors import BadUserInput
+
+DEFAULT_PAGE_SIZE = 20
+MAX_PAGE_SIZE = 100
+
+T = TypeVar("T")
+
+First = Annotated[
+    int | None,
+    strawberry.argument(description="How many to return from the start, 1 to 100; 20 if not said."),
+]
+After = Annotated[
+    str | None, strawberry.argument(description="`endCursor` of the page before this one.")
+]
+Last = Annotated[
+    int | None, strawberry.argument(description="How many to return from the end, 1 to 100.")
+]
+Before = Annotated[
+    str | None, strawberry.argument(description="`startCursor` of the page after this one.")
+]
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    """Relay's PageInfo."""
+
+    has_next_page: bool = strawberry.field(description="Whether more items follow.")
+    has_previous_page: bool = strawberry.field(description="Whether items come before.")
+    start_cursor: str | None = strawberry.field(
+        description="Cursor of the first item; null on an empty page."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="Cursor of the last item; null on an empty page."
+    )
+
+
+@strawberry.type(description="An item and its place in the list.")
+class Edge(Generic[T]):
+    """Relay's Edge."""
+
+    cursor: str = strawberry.field(description="Place of the item, for `after` and `before`.")
+    node: T = strawberry.field(description="The item.")
+
+
+@strawberry.type(description="One page of a list.")
+class Connection(Generic[T]):
+    """Relay's Connection, with the items themselves beside the edges."""
+
+    nodes: list[T] = strawberry.field(description="The items of this page.")
+    edges: list[Edge[T]] = strawberry.field(description="The items with their cursors.")
+    page_info: PageInfo = strawberry.field(description="Where this page stands in the list.")
+
+    @classmethod
+    def of(cls, items: Sequence[tuple[UUID, T]], *, has_next: bool, has_previous: bool) -> Self:
+        """Makes a page of the items with their keys."""
+        edges = [Edge(cursor=encode_cursor(key), node=item) for key, item in items]
+        return cls(
+            nodes=[item for _, item in items],
+            edges=edges,
+            page_info=PageInfo(
+                has_next_page=has_next,
+                has_previous_page=has_previous,
+                start_cursor=edges[0].cursor if edges else None,
+                end_cursor=edges[-1].cursor if edges else None,
+            ),
+        )
+
+
+def read_page(first: int | None, after: str | None, last: int | None, before: str | None) -> Page:
+    """Reads the arguments of a connection. Raises BadUserInput."""
+    if last is not None and (first is not None or after is not None):
+        raise BadUserInput("Page forwards with `first` and `after`, or backwards with `last`.")
+    if last is None and before is not None:
+        raise BadUserInput("`before` goes with `last`.")
+    name, wanted = ("first", first) if last is None else ("last", last)
+    limit = DEFAULT_PAGE_SIZE if wanted is None else wanted
+    if not 1 <= limit <= MAX_PAGE_SIZE:
+        raise BadUserInput(f"`{name}` is from 1 to {MAX_PAGE_SIZE}.")
+    return Page(
+        limit=limit,
+        after=decode_cursor(after),
+        before=decode_cursor(before),
+        backwards=last is not None,
+    )
+
+
+def encode_cursor(key: UUID) -> str:
+    """A cursor: opaque to clients, and the key of the item to us."""
+    return urlsafe_b64encode(key.bytes).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str | None) -> UUID | None:
+    """The key in a cursor. Raises BadUserInput."""
+    if cursor is None:
+        return None
+    try:
+        key = UUID(bytes=urlsafe_b64decode(cursor + "=="))
+    except ValueError:
+        raise BadUserInput("This is not a cursor of this list.") from None
+    if encode_cursor(key) != cursor:
+        raise BadUserInput("This is not a cursor of this list.")
+    return key

@@ -1,0 +1,61 @@
+"""Who calls: the bearer header is read once per request, and never fails a public field."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import strawberry
+
+from auth.errors import TokenInvalid, TokenMissing, Unauthenticated
+from auth.sessions import Client
+from auth.viewers import Viewer, viewer_of
+from auth.wiring import Auth
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a resolver gets as `info.context`."""
+
+    auth: Auth
+    client: Client
+    caller: Viewer | type[Unauthenticated]
+
+    @property
+    def viewer(self) -> Viewer:
+        """The signed-in person. Raises Unauthenticated with the reason why there is none."""
+        if isinstance(self.caller, Viewer):
+            return self.caller
+        raise self.caller
+
+
+Info = strawberry.Info[Context, None]
+
+
+async def get_context(auth: Auth, client: Client, authorizations: Sequence[str]) -> Context:
+    """Decodes the `Authorization` headers of a request. Raises DatabaseUnavailable."""
+    try:
+        viewer = await viewer_of(auth, read_bearer_token(authorizations))
+    except Unauthenticated as unauthenticated:
+        return Context(auth, client, type(unauthenticated))
+    return Context(auth, client, viewer)
+
+
+def read_bearer_token(authorizations: Sequence[str]) -> str:
+    """The token of the bearer header (RFC 6750, 2.1): the only place where one is looked for.
+
+    Raises TokenMissing; TokenInvalid for two headers or a token that is none.
+    """
+    if len(authorizations) > 1:
+        raise TokenInvalid
+    scheme, _, token = authorizations[0].partition(" ") if authorizations else ("", "", "")
+    if scheme.lower() != "bearer":
+        raise TokenMissing
+    if not token.strip():
+        raise TokenInvalid
+    return token.strip()
+
+
+def www_authenticate(reason: str) -> str:
+    """The challenge for an unauthenticated caller (RFC 6750, 3): no error where no token came."""
+    if reason == TokenMissing.reason:
+        return "Bearer"
+    return f'Bearer error="invalid_token", error_description="{reason}"'

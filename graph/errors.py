@@ -1,0 +1,219 @@
+"""How failures look in GraphQL.
+
+A *refusal* (a person can put it right) is data: `errors` of a payload. A *denial* or a broken
+request (a program must act) is a GraphQL error with `extensions.code`. A *fault* (we must put it
+right) is masked, and found again in the log by its request id.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import strawberry
+import structlog
+from graphql import GraphQLError, GraphQLSyntaxError, VariableDefinitionNode, print_ast
+from strawberry.extensions import FieldExtension
+from strawberry.schema_directive import Location
+from strawberry.types.base import StrawberryOptional
+from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
+
+from auth.errors import Denial, Forbidden, RateLimited, Refusal, Refusals, Unauthenticated
+from models.database import DatabaseUnavailable
+
+log = structlog.get_logger("postern.graph")
+
+MAX_ERRORS_TOLD = 5
+RETRY_AFTER_UNAVAILABLE_SECONDS = 2
+
+
+def _refusal_classes() -> list[type[Refusal]]:
+    return sorted(Refusal.__subclasses__(), key=lambda cls: cls.code)
+
+
+def _describe(cls: type[Refusal]) -> str:
+    return (cls.__doc__ or "").strip()
+
+
+if TYPE_CHECKING:
+
+    class UserErrorCode(Enum):
+        """Why a mutation refused."""
+
+else:
+    # The refusals of `auth/errors.py` are the one list; their docstrings describe the values.
+    UserErrorCode = strawberry.enum(
+        Enum(
+            "UserErrorCode",
+            {
+                cls.code: strawberry.enum_value(cls.code, description=_describe(cls))
+                for cls in _refusal_classes()
+            },
+        ),
+        description="Why a mutation refused.",
+    )
+
+
+@strawberry.type(description="One thing that a person can put right.")
+class UserError:
+    """A refusal as data."""
+
+    code: UserErrorCode = strawberry.field(description="Stable; programs decide on this.")
+    message: str = strawberry.field(description="One sentence for people; its wording may change.")
+    field: list[str] | None = strawberry.field(
+        description='Path of the input at fault, e.g. `["input", "password"]`;'
+        " null when it is the whole."
+    )
+    retry_after: int | None = strawberry.field(
+        description="Seconds to wait; set for `RATE_LIMITED` only."
+    )
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> "UserError":
+        """Shows a refusal."""
+        return cls(
+            code=UserErrorCode[refusal.code],
+            message=refusal.message,
+            field=["input", to_camel_case(refusal.field)] if refusal.field else None,
+            retry_after=(
+                int(refusal.retry_after.total_seconds())
+                if isinstance(refusal, RateLimited)
+                else None
+            ),
+        )
+
+
+def errors_field() -> Any:
+    """The `errors` of a payload: empty on success."""
+    return strawberry.field(description="What went wrong; empty on success.", default_factory=list)
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="fails",
+    description="Codes that `errors` of the payload may hold.",
+)
+class FailsDirective:
+    """`@fails(with: [...])` in the SDL."""
+
+    with_: list[UserErrorCode] = strawberry.field(
+        name="with", description="The codes, each of `UserErrorCode`."
+    )
+
+
+class Fails(FieldExtension):
+    """Turns exactly these refusals into `errors` of the payload, and says so in the SDL.
+
+    Any other refusal is a fault of ours and ends as `INTERNAL_SERVER_ERROR`: so the SDL is true.
+    """
+
+    def __init__(self, *refusals: type[Refusal]) -> None:
+        self._refusals = refusals
+        self._directive = FailsDirective(with_=[UserErrorCode[r.code] for r in refusals])
+        self._payload: Callable[..., Any] = dict
+
+    def apply(self, field: StrawberryField) -> None:
+        """Shows the codes in the SDL, and learns which payload to build."""
+        if self._directive not in field.directives:
+            field.directives.append(self._directive)
+        payload = field.type
+        if isinstance(payload, StrawberryOptional):
+            payload = payload.of_type
+        self._payload = payload  # type: ignore[assignment] # a class, by the style of our mutations
+
+    async def resolve_async(
+        self, next_: Callable[..., Any], source: Any, info: Any, **kwargs: Any
+    ) -> Any:
+        """Calls the mutation."""
+        try:
+            return await next_(source, info, **kwargs)
+        except Refusals as refused:
+            if not all(isinstance(refusal, self._refusals) for refusal in refused.refusals):
+                raise
+            return self._payload(errors=[UserError.of(refusal) for refusal in refused.refusals])
+        except Refusal as refusal:
+            if not isinstance(refusal, self._refusals):
+                raise
+            return self._payload(errors=[UserError.of(refusal)])
+
+
+class BadUserInput(Exception):
+    """An argument has the right type and makes no sense; the message says what would."""
+
+
+def format_errors(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
+    """The errors as the reply tells them; faults are logged, everything else is not."""
+    return [_format_error(error, request_id) for error in errors[:MAX_ERRORS_TOLD]]
+
+
+def coded_error(code: str, message: str, **more: object) -> dict[str, Any]:
+    """An error of the request as a whole."""
+    return {"message": message, "extensions": {"code": code, **more}}
+
+
+def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    message, extensions = _tell(error, request_id)
+    told: dict[str, Any] = {"message": message}
+    if error.locations:
+        told["locations"] = [location.formatted for location in error.locations]
+    if error.path is not None:
+        told["path"] = error.path
+    told["extensions"] = extensions
+    return told
+
+
+def _tell(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
+    cause = error.original_error
+    if isinstance(cause, Denial):
+        return str(cause), _tell_denial(cause)
+    if isinstance(cause, BadUserInput):
+        return str(cause), {"code": "BAD_USER_INPUT"}
+    if isinstance(cause, DatabaseUnavailable):
+        return "The server cannot reach its database. Try again shortly.", {
+            "code": "SERVICE_UNAVAILABLE",
+            "retryAfter": RETRY_AFTER_UNAVAILABLE_SECONDS,
+        }
+    if cause is None or isinstance(cause, GraphQLError):
+        return _tell_request_error(error, cause)
+    return _tell_fault(cause, request_id)
+
+
+def _tell_denial(denial: Denial) -> dict[str, Any]:
+    if isinstance(denial, Unauthenticated):
+        return {"code": "UNAUTHENTICATED", "reason": denial.reason}
+    assert isinstance(denial, Forbidden)
+    return {"code": "FORBIDDEN", "required": denial.required}
+
+
+def _tell_request_error(
+    error: GraphQLError, cause: GraphQLError | None
+) -> tuple[str, dict[str, Any]]:
+    given = (cause or error).extensions or {}
+    if "code" in given:
+        return error.message, dict(given)
+    if isinstance(error, GraphQLSyntaxError):
+        if "tokens. Parsing aborted" in error.message:
+            return error.message.removeprefix("Syntax Error: "), {"code": "LIMIT_EXCEEDED"}
+        return error.message, {"code": "GRAPHQL_PARSE_FAILED"}
+    if error.path is not None:
+        return error.message, {"code": "BAD_USER_INPUT"}
+    for node in error.nodes or ():
+        if isinstance(node, VariableDefinitionNode):
+            return _tell_variable(node), {"code": "BAD_USER_INPUT"}
+    return error.message, {"code": "GRAPHQL_VALIDATION_FAILED"}
+
+
+def _tell_variable(node: VariableDefinitionNode) -> str:
+    # graphql-core's own message quotes the value: a password would come back, and be logged.
+    return (
+        f"The value of variable `${node.variable.name.value}` does not fit its type"
+        f" `{print_ast(node.type)}`: see which fields it has and which are required."
+    )
+
+
+def _tell_fault(cause: BaseException, request_id: str) -> tuple[str, dict[str, Any]]:
+    log.error("graphql.fault", exc_info=cause, request_id=request_id)
+    return f"Something went wrong on the server. Tell its operator: request {request_id}.", {
+        "code": "INTERNAL_SERVER_ERROR",
+        "requestId": request_id,
+    }

@@ -1,0 +1,210 @@
+"""What operators do with accounts: create, disable, enable, give roles."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from auth.errors import (
+    EmailInvalid,
+    EmailTaken,
+    FullNameInvalid,
+    LastAdmin,
+    PasswordInvalid,
+    PasswordTooCommon,
+    PasswordTooLong,
+    PasswordTooPersonal,
+    PasswordTooShort,
+    RateLimited,
+    RoleNotFound,
+    UsernameInvalid,
+    UsernameTaken,
+    UserNotFound,
+)
+from auth.new_users import NewUserForm
+from auth.users import create_user, disable_user, enable_user, set_user_roles
+from graph.arguments import given, parse_id
+from graph.context import Info
+from graph.errors import Fails, UserError, errors_field
+from graph.permissions import HasPermission
+from graph.users import User
+
+# What can be wrong with the form of a new account.
+FORM_REFUSALS = (
+    UsernameInvalid,
+    UsernameTaken,
+    EmailInvalid,
+    EmailTaken,
+    FullNameInvalid,
+    PasswordTooShort,
+    PasswordTooLong,
+    PasswordInvalid,
+    PasswordTooCommon,
+    PasswordTooPersonal,
+    RateLimited,
+)
+
+
+@strawberry.input(description="The account to create.")
+class CreateUserInput:
+    """The account to create."""
+
+    username: str = strawberry.field(description="2 to 64 letters, digits, `.`, `-` or `_`.")
+    email: str | None = strawberry.field(description="E-mail address.", default=strawberry.UNSET)
+    password: str | None = strawberry.field(
+        description="A first password; without one nobody can log in to the account yet.",
+        default=strawberry.UNSET,
+    )
+    full_name: str | None = strawberry.field(
+        description="Name for people.", default=strawberry.UNSET
+    )
+    role_ids: list[strawberry.ID] = strawberry.field(
+        description="The roles to begin with; giving any needs `roles:write` too.",
+        default_factory=list,
+    )
+
+
+@strawberry.type(description="Result of `createUser`.")
+class CreateUserPayload:
+    """Result of `createUser`."""
+
+    user: User | None = strawberry.field(description="The new account.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Whose roles, and which.")
+class SetUserRolesInput:
+    """Whose roles, and which."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user to change.")
+    role_ids: list[strawberry.ID] = strawberry.field(
+        description="All roles the user shall have; an empty list takes every role away."
+    )
+
+
+@strawberry.type(description="Result of `setUserRoles`.")
+class SetUserRolesPayload:
+    """Result of `setUserRoles`."""
+
+    user: User | None = strawberry.field(
+        description="The account with its new roles.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Whom to disable.")
+class DisableUserInput:
+    """Whom to disable."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user to shut out.")
+
+
+@strawberry.type(description="Result of `disableUser`.")
+class DisableUserPayload:
+    """Result of `disableUser`."""
+
+    user: User | None = strawberry.field(description="The disabled account.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Whom to enable.")
+class EnableUserInput:
+    """Whom to enable."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user to let in again.")
+
+
+@strawberry.type(description="Result of `enableUser`.")
+class EnableUserPayload:
+    """Result of `enableUser`."""
+
+    user: User | None = strawberry.field(description="The enabled account.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class OperatorMutations:
+    """Root fields that change the accounts of others."""
+
+    @strawberry.mutation(
+        description="Creates an account for somebody else.",
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(*FORM_REFUSALS, RoleNotFound)],
+    )
+    async def create_user(
+        self,
+        info: Info,
+        input: Annotated[
+            CreateUserInput, strawberry.argument(description="The account to create.")
+        ],
+    ) -> CreateUserPayload | None:
+        form = NewUserForm(
+            username=input.username,
+            email=given(input.email),
+            full_name=given(input.full_name),
+            password=given(input.password),
+        )
+        context = info.context
+        role_ids = _role_ids(input.role_ids)
+        user = await create_user(context.auth, context.viewer, form, role_ids)
+        return CreateUserPayload(user=User.of(user))
+
+    @strawberry.mutation(
+        description="Replaces the roles of a user; nobody grants more than they may do themselves.",
+        permission_classes=[HasPermission("roles:write")],
+        extensions=[Fails(UserNotFound, RoleNotFound, LastAdmin)],
+    )
+    async def set_user_roles(
+        self,
+        info: Info,
+        input: Annotated[
+            SetUserRolesInput, strawberry.argument(description="Whose roles, and which.")
+        ],
+    ) -> SetUserRolesPayload | None:
+        context = info.context
+        user_id, role_ids = _user_id(input.user_id), _role_ids(input.role_ids)
+        user = await set_user_roles(context.auth, context.viewer, user_id, role_ids)
+        return SetUserRolesPayload(user=User.of(user))
+
+    @strawberry.mutation(
+        description="Ends a person's access at once: every session, whatever token they hold.",
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(UserNotFound, LastAdmin)],
+    )
+    async def disable_user(
+        self,
+        info: Info,
+        input: Annotated[DisableUserInput, strawberry.argument(description="Whom to disable.")],
+    ) -> DisableUserPayload | None:
+        context = info.context
+        user = await disable_user(context.auth, context.viewer, _user_id(input.user_id))
+        return DisableUserPayload(user=User.of(user))
+
+    @strawberry.mutation(
+        description="Lets a disabled person log in again; their old sessions stay ended.",
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(UserNotFound)],
+    )
+    async def enable_user(
+        self,
+        info: Info,
+        input: Annotated[EnableUserInput, strawberry.argument(description="Whom to enable.")],
+    ) -> EnableUserPayload | None:
+        context = info.context
+        user = await enable_user(context.auth, context.viewer, _user_id(input.user_id))
+        return EnableUserPayload(user=User.of(user))
+
+
+def _user_id(text: str) -> UUID:
+    user_id = parse_id(text)
+    if user_id is None:
+        raise UserNotFound
+    return user_id
+
+
+def _role_ids(texts: Sequence[str]) -> list[UUID]:
+    role_ids = [role_id for text in texts if (role_id := parse_id(text))]
+    if len(role_ids) != len(texts):
+        raise RoleNotFound
+    return role_ids

@@ -1,0 +1,172 @@
+"""Permission classes: they gate a field, and show in the SDL what it takes.
+
+Used the way Strawberry's are: `permission_classes=[HasPermission("users:read")]`.
+"""
+
+from functools import cache
+from typing import Any, ClassVar
+
+import strawberry
+from strawberry.permission import BasePermission
+from strawberry.schema_directive import Location
+
+from auth.errors import Forbidden
+from auth.policies import check_may
+from auth.viewers import Viewer
+from graph.context import Info
+
+_ON_FIELDS = [Location.FIELD_DEFINITION]
+
+
+@strawberry.schema_directive(
+    locations=_ON_FIELDS, name="public", description="Anybody may ask, signed in or not."
+)
+class PublicDirective:
+    """`@public` in the SDL."""
+
+
+@strawberry.schema_directive(
+    locations=_ON_FIELDS, name="authenticated", description="The caller must be signed in."
+)
+class AuthenticatedDirective:
+    """`@authenticated` in the SDL."""
+
+
+@strawberry.schema_directive(
+    locations=_ON_FIELDS, name="requires", description="The caller must hold the permission."
+)
+class RequiresDirective:
+    """`@requires(permission: …)` in the SDL."""
+
+    permission: str = strawberry.field(description="As `resource:action`.")
+
+
+@strawberry.schema_directive(
+    locations=_ON_FIELDS,
+    name="requiresSelfOr",
+    description="The account is the caller's own, or the caller must hold the permission.",
+)
+class RequiresSelfOrDirective:
+    """`@requiresSelfOr(permission: …)` in the SDL."""
+
+    permission: str = strawberry.field(description="As `resource:action`.")
+
+
+@strawberry.schema_directive(
+    locations=_ON_FIELDS, name="requiresRole", description="The caller must have the role."
+)
+class RequiresRoleDirective:
+    """`@requiresRole(role: …)` in the SDL."""
+
+    role: str = strawberry.field(description="The name of the role.")
+
+
+class Guard(BasePermission):
+    """What the permission classes share: `check` raises a denial, and a directive shows it.
+
+    `who` says in words whom it lets pass; `permission` is the one that it asks for, if any.
+    """
+
+    directive: ClassVar[object]
+    who: ClassVar[str]
+    permission: ClassVar[str | None] = None
+
+    @property
+    def schema_directive(self) -> object:
+        """The directive on the guarded field."""
+        return self.directive
+
+    def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:
+        """True, or a denial is raised."""
+        self.check(source, info, kwargs)
+        return True
+
+    def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
+        """Raises Unauthenticated or Forbidden."""
+        raise NotImplementedError
+
+
+class Public(Guard):
+    """Anybody may ask. Stated, since a field that states nothing does not build."""
+
+    directive = PublicDirective()
+    who = "anybody"
+
+    def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
+        """Lets everybody pass."""
+
+
+class IsAuthenticated(Guard):
+    """The caller must be signed in."""
+
+    directive = AuthenticatedDirective()
+    who = "whoever is signed in"
+
+    def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
+        """Raises Unauthenticated."""
+        _ = info.context.viewer
+
+
+@cache
+def HasPermission(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
+    """A permission class: the caller must hold `permission`."""
+
+    class HasThisPermission(Guard):
+        directive = RequiresDirective(permission=permission)
+        who = f"holders of `{permission}`"
+
+        def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
+            check_may(info.context.viewer, permission)
+
+    HasThisPermission.permission = permission
+    return HasThisPermission
+
+
+@cache
+def HasRole(role: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
+    """A permission class: the caller must have `role`. Prefer HasPermission: roles change."""
+
+    class HasThisRole(Guard):
+        directive = RequiresRoleDirective(role=role)
+        who = f"users with the role `{role}`"
+
+        def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
+            if all(held.name != role for held in info.context.viewer.user.roles):
+                raise Forbidden(f"role {role}")
+
+    return HasThisRole
+
+
+@cache
+def IsSelfOr(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
+    """A permission class: the account is the caller's own, or the caller holds `permission`.
+
+    The account is the one of the argument `id`, or else the object that the field belongs to.
+    """
+
+    class IsSelfOrHasThisPermission(Guard):
+        directive = RequiresSelfOrDirective(permission=permission)
+        who = f"the owner of the account, and holders of `{permission}`"
+
+        def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
+            viewer = info.context.viewer
+            if not _is_own(viewer, source, arguments):
+                check_may(viewer, permission)
+
+    IsSelfOrHasThisPermission.permission = permission
+    return IsSelfOrHasThisPermission
+
+
+def _is_own(viewer: Viewer, source: Any, arguments: dict[str, Any]) -> bool:
+    account = arguments["id"] if "id" in arguments else getattr(source, "id", None)
+    return account is not None and str(account) == str(viewer.user_id)
+
+
+__all__ = [
+    "Guard",
+    "HasPermission",
+    "HasRole",
+    "IsAuthenticated",
+    "IsSelfOr",
+    "Public",
+]

@@ -1,0 +1,87 @@
+"""The schema: Postern's root fields and those of own code, joined and guarded."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+import strawberry
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
+from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+from strawberry.types.execution import ExecutionContext
+from strawberry.types.scalar import ScalarDefinition
+
+from auth.policies import PermissionRegistry
+from graph.accounts import AccountMutations
+from graph.guards import prepare_guards
+from graph.instants import DATE_TIME
+from graph.login import LoginMutations
+from graph.operators import OperatorMutations
+from graph.roles import RoleQueries
+from graph.users import UserQueries
+
+# The standard introspection query has about 300 tokens; validation is quadratic in places.
+MAX_TOKENS = 1000
+
+_SCALARS: dict[object, ScalarDefinition] = {datetime: DATE_TIME}
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema, which logs nothing by itself: `graph/errors.py` logs faults only.
+
+    Strawberry would log every denial and every misspelt field with a traceback and the text of the
+    document, and with it any password that was written there.
+    """
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Leaves the errors to whoever formats the reply."""
+
+
+class OneOperation(SchemaExtension):
+    """Refuses a document with several operations when none is named."""
+
+    def on_validate(self) -> Iterator[None]:
+        """Adds the error before the document is validated."""
+        context = self.execution_context
+        if context.operation_name is None and _count_operations(context.graphql_document) > 1:
+            context.pre_execution_errors = [
+                GraphQLError(
+                    "The document has several operations: name one in `operationName`.",
+                    extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
+                )
+            ]
+        yield
+
+
+def _count_operations(document: DocumentNode | None) -> int:
+    definitions = document.definitions if document else ()
+    return sum(isinstance(definition, OperationDefinitionNode) for definition in definitions)
+
+
+def build_schema(
+    registry: PermissionRegistry,
+    *,
+    queries: Sequence[type] = (),
+    mutations: Sequence[type] = (),
+    introspection: bool = True,
+) -> Schema:
+    """Joins the root types. Raises UnguardedField, UnknownPermission."""
+    query = merge_types("Query", (UserQueries, RoleQueries, *queries))
+    mutation = merge_types(
+        "Mutation", (AccountMutations, LoginMutations, OperatorMutations, *mutations)
+    )
+    prepare_guards([query, mutation], registry)
+    extensions: list[type[SchemaExtension] | Callable[[], SchemaExtension]] = [
+        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+        OneOperation,
+    ]
+    if not introspection:
+        extensions.append(DisableIntrospection)
+    return Schema(
+        query,
+        mutation,
+        extensions=extensions,
+        config=StrawberryConfig(disable_field_suggestions=not introspection, scalar_map=_SCALARS),
+    )
