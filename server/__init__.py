@@ -1,0 +1,1 @@
+"""The process: HTTP, configuration, command line. Imports `graph`, `auth` and `models`."""

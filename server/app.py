@@ -1,0 +1,141 @@
+"""Puts the floors together: settings become policies, and the endpoints are mounted."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+
+from auth.clock import Clock
+from auth.keys import KeyRing
+from auth.password_policy import PasswordPolicy
+from auth.passwords import Passwords
+from auth.policies import PermissionRegistry
+from auth.secret_keys import SecretKeys
+from auth.sessions import SessionPolicy
+from auth.tokens import TokenPolicy
+from auth.wiring import Auth, RegistrationPolicy
+from graph.endpoint import GraphQLEndpoint
+from graph.explorer import Explorer
+from graph.requests import MAX_BODY_BYTES
+from graph.schema import build_schema
+from models.database import Database
+from models.migrate import upgrade
+from server import development, doctor
+from server.docs_page import add_docs_page
+from server.health import health_router
+from server.middleware import Edge
+from server.oauth import token_router
+from server.settings import Registration, Settings, Switch, load_settings
+from server.userinfo import userinfo_router
+from server.well_known import well_known_router
+
+_EXPOSED_HEADERS = ["WWW-Authenticate", "Retry-After", "X-Request-Id"]
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    queries: Sequence[type] = (),
+    mutations: Sequence[type] = (),
+    permissions: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> FastAPI:
+    """Makes the server, with own root types and permissions beside Postern's.
+
+    Reads the environment where no settings are given. Raises ConfigurationError, UnguardedField,
+    UnknownPermission; a database that is unreachable or not migrated stops the start.
+    """
+    settings = development.with_development_secret(settings or load_settings())
+    doctor.check(settings)
+    auth = build_auth(settings, PermissionRegistry(permissions), clock or Clock())
+    schema = build_schema(
+        auth.permissions,
+        queries=queries,
+        mutations=mutations,
+        introspection=settings.allows_introspection,
+    )
+    app = FastAPI(
+        title="Postern",
+        lifespan=_lifespan(settings, auth),
+        middleware=_middleware(settings),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.shows_explorer else None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    explorer = _explorer(settings) if settings.shows_explorer else None
+    app.router.routes.append(Route("/graphql", GraphQLEndpoint(schema, auth, explorer)))
+    app.include_router(token_router(auth, password_grant=settings.password_grant is Switch.ON))
+    app.include_router(userinfo_router(auth))
+    app.include_router(well_known_router(auth))
+    app.include_router(health_router(auth.db))
+    if settings.shows_explorer:
+        add_docs_page(app)
+    return app
+
+
+def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -> Auth:
+    """Fills the policies of the rules from the settings."""
+    db = Database.connect(settings.database_url.get_secret_value())
+    return Auth(
+        db=db,
+        clock=clock,
+        keys=KeyRing(db, SecretKeys(settings.secrets), clock, settings.jwt_algorithm),
+        passwords=Passwords(cost=settings.bcrypt_cost),
+        permissions=registry,
+        token_policy=TokenPolicy(
+            issuer=settings.issuer or settings.base_url,
+            audience=settings.audience or settings.base_url,
+            lifetime=timedelta(seconds=settings.access_token_ttl),
+        ),
+        session_policy=SessionPolicy(
+            idle_lifetime=timedelta(seconds=settings.session_idle_ttl),
+            max_age=timedelta(seconds=settings.session_max_age),
+        ),
+        password_policy=PasswordPolicy(minimum_length=settings.password_min_length),
+        registration_policy=RegistrationPolicy(open=settings.registration is Registration.OPEN),
+    )
+
+
+def _lifespan(
+    settings: Settings, auth: Auth
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        try:
+            if settings.in_development:
+                await upgrade(auth.db)
+            await doctor.check_database(auth.db)
+            await doctor.check_keys(auth.keys)
+            await auth.passwords.start()
+            if settings.in_development:
+                await development.add_development_accounts(auth)
+            yield
+        finally:
+            await auth.stop()
+
+    return lifespan
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    return [
+        Middleware(Edge, hosts=settings.hosts, https=settings.base_url.startswith("https://")),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=_EXPOSED_HEADERS,
+        ),
+    ]
+
+
+def _explorer(settings: Settings) -> Explorer:
+    if settings.in_development:
+        return Explorer(username=development.ALICE, password=development.ALICE_PASSWORD)
+    return Explorer(username="", password="")

@@ -1,0 +1,163 @@
+"""What is wrong with a configuration, in plain words, and what to do about it."""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from urllib.parse import urlsplit
+
+from auth.clock import Clock
+from auth.keys import KeyRing
+from auth.secret_keys import SecretKeys, WrongSecretKey
+from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
+from models.migrate import SchemaState, schema_state
+from server.settings import ConfigurationError, Settings
+
+SECRET_MIN_LENGTH = 32
+DEVELOPMENT_SECRET_PREFIX = "development_"  # noqa: S105 - not a secret, a mark on one
+
+# Words out of tutorials, templates and peers, in secrets that their readers kept. All are public.
+_WELL_KNOWN_SECRETS = ("changeme", "change-me", "change_me", "your_super_secret", "your-secret")
+
+
+def problems_of(settings: Settings) -> list[str]:
+    """What keeps this configuration from working, each with what to do about it."""
+    problems = _problems_anywhere(settings)
+    if not settings.in_development:
+        problems += _problems_in_production(settings)
+    return problems
+
+
+def _problems_anywhere(settings: Settings) -> list[str]:
+    problems = []
+    try:
+        parse_url(settings.database_url.get_secret_value())
+    except UnsupportedDatabase as error:
+        problems.append(f"POSTERN_DATABASE_URL: {error}")
+    for origin in settings.cors_origins:
+        parts = urlsplit(origin)
+        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"}:
+            problems.append(
+                f"POSTERN_CORS_ORIGINS: {origin!r} is not an origin; write e.g."
+                " https://app.example.com, without a path and without *"
+            )
+    url = urlsplit(settings.base_url)
+    if settings.base_url and (url.scheme not in {"http", "https"} or not url.hostname):
+        problems.append("POSTERN_PUBLIC_URL: must look like https://auth.example.com")
+    return problems
+
+
+def _problems_in_production(settings: Settings) -> list[str]:
+    problems = [_explain_secret(secret) for secret in settings.secrets or [""]]
+    if not settings.base_url:
+        problems.append(
+            "POSTERN_PUBLIC_URL is missing: set the address by which clients reach this server,"
+            " e.g. https://auth.example.com"
+        )
+    if settings.bcrypt_cost < 10:
+        problems.append("POSTERN_BCRYPT_COST: below 10 hashes are too cheap to guess; use 12")
+    return [problem for problem in problems if problem]
+
+
+def _explain_secret(secret: str) -> str:
+    advice = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    if not secret:
+        return (
+            f"POSTERN_SECRET_KEY is missing: {advice}. (To try Postern on your own machine, set"
+            " POSTERN_ENVIRONMENT=development instead, or use `make run`.)"
+        )
+    if secret.startswith(DEVELOPMENT_SECRET_PREFIX):
+        return f"POSTERN_SECRET_KEY was made for development: {advice}"
+    if any(known in secret.lower() for known in _WELL_KNOWN_SECRETS):
+        return f"POSTERN_SECRET_KEY is a well-known word that anybody would try: {advice}"
+    if len(secret) < SECRET_MIN_LENGTH:
+        return f"POSTERN_SECRET_KEY is shorter than {SECRET_MIN_LENGTH} characters: {advice}"
+    if len(set(secret)) < 10:
+        return f"POSTERN_SECRET_KEY repeats a few characters and is easy to guess: {advice}"
+    return ""
+
+
+async def diagnose(settings: Settings) -> list[str]:
+    """Everything that is wrong, with the database too; empty when all is well."""
+    problems = problems_of(settings) + _problems_of_packages()
+    if problems:
+        return problems
+    db = Database.connect(settings.database_url.get_secret_value())
+    try:
+        return await _problems_of_database(db, settings)
+    finally:
+        await db.close()
+
+
+def check(settings: Settings) -> None:
+    """Raises ConfigurationError with everything that can be known without the database."""
+    problems = problems_of(settings) + _problems_of_packages()
+    if problems:
+        raise ConfigurationError(problems)
+
+
+async def check_database(db: Database) -> None:
+    """Raises ConfigurationError for a database that is unreachable, or of another version."""
+    try:
+        state = await schema_state(db)
+    except DatabaseUnavailable as error:
+        raise ConfigurationError([_unreachable(error)]) from None
+    problem = _problem_of_schema(state)
+    if problem:
+        raise ConfigurationError([problem])
+
+
+async def check_keys(keys: KeyRing) -> None:
+    """Loads the signing keys. Raises ConfigurationError when the secret does not open them."""
+    try:
+        await keys.start()
+    except WrongSecretKey:
+        raise ConfigurationError([_KEYS_DO_NOT_OPEN]) from None
+
+
+_KEYS_DO_NOT_OPEN = (
+    "POSTERN_SECRET_KEY does not open the signing keys in the database: they were encrypted under"
+    " another secret. Put that one after the new one, separated by a comma."
+)
+
+
+_PASSLIB_BESIDE_LIBPASS = (
+    "The package passlib is installed beside libpass and overwrites its files: run"
+    " `pip uninstall passlib && pip install --force-reinstall libpass`."
+)
+
+
+async def _problems_of_database(db: Database, settings: Settings) -> list[str]:
+    try:
+        await check_database(db)
+        if settings.secrets:
+            secret_keys = SecretKeys(settings.secrets)
+            await KeyRing(db, secret_keys, Clock(), settings.jwt_algorithm).check_secret()
+    except ConfigurationError as error:
+        return error.problems
+    except WrongSecretKey:
+        return [_KEYS_DO_NOT_OPEN]
+    return []
+
+
+def _problem_of_schema(state: SchemaState) -> str | None:
+    if state is SchemaState.BEHIND:
+        return "The database is not migrated: run `postern migrate`, then start again."
+    if state is SchemaState.AHEAD:
+        return (
+            "The database was migrated by a newer version of Postern: run that version here too, or"
+            " restore a backup of before."
+        )
+    return None
+
+
+def _unreachable(error: DatabaseUnavailable) -> str:
+    return (
+        f"The database cannot be reached ({error}): check that it runs and that"
+        " POSTERN_DATABASE_URL is right."
+    )
+
+
+def _problems_of_packages() -> list[str]:
+    try:
+        distribution("passlib")
+    except PackageNotFoundError:
+        return []
+    return [_PASSLIB_BESIDE_LIBPASS]

@@ -1,0 +1,29 @@
+"""`/healthz` and `/readyz`: for probes; they tell no names and no settings."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from models.database import Database, DatabaseUnavailable
+from models.migrate import SchemaState, schema_state
+from server.replies import json_reply
+
+
+def health_router(db: Database) -> APIRouter:
+    """The process lives; the process can do its work."""
+    router = APIRouter()
+
+    @router.get("/healthz", summary="The process is alive")
+    async def healthz() -> Response:
+        return json_reply({"status": "ok"})
+
+    @router.get("/readyz", summary="The server can answer requests")
+    async def readyz() -> Response:
+        try:
+            state = await schema_state(db)
+        except DatabaseUnavailable:
+            return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})
+        if state is not SchemaState.CURRENT:
+            return json_reply({"status": "database not migrated"}, 503)
+        return json_reply({"status": "ok"})
+
+    return router

@@ -1,0 +1,129 @@
+"""The reference pages that are written from the code: access, errors, settings."""
+
+from collections.abc import Iterator
+
+from graphql import GraphQLObjectType
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from strawberry.types.field import StrawberryField
+
+from auth.errors import Refusal, Unauthenticated
+from auth.policies import BUILT_IN_PERMISSIONS
+from graph.guards import guards_of
+from graph.schema import Schema
+from server.settings import FROM_FILES, PREFIX, Settings
+
+_WRITTEN = "<!-- Written by `make docs`; a test keeps it true. -->\n"
+
+_ERROR_CODES = {
+    "UNAUTHENTICATED": "The field needs a signed-in caller; `reason` says why there is none.",
+    "FORBIDDEN": "The caller is known and lacks `required`. Do not retry.",
+    "BAD_USER_INPUT": "An argument or a variable makes no sense; the message says which.",
+    "BAD_REQUEST": "The HTTP request is no GraphQL request; the message says what is.",
+    "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
+    "GRAPHQL_VALIDATION_FAILED": "The document does not fit the schema.",
+    "OPERATION_RESOLUTION_FAILURE": "`operationName` names no operation of the document, or it is"
+    " missing where there are several.",
+    "PERSISTED_QUERY_NOT_SUPPORTED": "Send the whole document; Apollo Client then does so by"
+    " itself.",
+    "METHOD_NOT_ALLOWED": "A mutation by GET, or a method other than GET and POST.",
+    "NOT_ACCEPTABLE": "`Accept` names no media type that the server can send.",
+    "UNSUPPORTED_MEDIA_TYPE": "The body is not `application/json`.",
+    "LIMIT_EXCEEDED": "The request is larger than the server reads; the message says which limit.",
+    "SERVICE_UNAVAILABLE": "The database cannot be reached. Try again after `retryAfter` seconds;"
+    " nobody was signed out.",
+    "INTERNAL_SERVER_ERROR": "A fault of the server. Its log line has the `requestId`.",
+}
+
+
+def access_page(schema: Schema) -> str:
+    """Who may ask for which field."""
+    rows = [
+        f"| `{type_name}.{field_name}` | {', '.join(guard.who for guard in guards)} |"
+        for type_name, field_name, guards in _guarded_fields(schema)
+    ]
+    return _page(
+        "Access",
+        "Who may ask for which field. A field of another type is read by whoever may ask for the"
+        " field that led to it.",
+        _table("Field", "Who may ask", rows),
+        "## Permissions",
+        _table(
+            "Permission",
+            "What it allows",
+            [f"| `{name}` | {text} |" for name, text in BUILT_IN_PERMISSIONS.items()],
+        ),
+    )
+
+
+def errors_page() -> str:
+    """Every code that a client can meet."""
+    refusals = sorted(Refusal.__subclasses__(), key=lambda cls: cls.code)
+    reasons = Unauthenticated.__subclasses__()
+    return _page(
+        "Errors",
+        "## What a person can put right",
+        "In `errors` of a payload, each with `code`, `message`, `field` and `retryAfter`.",
+        _table("Code", "Meaning", [f"| `{c.code}` | {_first_line(c)} |" for c in refusals]),
+        "## What a program must act on",
+        "In `errors` of the reply, as `extensions.code`.",
+        _table("Code", "Meaning", [f"| `{c}` | {text} |" for c, text in _ERROR_CODES.items()]),
+        "## Reasons of UNAUTHENTICATED",
+        "In `extensions.reason`. The reply then has a `WWW-Authenticate` header too.",
+        _table("Reason", "Meaning", [f"| `{r.reason}` | {_first_line(r)} |" for r in reasons]),
+    )
+
+
+def settings_page() -> str:
+    """Every setting with its default."""
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_meaning(name, field)} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return _page(
+        "Settings",
+        "Environment variables, also read from a file `.env` in the working directory. A name that"
+        " begins with `POSTERN_` and is not listed here stops the start: it is misspelt.",
+        "| Setting | Default | Meaning |\n|---|---|---|\n" + "\n".join(rows),
+    )
+
+
+def _guarded_fields(schema: Schema) -> Iterator[tuple[str, str, list]]:  # type: ignore[type-arg]
+    types = schema._schema.type_map  # noqa: SLF001 - Strawberry has no public door to it
+    roots = ["Query", "Mutation", "Subscription"]
+    for name in [*roots, *sorted(set(types) - set(roots))]:
+        type_ = types.get(name)
+        if not isinstance(type_, GraphQLObjectType):
+            continue
+        for field_name, field in type_.fields.items():
+            definition = field.extensions.get("strawberry-definition")
+            if isinstance(definition, StrawberryField) and (guards := guards_of(definition)):
+                yield name, field_name, guards
+
+
+def _page(title: str, *blocks: str) -> str:
+    return "\n\n".join([f"# {title}", _WRITTEN.rstrip(), *blocks]) + "\n"
+
+
+def _table(left: str, right: str, rows: list[str]) -> str:
+    return "\n".join([f"| {left} | {right} |", "|---|---|", *rows])
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.default
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    return f"`{default}`" if str(default) else ""
+
+
+def _meaning(name: str, field: FieldInfo) -> str:
+    text = field.description or ""
+    if name.upper() in FROM_FILES:
+        text += f" Or the name of a file that holds it, as `{PREFIX}{name.upper()}_FILE`."
+    return text

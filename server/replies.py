@@ -1,0 +1,47 @@
+"""How refusals and denials look in REST: OAuth errors and bearer challenges."""
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from auth.errors import Denial, Forbidden, RateLimited, Refusal, Unauthenticated
+from graph.context import www_authenticate
+
+# RFC 6749, 5.1: tokens, and errors about them, must not stay in a cache.
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+def json_reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON with its charset said."""
+    return Response(
+        orjson.dumps(body),
+        status,
+        {"Content-Type": "application/json; charset=utf-8", **(headers or {})},
+    )
+
+
+def oauth_error(code: str, description: str, status: int = 400, **headers: str) -> Response:
+    """An error of the token endpoint (RFC 6749, 5.2)."""
+    body = {"error": code, "error_description": description}
+    return json_reply(body, status, {**NO_STORE, **headers})
+
+
+def refused_grant(refusal: Refusal) -> Response:
+    """A refused grant: `invalid_grant`, or 429 with the seconds to wait."""
+    if isinstance(refusal, RateLimited):
+        seconds = str(int(refusal.retry_after.total_seconds()))
+        return oauth_error(
+            "temporarily_unavailable", refusal.message, 429, **{"Retry-After": seconds}
+        )
+    return oauth_error("invalid_grant", refusal.message)
+
+
+def denied(denial: Denial) -> Response:
+    """401 or 403 with a bearer challenge (RFC 6750, 3)."""
+    if isinstance(denial, Unauthenticated):
+        headers = {"WWW-Authenticate": www_authenticate(denial.reason), "Cache-Control": "no-store"}
+        return json_reply({"detail": str(denial), "reason": denial.reason}, 401, headers)
+    assert isinstance(denial, Forbidden)
+    challenge = f'Bearer error="insufficient_scope", scope="{denial.required}"'
+    return json_reply({"detail": str(denial)}, 403, {"WWW-Authenticate": challenge})

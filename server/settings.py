@@ -1,0 +1,223 @@
+"""Every setting: environment variables that begin with POSTERN_, or lines of `.env`."""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from auth.keys import Algorithm
+
+PREFIX = "POSTERN_"
+FROM_FILES = ("SECRET_KEY", "DATABASE_URL")
+
+
+class Environment(StrEnum):
+    """Where the server runs."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Registration(StrEnum):
+    """Who may create an account."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot work; each problem says which setting and what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The configuration of one server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", hide_input_in_errors=True, frozen=True
+    )
+
+    environment: Environment = Field(
+        Environment.PRODUCTION,
+        description="`development` makes a secret and migrates by itself, shows the explorer, and"
+        " logs for people. It is for one machine only.",
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///data/postern.db"),
+        description="`sqlite:///path` or `postgresql://user:password@host/name`.",
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Where development keeps its secret; made if it is missing."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="At least 32 random characters. Encrypts the signing keys in the database. To"
+        " change it, put the new one first and the old one after a comma.",
+    )
+    public_url: str = Field(
+        "",
+        description="The address by which clients reach this server, without a slash at the end."
+        " In development `http://localhost:<port>`.",
+    )
+    issuer: str = Field("", description="The `iss` of tokens. `POSTERN_PUBLIC_URL` if not set.")
+    audience: str = Field("", description="The `aud` of tokens. `POSTERN_PUBLIC_URL` if not set.")
+    allowed_hosts: CommaList = Field(
+        (),
+        description="More host names by which this server may be called, separated by commas. The"
+        " one of `POSTERN_PUBLIC_URL` always may; so may `localhost` in development.",
+    )
+    cors_origins: CommaList = Field(
+        (),
+        description="Origins whose pages may call this server, e.g. `https://app.example.com`,"
+        " separated by commas.",
+    )
+    jwt_algorithm: Algorithm = Field(Algorithm.ES256, description="How access tokens are signed.")
+    access_token_ttl: int = Field(
+        1800, ge=1, le=3600, description="Seconds that an access token lives."
+    )
+    session_idle_ttl: int = Field(
+        30 * 86400, ge=1, description="Seconds after which an unused session ends."
+    )
+    session_max_age: int = Field(
+        365 * 86400, ge=1, le=10 * 365 * 86400, description="Seconds after which any session ends."
+    )
+    bcrypt_cost: int = Field(
+        12, ge=4, le=16, description="Work factor of password hashes; each step doubles the time."
+    )
+    password_min_length: int = Field(
+        8,
+        ge=8,
+        le=64,
+        description="Shortest password, in characters. NIST SP 800-63B-4 asks for 15 where the"
+        " password is the only factor.",
+    )
+    password_grant: Switch = Field(
+        Switch.ON,
+        description="Whether `POST /token` takes a username and a password. RFC 9700 advises"
+        " against this grant for other people's clients; see docs/security.md.",
+    )
+    registration: Registration = Field(
+        Registration.OPEN, description="Whether people may create their own accounts."
+    )
+    introspection: Switch | Literal[""] = Field(
+        "",
+        description="Whether the schema may be asked for, and misspelt names are answered with"
+        " suggestions. `on` in development, `off` in production.",
+    )
+    explorer: Switch | Literal[""] = Field(
+        "",
+        description="Whether `/graphql` and `/docs` show a page in a browser. `on` in development,"
+        " `off` in production.",
+    )
+
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def in_development(self) -> bool:
+        """Whether this is a developer's machine."""
+        return self.environment is Environment.DEVELOPMENT
+
+    @property
+    def base_url(self) -> str:
+        """The public address, without a slash at the end."""
+        if not self.public_url and self.in_development:
+            return f"http://localhost:{self.port}"
+        return self.public_url.rstrip("/")
+
+    @property
+    def shows_explorer(self) -> bool:
+        """Whether pages for people are served."""
+        return (self.explorer or self._default_switch) is Switch.ON
+
+    @property
+    def allows_introspection(self) -> bool:
+        """Whether the schema may be asked for."""
+        return (self.introspection or self._default_switch) is Switch.ON
+
+    @property
+    def secrets(self) -> list[str]:
+        """The secret, then older ones."""
+        return [s.strip() for s in self.secret_key.get_secret_value().split(",") if s.strip()]
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Host names by which this server may be called."""
+        hosts = {urlsplit(self.base_url).hostname or "", *self.allowed_hosts}
+        if self.in_development:
+            hosts |= {"localhost", "127.0.0.1", "::1"}
+        return frozenset(host.lower() for host in hosts if host)
+
+    @property
+    def _default_switch(self) -> Switch:
+        return Switch.ON if self.in_development else Switch.OFF
+
+
+def load_settings() -> Settings:
+    """Reads the settings. Raises ConfigurationError when one cannot be read or is not known."""
+    unknown = unknown_settings(os.environ)
+    if unknown:
+        raise ConfigurationError(unknown)
+    try:
+        return Settings(**_from_files(os.environ))
+    except ValidationError as error:
+        raise ConfigurationError([_explain(problem) for problem in error.errors()]) from None
+
+
+def unknown_settings(environ: Mapping[str, str]) -> list[str]:
+    """What begins with POSTERN_ and is no setting: most likely a misspelt one."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {f"{PREFIX}{name}_FILE" for name in FROM_FILES}
+    return [
+        f"{name} is not a setting of Postern: correct its name or remove it (see docs/settings.md)"
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known
+    ]
+
+
+def _from_files(environ: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for name in FROM_FILES:
+        path = environ.get(f"{PREFIX}{name}_FILE")
+        if not path:
+            continue
+        if environ.get(f"{PREFIX}{name}"):
+            raise ConfigurationError(
+                [f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one of them"]
+            )
+        try:
+            values[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(
+                [f"{PREFIX}{name}_FILE: cannot read {path}: {error.strerror}"]
+            ) from None
+    return values
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    name = "_".join(str(part) for part in problem["loc"][:1])
+    return f"{PREFIX}{name.upper()}: {problem['msg']}"
