@@ -68,6 +68,7 @@ def create_app(
         redirect_slashes=False,
         max_body_size=MAX_BODY_BYTES,
     )
+    app.state.auth = auth
     explorer = _explorer(settings) if settings.shows_explorer else None
     app.router.routes.append(Route("/graphql", GraphQLEndpoint(schema, auth, explorer)))
     app.include_router(token_router(auth, password_grant=settings.password_grant is Switch.ON))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
@@ -92,6 +93,8 @@ def serve(
     if settings.in_development:
         typer.echo(f"Postern serves at {settings.base_url}")
         typer.echo(f"  explorer {settings.base_url}/graphql")
+    # uvicorn drains, then raises the signal that ended it once more: a wanted end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "server.process:app",
         factory=True,

@@ -1,0 +1,5 @@
+"""`python -m server` is `postern`."""
+
+from server.cli import main
+
+main()

@@ -1,0 +1,113 @@
+"""A server in the test's own process, and a client that speaks to it as a frontend would."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+
+from auth.wiring import Auth
+from server.app import create_app
+from server.settings import Settings
+from tests.clock import ManualClock
+from tests.people import Account
+
+BASE_URL = "http://localhost:8000"
+
+LOGIN = """
+mutation LogIn($input: LoginInput!) {
+  login(input: $input) {
+    tokens { accessToken tokenType expiresIn }
+    user { id username }
+    errors { code message field retryAfter }
+  }
+}
+"""
+
+
+class Api:
+    """Speaks GraphQL and HTTP to a server."""
+
+    def __init__(self, client: httpx2.AsyncClient, auth: Auth) -> None:
+        self.http = client
+        self.auth = auth
+
+    async def post(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        """Sends an operation and returns the HTTP reply."""
+        bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return await self.http.post(
+            "/graphql",
+            json={"query": query, "variables": variables},
+            headers={**bearer, **(headers or {})},
+        )
+
+    async def ask(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        token: str | None = None,
+    ) -> Any:
+        """Sends an operation and returns its whole result: `data` and `errors`."""
+        return (await self.post(query, variables, token=token)).json()
+
+    async def data(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        token: str | None = None,
+    ) -> Any:
+        """Sends an operation that must succeed and returns its data."""
+        result = await self.ask(query, variables, token=token)
+        assert "errors" not in result, result["errors"]
+        return result["data"]
+
+    async def try_login(self, username: str, password: str, *, token: str | None = None) -> Any:
+        """Logs in and returns the payload."""
+        variables = {"input": {"username": username, "password": password}}
+        return (await self.data(LOGIN, variables, token=token))["login"]
+
+    async def log_in(self, account: Account) -> str:
+        """Logs in and returns the access token."""
+        payload = await self.try_login(account.username, account.password)
+        assert payload["errors"] == []
+        return str(payload["tokens"]["accessToken"])
+
+    async def id_of(self, account: Account, *, admin: str) -> str:
+        """The id of an account."""
+        data = await self.data(
+            "query Find($search: String!) { users(search: $search) { nodes { id } } }",
+            {"search": account.username},
+            token=admin,
+        )
+        return str(data["users"]["nodes"][0]["id"])
+
+
+def codes(payload: Mapping[str, Any]) -> list[str]:
+    """The codes in `errors` of a payload."""
+    return [error["code"] for error in payload["errors"]]
+
+
+def denials(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The extensions of the errors of a result."""
+    return [error["extensions"] for error in result.get("errors", [])]
+
+
+@asynccontextmanager
+async def serving(settings: Settings, clock: ManualClock, **own_code: Any) -> AsyncIterator[Api]:
+    """Starts a server in this process, and stops it."""
+    app = create_app(settings, clock=clock, **own_code)
+    transport = httpx2.ASGITransport(app=app, client=("192.0.2.7", 50000))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client,
+    ):
+        yield Api(client, app.state.auth)

@@ -1,0 +1,105 @@
+"""Fixtures: a database of each kind, a clock that tests move, a server, and people who use it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from auth.wiring import Auth
+from server.settings import Environment, Settings
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
+from tests.people import ADMIN, ALICE
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the environment nor a `.env` of the developer reaches a test."""
+    for name in [name for name in os.environ if name.startswith("POSTERN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplates:
+    return SqliteTemplates(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_templates() -> Iterator[PostgresqlTemplates]:
+    with postgresql_folder() as folder:
+        yield PostgresqlTemplates(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database with a few people in it."""
+    if request.param == "sqlite":
+        sqlite: SqliteTemplates = request.getfixturevalue("sqlite_templates")
+        yield sqlite.new(tmp_path)
+        return
+    postgresql: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
+    url = asyncio.run(postgresql.new())
+    yield url
+    asyncio.run(postgresql.drop(url))
+
+
+@pytest.fixture
+def sqlite_url(sqlite_templates: SqliteTemplates, tmp_path: Path) -> str:
+    """The same on SQLite only, for what does not depend on the database."""
+    return sqlite_templates.new(tmp_path)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return make_settings(database_url, tmp_path)
+
+
+def make_settings(database_url: str, folder: Path) -> Settings:
+    return Settings(
+        environment=Environment.DEVELOPMENT,
+        database_url=SecretStr(database_url),
+        data_dir=folder / "data",
+        bcrypt_cost=4,
+    )
+
+
+@pytest.fixture
+async def api(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
+    """A server in this process, on each database."""
+    async with serving(settings, clock) as api:
+        yield api
+
+
+@pytest.fixture
+def auth(api: Api) -> Auth:
+    """What the rules of that server work with."""
+    return api.auth
+
+
+@pytest.fixture
+async def sqlite_api(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
+    """A server in this process on SQLite, for what does not depend on the database."""
+    async with serving(make_settings(sqlite_url, tmp_path), clock) as api:
+        yield api
+
+
+@pytest.fixture
+async def alice(api: Api) -> str:
+    """Alice's access token."""
+    return await api.log_in(ALICE)
+
+
+@pytest.fixture
+async def admin(api: Api) -> str:
+    """The administrator's access token."""
+    return await api.log_in(ADMIN)
