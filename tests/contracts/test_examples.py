@@ -1,0 +1,59 @@
+"""The examples work as the README says."""
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from examples import own_fields
+from server.settings import Settings
+from tests.api import Api, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.people import ADMIN, ALICE
+
+QUERY = "{ noteCount greeting notes }"
+
+
+@pytest.fixture
+def own_settings(sqlite_url: str, tmp_path: Path) -> Settings:
+    return make_settings(sqlite_url, tmp_path)
+
+
+async def test_an_own_field_is_guarded_like_ours(
+    own_settings: Settings, clock: ManualClock
+) -> None:
+    async with _serving_notes(own_settings, clock) as api:
+        result = await api.ask(QUERY, token=await api.log_in(ALICE))
+    assert result["data"] == {"noteCount": 2, "greeting": "Good evening, alice.", "notes": None}
+    assert denials(result) == [{"code": "FORBIDDEN", "required": "notes:read"}]
+
+
+async def test_an_administrator_holds_own_permissions_too(
+    own_settings: Settings, clock: ManualClock
+) -> None:
+    async with _serving_notes(own_settings, clock) as api:
+        data = await api.data(QUERY, token=await api.log_in(ADMIN))
+    assert data["notes"] == own_fields.NOTES
+
+
+async def test_a_stranger_reads_what_is_public(own_settings: Settings, clock: ManualClock) -> None:
+    async with _serving_notes(own_settings, clock) as api:
+        assert await api.data("{ noteCount }") == {"noteCount": 2}
+
+
+def test_the_example_starts_as_it_says(
+    own_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTERN_ENVIRONMENT", "development")
+    monkeypatch.setenv("POSTERN_DATABASE_URL", own_settings.database_url.get_secret_value())
+    assert own_fields.app().title == "Postern"
+
+
+def _serving_notes(settings: Settings, clock: ManualClock) -> AbstractAsyncContextManager[Api]:
+    return serving(
+        settings,
+        clock,
+        queries=[own_fields.NoteQueries],
+        permissions=own_fields.PERMISSIONS,
+    )
