@@ -38,6 +38,9 @@ from models.database import DatabaseUnavailable
 
 log = structlog.get_logger("postern.graph")
 
+# Of what is wrong with a document, the first few tell enough.
+MAX_DOCUMENT_ERRORS = 5
+
 _QUERY_ONLY = frozenset({OperationType.QUERY})
 _QUERY_OR_MUTATION = frozenset({OperationType.QUERY, OperationType.MUTATION})
 _NOT_BY_THIS_METHOD = RequestRefused(
@@ -139,7 +142,10 @@ def _refuse_operation_type(error: InvalidOperationTypeError) -> RequestRefused:
 
 
 def _reply_result(result: ExecutionResult, media_type: str, request_id: str) -> Response:
-    errors = format_errors(result.errors or [], request_id)
+    told = result.errors or []
+    if isinstance(result, PreExecutionError):
+        told = told[:MAX_DOCUMENT_ERRORS]
+    errors = format_errors(told, request_id)
     codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     # A request that was refused before anything ran has no `data` at all, rather than null.
     refused = isinstance(result, PreExecutionError) or (

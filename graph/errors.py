@@ -23,7 +23,6 @@ from models.database import DatabaseUnavailable
 
 log = structlog.get_logger("postern.graph")
 
-MAX_ERRORS_TOLD = 5
 RETRY_AFTER_UNAVAILABLE_SECONDS = 2
 
 
@@ -143,7 +142,7 @@ class BadUserInput(Exception):
 
 def format_errors(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
     """The errors as the reply tells them; faults are logged, everything else is not."""
-    return [_format_error(error, request_id) for error in errors[:MAX_ERRORS_TOLD]]
+    return [_format_error(error, request_id) for error in errors]
 
 
 def coded_error(code: str, message: str, **more: object) -> dict[str, Any]:

@@ -116,7 +116,11 @@ def parse_url(url: str) -> URL:
 def _sqlite_engine(address: URL) -> AsyncEngine:
     if address.database and address.database != ":memory:":
         _create_private_file(Path(address.database))
-    engine = create_async_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    engine = create_async_engine(
+        address,
+        hide_parameters=True,
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+    )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite_connection)
     event.listen(engine.sync_engine, "begin", _begin_sqlite_transaction)
     return engine
@@ -125,6 +129,8 @@ def _sqlite_engine(address: URL) -> AsyncEngine:
 def _postgresql_engine(address: URL) -> AsyncEngine:
     return create_async_engine(
         address,
+        # An error's text holds no values: they may be password hashes, and end up in a log.
+        hide_parameters=True,
         pool_size=10,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,

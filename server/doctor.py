@@ -13,6 +13,13 @@ from server.settings import ConfigurationError, Settings
 SECRET_MIN_LENGTH = 32
 DEVELOPMENT_SECRET_PREFIX = "development_"  # noqa: S105 - not a secret, a mark on one
 
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_DEVELOPMENT_IN_PUBLIC = (
+    "POSTERN_HOST: development has accounts with public passwords, so it listens to this machine"
+    " only: use 127.0.0.1, or set POSTERN_ENVIRONMENT=production"
+)
+
 # Words out of tutorials, templates and peers, in secrets that their readers kept. All are public.
 _WELL_KNOWN_SECRETS = ("changeme", "change-me", "change_me", "your_super_secret", "your-secret")
 
@@ -20,9 +27,9 @@ _WELL_KNOWN_SECRETS = ("changeme", "change-me", "change_me", "your_super_secret"
 def problems_of(settings: Settings) -> list[str]:
     """What keeps this configuration from working, each with what to do about it."""
     problems = _problems_anywhere(settings)
-    if not settings.in_development:
-        problems += _problems_in_production(settings)
-    return problems
+    if settings.in_development:
+        return problems + _problems_in_development(settings)
+    return problems + _problems_in_production(settings)
 
 
 def _problems_anywhere(settings: Settings) -> list[str]:
@@ -42,6 +49,10 @@ def _problems_anywhere(settings: Settings) -> list[str]:
     if settings.base_url and (url.scheme not in {"http", "https"} or not url.hostname):
         problems.append("POSTERN_PUBLIC_URL: must look like https://auth.example.com")
     return problems
+
+
+def _problems_in_development(settings: Settings) -> list[str]:
+    return [] if settings.host in _LOOPBACK else [_DEVELOPMENT_IN_PUBLIC]
 
 
 def _problems_in_production(settings: Settings) -> list[str]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from auth.keys import Algorithm
 
 PREFIX = "POSTERN_"
+DOTENV = ".env"
 FROM_FILES = ("SECRET_KEY", "DATABASE_URL")
 
 
@@ -52,7 +54,7 @@ class Settings(BaseSettings):
     """The configuration of one server."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", hide_input_in_errors=True, frozen=True
+        env_prefix=PREFIX, env_file=DOTENV, extra="ignore", hide_input_in_errors=True, frozen=True
     )
 
     environment: Environment = Field(
@@ -179,11 +181,12 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Reads the settings. Raises ConfigurationError when one cannot be read or is not known."""
-    unknown = unknown_settings(os.environ)
+    given = {**_read_dotenv(), **os.environ}
+    unknown = unknown_settings(given)
     if unknown:
         raise ConfigurationError(unknown)
     try:
-        return Settings(**_from_files(os.environ))
+        return Settings(**_from_files(given))
     except ValidationError as error:
         raise ConfigurationError([_explain(problem) for problem in error.errors()]) from None
 
@@ -197,6 +200,10 @@ def unknown_settings(environ: Mapping[str, str]) -> list[str]:
         for name in sorted(environ)
         if name.startswith(PREFIX) and name not in known
     ]
+
+
+def _read_dotenv() -> dict[str, str]:
+    return {name: value or "" for name, value in dotenv_values(DOTENV).items()}
 
 
 def _from_files(environ: Mapping[str, str]) -> dict[str, Any]:
