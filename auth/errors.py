@@ -65,6 +65,20 @@ class RateLimited(Refusal):
         self.retry_after = retry_after
 
 
+class InvalidRefreshToken(Refusal):
+    """The refresh token is not valid any more, or never was: log in again."""
+
+    message = "Your session has ended. Log in again."
+    field = "refresh_token"
+
+
+class SessionNotFound(Refusal):
+    """There is no active session with this id."""
+
+    message = "There is no such session."
+    field = "session_id"
+
+
 class RegistrationClosed(Refusal):
     """People cannot create accounts themselves on this server."""
 

@@ -1,29 +1,19 @@
-"""Log in and log out."""
+"""Log in: prove a password, start a session."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
 
-from auth import tokens
 from auth.errors import AccountDisabled, InvalidCredentials
 from auth.passwords import is_acceptable_input
 from auth.records import WITH_ROLES, UserRecord
-from auth.sessions import Client, revoke_session, start_session
-from auth.tokens import Grant, IssuedToken
+from auth.sessions import Client, start_session
+from auth.token_pairs import SignedIn, issue_pair
 from auth.users import select_by_name
-from auth.viewers import Viewer
 from auth.wiring import Auth
-from models.session import RevocationReason, Session
+from models.session import Session
 from models.user import User
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """What a login gives: who it was, and the token of the new session."""
-
-    user: UserRecord
-    access_token: IssuedToken
 
 
 async def log_in(auth: Auth, client: Client, *, username: str, password: str) -> SignedIn:
@@ -42,15 +32,7 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
         raise InvalidCredentials
     rehashed = await _rehash(auth, password, found.password_hash)
     user, session = await _start(auth, client, found, rehashed)
-    return SignedIn(user, await _issue(auth, user, session))
-
-
-async def log_out(auth: Auth, viewer: Viewer) -> int:
-    """Ends the viewer's session; its tokens stop working at once. Returns how many were ended."""
-    async with auth.db.begin() as tx:
-        return await revoke_session(
-            tx, viewer.session_id, RevocationReason.LOGGED_OUT, auth.clock.now()
-        )
+    return await issue_pair(auth, user, session, session.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +76,3 @@ async def _start(
         row.last_login_at = now
         session = start_session(tx, auth.session_policy, row.id, client, now)
         return UserRecord.of(row, auth.permissions), session
-
-
-async def _issue(auth: Auth, user: UserRecord, session: Session) -> IssuedToken:
-    grant = Grant(
-        user_id=user.id,
-        session_id=session.id,
-        roles=[role.name for role in user.roles],
-        permissions=sorted(user.permissions),
-        ends_at=min(session.idle_expires_at, session.expires_at),
-    )
-    return await tokens.issue(auth.keys, auth.token_policy, grant, now=session.created_at)

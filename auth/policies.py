@@ -15,6 +15,7 @@ BUILT_IN_PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "audit:read": "Read the audit trail.",
         "roles:write": "Give and take roles, and change what they permit.",
         "sessions:revoke": "End the sessions of other people.",
+        "tokens:introspect": "Ask what a token is good for (RFC 7662).",
         "users:read": "Read all accounts.",
         "users:write": "Create, change, disable and enable accounts.",
     }

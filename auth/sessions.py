@@ -20,6 +20,9 @@ class SessionPolicy:
 
     idle_lifetime: timedelta = timedelta(days=30)
     max_age: timedelta = timedelta(days=365)
+    # How long the token before the current one gets the same successor again: two tabs, or a reply
+    # that was lost.
+    refresh_grace: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,13 @@ def start_session(
     )
     tx.add(session)
     return session
+
+
+def has_ended(session: Session, now: datetime) -> bool:
+    """Whether the session was revoked, or its time is over."""
+    if session.revoked_at is not None:
+        return True
+    return now >= min(session.idle_expires_at, session.expires_at)
 
 
 async def revoke_session(

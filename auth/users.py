@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.errors import UserNotFound
 from auth.names import lookup_key
 from auth.new_users import NewUserForm, add_user, give_roles, prepare_user
+from auth.pages import Page
 from auth.policies import Actor, check_may
 from auth.records import WITH_ROLES, UserRecord
 from auth.roles import ADMIN, check_an_admin_remains, check_may_grant, get_roles
@@ -30,16 +31,6 @@ class UserFilter:
     search: str | None = None
     role: str | None = None
     disabled: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of a list: `limit` items after or before an id, from the end if `backwards`."""
-
-    limit: int
-    after: UUID | None = None
-    before: UUID | None = None
-    backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from auth import tokens
 from auth.errors import SessionRevoked, TokenExpired, TokenInvalid, UserDisabled
 from auth.records import WITH_ROLES, UserRecord
+from auth.sessions import has_ended
 from auth.tokens import AccessToken
 from auth.wiring import Auth
 from models.session import Session
@@ -21,6 +22,7 @@ class Viewer:
 
     user: UserRecord
     session_id: UUID
+    token_expires_at: datetime
 
     @property
     def user_id(self) -> UUID:
@@ -46,9 +48,9 @@ async def viewer_of(auth: Auth, bearer_token: str) -> Viewer:
         raise UserDisabled
     if session.revoked_at is not None:
         raise SessionRevoked
-    if _has_expired(session, now):
+    if has_ended(session, now):
         raise TokenExpired
-    return Viewer(user=user, session_id=session.id)
+    return Viewer(user=user, session_id=session.id, token_expires_at=token.expires_at)
 
 
 async def _load(auth: Auth, token: AccessToken) -> tuple[Session, UserRecord]:
@@ -63,7 +65,3 @@ async def _load(auth: Auth, token: AccessToken) -> tuple[Session, UserRecord]:
         if row is None:
             raise TokenInvalid
         return row.Session, UserRecord.of(row.User, auth.permissions)
-
-
-def _has_expired(session: Session, now: datetime) -> bool:
-    return now >= min(session.idle_expires_at, session.expires_at)

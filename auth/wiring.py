@@ -7,6 +7,7 @@ from auth.keys import KeyRing
 from auth.password_policy import PasswordPolicy
 from auth.passwords import Passwords
 from auth.policies import PermissionRegistry
+from auth.refresh_tokens import RefreshTokenCodec
 from auth.sessions import SessionPolicy
 from auth.tokens import TokenPolicy
 from models.database import Database
@@ -27,6 +28,7 @@ class Auth:
     clock: Clock
     keys: KeyRing
     passwords: Passwords
+    refresh_tokens: RefreshTokenCodec
     permissions: PermissionRegistry
     token_policy: TokenPolicy
     session_policy: SessionPolicy

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from auth.users import Page
+from auth.pages import Page
 from graph.errors import BadUserInput
 
 DEFAULT_PAGE_SIZE = 20

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import strawberry
 
-from auth.errors import TokenInvalid, TokenMissing, Unauthenticated
+from auth.errors import InvalidRefreshToken, TokenInvalid, TokenMissing, Unauthenticated
 from auth.sessions import Client
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
+from graph.cookies import CookieJar
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Context:
     auth: Auth
     client: Client
     caller: Viewer | type[Unauthenticated]
+    cookies: CookieJar
 
     @property
     def viewer(self) -> Viewer:
@@ -26,17 +29,29 @@ class Context:
             return self.caller
         raise self.caller
 
+    @property
+    def session_id(self) -> UUID:
+        """The session of the bearer token, or else of the cookie. Raises Unauthenticated."""
+        if not isinstance(self.caller, Viewer) and self.cookies.refresh_token is not None:
+            try:
+                return self.auth.refresh_tokens.parse(self.cookies.refresh_token).session_id
+            except InvalidRefreshToken:
+                raise TokenInvalid from None
+        return self.viewer.session_id
+
 
 Info = strawberry.Info[Context, None]
 
 
-async def get_context(auth: Auth, client: Client, authorizations: Sequence[str]) -> Context:
+async def get_context(
+    auth: Auth, client: Client, authorizations: Sequence[str], cookies: CookieJar
+) -> Context:
     """Decodes the `Authorization` headers of a request. Raises DatabaseUnavailable."""
     try:
         viewer = await viewer_of(auth, read_bearer_token(authorizations))
     except Unauthenticated as unauthenticated:
-        return Context(auth, client, type(unauthenticated))
-    return Context(auth, client, viewer)
+        return Context(auth, client, type(unauthenticated), cookies)
+    return Context(auth, client, viewer, cookies)
 
 
 def read_bearer_token(authorizations: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from strawberry.types.graphql import OperationType
 from auth.sessions import Client
 from auth.wiring import Auth
 from graph.context import get_context, www_authenticate
+from graph.cookies import CookieJar, CookiePolicy
 from graph.errors import RETRY_AFTER_UNAVAILABLE_SECONDS, coded_error, format_errors
 from graph.explorer import Explorer
 from graph.requests import (
@@ -54,9 +55,12 @@ _NOT_BY_THIS_METHOD = RequestRefused(
 class GraphQLEndpoint:
     """The ASGI application at `/graphql`. `explorer` is None where it is turned off."""
 
-    def __init__(self, schema: Schema, auth: Auth, explorer: Explorer | None) -> None:
+    def __init__(
+        self, schema: Schema, auth: Auth, cookies: CookiePolicy, explorer: Explorer | None
+    ) -> None:
         self._schema = schema
         self._auth = auth
+        self._cookies = cookies
         self._explorer = explorer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,8 +99,9 @@ class GraphQLEndpoint:
         media_type: str,
         request_id: str,
     ) -> Response:
+        cookies = CookieJar(self._cookies, self._cookies.read(headers))
         context = await get_context(
-            self._auth, client_of(scope, headers), headers.getlist("authorization")
+            self._auth, client_of(scope, headers), headers.getlist("authorization"), cookies
         )
         try:
             result = await self._schema.execute(
@@ -116,7 +121,10 @@ class GraphQLEndpoint:
                 "OPERATION_RESOLUTION_FAILURE",
                 "The document has no operation of this name.",
             ) from None
-        return _reply_result(result, media_type, request_id)
+        response = _reply_result(result, media_type, request_id)
+        if cookies.set_cookie:
+            response.headers.append("Set-Cookie", cookies.set_cookie)
+        return response
 
 
 def client_of(scope: Scope, headers: Headers) -> Client:

@@ -1,16 +1,31 @@
-"""Log in and log out in GraphQL."""
+"""Log in, stay signed in, and log out in GraphQL."""
 
-from typing import Annotated, Self
+from enum import Enum
+from typing import Annotated
 
 import strawberry
 
-from auth.errors import AccountDisabled, InvalidCredentials, RateLimited
-from auth.login import log_in, log_out
-from auth.tokens import IssuedToken
+from auth.errors import AccountDisabled, InvalidCredentials, InvalidRefreshToken, RateLimited
+from auth.login import log_in
+from auth.logout import log_out, log_out_everywhere
+from auth.refresh import refresh
+from auth.token_pairs import SignedIn
+from graph.arguments import given
 from graph.context import Info
+from graph.cookies import CookieJar
 from graph.errors import Fails, UserError, errors_field
-from graph.permissions import IsAuthenticated, Public
+from graph.permissions import HasSession, IsAuthenticated, Public
 from graph.users import User
+
+
+@strawberry.enum(description="How the refresh token reaches the client.")
+class TokenDelivery(Enum):
+    """How the refresh token reaches the client."""
+
+    BODY = strawberry.enum_value("body", description="In `tokens`; for apps.")
+    COOKIE = strawberry.enum_value(
+        "cookie", description="In a cookie that scripts cannot read; for browsers."
+    )
 
 
 @strawberry.type(description="Tokens of one session, named as in RFC 6749.")
@@ -22,15 +37,9 @@ class Tokens:
     )
     token_type: str = strawberry.field(description="Always `Bearer`.")
     expires_in: int = strawberry.field(description="Seconds until `accessToken` expires.")
-
-    @classmethod
-    def of(cls, token: IssuedToken) -> Self:
-        """Shows a token to its owner."""
-        return cls(
-            access_token=token.text,
-            token_type="Bearer",  # noqa: S106 - the word of RFC 6750, not a secret
-            expires_in=int(token.expires_in.total_seconds()),
-        )
+    refresh_token: str | None = strawberry.field(
+        description="Opaque, for one use; null where it was set as a cookie."
+    )
 
 
 @strawberry.input(description="What the person typed.")
@@ -39,6 +48,9 @@ class LoginInput:
 
     username: str = strawberry.field(description="Username or e-mail address.")
     password: str = strawberry.field(description="As typed; never logged.")
+    delivery: TokenDelivery = strawberry.field(
+        description="How the refresh token shall come.", default=TokenDelivery.BODY
+    )
 
 
 @strawberry.type(
@@ -54,9 +66,28 @@ class LoginPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.type(description="Result of `logout`.")
+@strawberry.input(description="The token to spend.")
+class RefreshTokensInput:
+    """The token to spend."""
+
+    refresh_token: str | None = strawberry.field(
+        description="The newest one; leave it out where it travels as a cookie.",
+        default=strawberry.UNSET,
+    )
+
+
+@strawberry.type(description="Result of `refreshTokens`.")
+class RefreshTokensPayload:
+    """Result of `refreshTokens`."""
+
+    tokens: Tokens | None = strawberry.field(description="The next tokens.", default=None)
+    user: User | None = strawberry.field(description="Whose session it is.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type(description="Result of `logout` and of `logoutEverywhere`.")
 class LogoutPayload:
-    """Result of `logout`."""
+    """Result of `logout` and of `logoutEverywhere`."""
 
     ended_sessions: int | None = strawberry.field(
         description="How many sessions were ended; 0 if this one had ended already.", default=None
@@ -66,7 +97,7 @@ class LogoutPayload:
 
 @strawberry.type
 class LoginMutations:
-    """Root fields that start and end a session."""
+    """Root fields that start, continue and end a session."""
 
     @strawberry.mutation(
         description="Signs a person in and starts a session.",
@@ -82,13 +113,66 @@ class LoginMutations:
         signed_in = await log_in(
             context.auth, context.client, username=input.username, password=input.password
         )
-        return LoginPayload(tokens=Tokens.of(signed_in.access_token), user=User.of(signed_in.user))
+        tokens = _deliver(signed_in, input.delivery, context.cookies)
+        return LoginPayload(tokens=tokens, user=User.of(signed_in.user))
+
+    @strawberry.mutation(
+        description="Exchanges a refresh token, once, for a new pair of tokens.",
+        permission_classes=[Public],
+        extensions=[Fails(InvalidRefreshToken)],
+    )
+    async def refresh_tokens(
+        self,
+        info: Info,
+        input: Annotated[
+            RefreshTokensInput, strawberry.argument(description="The token to spend.")
+        ],
+    ) -> RefreshTokensPayload:
+        cookies = info.context.cookies
+        typed = given(input.refresh_token)
+        delivery = TokenDelivery.COOKIE if typed is None else TokenDelivery.BODY
+        try:
+            signed_in = await refresh(info.context.auth, typed or cookies.refresh_token or "")
+        except InvalidRefreshToken:
+            if typed is None:
+                cookies.clear()
+            raise
+        tokens = _deliver(signed_in, delivery, cookies)
+        return RefreshTokensPayload(tokens=tokens, user=User.of(signed_in.user))
 
     @strawberry.mutation(
         description="Ends the current session; its tokens stop working at once.",
-        permission_classes=[IsAuthenticated],
+        permission_classes=[HasSession],
         extensions=[Fails()],
     )
     async def logout(self, info: Info) -> LogoutPayload | None:
-        ended = await log_out(info.context.auth, info.context.viewer)
+        ended = await log_out(info.context.auth, info.context.session_id)
+        _forget(info.context.cookies)
         return LogoutPayload(ended_sessions=ended)
+
+    @strawberry.mutation(
+        description="Ends every session of the caller, this one too.",
+        permission_classes=[IsAuthenticated],
+        extensions=[Fails()],
+    )
+    async def logout_everywhere(self, info: Info) -> LogoutPayload | None:
+        ended = await log_out_everywhere(info.context.auth, info.context.viewer)
+        _forget(info.context.cookies)
+        return LogoutPayload(ended_sessions=ended)
+
+
+def _deliver(signed_in: SignedIn, delivery: TokenDelivery, cookies: CookieJar) -> Tokens:
+    by_cookie = delivery is TokenDelivery.COOKIE
+    if by_cookie:
+        cookies.store(signed_in.refresh_token.text, signed_in.refresh_token.expires_in)
+    return Tokens(
+        access_token=signed_in.access_token.text,
+        token_type="Bearer",  # noqa: S106 - the word of RFC 6750, not a secret
+        expires_in=int(signed_in.access_token.expires_in.total_seconds()),
+        refresh_token=None if by_cookie else signed_in.refresh_token.text,
+    )
+
+
+def _forget(cookies: CookieJar) -> None:
+    if cookies.refresh_token is not None:
+        cookies.clear()

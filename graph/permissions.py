@@ -107,6 +107,17 @@ class IsAuthenticated(Guard):
         _ = info.context.viewer
 
 
+class HasSession(Guard):
+    """The caller must be signed in, by a bearer token or by the cookie of the refresh token."""
+
+    directive = AuthenticatedDirective()
+    who = "whoever is signed in, by token or by cookie"
+
+    def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
+        """Raises Unauthenticated."""
+        _ = info.context.session_id
+
+
 @cache
 def HasPermission(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
     """A permission class: the caller must hold `permission`."""
@@ -166,6 +177,7 @@ __all__ = [
     "Guard",
     "HasPermission",
     "HasRole",
+    "HasSession",
     "IsAuthenticated",
     "IsSelfOr",
     "Public",

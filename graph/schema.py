@@ -18,6 +18,7 @@ from graph.instants import DATE_TIME
 from graph.login import LoginMutations
 from graph.operators import OperatorMutations
 from graph.roles import RoleQueries
+from graph.sessions import SessionMutations
 from graph.users import UserQueries
 
 # The standard introspection query has about 300 tokens; validation is quadratic in places.
@@ -70,7 +71,8 @@ def build_schema(
     """Joins the root types. Raises UnguardedField, UnknownPermission."""
     query = merge_types("Query", (UserQueries, RoleQueries, *queries))
     mutation = merge_types(
-        "Mutation", (AccountMutations, LoginMutations, OperatorMutations, *mutations)
+        "Mutation",
+        (AccountMutations, LoginMutations, SessionMutations, OperatorMutations, *mutations),
     )
     prepare_guards([query, mutation], registry)
     extensions: list[type[SchemaExtension] | Callable[[], SchemaExtension]] = [

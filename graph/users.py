@@ -2,16 +2,19 @@
 
 from datetime import datetime
 from typing import Annotated, Self
+from uuid import UUID
 
 import strawberry
 
 from auth.records import UserRecord
+from auth.session_list import list_sessions
 from auth.users import UserFilter, find_user, list_users
 from graph.arguments import given, parse_id
 from graph.connections import After, Before, Connection, First, Last, read_page
 from graph.context import Info
 from graph.permissions import HasPermission, IsAuthenticated, IsSelfOr
 from graph.roles import Role
+from graph.sessions import Session
 
 
 @strawberry.type(description="An account.")
@@ -36,6 +39,34 @@ class User:
     last_login_at: datetime | None = strawberry.field(
         description="When the user last logged in; null if never."
     )
+
+    @strawberry.field(
+        description="Where the user is signed in, newest first.",
+        permission_classes=[IsSelfOr("users:read")],
+    )
+    async def sessions(
+        self,
+        info: Info,
+        first: First = strawberry.UNSET,
+        after: After = strawberry.UNSET,
+        ended: Annotated[
+            bool | None,
+            strawberry.argument(description="True lists the sessions that are over instead."),
+        ] = strawberry.UNSET,
+    ) -> Connection[Session] | None:
+        viewer = info.context.viewer
+        page = await list_sessions(
+            info.context.auth,
+            viewer,
+            UUID(self.id),
+            page=read_page(given(first), given(after), None, None),
+            ended=bool(given(ended)),
+        )
+        return Connection[Session].of(
+            [(s.id, Session.of(s, current=viewer.session_id)) for s in page.sessions],
+            has_next=page.has_next,
+            has_previous=given(after) is not None,
+        )
 
     @classmethod
     def of(cls, user: UserRecord) -> Self:

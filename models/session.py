@@ -14,6 +14,10 @@ class RevocationReason(StrEnum):
     """Why a session ended before its time."""
 
     LOGGED_OUT = "logged_out"
+    LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
+    REVOKED_BY_OWNER = "revoked_by_owner"
+    REVOKED_BY_OPERATOR = "revoked_by_operator"
+    REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105 - a reason, not a secret
     USER_DISABLED = "user_disabled"
 
 

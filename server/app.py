@@ -14,10 +14,12 @@ from auth.keys import KeyRing
 from auth.password_policy import PasswordPolicy
 from auth.passwords import Passwords
 from auth.policies import PermissionRegistry
+from auth.refresh_tokens import RefreshTokenCodec
 from auth.secret_keys import SecretKeys
 from auth.sessions import SessionPolicy
 from auth.tokens import TokenPolicy
 from auth.wiring import Auth, RegistrationPolicy
+from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint
 from graph.explorer import Explorer
 from graph.requests import MAX_BODY_BYTES
@@ -27,8 +29,10 @@ from models.migrate import upgrade
 from server import development, doctor
 from server.docs_page import add_docs_page
 from server.health import health_router
+from server.introspection import introspection_router
 from server.middleware import Edge
 from server.oauth import token_router
+from server.revocation import revocation_router
 from server.settings import Registration, Settings, Switch, load_settings
 from server.userinfo import userinfo_router
 from server.well_known import well_known_router
@@ -70,10 +74,14 @@ def create_app(
     )
     app.state.auth = auth
     explorer = _explorer(settings) if settings.shows_explorer else None
-    app.router.routes.append(Route("/graphql", GraphQLEndpoint(schema, auth, explorer)))
+    app.router.routes.append(
+        Route("/graphql", GraphQLEndpoint(schema, auth, _cookies(settings), explorer))
+    )
     app.include_router(token_router(auth, password_grant=settings.password_grant is Switch.ON))
+    app.include_router(revocation_router(auth))
+    app.include_router(introspection_router(auth))
     app.include_router(userinfo_router(auth))
-    app.include_router(well_known_router(auth))
+    app.include_router(well_known_router(auth, base_url=settings.base_url))
     app.include_router(health_router(auth.db))
     if settings.shows_explorer:
         add_docs_page(app)
@@ -83,11 +91,13 @@ def create_app(
 def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -> Auth:
     """Fills the policies of the rules from the settings."""
     db = Database.connect(settings.database_url.get_secret_value())
+    secret_keys = SecretKeys(settings.secrets)
     return Auth(
         db=db,
         clock=clock,
-        keys=KeyRing(db, SecretKeys(settings.secrets), clock, settings.jwt_algorithm),
+        keys=KeyRing(db, secret_keys, clock, settings.jwt_algorithm),
         passwords=Passwords(cost=settings.bcrypt_cost),
+        refresh_tokens=RefreshTokenCodec(secret_keys),
         permissions=registry,
         token_policy=TokenPolicy(
             issuer=settings.issuer or settings.base_url,
@@ -97,6 +107,7 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         session_policy=SessionPolicy(
             idle_lifetime=timedelta(seconds=settings.session_idle_ttl),
             max_age=timedelta(seconds=settings.session_max_age),
+            refresh_grace=timedelta(seconds=settings.refresh_grace),
         ),
         password_policy=PasswordPolicy(minimum_length=settings.password_min_length),
         registration_policy=RegistrationPolicy(open=settings.registration is Registration.OPEN),
@@ -129,11 +140,19 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
+            allow_credentials=True,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=_EXPOSED_HEADERS,
         ),
     ]
+
+
+def _cookies(settings: Settings) -> CookiePolicy:
+    return CookiePolicy(
+        secure=settings.base_url.startswith("https://"),
+        allowed_origins=frozenset({settings.base_url, *settings.cors_origins}),
+    )
 
 
 def _explorer(settings: Settings) -> Explorer:

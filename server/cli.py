@@ -14,11 +14,11 @@ import uvicorn
 from auth.clock import Clock
 from auth.errors import Refusal, Refusals, UserNotFound
 from auth.new_users import NewUserForm
+from auth.pages import Page
 from auth.policies import Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
 from auth.users import (
-    Page,
     UserFilter,
     create_user,
     disable_user,

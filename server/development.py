@@ -10,9 +10,10 @@ from pydantic import SecretStr
 
 from auth.errors import Refusals
 from auth.new_users import NewUser, add_user
+from auth.pages import Page
 from auth.policies import Console
 from auth.roles import ADMIN, DEFAULT_ROLE, find_roles_by_name
-from auth.users import Page, UserFilter, list_users
+from auth.users import UserFilter, list_users
 from auth.wiring import Auth
 from server.doctor import DEVELOPMENT_SECRET_PREFIX
 from server.settings import Settings

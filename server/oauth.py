@@ -1,58 +1,44 @@
-"""`POST /token`: the OAuth 2 password grant, for clients that know nothing of GraphQL."""
-
-from typing import Any
-from urllib.parse import parse_qsl
+"""`POST /token`: OAuth 2 grants, for clients that know nothing of GraphQL."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from auth.errors import Refusal
 from auth.login import log_in
+from auth.refresh import refresh
+from auth.token_pairs import SignedIn
 from auth.wiring import Auth
 from graph.endpoint import client_of
+from server.forms import MalformedForm, documented_form, read_form
 from server.replies import NO_STORE, json_reply, oauth_error, refused_grant
 
-_FORM = "application/x-www-form-urlencoded"
-
-_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            _FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["username", "password"],
-                    "properties": {
-                        "grant_type": {"type": "string", "enum": ["password"]},
-                        "username": {"type": "string"},
-                        "password": {"type": "string", "format": "password"},
-                        "scope": {"type": "string"},
-                    },
-                }
-            }
-        },
-    }
-}
-
-
-class _MalformedForm(Exception):
-    """The form cannot be read; the message says why."""
+_OPENAPI = documented_form(
+    [],
+    grant_type={"type": "string", "enum": ["password", "refresh_token"]},
+    username={"type": "string"},
+    password={"type": "string", "format": "password"},
+    refresh_token={"type": "string"},
+    scope={"type": "string"},
+)
 
 
 def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
     """The token endpoint (RFC 6749, 3.2)."""
     router = APIRouter()
 
-    @router.post("/token", openapi_extra=_OPENAPI, summary="Log in with a form (RFC 6749, 4.3)")
+    @router.post("/token", openapi_extra=_OPENAPI, summary="Log in, or refresh, with a form")
     async def token(request: Request) -> Response:
         try:
-            form = _read_form(request.headers.get("content-type", ""), await request.body())
-        except _MalformedForm as error:
+            form = await read_form(request)
+        except MalformedForm as error:
             return oauth_error("invalid_request", str(error))
         # Optional against RFC 6749: Swagger and many tutorials leave it out.
-        if form.get("grant_type", "password") != "password" or not password_grant:
-            return oauth_error("unsupported_grant_type", "This grant is not supported here.")
-        return await _password_grant(auth, request, form)
+        grant_type = form.get("grant_type", "password")
+        if grant_type == "refresh_token":
+            return await _refresh_grant(auth, form)
+        if grant_type == "password" and password_grant:
+            return await _password_grant(auth, request, form)
+        return oauth_error("unsupported_grant_type", "This grant is not supported here.")
 
     return router
 
@@ -60,35 +46,30 @@ def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
 async def _password_grant(auth: Auth, request: Request, form: dict[str, str]) -> Response:
     if "username" not in form or "password" not in form:
         return oauth_error("invalid_request", "Send username and password.")
+    client = client_of(request.scope, request.headers)
     try:
-        signed_in = await log_in(
-            auth,
-            client_of(request.scope, request.headers),
-            username=form["username"],
-            password=form["password"],
-        )
+        signed_in = await log_in(auth, client, username=form["username"], password=form["password"])
     except Refusal as refusal:
         return refused_grant(refusal)
+    return _tokens(signed_in)
+
+
+async def _refresh_grant(auth: Auth, form: dict[str, str]) -> Response:
+    if "refresh_token" not in form:
+        return oauth_error("invalid_request", "Send refresh_token.")
+    try:
+        signed_in = await refresh(auth, form["refresh_token"])
+    except Refusal as refusal:
+        return refused_grant(refusal)
+    return _tokens(signed_in)
+
+
+def _tokens(signed_in: SignedIn) -> Response:
     body = {
         "access_token": signed_in.access_token.text,
         "token_type": "Bearer",
         "expires_in": int(signed_in.access_token.expires_in.total_seconds()),
+        "refresh_token": signed_in.refresh_token.text,
         "scope": " ".join(sorted(signed_in.user.permissions)),
     }
     return json_reply(body, headers=NO_STORE)
-
-
-def _read_form(content_type: str, body: bytes) -> dict[str, str]:
-    if content_type.split(";", maxsplit=1)[0].strip().lower() != _FORM:
-        raise _MalformedForm(f"Send the request as Content-Type: {_FORM}.")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=16
-        )
-    except ValueError:
-        raise _MalformedForm("The form cannot be read.") from None
-    form = dict(pairs)
-    # RFC 6749, 3.2: parameters must not be included more than once.
-    if len(form) != len(pairs):
-        raise _MalformedForm("A parameter is given twice.")
-    return form

@@ -103,6 +103,13 @@ class Settings(BaseSettings):
     session_max_age: int = Field(
         365 * 86400, ge=1, le=10 * 365 * 86400, description="Seconds after which any session ends."
     )
+    refresh_grace: int = Field(
+        10,
+        ge=0,
+        le=60,
+        description="Seconds in which a refresh token that was just used gets the same successor"
+        " again: for two tabs, and for replies that were lost.",
+    )
     bcrypt_cost: int = Field(
         12, ge=4, le=16, description="Work factor of password hashes; each step doubles the time."
     )

@@ -1,0 +1,60 @@
+"""End sessions: this one, another one, all of one's own."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth.errors import InvalidRefreshToken, SessionNotFound, Unauthenticated
+from auth.policies import may
+from auth.refresh_tokens import looks_like_refresh_token
+from auth.sessions import revoke_session, revoke_sessions_of
+from auth.viewers import Viewer, viewer_of
+from auth.wiring import Auth
+from models.session import RevocationReason, Session
+
+
+async def log_out(auth: Auth, session_id: UUID) -> int:
+    """Ends a session; its tokens stop working at once. Returns how many were ended: 0 or 1."""
+    async with auth.db.begin() as tx:
+        now = auth.clock.now()
+        return await revoke_session(tx, session_id, RevocationReason.LOGGED_OUT, now)
+
+
+async def log_out_everywhere(auth: Auth, viewer: Viewer) -> int:
+    """Ends every session of the viewer, this one too. Returns how many were ended."""
+    async with auth.db.begin() as tx:
+        now = auth.clock.now()
+        reason = RevocationReason.LOGGED_OUT_EVERYWHERE
+        return await revoke_sessions_of(tx, viewer.user_id, reason, now)
+
+
+async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
+    """Ends one session: one's own, or anybody's for `sessions:revoke`.
+
+    Raises SessionNotFound if there is none, it has ended, or it is somebody else's and the viewer
+    may not know of it: ids of sessions are not to be probed.
+    """
+    now = auth.clock.now()
+    async with auth.db.begin() as tx:
+        owner = await tx.scalar(select(Session.user_id).where(Session.id == session_id))
+        if owner != viewer.user_id and not may(viewer, "sessions:revoke"):
+            raise SessionNotFound
+        reason = (
+            RevocationReason.REVOKED_BY_OWNER
+            if owner == viewer.user_id
+            else RevocationReason.REVOKED_BY_OPERATOR
+        )
+        if not await revoke_session(tx, session_id, reason, now):
+            raise SessionNotFound
+
+
+async def revoke_token(auth: Auth, token: str) -> None:
+    """Ends the session of an access or a refresh token (RFC 7009); a dead token is no error."""
+    try:
+        if looks_like_refresh_token(token):
+            session_id = auth.refresh_tokens.parse(token).session_id
+        else:
+            session_id = (await viewer_of(auth, token)).session_id
+    except (InvalidRefreshToken, Unauthenticated):
+        return
+    await log_out(auth, session_id)

@@ -1,0 +1,39 @@
+"""What a login and a refresh give: an access token and the refresh token that renews it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from auth import tokens
+from auth.records import UserRecord
+from auth.refresh_tokens import RefreshToken
+from auth.tokens import Grant, IssuedToken
+from auth.wiring import Auth
+from models.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who signed in, and the tokens of the session."""
+
+    user: UserRecord
+    access_token: IssuedToken
+    refresh_token: IssuedToken
+
+
+async def issue_pair(auth: Auth, user: UserRecord, session: Session, now: datetime) -> SignedIn:
+    """Signs the tokens of a session as it stands."""
+    ends_at = min(session.idle_expires_at, session.expires_at)
+    grant = Grant(
+        user_id=user.id,
+        session_id=session.id,
+        roles=[role.name for role in user.roles],
+        permissions=sorted(user.permissions),
+        ends_at=ends_at,
+    )
+    access_token = await tokens.issue(auth.keys, auth.token_policy, grant, now)
+    refresh_token = auth.refresh_tokens.encode(RefreshToken(session.id, session.generation))
+    return SignedIn(user, access_token, IssuedToken(refresh_token, _whole_seconds(ends_at - now)))
+
+
+def _whole_seconds(duration: timedelta) -> timedelta:
+    return timedelta(seconds=int(duration.total_seconds()))

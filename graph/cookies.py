@@ -1,0 +1,68 @@
+"""The refresh token as a cookie: scripts cannot read it, other sites cannot use it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class CookiePolicy:
+    """How the cookie is set, and the pages that may use it.
+
+    Over https the name begins with `__Host-`, so that a browser takes it from this host only, and
+    over TLS only (RFC 6265bis, 4.1.3.2). Plain http, as on localhost, has another name.
+    """
+
+    secure: bool
+    allowed_origins: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """The name of the cookie."""
+        return "__Host-postern_refresh" if self.secure else "postern_refresh"
+
+    def read(self, headers: Headers) -> str | None:
+        """The refresh token of the cookie, where a page of an allowed origin sends it.
+
+        A browser adds cookies to requests that other pages make; it also says which page that was,
+        and pages cannot lie about it.
+        """
+        if headers.get("origin") not in self.allowed_origins:
+            return None
+        try:
+            cookies = SimpleCookie(headers.get("cookie", ""))
+        except CookieError:
+            return None
+        morsel = cookies.get(self.name)
+        return morsel.value if morsel else None
+
+    def write(self, refresh_token: str, lifetime: timedelta) -> str:
+        """The `Set-Cookie` line that stores the token."""
+        return self._line(refresh_token, int(lifetime.total_seconds()))
+
+    def clear(self) -> str:
+        """The `Set-Cookie` line that removes the token."""
+        return self._line("", 0)
+
+    def _line(self, value: str, max_age: int) -> str:
+        secure = "; Secure" if self.secure else ""
+        return f"{self.name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}"
+
+
+@dataclass(slots=True)
+class CookieJar:
+    """The cookie of one request: what came in, and what goes out with the reply."""
+
+    policy: CookiePolicy
+    refresh_token: str | None
+    set_cookie: str | None = field(default=None)
+
+    def store(self, refresh_token: str, lifetime: timedelta) -> None:
+        """Gives the browser this token in place of any other."""
+        self.set_cookie = self.policy.write(refresh_token, lifetime)
+
+    def clear(self) -> None:
+        """Takes the token from the browser."""
+        self.set_cookie = self.policy.clear()

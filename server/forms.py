@@ -1,0 +1,34 @@
+"""Forms of the OAuth endpoints (RFC 6749, appendix B), read strictly."""
+
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class MalformedForm(Exception):
+    """The form cannot be read; the message says why."""
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The parameters of a form, each given once. Raises MalformedForm."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.split(";", maxsplit=1)[0].strip().lower() != FORM:
+        raise MalformedForm(f"Send the request as Content-Type: {FORM}.")
+    try:
+        body = (await request.body()).decode("ascii")
+        pairs = parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=16)
+    except ValueError:
+        raise MalformedForm("The form cannot be read.") from None
+    form = dict(pairs)
+    # RFC 6749, 3.2: parameters must not be included more than once.
+    if len(form) != len(pairs):
+        raise MalformedForm("A parameter is given twice.")
+    return form
+
+
+def documented_form(required: list[str], **fields: dict[str, object]) -> dict[str, object]:
+    """How a form shows in OpenAPI."""
+    schema = {"type": "object", "required": required, "properties": fields}
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
