@@ -1,0 +1,61 @@
+"""A signed-in device, as tests of the token life cycle drive it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.api import Api
+from tests.people import ALICE, Account
+
+LOGIN = """
+mutation LogIn($input: LoginInput!) {
+  login(input: $input) { tokens { accessToken refreshToken } errors { code } }
+}
+"""
+
+REFRESH = """
+mutation Refresh($input: RefreshTokensInput!) {
+  refreshTokens(input: $input) {
+    tokens { accessToken refreshToken expiresIn }
+    user { username }
+    errors { code message field }
+  }
+}
+"""
+
+
+@dataclass
+class Device:
+    """Somebody's browser: holds the newest tokens, and remembers the older ones."""
+
+    api: Api
+    access_token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    spent: list[str] = field(default_factory=list, repr=False)
+
+    async def log_in(self, account: Account = ALICE) -> "Device":
+        variables = {"input": {"username": account.username, "password": account.password}}
+        payload = (await self.api.data(LOGIN, variables))["login"]
+        assert payload["errors"] == []
+        self._keep(payload["tokens"])
+        return self
+
+    async def refresh(self) -> None:
+        """Refreshes, and keeps the new tokens."""
+        payload = await self.try_refresh(self.refresh_token)
+        assert payload["errors"] == []
+        self.spent.append(self.refresh_token)
+        self._keep(payload["tokens"])
+
+    async def try_refresh(self, refresh_token: str) -> Any:
+        """Spends a token and returns the payload."""
+        variables = {"input": {"refreshToken": refresh_token}}
+        return (await self.api.data(REFRESH, variables))["refreshTokens"]
+
+    async def is_signed_in(self) -> bool:
+        """Whether the access token opens anything."""
+        result = await self.api.ask("{ me { id } }", token=self.access_token)
+        return result["data"]["me"] is not None
+
+    def _keep(self, tokens: Any) -> None:
+        self.access_token = tokens["accessToken"]
+        self.refresh_token = tokens["refreshToken"]
