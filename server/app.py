@@ -27,7 +27,7 @@ from models.migrate import upgrade
 from server import development, doctor
 from server.docs_page import add_docs_page
 from server.health import health_router
-from server.middleware import Edge
+from server.middleware import RequestMiddleware
 from server.oauth import token_router
 from server.settings import Registration, Settings, Switch, load_settings
 from server.userinfo import userinfo_router
@@ -125,7 +125,9 @@ def _lifespan(
 
 def _middleware(settings: Settings) -> list[Middleware]:
     return [
-        Middleware(Edge, hosts=settings.hosts, https=settings.base_url.startswith("https://")),
+        Middleware(
+            RequestMiddleware, hosts=settings.hosts, https=settings.base_url.startswith("https://")
+        ),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
