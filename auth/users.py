@@ -114,7 +114,7 @@ async def set_user_roles(
     """Replaces the roles of a user. Raises Forbidden, UserNotFound, RoleNotFound, LastAdmin."""
     check_may(actor, "roles:write")
     async with auth.db.begin() as tx:
-        before = await _get_user(auth, tx, user_id)
+        before = UserRecord.of(await _get_row(tx, user_id), auth.permissions)
         roles = await get_roles(tx, auth.permissions, role_ids)
         # Taking a role away from somebody more powerful is as much a grant as giving it.
         check_may_grant(actor, {*roles} ^ {*before.roles})
@@ -122,8 +122,7 @@ async def set_user_roles(
             await _check_not_last_admin(auth, tx, before)
         await tx.execute(delete(UserRole).where(UserRole.user_id == user_id))
         await give_roles(tx, user_id, [role.id for role in roles])
-        tx.expire_all()
-        return await _get_user(auth, tx, user_id)
+        return UserRecord.of(await _get_row(tx, user_id), auth.permissions)
 
 
 async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
@@ -131,10 +130,10 @@ async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     check_may(actor, "users:write")
     now = auth.clock.now()
     async with auth.db.begin() as tx:
-        user = await _get_user(auth, tx, user_id)
+        row = await _get_row(tx, user_id)
+        user = UserRecord.of(row, auth.permissions)
         check_may_grant(actor, user.roles)
         await _check_not_last_admin(auth, tx, user)
-        row = await tx.get_one(User, user_id)
         row.disabled_at = row.disabled_at or now
         await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
         return UserRecord.of(row, auth.permissions)
@@ -147,20 +146,18 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     """
     check_may(actor, "users:write")
     async with auth.db.begin() as tx:
-        user = await _get_user(auth, tx, user_id)
-        check_may_grant(actor, user.roles)
-        row = await tx.get_one(User, user_id)
+        row = await _get_row(tx, user_id)
+        check_may_grant(actor, UserRecord.of(row, auth.permissions).roles)
         row.disabled_at = None
         return UserRecord.of(row, auth.permissions)
 
 
-async def _get_user(auth: Auth, tx: AsyncSession, user_id: UUID) -> UserRecord:
-    row = await tx.scalar(
-        select(User).where(User.id == user_id).options(WITH_ROLES).with_for_update()
-    )
+async def _get_row(tx: AsyncSession, user_id: UUID) -> User:
+    query = select(User).where(User.id == user_id).options(WITH_ROLES).with_for_update()
+    row = await tx.scalar(query, execution_options={"populate_existing": True})
     if row is None:
         raise UserNotFound
-    return UserRecord.of(row, auth.permissions)
+    return row
 
 
 async def _check_not_last_admin(auth: Auth, tx: AsyncSession, user: UserRecord) -> None:
