@@ -45,7 +45,9 @@ class OneOperation(SchemaExtension):
     def on_validate(self) -> Iterator[None]:
         """Adds the error before the document is validated."""
         context = self.execution_context
-        if context.operation_name is None and _count_operations(context.graphql_document) > 1:
+        # The public `operation_name` falls back to the first operation, which is the guess.
+        named = context._provided_operation_name is not None  # noqa: SLF001
+        if not named and _count_operations(context.graphql_document) > 1:
             context.pre_execution_errors = [
                 GraphQLError(
                     "The document has several operations: name one in `operationName`.",

@@ -20,7 +20,6 @@ from auth.tokens import TokenPolicy
 from auth.wiring import Auth, RegistrationPolicy
 from graph.endpoint import GraphQLEndpoint
 from graph.explorer import Explorer
-from graph.requests import MAX_BODY_BYTES
 from graph.schema import build_schema
 from models.database import Database
 from models.migrate import upgrade
@@ -66,7 +65,6 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.auth = auth
     explorer = _explorer(settings) if settings.shows_explorer else None

@@ -10,6 +10,7 @@ from auth.errors import Refusal
 from auth.login import log_in
 from auth.wiring import Auth
 from graph.endpoint import client_of
+from graph.requests import RequestRefused, read_body
 from server.replies import NO_STORE, json_reply, oauth_error, refused_grant
 
 _FORM = "application/x-www-form-urlencoded"
@@ -46,7 +47,10 @@ def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
     @router.post("/token", openapi_extra=_OPENAPI, summary="Log in with a form (RFC 6749, 4.3)")
     async def token(request: Request) -> Response:
         try:
-            form = _read_form(request.headers.get("content-type", ""), await request.body())
+            body = await read_body(request.headers, request.receive)
+            form = _read_form(request.headers.get("content-type", ""), body)
+        except RequestRefused as refused:
+            return oauth_error("invalid_request", refused.message, refused.status)
         except _MalformedForm as error:
             return oauth_error("invalid_request", str(error))
         # Optional against RFC 6749: Swagger and many tutorials leave it out.
