@@ -71,8 +71,9 @@ def sign(header: object, claims: object, algorithm: str, signer: Any) -> str:
 
 def twice(members: Mapping[str, Any], name: str, first: object, last: object) -> bytes:
     """A JSON object that has a member twice."""
-    others = json.dumps({n: v for n, v in members.items() if n != name})[:-1]
-    return f"{others}, {json.dumps(name)}: {json.dumps(first)}, {json.dumps(name)}: {json.dumps(last)}}}".encode()  # noqa: E501
+    others = json.dumps(changed(members, {name: ABSENT})).removesuffix("}")
+    again = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for value in (first, last))
+    return f"{others}, {again}}}".encode()
 
 
 def new_key(algorithm: Algorithm, clock: ManualClock) -> Key:
