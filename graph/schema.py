@@ -7,6 +7,7 @@ import strawberry
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
 from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.scalar import ScalarDefinition
@@ -62,6 +63,15 @@ def _count_operations(document: DocumentNode | None) -> int:
     return sum(isinstance(definition, OperationDefinitionNode) for definition in definitions)
 
 
+def _describe_directive_arguments(schema: Schema) -> None:
+    # Strawberry reads the descriptions and does not pass them on.
+    for directive in schema._schema.directives:  # noqa: SLF001
+        definition = directive.extensions.get("strawberry-definition")
+        if isinstance(definition, StrawberrySchemaDirective):
+            for field, argument in zip(definition.fields, directive.args.values(), strict=True):
+                argument.description = field.description
+
+
 def build_schema(
     registry: PermissionRegistry,
     *,
@@ -81,9 +91,11 @@ def build_schema(
     ]
     if not introspection:
         extensions.append(DisableIntrospection)
-    return Schema(
+    schema = Schema(
         query,
         mutation,
         extensions=extensions,
         config=StrawberryConfig(disable_field_suggestions=not introspection, scalar_map=_SCALARS),
     )
+    _describe_directive_arguments(schema)
+    return schema
