@@ -6,9 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, delete, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.errors import UserNotFound
-from auth.names import lookup_key
+from auth.names import lookup_key, storable
 from auth.new_users import NewUserForm, add_user, give_roles, prepare_user
 from auth.policies import Actor, check_may
 from auth.records import WITH_ROLES, UserRecord
@@ -82,7 +83,8 @@ async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilte
     """
     check_may(actor, "users:read")
     async with auth.db.read() as session:
-        rows = list(await session.scalars(_select_page(page, filters).options(WITH_ROLES)))
+        query = _select_page(page, filters, await _find_role_id(session, filters.role))
+        rows = list(await session.scalars(query.options(WITH_ROLES)))
         more = len(rows) > page.limit
         kept = rows[: page.limit]
         users = [UserRecord.of(row, auth.permissions) for row in kept]
@@ -165,17 +167,28 @@ async def _check_not_last_admin(auth: Auth, tx: AsyncSession, user: UserRecord) 
         await check_an_admin_remains(auth.db, tx, without=user.id)
 
 
-def _select_page(page: Page, filters: UserFilter) -> Select[User]:
-    # The role's own index holds its users in order of their ids, so it is walked, not sorted.
-    id_ = UserRole.user_id if filters.role is not None else User.id
+async def _find_role_id(session: AsyncSession, name: str | None) -> UUID | None:
+    # Asked first: only for a role that it knows can PostgreSQL tell that its index is best walked.
+    if name is None or not storable(name):
+        return None
+    return await session.scalar(select(Role.id).where(Role.name == name))
+
+
+def _select_page(page: Page, filters: UserFilter, role_id: UUID | None) -> Select[User]:
     query = select(User).where(*_conditions(filters))
+    ids: list[InstrumentedAttribute[UUID]] = [User.id]
     if filters.role is not None:
-        query = query.join(UserRole, UserRole.user_id == User.id)
+        has_it = UserRole.role_id == role_id if role_id else false()
+        query = query.join(UserRole, UserRole.user_id == User.id).where(has_it)
+        # The role's own index holds its users in order of their ids: walked, not sorted. Both ids
+        # are bounded below, or PostgreSQL walks the other index from its very end.
+        ids.insert(0, UserRole.user_id)
     if page.after is not None:
-        query = query.where(id_ < page.after)
+        query = query.where(*(id_ < page.after for id_ in ids))
     if page.before is not None:
-        query = query.where(id_ > page.before)
-    return query.order_by(id_.asc() if page.backwards else id_.desc()).limit(page.limit + 1)
+        query = query.where(*(id_ > page.before for id_ in ids))
+    order = ids[0].asc() if page.backwards else ids[0].desc()
+    return query.order_by(order).limit(page.limit + 1)
 
 
 def _conditions(filters: UserFilter) -> list[ColumnElement[bool]]:
@@ -185,9 +198,6 @@ def _conditions(filters: UserFilter) -> list[ColumnElement[bool]]:
     if filters.disabled is not None:
         at = User.disabled_at
         conditions.append(at.is_not(None) if filters.disabled else at.is_(None))
-    if filters.role is not None:
-        role_id = select(Role.id).where(Role.name == filters.role).scalar_subquery()
-        conditions.append(UserRole.role_id == role_id)
     return conditions
 
 

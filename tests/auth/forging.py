@@ -6,6 +6,7 @@ Most forgeries here bear a genuine signature, so that nothing but the rule under
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import jwt
@@ -18,8 +19,14 @@ from tests.api import Api
 from tests.clock import ManualClock
 from tests.people import ALICE
 
-# As the value of a member: leave the member out.
-ABSENT = object()
+
+class Absent(Enum):
+    """As the value of a member: leave the member out."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
 
 POLICY = TokenPolicy("https://id.example", "https://api.example")
 

@@ -428,3 +428,30 @@ async def test_with_a_clock_that_was_set_back_the_oldest_key_signs(
     await keys.start()
     clock.tick(hours=-1)
     assert await keys.signing_key()
+
+
+async def test_a_compromised_key_dies_even_where_its_replacement_cannot_be_opened(
+    db: Database, clock: ManualClock
+) -> None:
+    behind = ring(db, clock, OLDER)
+    await behind.start()
+    old = await behind.signing_key()
+    ahead = ring(db, clock, SECRET, OLDER)
+    await ahead.start()
+    await ahead.replace_compromised()
+    behind._loaded_at -= 60
+    with pytest.raises(WrongSecretKey):
+        await behind.find(old.kid)
+    assert await behind.find(old.kid) is None
+
+
+async def test_a_process_with_an_older_secret_goes_on_through_a_rotation(
+    db: Database, clock: ManualClock
+) -> None:
+    behind = ring(db, clock, OLDER)
+    await behind.start()
+    ahead = ring(db, clock, SECRET, OLDER)
+    await ahead.start()
+    await ahead.rotate()
+    behind._loaded_at -= 60
+    assert await behind.signing_key()
