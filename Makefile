@@ -31,6 +31,7 @@ docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the co
 	$(BIN)/postern settings > docs/settings.md
 
 bench: $(VENV)/.test ## Measures, and prints tables
+	$(BIN)/python -m benchmarks.login_times
 	$(BIN)/python -m benchmarks.users_pages
 
 lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host

@@ -69,13 +69,18 @@ def sign(claims: Mapping[str, Any], signer: Any, *, algorithm: str, kid: str, ty
     )
 
 
+def encode_part(part: bytes) -> str:
+    """Base64url without padding (RFC 7515, 2)."""
+    return urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
 def _decode_strictly(part: str) -> bytes:
     try:
         decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
         raise InvalidSignedToken("not base64url") from None
     # Loose bits at the end would give one token several spellings.
-    if urlsafe_b64encode(decoded).rstrip(b"=").decode() != part:
+    if encode_part(decoded) != part:
         raise InvalidSignedToken("not canonical base64url")
     return decoded
 

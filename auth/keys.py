@@ -14,15 +14,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clock import Clock
-from auth.secret_keys import SecretKeys
+from auth.secret_keys import SecretKeys, WrongSecretKey
 from models.database import Database, DatabaseUnavailable
 from models.signing_key import SigningKey
+
+log = structlog.get_logger("postern.auth")
 
 # RFC 9700, 2.2: access tokens live short; the settings allow no more than this.
 MAX_ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
@@ -173,10 +176,12 @@ class KeyRing:
             return
         try:
             await self._load()
-        except DatabaseUnavailable:
-            # The keys we know stay good for what they have signed; the rows are asked elsewhere.
+        except (DatabaseUnavailable, WrongSecretKey) as error:
+            # The keys we know stay good for what they have signed; the rows are asked elsewhere. A
+            # new key that we cannot open was made by a process with a newer secret than ours.
             if not self._keys:
                 raise
+            log.warning("keys.not_reloaded", cause=type(error).__name__)
 
     async def _load(self) -> None:
         self._loaded_at = time.monotonic()
@@ -184,7 +189,10 @@ class KeyRing:
             rows = list(
                 await session.scalars(select(SigningKey).where(SigningKey.revoked_at.is_(None)))
             )
-        self._keys = {row.kid: self._open(row) for row in rows}
+        # What was revoked goes first, even if what replaces it cannot be opened here.
+        live = {row.kid for row in rows}
+        self._keys = {kid: key for kid, key in self._keys.items() if kid in live}
+        self._keys |= {row.kid: self._open(row) for row in rows}
 
     def _open(self, row: SigningKey) -> Key:
         # A key that has been opened is not opened again: it never changes.

@@ -6,7 +6,6 @@ from uuid import UUID
 from sqlalchemy import select
 
 from auth.errors import AccountDisabled, InvalidCredentials
-from auth.passwords import is_acceptable_input
 from auth.records import WITH_ROLES, UserRecord
 from auth.sessions import Client, start_session
 from auth.token_pairs import SignedIn, issue_pair
@@ -22,8 +21,6 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
     `username` may be the e-mail address. Raises InvalidCredentials, AccountDisabled (only to who
     knows the password), RateLimited.
     """
-    if not is_acceptable_input(password):
-        raise InvalidCredentials
     found = await _find_credentials(auth, username)
     # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
     if not await auth.passwords.verify(password, found.password_hash if found else None):

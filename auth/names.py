@@ -29,14 +29,14 @@ def canonical(text: str) -> str:
 
 def lookup_key(name: str) -> str | None:
     """The key to look a username or an e-mail address up by; None if nobody can have that name."""
-    if len(name) > EMAIL_MAX_LENGTH or not _encodable(name):
+    if len(name) > EMAIL_MAX_LENGTH or not storable(name):
         return None
     return canonical(name.strip())
 
 
 def parse_username(text: str) -> str:
     """The username in its normal form (NFKC). Raises UsernameInvalid."""
-    if len(text) > USERNAME_MAX_LENGTH or not _encodable(text):
+    if len(text) > USERNAME_MAX_LENGTH or not storable(text):
         raise UsernameInvalid
     username = unicodedata.normalize("NFKC", text.strip())
     if not USERNAME_MIN_LENGTH <= len(username) <= USERNAME_MAX_LENGTH:
@@ -50,7 +50,7 @@ def parse_username(text: str) -> str:
 
 def parse_email(text: str) -> str:
     """The e-mail address in its normal form. Raises EmailInvalid; nothing is asked of the DNS."""
-    if len(text) > EMAIL_MAX_LENGTH or not _encodable(text):
+    if len(text) > EMAIL_MAX_LENGTH or not storable(text):
         raise EmailInvalid
     try:
         email = validate_email(text.strip(), check_deliverability=False).normalized
@@ -74,8 +74,8 @@ def parse_full_name(text: str) -> str | None:
     return name or None
 
 
-def _encodable(text: str) -> bool:
-    # PostgreSQL refuses NUL in text, UTF-8 refuses half a surrogate pair.
+def storable(text: str) -> bool:
+    """Whether a database can hold the text: PostgreSQL refuses NUL, UTF-8 half a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 

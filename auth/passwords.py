@@ -80,8 +80,11 @@ class Passwords:
         """Whether the password is the one that was hashed. Raises RateLimited.
 
         Without a hash (no such user, no password yet) the same time is spent for nothing, or the
-        clock would tell who has an account (ASVS 5.0, 6.3.8).
+        clock would tell who has an account (ASVS 5.0, 6.3.8). Text that can be nobody's password
+        is wrong at once, whoever is asked for.
         """
+        if not is_acceptable_input(password):
+            return False
         return await self._run(self._verify, password, stored)
 
     def needs_rehash(self, stored: str) -> bool:

@@ -47,6 +47,8 @@ class SecretKeys:
     def decrypt(self, ciphertext: bytes, *, purpose: str, bound_to: str) -> bytes:
         """What `encrypt` was given, under any of the secrets. Raises WrongSecretKey."""
         nonce, body = ciphertext[1 : 1 + _NONCE_BYTES], ciphertext[1 + _NONCE_BYTES :]
+        if ciphertext[:1] != _VERSION or len(nonce) < _NONCE_BYTES:
+            raise WrongSecretKey
         for key in self.derive(purpose):
             try:
                 return AESGCM(key).decrypt(nonce, body, bound_to.encode())

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, delete, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.errors import UserNotFound
-from auth.names import lookup_key
+from auth.names import lookup_key, storable
 from auth.new_users import NewUserForm, add_user, give_roles, prepare_user
 from auth.pages import Page
 from auth.policies import Actor, check_may
@@ -73,7 +74,8 @@ async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilte
     """
     check_may(actor, "users:read")
     async with auth.db.read() as session:
-        rows = list(await session.scalars(_select_page(page, filters).options(WITH_ROLES)))
+        query = _select_page(page, filters, await _find_role_id(session, filters.role))
+        rows = list(await session.scalars(query.options(WITH_ROLES)))
         more = len(rows) > page.limit
         kept = rows[: page.limit]
         users = [UserRecord.of(row, auth.permissions) for row in kept]
@@ -105,7 +107,7 @@ async def set_user_roles(
     """Replaces the roles of a user. Raises Forbidden, UserNotFound, RoleNotFound, LastAdmin."""
     check_may(actor, "roles:write")
     async with auth.db.begin() as tx:
-        before = await _get_user(auth, tx, user_id)
+        before = UserRecord.of(await _get_row(tx, user_id), auth.permissions)
         roles = await get_roles(tx, auth.permissions, role_ids)
         # Taking a role away from somebody more powerful is as much a grant as giving it.
         check_may_grant(actor, {*roles} ^ {*before.roles})
@@ -113,8 +115,7 @@ async def set_user_roles(
             await _check_not_last_admin(auth, tx, before)
         await tx.execute(delete(UserRole).where(UserRole.user_id == user_id))
         await give_roles(tx, user_id, [role.id for role in roles])
-        tx.expire_all()
-        return await _get_user(auth, tx, user_id)
+        return UserRecord.of(await _get_row(tx, user_id), auth.permissions)
 
 
 async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
@@ -122,10 +123,10 @@ async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     check_may(actor, "users:write")
     now = auth.clock.now()
     async with auth.db.begin() as tx:
-        user = await _get_user(auth, tx, user_id)
+        row = await _get_row(tx, user_id)
+        user = UserRecord.of(row, auth.permissions)
         check_may_grant(actor, user.roles)
         await _check_not_last_admin(auth, tx, user)
-        row = await tx.get_one(User, user_id)
         row.disabled_at = row.disabled_at or now
         await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
         return UserRecord.of(row, auth.permissions)
@@ -138,20 +139,18 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     """
     check_may(actor, "users:write")
     async with auth.db.begin() as tx:
-        user = await _get_user(auth, tx, user_id)
-        check_may_grant(actor, user.roles)
-        row = await tx.get_one(User, user_id)
+        row = await _get_row(tx, user_id)
+        check_may_grant(actor, UserRecord.of(row, auth.permissions).roles)
         row.disabled_at = None
         return UserRecord.of(row, auth.permissions)
 
 
-async def _get_user(auth: Auth, tx: AsyncSession, user_id: UUID) -> UserRecord:
-    row = await tx.scalar(
-        select(User).where(User.id == user_id).options(WITH_ROLES).with_for_update()
-    )
+async def _get_row(tx: AsyncSession, user_id: UUID) -> User:
+    query = select(User).where(User.id == user_id).options(WITH_ROLES).with_for_update()
+    row = await tx.scalar(query, execution_options={"populate_existing": True})
     if row is None:
         raise UserNotFound
-    return UserRecord.of(row, auth.permissions)
+    return row
 
 
 async def _check_not_last_admin(auth: Auth, tx: AsyncSession, user: UserRecord) -> None:
@@ -159,17 +158,28 @@ async def _check_not_last_admin(auth: Auth, tx: AsyncSession, user: UserRecord) 
         await check_an_admin_remains(auth.db, tx, without=user.id)
 
 
-def _select_page(page: Page, filters: UserFilter) -> Select[User]:
-    # The role's own index holds its users in order of their ids, so it is walked, not sorted.
-    id_ = UserRole.user_id if filters.role is not None else User.id
+async def _find_role_id(session: AsyncSession, name: str | None) -> UUID | None:
+    # Asked first: only for a role that it knows can PostgreSQL tell that its index is best walked.
+    if name is None or not storable(name):
+        return None
+    return await session.scalar(select(Role.id).where(Role.name == name))
+
+
+def _select_page(page: Page, filters: UserFilter, role_id: UUID | None) -> Select[User]:
     query = select(User).where(*_conditions(filters))
+    ids: list[InstrumentedAttribute[UUID]] = [User.id]
     if filters.role is not None:
-        query = query.join(UserRole, UserRole.user_id == User.id)
+        has_it = UserRole.role_id == role_id if role_id else false()
+        query = query.join(UserRole, UserRole.user_id == User.id).where(has_it)
+        # The role's own index holds its users in order of their ids: walked, not sorted. Both ids
+        # are bounded below, or PostgreSQL walks the other index from its very end.
+        ids.insert(0, UserRole.user_id)
     if page.after is not None:
-        query = query.where(id_ < page.after)
+        query = query.where(*(id_ < page.after for id_ in ids))
     if page.before is not None:
-        query = query.where(id_ > page.before)
-    return query.order_by(id_.asc() if page.backwards else id_.desc()).limit(page.limit + 1)
+        query = query.where(*(id_ > page.before for id_ in ids))
+    order = ids[0].asc() if page.backwards else ids[0].desc()
+    return query.order_by(order).limit(page.limit + 1)
 
 
 def _conditions(filters: UserFilter) -> list[ColumnElement[bool]]:
@@ -179,9 +189,6 @@ def _conditions(filters: UserFilter) -> list[ColumnElement[bool]]:
     if filters.disabled is not None:
         at = User.disabled_at
         conditions.append(at.is_not(None) if filters.disabled else at.is_(None))
-    if filters.role is not None:
-        role_id = select(Role.id).where(Role.name == filters.role).scalar_subquery()
-        conditions.append(UserRole.role_id == role_id)
     return conditions
 
 

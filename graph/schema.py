@@ -7,6 +7,7 @@ import strawberry
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
 from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.scalar import ScalarDefinition
@@ -46,7 +47,9 @@ class OneOperation(SchemaExtension):
     def on_validate(self) -> Iterator[None]:
         """Adds the error before the document is validated."""
         context = self.execution_context
-        if context.operation_name is None and _count_operations(context.graphql_document) > 1:
+        # The public `operation_name` falls back to the first operation, which is the guess.
+        named = context._provided_operation_name is not None  # noqa: SLF001
+        if not named and _count_operations(context.graphql_document) > 1:
             context.pre_execution_errors = [
                 GraphQLError(
                     "The document has several operations: name one in `operationName`.",
@@ -59,6 +62,15 @@ class OneOperation(SchemaExtension):
 def _count_operations(document: DocumentNode | None) -> int:
     definitions = document.definitions if document else ()
     return sum(isinstance(definition, OperationDefinitionNode) for definition in definitions)
+
+
+def _describe_directive_arguments(schema: Schema) -> None:
+    # Strawberry reads the descriptions and does not pass them on.
+    for directive in schema._schema.directives:  # noqa: SLF001
+        definition = directive.extensions.get("strawberry-definition")
+        if isinstance(definition, StrawberrySchemaDirective):
+            for field, argument in zip(definition.fields, directive.args.values(), strict=True):
+                argument.description = field.description
 
 
 def build_schema(
@@ -81,9 +93,11 @@ def build_schema(
     ]
     if not introspection:
         extensions.append(DisableIntrospection)
-    return Schema(
+    schema = Schema(
         query,
         mutation,
         extensions=extensions,
         config=StrawberryConfig(disable_field_suggestions=not introspection, scalar_map=_SCALARS),
     )
+    _describe_directive_arguments(schema)
+    return schema

@@ -175,9 +175,10 @@ async def _unavailable_when_lost() -> AsyncIterator[None]:
         raise DatabaseUnavailable(type(error.orig).__name__) from error
 
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, insufficient
-# resources, operator intervention, read-only (a standby after a failover).
-_LOST_SQLSTATES = ("08", "53", "57", "25006")
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, wrong
+# user or password, no such database, insufficient resources, operator intervention, read-only
+# (a standby after a failover).
+_LOST_SQLSTATES = ("08", "28", "3D", "53", "57", "25006")
 _LOST_SQLITE_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,

@@ -22,7 +22,6 @@ from auth.wiring import Auth, RegistrationPolicy
 from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint
 from graph.explorer import Explorer
-from graph.requests import MAX_BODY_BYTES
 from graph.schema import build_schema
 from models.database import Database
 from models.migrate import upgrade
@@ -30,7 +29,7 @@ from server import development, doctor
 from server.docs_page import add_docs_page
 from server.health import health_router
 from server.introspection import introspection_router
-from server.middleware import Edge
+from server.middleware import RequestMiddleware
 from server.oauth import token_router
 from server.revocation import revocation_router
 from server.settings import Registration, Settings, Switch, load_settings
@@ -70,7 +69,6 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.auth = auth
     explorer = _explorer(settings) if settings.shows_explorer else None
@@ -136,7 +134,9 @@ def _lifespan(
 
 def _middleware(settings: Settings) -> list[Middleware]:
     return [
-        Middleware(Edge, hosts=settings.hosts, https=settings.base_url.startswith("https://")),
+        Middleware(
+            RequestMiddleware, hosts=settings.hosts, https=settings.base_url.startswith("https://")
+        ),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,

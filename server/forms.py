@@ -4,11 +4,17 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
+from graph.requests import RequestRefused, read_body
+
 FORM = "application/x-www-form-urlencoded"
 
 
 class MalformedForm(Exception):
-    """The form cannot be read; the message says why."""
+    """The form cannot be read; the message says why, the status how."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -17,8 +23,11 @@ async def read_form(request: Request) -> dict[str, str]:
     if content_type.split(";", maxsplit=1)[0].strip().lower() != FORM:
         raise MalformedForm(f"Send the request as Content-Type: {FORM}.")
     try:
-        body = (await request.body()).decode("ascii")
-        pairs = parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=16)
+        body = await read_body(request.headers, request.receive)
+        text = body.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=16)
+    except RequestRefused as refused:
+        raise MalformedForm(refused.message, refused.status) from None
     except ValueError:
         raise MalformedForm("The form cannot be read.") from None
     form = dict(pairs)

@@ -30,7 +30,7 @@ def introspection_router(auth: Auth) -> APIRouter:
         except Denial as denial:
             return denied(denial)
         except MalformedForm as error:
-            return oauth_error("invalid_request", str(error))
+            return oauth_error("invalid_request", str(error), error.status)
         return json_reply(_show(auth, live), headers=NO_STORE)
 
     return router

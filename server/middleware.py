@@ -21,7 +21,7 @@ _FOR_PROBES = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
 
 
-class Edge:
+class RequestMiddleware:
     """The outermost middleware of ours: nothing leaves the server without passing it."""
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], https: bool) -> None:

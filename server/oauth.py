@@ -31,7 +31,7 @@ def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
         try:
             form = await read_form(request)
         except MalformedForm as error:
-            return oauth_error("invalid_request", str(error))
+            return oauth_error("invalid_request", str(error), error.status)
         # Optional against RFC 6749: Swagger and many tutorials leave it out.
         grant_type = form.get("grant_type", "password")
         if grant_type == "refresh_token":

@@ -20,7 +20,7 @@ def revocation_router(auth: Auth) -> APIRouter:
         try:
             form = await read_form(request)
         except MalformedForm as error:
-            return oauth_error("invalid_request", str(error))
+            return oauth_error("invalid_request", str(error), error.status)
         if "token" not in form:
             return oauth_error("invalid_request", "Send token.")
         await revoke_token(auth, form["token"])

@@ -56,13 +56,13 @@ def run_command(
 
 
 @contextmanager
-def running_server(folder: Path, settings: Mapping[str, str]) -> Iterator[Process]:
+def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[Process]:
     """`postern serve` on a free port, ready to answer."""
     port = _free_port()
     log = folder / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*POSTERN, "serve"],
+            [*POSTERN, "serve", *arguments],
             cwd=folder,
             env=environment(POSTERN_PORT=str(port), **settings),
             stdout=output,

@@ -1,0 +1,1 @@
+"""What Postern costs, as ratios within one run: the machines are noisy, the ratios are not."""

@@ -1,0 +1,155 @@
+"""Pages of `users` over many accounts: any page costs what the first costs.
+
+python -m benchmarks.users_pages [accounts]
+"""
+
+import asyncio
+import logging
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy import insert, select, text
+
+from benchmarks.measure import Work, medians, print_table
+from graph.connections import encode_cursor
+from models.base import uuid7
+from models.database import Database
+from models.role import Role, UserRole
+from models.user import User
+from server.settings import Environment, Settings
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
+from tests.people import ADMIN, BEGINNING
+
+FEW = 1_000
+MANY = 100_000
+BATCH = 5_000
+ROUNDS = 41
+
+QUERY = """
+query Page($first: Int, $after: String, $last: Int, $before: String, $search: String,
+           $role: String, $disabled: Boolean) {
+  users(first: $first, after: $after, last: $last, before: $before, search: $search,
+        role: $role, disabled: $disabled) {
+    nodes { id username roles { name } }
+    pageInfo { startCursor endCursor hasNextPage }
+  }
+}
+"""
+
+
+async def fill(db: Database, count: int) -> None:
+    """Adds accounts; every hundredth is an auditor, every fiftieth is disabled."""
+    async with db.read() as session:
+        roles = {role.name: role.id for role in await session.scalars(select(Role))}
+    for start in range(0, count, BATCH):
+        numbers = range(start, min(start + BATCH, count))
+        users = [_user(number) for number in numbers]
+        held = [
+            {"user_id": user["id"], "role_id": roles["auditor" if n % 100 == 0 else "user"]}
+            for n, user in zip(numbers, users, strict=True)
+        ]
+        async with db.begin() as tx:
+            await tx.execute(insert(User), users)
+            await tx.execute(insert(UserRole), held)
+    async with db.begin() as tx:
+        await tx.execute(text("ANALYZE"))
+
+
+def _user(number: int) -> dict[str, Any]:
+    # Names in another order than ids, as in life.
+    name = f"{number * 7919 % 1_000_003:06d}-person"
+    return {
+        "id": uuid7(),
+        "username": name,
+        "username_key": name,
+        "email": f"{name}@example.com",
+        "email_key": f"{name}@example.com",
+        "created_at": BEGINNING + timedelta(seconds=number),
+        "disabled_at": BEGINNING if number % 50 == 0 else None,
+    }
+
+
+async def pages(api: Api, count: int) -> dict[str, Work]:
+    """The pages to compare, each of fifty accounts."""
+    token = await api.log_in(ADMIN)
+    middle = await _cursor_at(api.auth.db, count // 2)
+    near_the_end = await _cursor_at(api.auth.db, 60)
+
+    def page(**arguments: Any) -> Work:
+        async def work() -> object:
+            data = await api.data(QUERY, arguments, token=token)
+            assert data["users"]["nodes"]
+            return data
+
+        return work
+
+    return {
+        "first page": page(first=50),
+        "middle page": page(first=50, after=middle),
+        "last page, from the front": page(first=50, after=near_the_end),
+        "last page, from the back": page(last=50),
+        "middle page, backwards": page(last=50, before=middle),
+        "role user, middle": page(first=50, role="user", after=middle),
+        "role auditor (1 %)": page(first=50, role="auditor"),
+        "disabled (2 %)": page(first=50, disabled=True),
+        "search, one match": page(first=50, search="000000-"),
+        "search, a hundred matches": page(first=50, search="0001"),
+    }
+
+
+async def _cursor_at(db: Database, position: int) -> str:
+    async with db.read() as session:
+        query = select(User.id).order_by(User.id).offset(position).limit(1)
+        return encode_cursor((await session.scalars(query)).one())
+
+
+@asynccontextmanager
+async def filled(url: str, folder: Path, count: int) -> AsyncIterator[Api]:
+    """A server on a database with so many accounts."""
+    settings = Settings(
+        environment=Environment.DEVELOPMENT,
+        database_url=SecretStr(url),
+        data_dir=folder,
+        bcrypt_cost=4,
+    )
+    async with serving(settings, ManualClock()) as api:
+        await fill(api.auth.db, count)
+        yield api
+
+
+async def compare(kind: str, few: str, many: str, folder: Path, count: int) -> None:
+    async with filled(few, folder, FEW) as small, filled(many, folder, count) as large:
+        found = await medians(await pages(large, count), rounds=ROUNDS)
+        print_table(f"{kind}, {count} accounts: pages of 50", found, base="first page")
+        growth = {
+            f"first page of {FEW}": (await pages(small, FEW))["first page"],
+            f"first page of {count}": (await pages(large, count))["first page"],
+        }
+        found = await medians(growth, rounds=ROUNDS)
+        print_table(f"{kind}: growth", found, base=f"first page of {FEW}")
+
+
+def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else MANY
+    with tempfile.TemporaryDirectory() as name, postgresql_folder() as socket:
+        folder = Path(name)
+        sqlite = SqliteTemplates(folder)
+        postgresql = PostgresqlTemplates(socket)
+        few, many = sqlite.new(folder), sqlite.new(folder)
+        asyncio.run(compare("SQLite", few, many, folder, count))
+        few, many = asyncio.run(postgresql.new()), asyncio.run(postgresql.new())
+        asyncio.run(compare("PostgreSQL", few, many, folder, count))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""`postern user`: accounts."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from auth.errors import UserNotFound
+from auth.new_users import NewUserForm
+from auth.pages import Page
+from auth.policies import Console
+from auth.records import UserRecord
+from auth.roles import find_roles_by_name
+from auth.users import (
+    UserFilter,
+    create_user,
+    disable_user,
+    enable_user,
+    find_user_by_name,
+    list_users,
+    set_user_roles,
+)
+from auth.wiring import Auth
+from server.console import run_as_console
+
+user_app = typer.Typer(help="Accounts.", no_args_is_help=True)
+
+
+@user_app.command("create")
+def user_create(
+    username: Annotated[str, typer.Option(help="The name to log in with.")],
+    email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
+    full_name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    *,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Creates an account; without --password-stdin nobody can log in to it yet."""
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+
+    async def work(auth: Auth, console: Console) -> UserRecord:
+        roles = await find_roles_by_name(auth, role or ["user"])
+        form = NewUserForm(username, email, full_name, password)
+        return await create_user(auth, console, form, [found.id for found in roles])
+
+    _show_user(run_as_console(work))
+
+
+@user_app.command("list")
+def user_list(
+    search: Annotated[
+        str | None, typer.Option(help="Beginning of a username or an e-mail address.")
+    ] = None,
+) -> None:
+    """Lists all accounts, newest first."""
+
+    async def work(auth: Auth, console: Console) -> None:
+        after: UUID | None = None
+        while True:
+            page = Page(limit=100, after=after)
+            slice_ = await list_users(auth, console, page=page, filters=UserFilter(search=search))
+            for user in slice_.users:
+                _show_user(user)
+            if not slice_.has_next:
+                return
+            after = slice_.users[-1].id
+
+    run_as_console(work)
+
+
+@user_app.command("disable")
+def user_disable(username: str) -> None:
+    """Ends a person's access at once."""
+    _show_user(
+        run_as_console(lambda auth, console: _on_user(auth, console, username, disable_user))
+    )
+
+
+@user_app.command("enable")
+def user_enable(username: str) -> None:
+    """Lets a disabled person log in again."""
+    _show_user(run_as_console(lambda auth, console: _on_user(auth, console, username, enable_user)))
+
+
+@user_app.command("roles")
+def user_roles(
+    username: str,
+    role: Annotated[list[str] | None, typer.Argument(help="All roles the user shall have.")] = None,
+) -> None:
+    """Replaces the roles of a user; with none given, takes every role away."""
+
+    async def work(auth: Auth, console: Console) -> UserRecord:
+        roles = await find_roles_by_name(auth, role or [])
+        user = await _find(auth, username)
+        return await set_user_roles(auth, console, user.id, [found.id for found in roles])
+
+    _show_user(run_as_console(work))
+
+
+async def _on_user(
+    auth: Auth,
+    console: Console,
+    username: str,
+    act: Callable[[Auth, Console, UUID], Awaitable[UserRecord]],
+) -> UserRecord:
+    return await act(auth, console, (await _find(auth, username)).id)
+
+
+async def _find(auth: Auth, username: str) -> UserRecord:
+    user = await find_user_by_name(auth, username)
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def _show_user(user: UserRecord) -> None:
+    roles = ",".join(role.name for role in user.roles) or "-"
+    state = "disabled" if user.disabled else "active"
+    typer.echo(f"{user.id}  {user.username}  {user.email or '-'}  {roles}  {state}")

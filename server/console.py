@@ -1,0 +1,56 @@
+"""Running a use case from the command line, as the operator at the console."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from auth.clock import Clock
+from auth.errors import Refusal, Refusals
+from auth.policies import Console, PermissionRegistry
+from auth.wiring import Auth
+from server import doctor
+from server.app import build_auth
+from server.development import with_development_secret
+from server.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+
+class Stop(Exception):
+    """The command cannot go on; each line says why, and what to do."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+def read_settings() -> Settings:
+    """The settings of this machine. Raises ConfigurationError."""
+    return with_development_secret(load_settings())
+
+
+def run_as_console(work: Callable[[Auth, Console], Awaitable[T]]) -> T:
+    """Runs one use case on a database that was checked.
+
+    Raises Stop for a refusal, ConfigurationError, DatabaseUnavailable.
+    """
+    settings = read_settings()
+    doctor.check(settings)
+    registry = PermissionRegistry()
+
+    async def run() -> T:
+        auth = build_auth(settings, registry, Clock())
+        try:
+            await doctor.check_database(auth.db)
+            await doctor.check_keys(auth.keys)
+            await auth.passwords.start()
+            return await work(auth, Console(registry))
+        finally:
+            await auth.stop()
+
+    try:
+        return asyncio.run(run())
+    except Refusals as refused:
+        raise Stop(*(refusal.message for refusal in refused.refusals)) from None
+    except Refusal as refusal:
+        raise Stop(refusal.message) from None

@@ -1,0 +1,111 @@
+"""Names: two that look the same are the same, and what cannot be seen is not let in."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth.errors import EmailInvalid, FullNameInvalid, Refusal, UsernameInvalid
+from auth.names import canonical, lookup_key, parse_email, parse_full_name, parse_username
+
+
+@pytest.mark.parametrize(
+    "username", ["al", "alice", "Алиса", "j.r.r-tolkien_7", "李小龙", "a" * 64]
+)
+def test_a_username_is_letters_digits_and_few_signs(username: str) -> None:
+    assert parse_username(username) == username
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        "",
+        "a",
+        "a" * 65,
+        "a" * 100_000,
+        ".alice",
+        "_alice",
+        "al ice",
+        "al@ice",
+        "al\0ice",
+        "al\nice",
+        "al\u200bice",
+        "al\u202eice",
+        "al\u00adice",
+        "al\u3164ice",
+        "al\ufe0fice",
+        "al\ud800ice",
+        "ﬃ" * 30,
+        "alice🚪",
+    ],
+)
+def test_other_usernames_are_refused(username: str) -> None:
+    with pytest.raises(UsernameInvalid):
+        parse_username(username)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Alice", "ALICE"), ("\uff41lice", "alice"), ("straße", "STRASSE"), ("é", "e\u0301")],
+)
+def test_spellings_that_look_alike_have_one_key(one: str, other: str) -> None:
+    assert canonical(one) == canonical(other)
+
+
+@given(st.text())
+def test_a_key_of_a_key_is_itself(text: str) -> None:
+    assert canonical(canonical(text)) == canonical(text)
+
+
+@given(st.text(max_size=70))
+def test_no_accepted_username_holds_an_unseen_character(text: str) -> None:
+    try:
+        username = parse_username(text)
+    except UsernameInvalid:
+        return
+    assert not {unicodedata.category(c)[0] for c in username} & {"C", "Z"}
+    assert len(canonical(username)) <= 64
+
+
+@pytest.mark.parametrize("email", ["alice@example.com", "Al.Ice+tag@Example.COM", "ä@exämple.de"])
+def test_an_email_address_is_normalised(email: str) -> None:
+    assert parse_email(f" {email} ").partition("@")[0] == email.partition("@")[0]
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["", "alice", "@example.com", "a@", "a b@example.com", "a@b\0c.de", "a@" + "b" * 300 + ".de"],
+)
+def test_other_addresses_are_refused(email: str) -> None:
+    with pytest.raises(EmailInvalid):
+        parse_email(email)
+
+
+@pytest.mark.parametrize(
+    ("given_name", "kept"), [(" Ada  Lovelace ", "Ada  Lovelace"), ("  ", None)]
+)
+def test_a_full_name_is_trimmed(given_name: str, kept: str | None) -> None:
+    assert parse_full_name(given_name) == kept
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 201, "a\0b", "a\nb", "a\u202eb", "a\ud800b", "ﷺ\u0344" * 100]
+)
+def test_a_full_name_holds_no_control_characters(name: str) -> None:
+    with pytest.raises(FullNameInvalid):
+        parse_full_name(name)
+
+
+@pytest.mark.parametrize("name", ["nul\0", "half \ud800", "x" * 255])
+def test_nobody_can_be_looked_up_by_an_impossible_name(name: str) -> None:
+    assert lookup_key(name) is None
+
+
+@given(st.text(max_size=300))
+def test_no_text_makes_the_parsers_stumble(text: str) -> None:
+    for parse in (parse_username, parse_email, parse_full_name):
+        try:
+            parse(text)
+        except Refusal:
+            continue

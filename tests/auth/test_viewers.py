@@ -1,0 +1,165 @@
+"""The rows decide, not the token: what changes counts from the next request on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jwt
+import pytest
+from sqlalchemy import text
+
+from auth.viewers import viewer_of
+from tests.api import Api, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.people import ADMIN, ALICE
+
+CHANGES_BY_HAND = {
+    "UPDATE users SET disabled_at = CURRENT_TIMESTAMP WHERE username = 'alice'": "USER_DISABLED",
+    "UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP": "SESSION_REVOKED",
+    "DELETE FROM sessions": "TOKEN_INVALID",
+    "DELETE FROM users WHERE username = 'alice'": "TOKEN_INVALID",
+}
+
+
+@pytest.mark.parametrize("statement", CHANGES_BY_HAND)
+async def test_a_change_typed_into_the_database_counts_at_once(
+    api: Api, alice: str, statement: str
+) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text(statement))
+    result = await api.ask("{ me { id } }", token=alice)
+    assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": CHANGES_BY_HAND[statement]}]
+
+
+DISABLE = "mutation($id: ID!) { disableUser(input: {userId: $id}) { errors { code } } }"
+ENABLE = "mutation($id: ID!) { enableUser(input: {userId: $id}) { errors { code } } }"
+SET_ROLES = """mutation($id: ID!, $roles: [ID!]!) {
+  setUserRoles(input: {userId: $id, roleIds: $roles}) { errors { code } }
+}"""
+
+
+async def why_refused(api: Api, token: str) -> str:
+    (denial,) = denials(await api.ask("{ me { id } }", token=token))
+    return f"{denial['code']} {denial['reason']}"
+
+
+async def test_a_disabled_user_is_refused_from_the_next_request_on(
+    api: Api, alice: str, admin: str
+) -> None:
+    await api.data(DISABLE, {"id": await api.id_of(ALICE, admin=admin)}, token=admin)
+    assert await why_refused(api, alice) == "UNAUTHENTICATED USER_DISABLED"
+
+
+async def test_the_old_token_of_a_user_who_is_enabled_again_stays_refused(
+    api: Api, alice: str, admin: str
+) -> None:
+    user = {"id": await api.id_of(ALICE, admin=admin)}
+    await api.data(DISABLE, user, token=admin)
+    await api.data(ENABLE, user, token=admin)
+    assert await why_refused(api, alice) == "UNAUTHENTICATED SESSION_REVOKED"
+    assert await api.data("{ me { id } }", token=await api.log_in(ALICE))
+
+
+async def test_logging_out_ends_this_session_and_no_other(api: Api, alice: str) -> None:
+    elsewhere = await api.log_in(ALICE)
+    await api.data("mutation { logout { errors { code } } }", token=alice)
+    assert await why_refused(api, alice) == "UNAUTHENTICATED SESSION_REVOKED"
+    assert await api.data("{ me { id } }", token=elsewhere)
+
+
+@pytest.mark.parametrize("statement", CHANGES_BY_HAND)
+async def test_a_token_that_opens_nothing_any_more_stops_nobody_from_logging_in(
+    sqlite_api: Api, statement: str
+) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.auth.db.begin() as tx:
+        await tx.execute(text(statement))
+    payload = await sqlite_api.try_login(ADMIN.username, ADMIN.password, token=token)
+    assert payload["errors"] == []
+
+
+async def test_roles_that_were_set_count_at_once_for_the_token_of_before(
+    api: Api, alice: str, admin: str
+) -> None:
+    roles = (await api.data("{ roles { id name } }", token=admin))["roles"]
+    auditor = next(role["id"] for role in roles if role["name"] == "auditor")
+    user = {"id": await api.id_of(ALICE, admin=admin)}
+    await api.data(SET_ROLES, {**user, "roles": [auditor]}, token=admin)
+    assert await api.data("{ users { nodes { id } } }", token=alice)
+    await api.data(SET_ROLES, {**user, "roles": []}, token=admin)
+    result = await api.ask("{ users { nodes { id } } }", token=alice)
+    assert denials(result) == [{"code": "FORBIDDEN", "required": "users:read"}]
+
+
+async def test_a_role_that_was_taken_away_counts_at_once(api: Api, admin: str) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text("DELETE FROM user_roles"))
+    result = await api.ask("{ users { nodes { id } } }", token=admin)
+    assert denials(result) == [{"code": "FORBIDDEN", "required": "users:read"}]
+
+
+LAPSES: dict[str, Callable[[str], str]] = {
+    "idle": lambda now: f"UPDATE sessions SET idle_expires_at = '{now}'",
+    "absolute": lambda now: f"UPDATE sessions SET expires_at = '{now}'",
+}
+
+
+@pytest.mark.parametrize("lapse", LAPSES)
+async def test_a_session_past_its_time_opens_nothing(
+    api: Api, alice: str, clock: ManualClock, lapse: str
+) -> None:
+    now = clock.now().strftime("%Y-%m-%d %H:%M:%S.%f")
+    suffix = "+00" if api.auth.db.dialect == "postgresql" else ""
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text(LAPSES[lapse](now + suffix)))
+    result = await api.ask("{ me { id } }", token=alice)
+    assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
+
+
+async def test_a_session_that_lapses_before_its_token_would_takes_the_token_along(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = make_settings(sqlite_url, tmp_path).model_copy(update={"session_max_age": 60})
+    async with serving(settings, clock) as api:
+        payload = await api.try_login(ALICE.username, ALICE.password)
+        assert payload["tokens"]["expiresIn"] == 60
+        clock.tick(seconds=60)
+        token = payload["tokens"]["accessToken"]
+        assert await why_refused(api, token) == "UNAUTHENTICATED TOKEN_EXPIRED"
+
+
+async def test_a_viewer_is_who_the_rows_say(api: Api, alice: str) -> None:
+    claims = jwt.decode(alice, options={"verify_signature": False})
+    viewer = await viewer_of(api.auth, alice)
+    assert (str(viewer.user_id), str(viewer.session_id)) == (claims["sub"], claims["sid"])
+    assert viewer.user.username == "alice"
+
+
+async def test_an_unreachable_database_is_neither_yes_nor_no(
+    sqlite_api: Api,
+) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    broken = type(sqlite_api.auth.db).connect("postgresql://postgres@127.0.0.1:1/none")
+    object.__setattr__(sqlite_api.auth, "db", broken)
+    reply = await sqlite_api.post("{ me { id } }", token=token)
+    assert reply.status_code == 503
+    assert reply.headers["Retry-After"]
+    assert denials(reply.json()) == [{"code": "SERVICE_UNAVAILABLE"}]
+
+
+async def test_a_deleted_name_that_is_registered_again_inherits_nothing(api: Api) -> None:
+    token = await api.log_in(ALICE)
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text("DELETE FROM users WHERE username = 'alice'"))
+    register = """mutation { register(input: {username: "alice", email: "new@example.com",
+        password: "not the one before"}) { errors { code } } }"""
+    assert (await api.data(register))["register"]["errors"] == []
+    result = await api.ask("{ me { id } }", token=token)
+    assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}]
+
+
+async def test_the_token_itself_holds_no_name_and_no_address(api: Api) -> None:
+    claims = jwt.decode(await api.log_in(ADMIN), options={"verify_signature": False})
+    assert set(claims) == {
+        *("iss", "aud", "sub", "sid", "jti", "iat", "exp", "roles", "scope"),
+    }

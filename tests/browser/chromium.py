@@ -1,0 +1,63 @@
+"""A real Chromium, cut off from every network but this machine's."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, Route, sync_playwright
+
+PACKAGES = Path(__file__).parent / "node_modules"
+CDN = "unpkg.com"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+needs_packages = pytest.mark.skipif(
+    not PACKAGES.exists(), reason="run `npm ci` in tests/browser first"
+)
+
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+class Visit:
+    """A page, and what went wrong on it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.failed: list[str] = []
+        self.foreign: list[str] = []
+        self.reports: list[str] = []
+        page.on("requestfailed", lambda request: self.failed.append(request.url))
+        page.on("console", lambda message: self._hear(message.type, message.text))
+        page.on("pageerror", lambda error: self.reports.append(str(error)))
+        page.route("**/*", self._answer)
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind == "error" or "Content Security Policy" in text:
+            self.reports.append(text)
+
+    def _answer(self, route: Route) -> None:
+        url = urlsplit(route.request.url)
+        if url.hostname == "localhost" or url.scheme == "data":
+            route.continue_()
+            return
+        self.foreign.append(route.request.url)
+        if url.hostname != CDN:
+            route.abort()
+            return
+        # The page names the hash of each file, so what is served here is to the byte the CDN's.
+        package = url.path[1:].replace("@18.2.0", "").replace("@3.8.3", "")
+        route.fulfill(path=PACKAGES / package, headers={"Access-Control-Allow-Origin": "*"})
+
+
+@contextmanager
+def visit(*, width: int = 1280, height: int = 800) -> Iterator[Visit]:
+    """Opens an empty page."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        try:
+            yield Visit(browser.new_page(viewport={"width": width, "height": height}))
+        finally:
+            browser.close()

@@ -1,0 +1,105 @@
+"""Failures: data for people, codes for programs, a mask over faults, and no secrets in any."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import strawberry
+from graphql import GraphQLError
+
+from postern import BadUserInput, Public
+from tests.api import Api, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+
+SECRET = "hunter2-is-my-password"
+LOGIN = "mutation L($input: LoginInput!) { login(input: $input) { errors { code } } }"
+
+
+@strawberry.type
+class Stumbling:
+    """Root fields that fail in every way."""
+
+    @strawberry.field(permission_classes=[Public])
+    def broken(self) -> str | None:
+        raise RuntimeError(f"SELECT * FROM users -- {SECRET}")
+
+    @strawberry.field(permission_classes=[Public])
+    def told(self) -> str | None:
+        raise GraphQLError("Out of tea.", extensions={"code": "TEAPOT"})
+
+    @strawberry.field(permission_classes=[Public])
+    def misused(self) -> str | None:
+        raise BadUserInput("Ask for less.")
+
+
+@pytest.fixture
+async def api(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Stumbling]) as api:
+        yield api
+
+
+async def test_a_fault_is_masked_and_found_by_its_id(
+    api: Api, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = await api.post("{ broken }", headers={"X-Request-Id": "find-me"})
+    (error,) = reply.json()["errors"]
+    assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": "find-me"}
+    assert "SELECT" not in reply.text
+    assert "find-me" in capsys.readouterr().out + caplog.text
+
+
+async def test_a_deliberate_error_of_own_code_is_told(api: Api) -> None:
+    result = await api.ask("{ told misused }")
+    assert denials(result) == [{"code": "TEAPOT"}, {"code": "BAD_USER_INPUT"}]
+    assert result["errors"][0]["message"] == "Out of tea."
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"input": {"username": "alice", "password": [SECRET]}},
+        {"input": {"username": "alice", "password": SECRET, "admin": True}},
+        {"input": {"password": SECRET}},
+        {"input": SECRET},
+        {"input": None},
+        {},
+    ],
+)
+async def test_a_variable_that_does_not_fit_is_not_quoted(
+    api: Api,
+    variables: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reply = await api.post(LOGIN, variables)
+    assert denials(reply.json()) == [{"code": "BAD_USER_INPUT"}]
+    assert SECRET not in reply.text + capsys.readouterr().out + caplog.text
+
+
+async def test_denials_and_bad_documents_are_no_events(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await api.ask("{ me { id } }")
+    await api.ask("{ nothing }")
+    await api.ask(f'{{ user(id: "{SECRET}") {{ nothing }} }}')
+    assert SECRET not in caplog.text
+    assert "Traceback" not in caplog.text
+    assert {record.levelname for record in caplog.records} <= {"INFO"}
+
+
+async def test_of_many_mistakes_the_first_few_are_told(api: Api) -> None:
+    result = await api.ask("{ " + " ".join(f"x{n}" for n in range(50)) + " }")
+    assert len(result["errors"]) == 5
+
+
+async def test_each_refused_field_is_told(api: Api) -> None:
+    result = await api.ask("{ " + " ".join(f"a{n}: me {{ id }}" for n in range(9)) + " }")
+    assert len(result["errors"]) == 9
+
+
+async def test_an_argument_of_null_is_bad_input(api: Api) -> None:
+    result = await api.ask("query U($id: ID!) { user(id: $id) { id } }", {"id": None})
+    assert denials(result) == [{"code": "BAD_USER_INPUT"}]

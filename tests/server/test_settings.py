@@ -1,0 +1,145 @@
+"""Settings: read from the environment, checked before the start, never printed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from server.doctor import problems_of
+from server.settings import ConfigurationError, load_settings
+
+GOOD_SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
+PRODUCTION = {
+    "POSTERN_SECRET_KEY": GOOD_SECRET,
+    "POSTERN_PUBLIC_URL": "https://auth.example.com",
+}
+
+
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Sets environment variables."""
+
+    def say(**environment: str) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+    return say
+
+
+def problems() -> list[str]:
+    try:
+        return problems_of(load_settings())
+    except ConfigurationError as error:
+        return error.problems
+
+
+def test_production_is_the_default_and_complete_with_two_settings(say: Say) -> None:
+    say(**PRODUCTION)
+    settings = load_settings()
+    assert not settings.in_development
+    assert not settings.shows_explorer
+    assert not settings.allows_introspection
+    assert problems() == []
+
+
+def test_nothing_said_is_told_with_what_to_do() -> None:
+    told = " ".join(problems())
+    assert "POSTERN_SECRET_KEY is missing: make one with" in told
+    assert "POSTERN_PUBLIC_URL is missing" in told
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "changeme",
+        "ChangeMe-ChangeMe-ChangeMe-ChangeMe-1234",
+        "your_super_secret_key_that_is_long_enough",
+        "short",
+        "a" * 64,
+        "ab" * 40,
+        "development_kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
+        f"{GOOD_SECRET},changeme",
+        f"short,{GOOD_SECRET}",
+    ],
+)
+def test_a_weak_secret_is_refused_and_not_printed(say: Say, secret: str) -> None:
+    say(**{**PRODUCTION, "POSTERN_SECRET_KEY": secret})
+    (problem,) = problems()
+    assert problem.startswith("POSTERN_SECRET_KEY")
+    assert GOOD_SECRET not in problem
+
+
+def test_older_secrets_follow_the_first(say: Say) -> None:
+    say(POSTERN_SECRET_KEY=f" {GOOD_SECRET} , older ")
+    assert load_settings().secrets == [GOOD_SECRET, "older"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POSTERN_PORT", "eighty"),
+        ("POSTERN_ENVIRONMENT", "staging"),
+        ("POSTERN_JWT_ALGORITHM", "none"),
+        ("POSTERN_ACCESS_TOKEN_TTL", "7200"),
+        ("POSTERN_BCRYPT_COST", "40"),
+        ("POSTERN_BCRYPT_COST", "4"),
+        ("POSTERN_DATABASE_URL", "mysql://root:hunter2@h/d"),
+        ("POSTERN_CORS_ORIGINS", "*"),
+        ("POSTERN_CORS_ORIGINS", "https://app.example.com/path"),
+        ("POSTERN_PUBLIC_URL", "auth.example.com"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(say: Say, name: str, value: str) -> None:
+    say(**{**PRODUCTION, name: value})
+    (problem,) = problems()
+    assert problem.startswith(name)
+    assert "hunter2" not in problem
+
+
+def test_a_misspelt_setting_is_told(say: Say) -> None:
+    say(POSTERN_SECRET="x", POSTERN_DEBUG="1")
+    told = problems()
+    assert [problem.split()[0] for problem in told] == ["POSTERN_DEBUG", "POSTERN_SECRET"]
+
+
+def test_a_file_of_settings_is_read_and_its_misspellings_are_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTERN_PORT=9000\nOTHER=1\n")
+    assert load_settings().port == 9000
+    (tmp_path / ".env").write_text("POSTERN_PROT=9000\n")
+    assert problems()[0].startswith("POSTERN_PROT is not a setting")
+
+
+def test_a_secret_may_come_from_a_file(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{GOOD_SECRET}\n")
+    say(POSTERN_SECRET_KEY_FILE=str(tmp_path / "secret"))
+    assert load_settings().secrets == [GOOD_SECRET]
+
+
+def test_a_secret_said_twice_is_refused(say: Say, tmp_path: Path) -> None:
+    say(POSTERN_SECRET_KEY=GOOD_SECRET, POSTERN_SECRET_KEY_FILE=str(tmp_path))
+    assert "are both set" in problems()[0]
+
+
+def test_a_secret_file_that_cannot_be_read_is_told(say: Say, tmp_path: Path) -> None:
+    say(POSTERN_SECRET_KEY_FILE=str(tmp_path / "nowhere"))
+    assert "cannot read" in problems()[0]
+
+
+def test_settings_do_not_print_their_secrets(say: Say) -> None:
+    say(**PRODUCTION, POSTERN_DATABASE_URL="postgresql://u:hunter2@h/d")
+    shown = repr(load_settings())
+    assert GOOD_SECRET not in shown
+    assert "hunter2" not in shown
+
+
+def test_development_listens_to_its_own_machine_only(say: Say) -> None:
+    say(POSTERN_ENVIRONMENT="development", POSTERN_HOST="0.0.0.0")
+    assert "public passwords" in problems()[0]
+
+
+def test_the_public_address_names_the_host(say: Say) -> None:
+    say(**PRODUCTION, POSTERN_ALLOWED_HOSTS="internal, Other.example")
+    assert load_settings().hosts == {"auth.example.com", "internal", "other.example"}
