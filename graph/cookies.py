@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,8 @@ class CookiePolicy:
         """
         if headers.get("origin") not in self.allowed_origins:
             return None
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return None
-        morsel = cookies.get(self.name)
-        return morsel.value if morsel else None
+        # Lenient, as browsers are: another application's odd cookie must not hide ours.
+        return cookie_parser(headers.get("cookie", "")).get(self.name)
 
     def write(self, refresh_token: str, lifetime: timedelta) -> str:
         """The `Set-Cookie` line that stores the token."""

@@ -1,0 +1,100 @@
+"""The refresh token as a cookie: pages of ours use it, other pages cannot."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from graph.cookies import CookiePolicy
+from tests.api import BASE_URL, Api
+from tests.people import ALICE
+
+LOGIN = """mutation L($password: String!) {
+  login(input: {username: "alice", password: $password, delivery: COOKIE}) {
+    tokens { accessToken refreshToken }
+  }
+}"""
+REFRESH = "mutation { refreshTokens(input: {}) { tokens { refreshToken } errors { code } } }"
+LOGOUT = "mutation { logout { endedSessions } }"
+OURS = {"Origin": BASE_URL}
+
+
+async def log_in(api: Api) -> Any:
+    return await api.post(LOGIN, {"password": ALICE.password}, headers=OURS)
+
+
+def cookie_of(reply: Any) -> dict[str, str]:
+    """The parts of the Set-Cookie line; flags have no value."""
+    parts = (part.partition("=") for part in reply.headers["set-cookie"].split("; "))
+    return {name: value for name, _, value in parts}
+
+
+async def refresh(api: Api, cookie: str, **headers: str) -> Any:
+    given = {"Cookie": f"postern_refresh={cookie}", **headers}
+    api.http.cookies.clear()
+    return await api.post(REFRESH, headers=given)
+
+
+async def test_the_token_comes_as_a_cookie_that_scripts_cannot_read(sqlite_api: Api) -> None:
+    reply = await log_in(sqlite_api)
+    cookie = cookie_of(reply)
+    assert cookie["postern_refresh"].startswith("prt_")
+    assert (cookie["SameSite"], cookie["Path"]) == ("Strict", "/")
+    assert "HttpOnly" in cookie
+    assert reply.json()["data"]["login"]["tokens"]["refreshToken"] is None
+    assert cookie["postern_refresh"] not in reply.text
+
+
+async def test_the_cookie_alone_refreshes(sqlite_api: Api) -> None:
+    cookie = cookie_of(await log_in(sqlite_api))["postern_refresh"]
+    reply = await refresh(sqlite_api, cookie, **OURS)
+    assert reply.json()["data"]["refreshTokens"] == {"tokens": {"refreshToken": None}, "errors": []}
+    assert cookie_of(reply)["postern_refresh"] != cookie
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
+async def test_another_page_cannot_use_the_cookie(sqlite_api: Api, headers: dict[str, str]) -> None:
+    cookie = cookie_of(await log_in(sqlite_api))["postern_refresh"]
+    reply = await refresh(sqlite_api, cookie, **headers)
+    errors = reply.json()["data"]["refreshTokens"]["errors"]
+    assert errors == [{"code": "INVALID_REFRESH_TOKEN"}]
+    assert (await refresh(sqlite_api, cookie, **OURS)).json()["data"]["refreshTokens"]["tokens"]
+
+
+async def test_a_dead_cookie_is_taken_away(sqlite_api: Api) -> None:
+    reply = await refresh(sqlite_api, "prt_dead", **OURS)
+    assert (cookie_of(reply)["postern_refresh"], cookie_of(reply)["Max-Age"]) == ("", "0")
+
+
+async def test_the_cookie_alone_logs_out(sqlite_api: Api) -> None:
+    cookie = cookie_of(await log_in(sqlite_api))["postern_refresh"]
+    sqlite_api.http.cookies.clear()
+    given = {"Cookie": f"postern_refresh={cookie}"}
+    foreign = await sqlite_api.post(LOGOUT, headers={**given, "Origin": "https://evil.example"})
+    assert foreign.json()["data"] == {"logout": None}
+    reply = await sqlite_api.post(LOGOUT, headers={**given, **OURS})
+    assert reply.json()["data"] == {"logout": {"endedSessions": 1}}
+    assert cookie_of(reply)["Max-Age"] == "0"
+    again = await refresh(sqlite_api, cookie, **OURS)
+    assert again.json()["data"]["refreshTokens"]["tokens"] is None
+
+
+async def test_a_forged_cookie_is_no_session(sqlite_api: Api) -> None:
+    headers = {"Cookie": "postern_refresh=prt_x; broken", **OURS}
+    result = (await sqlite_api.post(LOGOUT, headers=headers)).json()
+    assert result["errors"][0]["extensions"]["reason"] == "TOKEN_INVALID"
+
+
+async def test_over_https_the_cookie_is_bound_to_the_host() -> None:
+    policy = CookiePolicy(secure=True, allowed_origins=frozenset())
+    line = policy.write("prt_x", timedelta(days=1))
+    assert line.startswith("__Host-postern_refresh=prt_x; Path=/; Max-Age=86400;")
+    assert line.endswith("; Secure")
+
+
+async def test_a_typed_token_goes_before_the_cookie(sqlite_api: Api) -> None:
+    await log_in(sqlite_api)
+    query = 'mutation { refreshTokens(input: {refreshToken: "x"}) { errors { code } } }'
+    reply = await sqlite_api.post(query, headers=OURS)
+    assert reply.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_REFRESH_TOKEN"}]
+    assert "set-cookie" not in reply.headers

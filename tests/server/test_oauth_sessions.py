@@ -1,0 +1,119 @@
+"""`/token` with a refresh token, `/revoke`, `/introspect`, and where libraries look for them."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tests.api import Api
+from tests.clock import ManualClock
+from tests.people import ADMIN, ALICE
+from tests.sessions import Device
+
+INACTIVE = {"active": False}
+
+
+@pytest.fixture
+async def device(sqlite_api: Api) -> Device:
+    return await Device(sqlite_api).log_in()
+
+
+async def introspect(device: Device, token: str, *, as_admin: bool = True) -> Any:
+    asking = await Device(device.api).log_in(ADMIN if as_admin else ALICE)
+    headers = {"Authorization": f"Bearer {asking.access_token}"}
+    return await device.api.http.post("/introspect", data={"token": token}, headers=headers)
+
+
+async def test_the_refresh_grant_gives_the_next_pair(device: Device) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": device.refresh_token}
+    reply = await device.api.http.post("/token", data=form)
+    assert reply.status_code == 200
+    assert reply.json()["refresh_token"] != device.refresh_token
+    again = {**form, "refresh_token": reply.json()["refresh_token"]}
+    assert (await device.api.http.post("/token", data=again)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
+    ],
+)
+async def test_a_refresh_that_fails_says_so_in_oauths_words(
+    sqlite_api: Api, form: dict[str, str], error: str
+) -> None:
+    reply = await sqlite_api.http.post("/token", data=form)
+    assert (reply.status_code, reply.json()["error"]) == (400, error)
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+async def test_revoking_either_token_ends_both(device: Device, kind: str) -> None:
+    token = {"access_token": device.access_token, "refresh_token": device.refresh_token}[kind]
+    reply = await device.api.http.post("/revoke", data={"token": token, "token_type_hint": "x"})
+    assert reply.status_code == 200
+    assert not await device.is_signed_in()
+    assert (await device.try_refresh(device.refresh_token))["tokens"] is None
+
+
+@pytest.mark.parametrize("token", ["", "x", "prt_x", "a.b.c"])
+async def test_revoking_what_is_no_token_is_fine(sqlite_api: Api, token: str) -> None:
+    assert (await sqlite_api.http.post("/revoke", data={"token": token})).status_code == 200
+
+
+async def test_a_revocation_without_a_token_is_invalid(sqlite_api: Api) -> None:
+    assert (await sqlite_api.http.post("/revoke", data={"x": "y"})).status_code == 400
+    assert (await sqlite_api.http.post("/revoke", json={"token": "x"})).status_code == 400
+
+
+async def test_a_live_token_is_described(device: Device) -> None:
+    for token, kind in (
+        (device.access_token, "Bearer"),
+        (device.refresh_token, "refresh_token"),
+    ):
+        body = (await introspect(device, token)).json()
+        assert (body["active"], body["token_type"]) == (True, kind)
+        assert (body["username"], body["iss"]) == ("alice", "http://localhost:8000")
+
+
+async def test_a_dead_token_is_nothing_at_all(device: Device, clock: ManualClock) -> None:
+    await device.refresh()
+    for token in (device.spent[0], "prt_x", "x", ""):
+        assert (await introspect(device, token)).json() == INACTIVE
+    old = device.access_token
+    clock.tick(minutes=31)
+    assert (await introspect(device, old)).json() == INACTIVE
+    clock.tick(days=31)
+    assert (await introspect(device, device.refresh_token)).json() == INACTIVE
+
+
+async def test_a_revoked_session_shows_at_introspection(device: Device) -> None:
+    async with device.api.auth.db.begin() as tx:
+        await tx.execute(text("UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP"))
+    for token in (device.access_token, device.refresh_token):
+        assert (await introspect(device, token)).json() == INACTIVE
+
+
+async def test_only_holders_of_the_permission_may_ask(device: Device) -> None:
+    reply = await introspect(device, device.access_token, as_admin=False)
+    assert reply.status_code == 403
+    assert 'error="insufficient_scope"' in reply.headers["www-authenticate"]
+    stranger = await device.api.http.post("/introspect", data={"token": "x"})
+    assert stranger.status_code == 401
+
+
+async def test_an_introspection_that_is_no_form_is_invalid(device: Device) -> None:
+    asking = await Device(device.api).log_in(ADMIN)
+    headers = {"Authorization": f"Bearer {asking.access_token}"}
+    reply = await device.api.http.post("/introspect", json={}, headers=headers)
+    assert reply.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["oauth-authorization-server", "openid-configuration"])
+async def test_the_metadata_leads_to_every_endpoint(sqlite_api: Api, name: str) -> None:
+    metadata = (await sqlite_api.http.get(f"/.well-known/{name}")).json()
+    assert metadata["issuer"] == "http://localhost:8000"
+    assert (await sqlite_api.http.get(metadata["jwks_uri"])).json()["keys"]
+    for endpoint in ("token", "revocation", "introspection"):
+        reply = await sqlite_api.http.post(metadata[f"{endpoint}_endpoint"])
+        assert reply.status_code in {400, 401}
