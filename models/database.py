@@ -32,6 +32,9 @@ _DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 
+# The last for PgBouncer in transaction mode, which wants it to be 0.
+_POSTGRESQL_OPTIONS = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
+
 
 class UnsupportedDatabase(ValueError):
     """The address is of no database that Postern can use."""
@@ -58,7 +61,10 @@ class Database:
 
     @classmethod
     def connect(cls, url: str) -> "Database":
-        """Makes the handle; the first use connects. Raises UnsupportedDatabase."""
+        """Makes the handle; the first use connects.
+
+        Raises UnsupportedDatabase, and DatabaseUnavailable for a file that cannot be made.
+        """
         address = parse_url(url)
         if address.get_backend_name() == "sqlite":
             return cls(_sqlite_engine(address))
@@ -105,12 +111,27 @@ def parse_url(url: str) -> URL:
     """Reads a database address and chooses the driver. Raises UnsupportedDatabase."""
     try:
         address = make_url(url)
-        return address.set(drivername=_DRIVERS[address.drivername])
-    except (ArgumentError, KeyError):
+        address = address.set(drivername=_DRIVERS[address.drivername])
+    except (ArgumentError, KeyError, ValueError):
         # The address itself stays out of the message: it may hold a password.
         raise UnsupportedDatabase(
-            "the database address must start with sqlite:/// or postgresql://"
+            "the database address must look like sqlite:///path or"
+            " postgresql://user:password@host/name"
         ) from None
+    if address.get_backend_name() == "postgresql":
+        return _with_known_options(address)
+    return address
+
+
+def _with_known_options(address: URL) -> URL:
+    # libpq and those who hand out addresses call it `sslmode`; the driver does not.
+    options = {"ssl" if name == "sslmode" else name: v for name, v in address.query.items()}
+    if not options.keys() <= _POSTGRESQL_OPTIONS:
+        raise UnsupportedDatabase(
+            "after the ? the database address may have only host, port, sslmode and"
+            " prepared_statement_cache_size"
+        )
+    return address.set(query=options)
 
 
 def _sqlite_engine(address: URL) -> AsyncEngine:
@@ -142,9 +163,12 @@ def _postgresql_engine(address: URL) -> AsyncEngine:
 
 
 def _create_private_file(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the main file.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its -wal and -shm files the mode of the main file.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise DatabaseUnavailable(type(error).__name__) from error
 
 
 def _prepare_sqlite_connection(connection: Any, _record: object) -> None:
@@ -187,6 +211,8 @@ _LOST_SQLITE_CODES = frozenset(
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
     }
 )
 

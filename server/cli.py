@@ -43,7 +43,7 @@ def main() -> None:
     except ConfigurationError as error:
         _fail(error.problems)
     except DatabaseUnavailable as error:
-        _fail([f"The database cannot be reached ({error})."])
+        _fail([doctor.unreachable(error)])
 
 
 @app.command()

@@ -16,17 +16,29 @@ from auth.roles import ADMIN, DEFAULT_ROLE, find_roles_by_name
 from auth.users import UserFilter, list_users
 from auth.wiring import Auth
 from server.doctor import DEVELOPMENT_SECRET_PREFIX
-from server.settings import Settings
+from server.settings import ConfigurationError, Settings
 
 ALICE = "alice"
 ALICE_PASSWORD = "secret123"  # noqa: S105 - public by intent, and for development only
 
 
 def with_development_secret(settings: Settings) -> Settings:
-    """The settings with the secret of the data folder; it is made at the first start."""
+    """The settings with the secret of the data folder; it is made at the first start.
+
+    Raises ConfigurationError.
+    """
     if settings.secrets or not settings.in_development:
         return settings
-    secret = _read_or_make_secret(settings.data_dir / "secret_key")
+    try:
+        secret = _read_or_make_secret(settings.data_dir / "secret_key")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            [f"POSTERN_DATA_DIR: its file secret_key cannot be kept there ({type(error).__name__})"]
+        ) from None
+    if not secret:
+        raise ConfigurationError(
+            ["POSTERN_DATA_DIR: its file secret_key is empty: put the secret back, or delete it"]
+        )
     return settings.model_copy(update={"secret_key": SecretStr(secret)})
 
 

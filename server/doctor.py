@@ -21,7 +21,14 @@ _DEVELOPMENT_IN_PUBLIC = (
 )
 
 # Words out of tutorials, templates and peers, in secrets that their readers kept. All are public.
-_WELL_KNOWN_SECRETS = ("changeme", "change-me", "change_me", "your_super_secret", "your-secret")
+_WELL_KNOWN_SECRETS = (
+    *("changeme", "change-me", "change_me", "your_super_secret", "your-secret"),
+    *("0123456789abcdef", "abcdefghijklmnop"),
+    # jwt.io
+    "a-string-secret-at-least-256-bits-long",
+    # The tutorial of FastAPI
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+)
 
 
 def problems_of(settings: Settings) -> list[str]:
@@ -38,17 +45,32 @@ def _problems_anywhere(settings: Settings) -> list[str]:
         parse_url(settings.database_url.get_secret_value())
     except UnsupportedDatabase as error:
         problems.append(f"POSTERN_DATABASE_URL: {error}")
-    for origin in settings.cors_origins:
-        parts = urlsplit(origin)
-        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"}:
-            problems.append(
-                f"POSTERN_CORS_ORIGINS: {origin!r} is not an origin; write e.g."
-                " https://app.example.com, without a path and without *"
-            )
-    url = urlsplit(settings.base_url)
-    if settings.base_url and (url.scheme not in {"http", "https"} or not url.hostname):
+    problems += [
+        f"POSTERN_CORS_ORIGINS: {origin!r} is not an origin; write e.g. https://app.example.com,"
+        " without a path and without *"
+        for origin in settings.cors_origins
+        if not _is_origin(origin)
+    ]
+    if settings.base_url and not _is_http(settings.base_url):
         problems.append("POSTERN_PUBLIC_URL: must look like https://auth.example.com")
     return problems
+
+
+def _is_origin(address: str) -> bool:
+    if not _is_http(address):
+        return False
+    url = urlsplit(address)
+    return address == f"{url.scheme}://{url.netloc}"
+
+
+def _is_http(address: str) -> bool:
+    try:
+        url = urlsplit(address)
+        # Asked for because urllib looks at the port no sooner.
+        _ = url.port
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname)
 
 
 def _problems_in_development(settings: Settings) -> list[str]:
@@ -90,7 +112,10 @@ async def diagnose(settings: Settings) -> list[str]:
     problems = problems_of(settings) + _problems_of_packages()
     if problems:
         return problems
-    db = Database.connect(settings.database_url.get_secret_value())
+    try:
+        db = Database.connect(settings.database_url.get_secret_value())
+    except DatabaseUnavailable as error:
+        return [unreachable(error)]
     try:
         return await _problems_of_database(db, settings)
     finally:
@@ -109,7 +134,7 @@ async def check_database(db: Database) -> None:
     try:
         state = await schema_state(db)
     except DatabaseUnavailable as error:
-        raise ConfigurationError([_unreachable(error)]) from None
+        raise ConfigurationError([unreachable(error)]) from None
     problem = _problem_of_schema(state)
     if problem:
         raise ConfigurationError([problem])
@@ -159,7 +184,8 @@ def _problem_of_schema(state: SchemaState) -> str | None:
     return None
 
 
-def _unreachable(error: DatabaseUnavailable) -> str:
+def unreachable(error: DatabaseUnavailable) -> str:
+    """What to do about a database that does not answer."""
     return (
         f"The database cannot be reached ({error}): check that it runs and that"
         " POSTERN_DATABASE_URL is right."

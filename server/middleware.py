@@ -19,6 +19,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Probes call by the address of the machine, which no list of hosts can know.
 _FOR_PROBES = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
+# Nobody may fill the disk with one request.
+_LOGGED_PATH_BYTES = 200
 
 
 class RequestMiddleware:
@@ -49,7 +51,9 @@ class RequestMiddleware:
                 method=scope["method"],
                 # As it came, percent-encoded and without the query: no control characters, and
                 # nothing that somebody put where it does not belong.
-                path=scope.get("raw_path", b"").decode("ascii", "backslashreplace"),
+                path=scope.get("raw_path", b"")[:_LOGGED_PATH_BYTES].decode(
+                    "ascii", "backslashreplace"
+                ),
                 status=reply.status,
                 milliseconds=round((time.perf_counter() - began) * 1000, 1),
             )

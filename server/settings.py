@@ -205,12 +205,15 @@ def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     return [
         f"{name} is not a setting of Postern: correct its name or remove it (see docs/settings.md)"
         for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in known
+        if name.upper().startswith(PREFIX) and name.upper() not in known
     ]
 
 
 def _read_dotenv() -> dict[str, str]:
-    return {name: value or "" for name, value in dotenv_values(DOTENV).items()}
+    try:
+        return {name: value or "" for name, value in dotenv_values(DOTENV).items()}
+    except UnicodeDecodeError:
+        raise ConfigurationError([f"{DOTENV}: this file is no UTF-8 text"]) from None
 
 
 def _from_files(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -223,12 +226,15 @@ def _from_files(environ: Mapping[str, str]) -> dict[str, Any]:
             raise ConfigurationError(
                 [f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one of them"]
             )
+        # What was given stays out of the message: it may be the secret itself, in the wrong place.
         try:
             values[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigurationError(
-                [f"{PREFIX}{name}_FILE: cannot read {path}: {error.strerror}"]
+                [f"{PREFIX}{name}_FILE: cannot read this file: {error.strerror}"]
             ) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError([f"{PREFIX}{name}_FILE: this file is no UTF-8 text"]) from None
     return values
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -67,13 +67,16 @@ def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -
             env=environment(POSTERN_PORT=str(port), **settings),
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     server = Process(process, f"http://localhost:{port}", log)
     try:
         _wait_until_ready(server)
         yield server
     finally:
-        process.kill()
+        # Its workers too: they outlive a parent that is killed.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

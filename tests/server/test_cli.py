@@ -1,8 +1,16 @@
 """The command line, in this process."""
 
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
+import uvicorn
 from typer.testing import CliRunner
 
 from server import cli
@@ -125,3 +133,125 @@ def test_a_problem_ends_in_words_and_not_in_a_traceback(
         cli.main()
     assert ended.value.code == 1
     assert capsys.readouterr().err == "postern: One.\npostern: Two.\n"
+
+
+def test_an_unreachable_database_ends_in_words_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSTERN_DATABASE_URL", "postgresql://postern:hunter2@127.0.0.1:1/postern")
+    monkeypatch.setattr(sys, "argv", ["postern", "migrate"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("postern: The database cannot be reached (ConnectionRefusedError)")
+    assert "POSTERN_DATABASE_URL" in said
+
+
+@pytest.mark.parametrize("command", [("user", "list"), ("keys", "list"), ("doctor",)])
+def test_a_command_on_an_empty_database_says_to_migrate_it(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///empty.db")
+    with pytest.raises((Stop, ConfigurationError), match="run `postern migrate`"):
+        CliRunner().invoke(cli.app, command, catch_exceptions=False)
+
+
+def test_migrating_makes_the_database_and_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///folder/new.db")
+    for _ in range(2):
+        assert run("migrate") == "The database is up to date.\n"
+    assert run("user", "list") == ""
+
+
+def test_a_password_is_no_argument() -> None:
+    command = ["user", "create", "--username", "carol", "--password", "hunter2 and more"]
+    assert CliRunner().invoke(cli.app, command).exit_code == 2
+    assert len(run("user", "list").splitlines()) == 5
+
+
+@pytest.mark.parametrize("username", ["carol", "alice"])
+def test_a_password_is_never_echoed(username: str) -> None:
+    password = "hunter2 and more"
+    result = CliRunner().invoke(
+        cli.app, ["user", "create", "--username", username, "--password-stdin"], input=password
+    )
+    assert "hunter2" not in result.output + str(result.exception)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What uvicorn was asked to run, with the process as it was before."""
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        uvicorn, "run", lambda app, **options: asked.append({"app": app, **options})
+    )
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    root = logging.getLogger()
+    handlers, level, on_sigterm = root.handlers[:], root.level, signal.getsignal(signal.SIGTERM)
+    yield asked
+    signal.signal(signal.SIGTERM, on_sigterm)
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_serve_listens_to_this_machine_unless_told_otherwise(started: list[dict[str, Any]]) -> None:
+    run("serve")
+    assert (started[0]["host"], started[0]["port"], started[0]["workers"]) == ("127.0.0.1", 8000, 1)
+
+
+def test_serve_trusts_no_proxy_and_logs_through_us_only(started: list[dict[str, Any]]) -> None:
+    run("serve")
+    for option in ("proxy_headers", "access_log", "server_header", "log_config"):
+        assert not started[0][option]
+
+
+def test_an_option_goes_before_the_environment_and_reaches_the_workers(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTERN_PORT", "9000")
+    shown = run("serve", "--port", "9001", "--host", "localhost", "--workers", "2")
+    assert (started[0]["port"], started[0]["workers"]) == (9001, 2)
+    assert (os.environ["POSTERN_PORT"], os.environ["POSTERN_HOST"]) == ("9001", "localhost")
+    assert "http://localhost:9001/graphql" in shown
+
+
+def test_serve_in_development_migrates_by_itself(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
+    run("serve")
+    assert len(started) == 1
+    assert run("doctor") == "All is well.\n"
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERN_ENVIRONMENT", "production")
+    monkeypatch.setenv("POSTERN_SECRET_KEY", "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa")
+    monkeypatch.setenv("POSTERN_PUBLIC_URL", "https://auth.example.com")
+    monkeypatch.setenv("POSTERN_BCRYPT_COST", "10")
+
+
+@pytest.mark.usefixtures("production")
+def test_serve_in_production_prints_nothing_but_logs(started: list[dict[str, Any]]) -> None:
+    assert run("serve") == ""
+    assert len(started) == 1
+
+
+@pytest.mark.usefixtures("production")
+def test_serve_in_production_does_not_migrate_and_listens_to_nobody(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
+    assert "run `postern migrate`" in stopped("serve")[0]
+    assert started == []
+
+
+def test_a_process_manager_that_ends_the_server_is_told_that_it_went_well(
+    started: list[dict[str, Any]],
+) -> None:
+    run("serve")
+    with pytest.raises(SystemExit) as ended:
+        signal.raise_signal(signal.SIGTERM)
+    assert (len(started), ended.value.code) == (1, 0)

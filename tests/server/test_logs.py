@@ -1,13 +1,19 @@
-"""Logs hide what is named like a secret."""
+"""Logs: one line per request, by its id, with nothing secret and nothing forged in it."""
 
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
 
+from server import process
 from server.logs import configure_logs, hide_secrets
+from tests.api import Api
+from tests.people import ALICE
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +42,17 @@ def test_production_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (line["event"], line["token"], line["line"]) == ("event", "[hidden]", "a\nb")
 
 
+def test_a_worker_logs_as_its_environment_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, sqlite_url: str
+) -> None:
+    monkeypatch.setenv("POSTERN_SECRET_KEY", "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa")
+    monkeypatch.setenv("POSTERN_PUBLIC_URL", "https://auth.example.com")
+    monkeypatch.setenv("POSTERN_DATABASE_URL", sqlite_url)
+    assert process.app().state.auth.token_policy.issuer == "https://auth.example.com"
+    logging.getLogger("library").warning("careful")
+    assert json.loads(capsys.readouterr().out)["event"] == "careful"
+
+
 def test_other_libraries_write_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(for_people=False)
     logging.getLogger("library").warning("careful")
@@ -55,3 +72,77 @@ def test_a_traceback_shows_no_values_of_variables(capsys: pytest.CaptureFixture[
         shown = capsys.readouterr().out
         assert "RuntimeError" in shown
         assert "'hunter2'" not in shown.replace('fail("hunter2")', "")
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> io.StringIO:
+    """What a server in production writes."""
+    # Between the preparation and the test itself pytest changes the standard output.
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+    configure_logs(for_people=False)
+    # The client of the test would write its own lines among those of the server.
+    caplog.set_level(logging.WARNING, logger="httpx2")
+    return output
+
+
+@pytest.fixture
+def logged(shown: io.StringIO, sqlite_api: Api) -> Api:
+    """A server in this process that writes there."""
+    shown.truncate(0)
+    shown.seek(0)
+    return sqlite_api
+
+
+def lines(shown: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in shown.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("given", ["abc-1.2_3", "forged\nline", "a" * 65, ""])
+async def test_a_request_is_logged_by_the_id_that_it_was_answered_with(
+    logged: Api, shown: io.StringIO, given: str
+) -> None:
+    reply = await logged.http.get("/healthz", headers={b"X-Request-Id": given.encode()})
+    (line,) = lines(shown)
+    assert line["request_id"] == reply.headers["x-request-id"]
+    assert (line["event"], line["level"], line["status"]) == ("request", "info", 200)
+
+
+async def test_no_line_holds_what_was_typed_or_sent_along(logged: Api, shown: io.StringIO) -> None:
+    token = await logged.log_in(ALICE)
+    await logged.try_login("alice", "wrong-hunter2")
+    for password in (ALICE.password, "wrong-hunter2"):
+        await logged.http.post("/token", data={"username": "alice", "password": password})
+    for bearer in (token, token + "x", "hunter2"):
+        await logged.http.get("/users/me", headers={"Authorization": f"Bearer {bearer}"})
+    await logged.http.get(f"/users/me?access_token={token}&password=hunter2")
+    await logged.http.post(f"/graphql?access_token={token}", content=b"{hunter2")
+    output = shown.getvalue()
+    assert output.count('"event": "request"') == 9
+    for secret in (ALICE.password, "hunter2", token.split(".")[1], token.split(".")[2], "?", "$2"):
+        assert secret not in output
+
+
+async def test_the_address_of_a_page_forges_no_line(logged: Api, shown: io.StringIO) -> None:
+    await logged.http.get("/a%0d%0a%7b%22event%22%3a1%7d%1b[31m%00%e2%80%ae")
+    (line,) = lines(shown)
+    assert line["path"].isascii()
+    assert line["path"].isprintable()
+
+
+async def test_a_long_address_fills_no_disk(logged: Api, shown: io.StringIO) -> None:
+    await logged.http.get("/" + "long" * 10_000)
+    assert len(shown.getvalue()) < 600
+
+
+async def test_a_fault_is_logged_by_the_id_that_the_caller_was_told(
+    logged: Api, shown: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: object) -> None:
+        raise RuntimeError("the safe is open")
+
+    monkeypatch.setattr("auth.keys.KeyRing.jwks", fail)
+    reply = await logged.http.get("/.well-known/jwks.json")
+    fault, request = lines(shown)
+    assert fault["request_id"] == request["request_id"] == reply.headers["x-request-id"]
+    assert "RuntimeError: the safe is open" in fault["exception"]

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import signal
 import stat
 import time
 from pathlib import Path
@@ -63,13 +64,15 @@ def test_the_admin_password_is_printed_and_works_but_is_no_log_line(tmp_path: Pa
         assert "[info" not in line
 
 
-def test_sigterm_lets_a_login_finish(tmp_path: Path) -> None:
+def test_sigterm_lets_a_login_finish_even_when_sent_twice(tmp_path: Path) -> None:
     with (
         running_server(tmp_path, {**DEVELOPMENT, "POSTERN_BCRYPT_COST": "13"}) as server,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         login = pool.submit(log_in, server.base_url, "wrong", username="nobody")
         time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
         assert server.stop() == 0
         assert login.result()["errors"] == [{"code": "INVALID_CREDENTIALS"}]
 
@@ -81,6 +84,7 @@ def test_two_workers_serve_side_by_side(tmp_path: Path) -> None:
         replies = [httpx2.get(f"{server.base_url}/users/me", headers=headers) for _ in range(20)]
         assert {reply.status_code for reply in replies} == {200}
         assert server.output.count("account  alice") == 1
+        assert server.stop() == 0
 
 
 def test_production_logs_json_without_secrets_and_shows_no_pages(tmp_path: Path) -> None:
@@ -110,3 +114,26 @@ def test_production_logs_json_without_secrets_and_shows_no_pages(tmp_path: Path)
     assert "good-one" in [line.get("request_id") for line in log_lines(output)]
     for secret in (password, token, "bcrypt-sha256", "access_token", "\x1b", "\r"):
         assert secret not in output
+
+
+def test_ctrl_c_ends_the_server_without_a_traceback(tmp_path: Path) -> None:
+    with running_server(tmp_path, DEVELOPMENT) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(timeout=20) == 0
+        assert "Application shutdown complete" in server.output
+        assert "Traceback" not in server.output
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with running_server(tmp_path, DEVELOPMENT) as server:
+        port = server.base_url.rpartition(":")[2]
+        second = run_command(tmp_path, "serve", POSTERN_PORT=port, **DEVELOPMENT)
+    assert second.returncode != 0
+    assert "address already in use" in second.stdout
+    assert "Traceback" not in second.stdout + second.stderr
+
+
+def test_migrations_that_start_together_all_succeed(tmp_path: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: run_command(tmp_path, "migrate", **PRODUCTION), range(2)))
+    assert [(result.returncode, result.stderr) for result in both] == [(0, "")] * 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.doctor import problems_of
-from server.settings import ConfigurationError, load_settings
+from server.settings import FROM_FILES, ConfigurationError, load_settings
 
 GOOD_SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
 PRODUCTION = {
@@ -61,6 +61,9 @@ def test_nothing_said_is_told_with_what_to_do() -> None:
         "a" * 64,
         "ab" * 40,
         "development_kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
+        "0123456789abcdef0123456789abcdef",
+        "a-string-secret-at-least-256-bits-long",
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
         f"{GOOD_SECRET},changeme",
         f"short,{GOOD_SECRET}",
     ],
@@ -87,9 +90,17 @@ def test_older_secrets_follow_the_first(say: Say) -> None:
         ("POSTERN_BCRYPT_COST", "40"),
         ("POSTERN_BCRYPT_COST", "4"),
         ("POSTERN_DATABASE_URL", "mysql://root:hunter2@h/d"),
+        ("POSTERN_DATABASE_URL", "postgresql://root:hunter2"),
+        ("POSTERN_DATABASE_URL", "postgresql://root:hunter2@h/d?channel_binding=require"),
+        ("POSTERN_DATABASE_URL", ""),
         ("POSTERN_CORS_ORIGINS", "*"),
         ("POSTERN_CORS_ORIGINS", "https://app.example.com/path"),
+        ("POSTERN_CORS_ORIGINS", "https://["),
+        ("POSTERN_CORS_ORIGINS", "null"),
         ("POSTERN_PUBLIC_URL", "auth.example.com"),
+        ("POSTERN_PUBLIC_URL", "https://[::1"),
+        ("POSTERN_PUBLIC_URL", "https://auth.example.com:99999"),
+        ("POSTERN_PUBLIC_URL", "https://"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named(say: Say, name: str, value: str) -> None:
@@ -112,20 +123,65 @@ def test_a_file_of_settings_is_read_and_its_misspellings_are_told(tmp_path: Path
     assert problems()[0].startswith("POSTERN_PROT is not a setting")
 
 
-def test_a_secret_may_come_from_a_file(say: Say, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(f"{GOOD_SECRET}\n")
-    say(POSTERN_SECRET_KEY_FILE=str(tmp_path / "secret"))
-    assert load_settings().secrets == [GOOD_SECRET]
+def test_a_file_of_settings_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"POSTERN_PORT=\xff\xfe")
+    assert problems() == [".env: this file is no UTF-8 text"]
 
 
-def test_a_secret_said_twice_is_refused(say: Say, tmp_path: Path) -> None:
-    say(POSTERN_SECRET_KEY=GOOD_SECRET, POSTERN_SECRET_KEY_FILE=str(tmp_path))
-    assert "are both set" in problems()[0]
+def test_the_environment_goes_before_the_file(say: Say, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTERN_PORT=9000\n")
+    say(POSTERN_PORT="9001")
+    assert load_settings().port == 9001
 
 
-def test_a_secret_file_that_cannot_be_read_is_told(say: Say, tmp_path: Path) -> None:
-    say(POSTERN_SECRET_KEY_FILE=str(tmp_path / "nowhere"))
-    assert "cannot read" in problems()[0]
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_what_is_secret_may_come_from_a_file(say: Say, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text(f"{GOOD_SECRET}\n")
+    say(**{f"POSTERN_{name}_FILE": str(tmp_path / "file")})
+    assert getattr(load_settings(), name.lower()).get_secret_value() == GOOD_SECRET
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_what_is_said_twice_is_refused(say: Say, tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text(f"POSTERN_{name}={GOOD_SECRET}\n")
+    say(**{f"POSTERN_{name}_FILE": str(tmp_path)})
+    (problem,) = problems()
+    assert problem.startswith(f"POSTERN_{name} and POSTERN_{name}_FILE are both set")
+
+
+@pytest.mark.parametrize("name", FROM_FILES)
+@pytest.mark.parametrize("file", ["nowhere", ".", "bytes"])
+def test_a_file_that_cannot_be_read_is_told(say: Say, tmp_path: Path, name: str, file: str) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    say(**{f"POSTERN_{name}_FILE": str(tmp_path / file)})
+    (problem,) = problems()
+    assert problem.startswith(f"POSTERN_{name}_FILE: ")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"POSTERN_SECRET_KEY": "hunter2"},
+        {"POSTERN_SECRET_KEY": "hunter2" * 9},
+        {"POSTERN_SECRET_KEY": f"{GOOD_SECRET},hunter2"},
+        {"POSTERN_SECRET_KEY_FILE": "hunter2"},
+        {"POSTERN_SECRET": "hunter2"},
+        {"POSTERN_DATABASE_URL": "hunter2"},
+        {"POSTERN_DATABASE_URL": "postgresql://postern:hunter2"},
+        {"POSTERN_DATABASE_URL": "postgresql://postern:hun@hunter2@h:hunter2/d"},
+        {"POSTERN_DATABASE_URL": "postgresql://postern@h/d?password=hunter2"},
+        {"POSTERN_DATABASE_URL_FILE": "postgresql://postern:hunter2@h/d"},
+        {"POSTERN_PORT": "hunter2"},
+        {"POSTERN_ENVIRONMENT": "hunter2"},
+        {"POSTERN_PASSWORD_GRANT": "hunter2"},
+    ],
+)
+def test_a_problem_prints_no_value(say: Say, environment: dict[str, str]) -> None:
+    say(**{"POSTERN_PUBLIC_URL": "https://auth.example.com", **environment})
+    told = problems()
+    assert any(next(iter(environment)) in problem for problem in told)
+    assert "hunter2" not in " ".join(told)
+    assert GOOD_SECRET not in " ".join(told)
 
 
 def test_settings_do_not_print_their_secrets(say: Say) -> None:

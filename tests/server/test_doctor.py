@@ -1,0 +1,144 @@
+"""The doctor: what is wrong, which setting it is, and what to do, with the database asked too."""
+
+from collections.abc import Callable
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select, text
+
+from auth.clock import Clock
+from auth.keys import Algorithm, KeyRing
+from auth.secret_keys import SecretKeys
+from models.database import Database
+from models.signing_key import SigningKey
+from server import doctor
+from server.settings import ConfigurationError, Environment, Settings
+from tests.databases import PostgresqlTemplates
+
+SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
+OTHER = SECRET[::-1]
+
+
+def production(database_url: str, **more: Any) -> Settings:
+    said = {
+        "environment": Environment.PRODUCTION,
+        "secret_key": SecretStr(SECRET),
+        "public_url": "https://auth.example.com",
+        "database_url": SecretStr(database_url),
+    }
+    return Settings(**{**said, **more})
+
+
+async def diagnosis(database_url: str, **more: Any) -> str:
+    return "\n".join(await doctor.diagnose(production(database_url, **more)))
+
+
+async def execute(database_url: str, statement: str) -> None:
+    db = Database.connect(database_url)
+    async with db.begin() as tx:
+        await tx.execute(text(statement))
+    await db.close()
+
+
+async def make_a_key(database_url: str, *secrets: str) -> None:
+    db = Database.connect(database_url)
+    await KeyRing(db, SecretKeys(secrets), Clock(), Algorithm.ES256).start()
+    await db.close()
+
+
+async def count_keys(database_url: str) -> int:
+    db = Database.connect(database_url)
+    async with db.read() as session:
+        count = (await session.execute(select(func.count()).select_from(SigningKey))).scalar_one()
+    await db.close()
+    return count
+
+
+async def test_a_good_configuration_is_well_and_stays_as_it_is(database_url: str) -> None:
+    assert await diagnosis(database_url) == ""
+    assert await count_keys(database_url) == 0
+
+
+async def test_an_empty_database_is_not_migrated(postgresql_templates: PostgresqlTemplates) -> None:
+    for url in ("sqlite:///empty.db", await postgresql_templates.empty()):
+        assert "run `postern migrate`" in await diagnosis(url)
+
+
+async def test_a_half_migrated_database_is_not_migrated(database_url: str) -> None:
+    await execute(database_url, "UPDATE alembic_version SET version_num = '0001'")
+    assert "run `postern migrate`" in await diagnosis(database_url)
+
+
+async def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
+    await execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    assert "migrated by a newer version" in await diagnosis(database_url)
+
+
+async def test_another_secret_than_that_of_the_keys_is_told(database_url: str) -> None:
+    await make_a_key(database_url, SECRET)
+    said = await diagnosis(database_url, secret_key=SecretStr(OTHER))
+    assert said.startswith("POSTERN_SECRET_KEY does not open the signing keys")
+
+
+async def test_the_old_secret_after_the_new_one_opens_them(database_url: str) -> None:
+    await make_a_key(database_url, SECRET)
+    assert await diagnosis(database_url, secret_key=SecretStr(f"{OTHER},{SECRET}")) == ""
+
+
+async def test_without_a_secret_development_looks_at_the_rest(sqlite_url: str) -> None:
+    unset = {"environment": Environment.DEVELOPMENT, "secret_key": SecretStr("")}
+    assert await diagnosis(sqlite_url, **unset) == ""
+
+
+UNREACHABLE: dict[str, Callable[[Path], str]] = {
+    "nobody listens": lambda _: "postgresql://postern:hunter2@127.0.0.1:1/postern",
+    "no such host": lambda _: "postgresql://postern:hunter2@nowhere.invalid/postern",
+    "no socket": lambda folder: f"postgresql://postern:hunter2@/postern?host={folder}",
+    "a folder": lambda folder: f"sqlite:///{folder}",
+    "below a file": lambda folder: f"sqlite:///{folder / 'no.db' / 'postern.db'}",
+    "no database": lambda folder: f"sqlite:///{folder / 'no.db'}",
+}
+
+
+@pytest.mark.parametrize("why", UNREACHABLE)
+async def test_a_database_that_cannot_be_used_is_told(tmp_path: Path, why: str) -> None:
+    (tmp_path / "no.db").write_text("a shopping list, by mistake in this place\n" * 50)
+    said = await diagnosis(UNREACHABLE[why](tmp_path))
+    assert "cannot be reached" in said
+    assert "POSTERN_DATABASE_URL" in said
+    assert "hunter2" not in said
+
+
+async def test_a_database_that_is_not_there_is_told(
+    postgresql_templates: PostgresqlTemplates,
+) -> None:
+    assert "cannot be reached" in await diagnosis(postgresql_templates.url("nothing"))
+
+
+async def test_an_address_as_hosts_hand_it_out_is_understood() -> None:
+    said = await diagnosis("postgresql://postern:hunter2@127.0.0.1:1/postern?sslmode=require")
+    assert "cannot be reached" in said
+
+
+async def test_what_is_known_without_the_database_is_told_without_asking_it(
+    tmp_path: Path,
+) -> None:
+    untouched = tmp_path / "untouched.db"
+    assert "POSTERN_PUBLIC_URL" in await diagnosis(f"sqlite:///{untouched}", public_url="")
+    assert not untouched.exists()
+
+
+async def test_an_old_passlib_beside_libpass_is_told(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "distribution", lambda _: distribution("libpass"))
+    assert "pip uninstall passlib" in await diagnosis(sqlite_url)
+
+
+def test_several_problems_are_told_at_once(sqlite_url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        doctor.check(production(sqlite_url, secret_key=SecretStr("short,changeme"), public_url=""))
+    assert len(refused.value.problems) == 3
