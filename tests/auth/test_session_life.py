@@ -1,0 +1,132 @@
+"""The life of a session, against a model of a few lines: any order of acts, the same outcome."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import update
+
+from models.user import User
+from tests.api import Api, codes, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.databases import PostgresqlTemplates, SqliteTemplates
+from tests.sessions import Device
+
+GRACE = timedelta(seconds=10)
+IDLE = timedelta(days=30)
+
+
+class SessionLife(RuleBasedStateMachine):
+    """One session of alice's; the model is `ended`, `used_at` and the tokens in their order."""
+
+    url: ClassVar[str]
+    folder: ClassVar[Path]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.clock = ManualClock()
+        self.server = serving(make_settings(self.url, self.folder), self.clock)
+        self.api: Api = self.run(self.server.__aenter__())
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def teardown(self) -> None:
+        self.run(self.set_disabled(None))
+        self.run(self.server.__aexit__(None, None, None))
+        self.loop.close()
+
+    async def set_disabled(self, at: datetime | None) -> None:
+        async with self.api.auth.db.begin() as tx:
+            await tx.execute(update(User).where(User.username == "alice").values(disabled_at=at))
+
+    @initialize()
+    def log_in(self) -> None:
+        self.device: Device = self.run(Device(self.api).log_in())
+        self.ended = False
+        self.disabled = False
+        self.used_at = self.clock.now()
+
+    def is_over(self) -> bool:
+        return self.ended or self.disabled or self.clock.now() >= self.used_at + IDLE
+
+    @rule()
+    def refresh(self) -> None:
+        refused = codes(self.run(self.device.try_refresh("prt_nothing")))
+        assert refused == ["INVALID_REFRESH_TOKEN"]
+        if self.is_over():
+            payload = self.run(self.device.try_refresh(self.device.refresh_token))
+            assert payload["tokens"] is None
+            return
+        self.run(self.device.refresh())
+        self.used_at = self.clock.now()
+
+    @precondition(lambda self: bool(self.device.spent))
+    @rule(age=st.integers(1, 3))
+    def use_an_older_token(self, age: int) -> None:
+        token = self.device.spent[-min(age, len(self.device.spent))]
+        is_the_last = token == self.device.spent[-1]
+        payload = self.run(self.device.try_refresh(token))
+        if self.is_over():
+            assert payload["tokens"] is None
+        elif is_the_last and self.clock.now() - self.used_at <= GRACE:
+            assert payload["tokens"]["refreshToken"] == self.device.refresh_token
+        else:
+            assert payload["tokens"] is None
+            self.ended = True
+
+    @rule(seconds=st.sampled_from([1, 5, 10, 11, 3600, 86400, 29 * 86400]))
+    def wait(self, seconds: int) -> None:
+        self.clock.tick(seconds=seconds)
+
+    @rule()
+    def rotate_the_keys(self) -> None:
+        self.run(self.api.auth.keys.rotate())
+
+    @rule(disabled=st.booleans())
+    def disable_or_enable(self, disabled: bool) -> None:
+        self.run(self.set_disabled(self.clock.now() if disabled else None))
+        self.disabled = disabled
+
+    @rule()
+    def log_out(self) -> None:
+        query = "mutation { logout { endedSessions } }"
+        result = self.run(self.api.ask(query, token=self.device.access_token))
+        if result["data"]["logout"] is not None:
+            self.ended = True
+
+    @invariant()
+    def the_access_token_opens_nothing_once_it_is_over(self) -> None:
+        if self.is_over():
+            assert not self.run(self.device.is_signed_in())
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_every_order_of_acts_ends_as_the_model_says(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if kind == "sqlite":
+        templates: SqliteTemplates = request.getfixturevalue("sqlite_templates")
+        url = templates.new(tmp_path)
+    else:
+        postgresql: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
+        url = asyncio.run(postgresql.new())
+    SessionLife.url, SessionLife.folder = url, tmp_path
+    run_state_machine_as_test(
+        SessionLife,
+        settings=settings(max_examples=12, stateful_step_count=15, deadline=None),
+    )
