@@ -13,10 +13,10 @@ run: $(VENV)/.run ## Starts Postern on this machine, with a SQLite file in data/
 	POSTERN_ENVIRONMENT=development $(BIN)/postern serve
 
 test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
-	$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
-	$(BIN)/python -m pytest -m soak $(ARGS)
+	SESSION_LIFE_EXAMPLES=200 $(BIN)/python -m pytest tests/auth/test_session_life.py $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .

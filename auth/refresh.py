@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 import structlog
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.errors import InvalidRefreshToken
@@ -65,6 +65,7 @@ async def _advance(
                 Session.revoked_at.is_(None),
                 Session.idle_expires_at > now,
                 Session.expires_at > now,
+                _owner_is_active(),
             )
             .values(
                 generation=Session.generation + 1,
@@ -100,8 +101,8 @@ async def _get_late(
 def _judge(session: Session, grace: timedelta, token: RefreshToken, now: datetime) -> _Verdict:
     if has_ended(session, now):
         return _Verdict.DEAD
-    if token.generation > session.generation:
-        # The database was restored from a backup: the token is of a time that is gone.
+    if token.generation >= session.generation:
+        # Its owner is disabled, or the database was restored from a backup: no second use.
         return _Verdict.DEAD
     since = now - session.last_used_at
     if session.generation == token.generation + 1:
@@ -111,6 +112,11 @@ def _judge(session: Session, grace: timedelta, token: RefreshToken, now: datetim
             # A clock was set back. The window stays shut, and nobody is accused.
             return _Verdict.DEAD
     return _Verdict.REPLAYED
+
+
+def _owner_is_active() -> ColumnElement[bool]:
+    owner = select(User.id).where(User.id == Session.user_id, User.disabled_at.is_(None))
+    return owner.exists()
 
 
 async def _load_user(auth: Auth, tx: AsyncSession, session: Session) -> UserRecord | None:

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from tests.api import Api, codes
 from tests.clock import ManualClock
-from tests.sessions import Device
+from tests.sessions import REFRESH, Device
 
 REFUSED = ["INVALID_REFRESH_TOKEN"]
 
@@ -114,3 +115,43 @@ async def test_a_clock_set_back_does_not_reopen_the_grace(
     clock.tick(hours=-1)
     assert codes(await device.try_refresh(device.spent[0])) == REFUSED
     assert codes(await device.try_refresh(device.refresh_token)) == []
+
+
+async def test_a_refusal_while_disabled_does_not_spend_the_token(
+    device: Device, clock: ManualClock
+) -> None:
+    statement = "UPDATE users SET disabled_at = {} WHERE username = 'alice'"
+    await execute(device, statement.format("CURRENT_TIMESTAMP"))
+    assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
+    clock.tick(minutes=1)
+    await execute(device, statement.format("NULL"))
+    await device.refresh()
+
+
+async def test_a_token_of_a_time_that_a_backup_took_back_accuses_nobody(device: Device) -> None:
+    await device.refresh()
+    await device.refresh()
+    await execute(device, "UPDATE sessions SET generation = 0")
+    assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
+    assert await device.is_signed_in()
+
+
+async def test_a_refresh_that_the_database_failed_can_be_repeated(
+    device: Device, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise OSError("the connection was lost")
+
+    for _ in range(3):
+        with monkeypatch.context() as broken:
+            broken.setattr("auth.refresh._load_user", fail)
+            variables = {"input": {"refreshToken": device.refresh_token}}
+            reply = await device.api.post(REFRESH, variables)
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+        clock.tick(minutes=1)
+    await device.refresh()
+
+
+async def execute(device: Device, statement: str) -> None:
+    async with device.api.auth.db.begin() as tx:
+        await tx.execute(text(statement))

@@ -1,6 +1,7 @@
 """The life of a session, against a model of a few lines: any order of acts, the same outcome."""
 
 import asyncio
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +28,8 @@ from tests.sessions import Device
 
 GRACE = timedelta(seconds=10)
 IDLE = timedelta(days=30)
+# `make soak` runs it longer: POSTERN_ names would be taken for settings.
+EXAMPLES = int(os.environ.get("SESSION_LIFE_EXAMPLES", "15"))
 
 
 class SessionLife(RuleBasedStateMachine):
@@ -128,5 +131,5 @@ def test_every_order_of_acts_ends_as_the_model_says(
     SessionLife.url, SessionLife.folder = url, tmp_path
     run_state_machine_as_test(
         SessionLife,
-        settings=settings(max_examples=12, stateful_step_count=15, deadline=None),
+        settings=settings(max_examples=EXAMPLES, stateful_step_count=20, deadline=None),
     )
