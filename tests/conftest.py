@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
@@ -14,6 +15,17 @@ from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
 from tests.people import ADMIN, ALICE
+
+# A slow machine is no failure: nothing here is timed.
+hypothesis.settings.register_profile(
+    "postern",
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.load_profile("postern")
 
 
 @pytest.fixture(autouse=True)

@@ -64,8 +64,11 @@ class SessionLife(RuleBasedStateMachine):
         self.disabled = False
         self.used_at = self.clock.now()
 
+    def has_ended(self) -> bool:
+        return self.ended or self.clock.now() >= self.used_at + IDLE
+
     def is_over(self) -> bool:
-        return self.ended or self.disabled or self.clock.now() >= self.used_at + IDLE
+        return self.disabled or self.has_ended()
 
     @rule()
     def refresh(self) -> None:
@@ -82,15 +85,14 @@ class SessionLife(RuleBasedStateMachine):
     @rule(age=st.integers(1, 3))
     def use_an_older_token(self, age: int) -> None:
         token = self.device.spent[-min(age, len(self.device.spent))]
-        is_the_last = token == self.device.spent[-1]
+        late = token == self.device.spent[-1] and self.clock.now() - self.used_at <= GRACE
         payload = self.run(self.device.try_refresh(token))
-        if self.is_over():
-            assert payload["tokens"] is None
-        elif is_the_last and self.clock.now() - self.used_at <= GRACE:
+        if late and not self.is_over():
             assert payload["tokens"]["refreshToken"] == self.device.refresh_token
-        else:
-            assert payload["tokens"] is None
-            self.ended = True
+            return
+        assert payload["tokens"] is None
+        # A replay is one, whether its owner is disabled or not.
+        self.ended = self.ended or not late
 
     @rule(seconds=st.sampled_from([1, 5, 10, 11, 3600, 86400, 29 * 86400]))
     def wait(self, seconds: int) -> None:
