@@ -4,12 +4,14 @@ Accounts that were imported keep their hash until their owner logs in; then it i
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 
 # Above what those systems use by default, below what would let one row exhaust the machine.
 _SCRYPT_MAX_MEMORY_BYTES = 256 * 1024 * 1024
+
+# What hashlib and passlib raise for a hash that was cut, mistyped or made up.
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, MemoryError)
 
 
 def is_foreign(stored: str) -> bool:
@@ -23,7 +25,7 @@ def verify_foreign(password: str, stored: str) -> bool:
         if stored.startswith("scrypt$"):
             return _verify_django_scrypt(password, stored)
         return _verify_werkzeug(password, stored)
-    except (ValueError, binascii.Error, MemoryError):
+    except UNREADABLE:
         return False
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import false, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -52,7 +52,8 @@ async def prepare_user(auth: Auth, form: NewUserForm) -> NewUser:
     full_name = _collect(problems, parse_full_name, form.full_name)
     if form.password is not None:
         policy = auth.password_policy
-        problems += policy.problems(form.password, username=form.username, email=form.email)
+        # With the parsed names: those are bounded, and as they will be stored.
+        problems += policy.problems(form.password, username=username or "", email=email)
     if problems or username is None:
         raise Refusals(*problems)
     # Asked before the slow hash; the unique indexes decide after it.
@@ -83,7 +84,11 @@ async def check_names_free(auth: Auth, username: str, email: str | None) -> None
     async with auth.db.read() as session:
         taken = await session.execute(
             select(User.username_key, User.email_key).where(
-                or_(User.username_key == username_key, User.email_key == email_key)
+                or_(
+                    User.username_key == username_key,
+                    # No address equals no address only in SQLAlchemy's words: IS NULL.
+                    User.email_key == email_key if email_key else false(),
+                )
             )
         )
         rows = taken.all()

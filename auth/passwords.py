@@ -18,10 +18,9 @@ from datetime import timedelta
 from typing import TypeVar
 
 from passlib.context import CryptContext
-from passlib.exc import PasswordSizeError, PasswordValueError, UnknownHashError
 
 from auth.errors import RateLimited
-from auth.foreign_hashes import is_foreign, verify_foreign
+from auth.foreign_hashes import UNREADABLE, is_foreign, verify_foreign
 
 PASSWORD_MAX_LENGTH = 1024
 BCRYPT_MAX_BYTES = 72
@@ -97,7 +96,7 @@ class Passwords:
                 return verify_foreign(password, stored)
             try:
                 return self._verify_known(password, stored)
-            except (UnknownHashError, PasswordValueError, PasswordSizeError, ValueError):
+            except UNREADABLE:
                 pass
         self._context.verify(normalise(password), self._dummy)
         return False

@@ -1,20 +1,29 @@
 """Logging in: who proves the password gets a session; everybody else gets the same words."""
 
 import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
+from statistics import median
 
 import pytest
-from passlib.hash import bcrypt
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 
 from auth.errors import AccountDisabled, InvalidCredentials
 from auth.login import log_in
+from auth.policies import Console
+from auth.records import UserRecord
 from auth.sessions import Client
+from auth.token_pairs import SignedIn
+from auth.users import disable_user, enable_user, find_user_by_name
 from auth.wiring import Auth
 from models.session import Session
 from models.user import User
+from tests.api import serving
 from tests.clock import ManualClock
-from tests.people import ALICE
+from tests.conftest import make_settings
+from tests.people import ALICE, BEGINNING
 
 BROWSER = Client(address="192.0.2.7", user_agent="Browser/1.0\x07 (X11)")
 
@@ -72,19 +81,70 @@ async def test_a_disabled_user_is_told_so_only_with_the_right_password(
         await log_in(auth, BROWSER, username="alice", password=ALICE.password)
 
 
-async def test_an_account_without_a_password_opens_to_none(auth: Auth) -> None:
-    await set_alice(auth, password_hash=None)
-    with pytest.raises(InvalidCredentials):
-        await log_in(auth, BROWSER, username="alice", password=ALICE.password)
+@pytest.fixture
+def verifications(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hash of every verification, as it happens."""
+    hashes: list[str] = []
+    verify = auth.passwords._context.verify
+
+    def counted(secret: str, stored: str) -> bool:
+        hashes.append(stored)
+        return bool(verify(secret, stored))
+
+    monkeypatch.setattr(auth.passwords._context, "verify", counted)
+    return hashes
 
 
-async def test_an_old_hash_is_replaced_at_login(auth: Auth) -> None:
-    await set_alice(auth, password_hash=bcrypt.using(rounds=4).hash("an old one"))
-    await log_in(auth, BROWSER, username="alice", password="an old one")
-    stored = (await get_alice(auth)).password_hash
-    assert stored is not None
-    assert stored.startswith("$bcrypt-sha256$v=2,")
-    await log_in(auth, BROWSER, username="alice", password="an old one")
+WRONG_LOGINS: dict[str, tuple[str, dict[str, object]]] = {
+    "wrong password": ("alice", {}),
+    "unknown user": ("nobody", {}),
+    "unknown address": ("nobody@example.com", {}),
+    "impossible name": ("nul\0", {}),
+    "disabled": ("alice", {"disabled_at": BEGINNING}),
+    "no password yet": ("alice", {"password_hash": None}),
+    "unreadable hash": ("alice", {"password_hash": "rubbish"}),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_LOGINS)
+async def test_every_wrong_login_costs_one_verification_and_says_the_same(
+    auth: Auth, verifications: list[str], case: str
+) -> None:
+    name, row = WRONG_LOGINS[case]
+    if row:
+        await set_alice(auth, **row)
+    with pytest.raises(InvalidCredentials) as refused:
+        await log_in(auth, BROWSER, username=name, password="wrong guess")
+    assert len(verifications) == 1
+    assert verifications[0].startswith("$bcrypt-sha256$v=2,t=2b,r=4$")
+    assert (refused.value.message, refused.value.field) == (InvalidCredentials.message, None)
+
+
+async def test_a_right_login_costs_one_verification_too(
+    auth: Auth, verifications: list[str]
+) -> None:
+    await log_in(auth, BROWSER, username="alice", password=ALICE.password)
+    assert len(verifications) == 1
+
+
+@pytest.fixture
+async def dear(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Auth]:
+    """A server whose hashes take long enough to be measured; alice has one of them."""
+    settings = make_settings(sqlite_url, tmp_path).model_copy(update={"bcrypt_cost": 8})
+    async with serving(settings, clock) as api:
+        await set_alice(api.auth, password_hash=await api.auth.passwords.hash(ALICE.password))
+        yield api.auth
+
+
+async def test_the_time_does_not_tell_who_has_an_account(dear: Auth) -> None:
+    took: dict[str, list[float]] = {"alice": [], "nobody": []}
+    for _ in range(25):
+        for name, times in took.items():
+            began = time.perf_counter()
+            with pytest.raises(InvalidCredentials):
+                await log_in(dear, BROWSER, username=name, password="wrong guess")
+            times.append(time.perf_counter() - began)
+    assert median(took["nobody"]) == pytest.approx(median(took["alice"]), rel=0.25)
 
 
 async def test_a_login_is_remembered(auth: Auth, clock: ManualClock) -> None:
@@ -108,28 +168,56 @@ async def test_every_login_is_a_session_of_its_own(auth: Auth) -> None:
         assert len(list(await db.scalars(select(Session)))) == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "refusal"),
-    [("password_hash", InvalidCredentials), ("disabled_at", AccountDisabled)],
-)
+async def count_sessions(auth: Auth) -> int:
+    async with auth.db.read() as db:
+        query = select(func.count()).select_from(Session).where(Session.revoked_at.is_(None))
+        return int(await db.scalar(query) or 0)
+
+
+async def remove_alice(auth: Auth) -> None:
+    async with auth.db.begin() as tx:
+        await tx.execute(delete(User).where(User.username == "alice"))
+
+
+MEANWHILE: dict[str, tuple[Callable[[Auth], Awaitable[None]], type[Exception]]] = {
+    "another password": (lambda auth: set_alice(auth, password_hash="another"), InvalidCredentials),
+    "no password": (lambda auth: set_alice(auth, password_hash=None), InvalidCredentials),
+    "disabled": (lambda auth: set_alice(auth, disabled_at=BEGINNING), AccountDisabled),
+    "deleted": (remove_alice, InvalidCredentials),
+}
+
+
+@pytest.mark.parametrize("change", MEANWHILE)
 async def test_what_changes_while_the_password_is_verified_counts(
-    auth: Auth,
-    clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    change: str,
-    refusal: type[Exception],
+    auth: Auth, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    verify = auth.passwords.verify
-    value = {"password_hash": "another", "disabled_at": clock.now()}[change]
+    verify, (act, refusal) = auth.passwords.verify, MEANWHILE[change]
 
     async def verify_and_change(password: str, stored: str | None) -> bool:
         verified = await verify(password, stored)
-        await set_alice(auth, **{change: value})
+        await act(auth)
         return verified
 
     monkeypatch.setattr(auth.passwords, "verify", verify_and_change)
     with pytest.raises(refusal):
         await log_in(auth, BROWSER, username="alice", password=ALICE.password)
+    assert await count_sessions(auth) == 0
+
+
+async def test_no_login_that_races_a_disable_outlives_it(auth: Auth) -> None:
+    console = Console(auth.permissions)
+    alice = await find_user_by_name(auth, "alice")
+    assert alice is not None
+    for _ in range(5):
+        logins = [
+            log_in(auth, BROWSER, username="alice", password=ALICE.password) for _ in range(3)
+        ]
+        outcomes = await asyncio.gather(
+            *logins, disable_user(auth, console, alice.id), return_exceptions=True
+        )
+        assert all(isinstance(o, SignedIn | UserRecord | AccountDisabled) for o in outcomes)
+        assert await count_sessions(auth) == 0
+        await enable_user(auth, console, alice.id)
 
 
 async def test_many_log_in_at_once(auth: Auth) -> None:

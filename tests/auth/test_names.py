@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from auth.errors import EmailInvalid, FullNameInvalid, Refusal, UsernameInvalid
 from auth.names import canonical, lookup_key, parse_email, parse_full_name, parse_username
 
+BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "BN"}
+
 
 @pytest.mark.parametrize(
     "username", ["al", "alice", "Алиса", "j.r.r-tolkien_7", "李小龙", "a" * 64]
@@ -37,6 +39,7 @@ def test_a_username_is_letters_digits_and_few_signs(username: str) -> None:
         "al\ufe0fice",
         "al\ud800ice",
         "ﬃ" * 30,
+        "ŉ" * 40,
         "alice🚪",
     ],
 )
@@ -65,7 +68,57 @@ def test_no_accepted_username_holds_an_unseen_character(text: str) -> None:
     except UsernameInvalid:
         return
     assert not {unicodedata.category(c)[0] for c in username} & {"C", "Z"}
+    assert not {unicodedata.bidirectional(c) for c in username} & BIDI_CONTROLS
     assert len(canonical(username)) <= 64
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "M", "N"]), min_size=2, max_size=20))
+def test_every_form_of_a_name_has_one_key(text: str) -> None:
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")]
+    assert {canonical(form) for form in [*forms, canonical(text)]} == {canonical(text)}
+
+
+@given(st.text(max_size=70))
+def test_a_username_is_found_as_it_was_typed(text: str) -> None:
+    try:
+        username = parse_username(text)
+    except UsernameInvalid:
+        return
+    assert lookup_key(text) == lookup_key(username) == canonical(username)
+    assert parse_username(username) == username
+
+
+UNSEEN = {
+    "control": "\x07",
+    "delete": "\x7f",
+    "soft hyphen": "\u00ad",
+    "grapheme joiner": "\u034f",
+    "Arabic letter mark": "\u061c",
+    "Hangul filler": "\u115f",
+    "Mongolian separator": "\u180e",
+    "zero width space": "\u200b",
+    "zero width joiner": "\u200d",
+    "right to left mark": "\u200f",
+    "line separator": "\u2028",
+    "bidi override": "\u202e",
+    "word joiner": "\u2060",
+    "bidi isolate": "\u2066",
+    "braille blank": "\u2800",
+    "Hangul half filler": "\uffa0",
+    "byte order mark": "\ufeff",
+    "tag": "\U000e0041",
+    "variation": "\U000e0100",
+    "private": "\ue000",
+    "unassigned": "\U0010ffff",
+    "no-break space": "\u00a0",
+}
+
+
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_nothing_unseen_stands_in_a_username(kind: str) -> None:
+    for username in (f"al{UNSEEN[kind]}ice", f"alice{UNSEEN[kind]}x", f"x{UNSEEN[kind]}"):
+        with pytest.raises(UsernameInvalid):
+            parse_username(username)
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "Al.Ice+tag@Example.COM", "ä@exämple.de"])
@@ -75,7 +128,16 @@ def test_an_email_address_is_normalised(email: str) -> None:
 
 @pytest.mark.parametrize(
     "email",
-    ["", "alice", "@example.com", "a@", "a b@example.com", "a@b\0c.de", "a@" + "b" * 300 + ".de"],
+    [
+        "",
+        "alice",
+        "ŉ" * 60 + "@" + "ŉ" * 100 + ".de",
+        "@example.com",
+        "a@",
+        "a b@example.com",
+        "a@b\0c.de",
+        "a@" + "b" * 300 + ".de",
+    ],
 )
 def test_other_addresses_are_refused(email: str) -> None:
     with pytest.raises(EmailInvalid):

@@ -1,0 +1,156 @@
+"""Roles: what they permit, who may give them, and that somebody is always left in charge."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+
+from auth.errors import Forbidden, LastAdmin, RoleNotFound
+from auth.policies import BUILT_IN_PERMISSIONS, Console, PermissionRegistry
+from auth.records import UserRecord
+from auth.roles import (
+    ADMIN,
+    check_an_admin_remains,
+    check_may_grant,
+    find_roles_by_name,
+    get_roles,
+    list_roles,
+)
+from auth.users import disable_user, enable_user, find_user_by_name, set_user_roles
+from auth.wiring import Auth
+from models.role import Role
+from models.user import User
+from tests.api import Api
+
+CONSOLE = Console(PermissionRegistry())
+
+
+@pytest.fixture
+def sqlite(sqlite_api: Api) -> Auth:
+    """For what does not depend on the database."""
+    return sqlite_api.auth
+
+
+async def id_of(auth: Auth, username: str) -> UUID:
+    user = await find_user_by_name(auth, username)
+    assert user is not None
+    return user.id
+
+
+async def role_ids(auth: Auth, *names: str) -> list[UUID]:
+    return [role.id for role in await find_roles_by_name(auth, names)]
+
+
+async def demote(auth: Auth, user_id: UUID) -> UserRecord:
+    return await set_user_roles(auth, CONSOLE, user_id, [])
+
+
+async def disable(auth: Auth, user_id: UUID) -> UserRecord:
+    return await disable_user(auth, CONSOLE, user_id)
+
+
+async def promote(auth: Auth, username: str) -> UUID:
+    user_id = await id_of(auth, username)
+    await set_user_roles(auth, CONSOLE, user_id, await role_ids(auth, ADMIN))
+    return user_id
+
+
+async def active_admins(auth: Auth) -> int:
+    query = select(User.id).join(User.roles).where(Role.name == ADMIN, User.disabled_at.is_(None))
+    async with auth.db.read() as session:
+        return len(list(await session.scalars(query)))
+
+
+Ousting = Callable[[Auth, UUID], Awaitable[UserRecord]]
+OUSTING = [demote, disable]
+
+
+async def test_the_roles_are_listed_by_name_with_what_they_permit(auth: Auth) -> None:
+    roles = {role.name: role.permissions for role in await list_roles(auth, CONSOLE)}
+    assert list(roles) == ["admin", "auditor", "support", "user"]
+    assert roles["admin"] == BUILT_IN_PERMISSIONS.keys()
+    assert roles["auditor"] == {"users:read", "audit:read"}
+    assert roles["user"] == frozenset()
+
+
+@pytest.mark.parametrize("names", [["king"], ["user", "king"], ["User"], ["%"]])
+async def test_a_role_that_is_not_there_is_told(auth: Auth, names: list[str]) -> None:
+    with pytest.raises(RoleNotFound):
+        await find_roles_by_name(auth, names)
+
+
+async def test_roles_are_got_all_or_none(sqlite: Auth) -> None:
+    ids = await role_ids(sqlite, "user", "support")
+    async with sqlite.db.read() as session:
+        found = await get_roles(session, sqlite.permissions, [*ids, *ids])
+        assert sorted(role.name for role in found) == ["support", "user"]
+        assert await get_roles(session, sqlite.permissions, []) == []
+        with pytest.raises(RoleNotFound):
+            await get_roles(session, sqlite.permissions, [*ids, uuid4()])
+
+
+async def test_nobody_grants_a_role_that_permits_more_than_they_may(sqlite: Auth) -> None:
+    support, admin = await find_roles_by_name(sqlite, ["support", "admin"])
+    roles = {role.name: role for role in (support, admin)}
+    clerk = Console(PermissionRegistry())
+    clerk.permissions = frozenset({"users:read", "sessions:revoke", "roles:write"})
+    check_may_grant(clerk, [roles["support"]])
+    with pytest.raises(Forbidden) as denied:
+        check_may_grant(clerk, [roles["support"], roles["admin"]])
+    assert denied.value.required == "audit:read"
+
+
+@pytest.mark.parametrize("oust", OUSTING)
+async def test_the_last_administrator_stays_one(auth: Auth, oust: Ousting) -> None:
+    with pytest.raises(LastAdmin):
+        await oust(auth, await id_of(auth, "admin"))
+    assert await active_admins(auth) == 1
+
+
+@pytest.mark.parametrize("oust", OUSTING)
+async def test_a_disabled_administrator_does_not_count(auth: Auth, oust: Ousting) -> None:
+    alice = await promote(auth, "alice")
+    await disable(auth, alice)
+    with pytest.raises(LastAdmin):
+        await oust(auth, await id_of(auth, "admin"))
+    await demote(auth, alice)
+    await enable_user(auth, CONSOLE, alice)
+    assert await active_admins(auth) == 1
+
+
+@pytest.mark.parametrize("oust", OUSTING)
+async def test_where_another_is_left_an_administrator_may_go(auth: Auth, oust: Ousting) -> None:
+    await promote(auth, "alice")
+    await oust(auth, await id_of(auth, "admin"))
+    assert await active_admins(auth) == 1
+
+
+async def test_the_last_administrator_may_be_given_other_roles_beside(auth: Auth) -> None:
+    admin, ids = await id_of(auth, "admin"), await role_ids(auth, "admin", "support")
+    user = await set_user_roles(auth, CONSOLE, admin, ids)
+    assert [role.name for role in user.roles] == ["admin", "support"]
+
+
+@pytest.mark.parametrize("first", OUSTING)
+@pytest.mark.parametrize("second", OUSTING)
+async def test_of_two_administrators_ousted_at_once_one_stays(
+    auth: Auth, first: Ousting, second: Ousting
+) -> None:
+    admin, alice = await id_of(auth, "admin"), await promote(auth, "alice")
+    outcomes = await asyncio.gather(first(auth, admin), second(auth, alice), return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LastAdmin", "UserRecord"]
+    assert await active_admins(auth) == 1
+
+
+async def test_of_two_transactions_that_oust_one_waits_for_the_other(auth: Auth) -> None:
+    admin, alice = await id_of(auth, "admin"), await promote(auth, "alice")
+    async with auth.db.begin() as tx:
+        await check_an_admin_remains(auth.db, tx, without=admin)
+        other = asyncio.create_task(demote(auth, alice))
+        await asyncio.sleep(0.1)
+        assert not other.done()
+        (await tx.get_one(User, admin)).disabled_at = auth.clock.now()
+    with pytest.raises(LastAdmin):
+        await other
