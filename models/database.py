@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -175,9 +176,23 @@ def _prepare_sqlite_connection(connection: Any, _record: object) -> None:
     # The driver would open transactions on its own, too late for reads and never IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    # SQLite's own timeout does not hold here: of two servers that start together on a new file,
+    # one would be told at once that it is locked.
+    give_up_at = time.monotonic() + SQLITE_BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                raise
+        else:
+            return
 
 
 def _begin_sqlite_transaction(connection: Connection) -> None:

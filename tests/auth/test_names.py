@@ -39,7 +39,7 @@ def test_a_username_is_letters_digits_and_few_signs(username: str) -> None:
         "al\ufe0fice",
         "al\ud800ice",
         "ﬃ" * 30,
-        "ŉ" * 40,
+        "ß" * 40,
         "alice🚪",
     ],
 )
@@ -131,7 +131,7 @@ def test_an_email_address_is_normalised(email: str) -> None:
     [
         "",
         "alice",
-        "ŉ" * 60 + "@" + "ŉ" * 100 + ".de",
+        "\ufdfa" * 12 + "@" + "b.c" * 30 + ".de",
         "@example.com",
         "a@",
         "a b@example.com",

@@ -1,19 +1,22 @@
 """The database handle: a read or a transaction, and an honest word when it cannot be reached."""
 
 import asyncio
+import sqlite3
 import stat
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, text
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from models.base import uuid7
 from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
+from models.role import UserRole
 from models.user import User
+from tests.databases import PostgresqlTemplates
 from tests.people import BEGINNING
 
 
@@ -70,6 +73,53 @@ async def test_two_transactions_wait_for_each_other(db: Database) -> None:
     assert await count_users(db) == before + 8
 
 
+async def test_a_broken_statement_undoes_what_went_before(db: Database) -> None:
+    before = await count_users(db)
+    with suppress(IntegrityError):
+        async with db.begin() as tx:
+            await tx.execute(insert(User), [carol()])
+            await tx.execute(insert(User), [carol(username_key="alice")])
+    assert await count_users(db) == before
+
+
+async def test_a_cancelled_transaction_is_undone_and_holds_up_nobody(db: Database) -> None:
+    before = await count_users(db)
+
+    async def add_and_wait() -> None:
+        async with db.begin() as tx:
+            await tx.execute(insert(User), [carol()])
+            await asyncio.sleep(60)
+
+    adding = asyncio.create_task(add_and_wait())
+    await asyncio.sleep(0.1)
+    adding.cancel()
+    await asyncio.wait([adding])
+    await add_carol(db)
+    assert await count_users(db) == before + 1
+
+
+async def test_a_row_refers_to_rows_that_exist(db: Database) -> None:
+    with pytest.raises(IntegrityError):
+        async with db.begin() as tx:
+            await tx.execute(insert(UserRole), [{"user_id": uuid7(), "role_id": uuid7()}])
+
+
+async def test_a_role_that_somebody_has_cannot_vanish(db: Database) -> None:
+    with pytest.raises(IntegrityError):
+        async with db.begin() as tx:
+            await tx.execute(text("DELETE FROM roles WHERE name = 'admin'"))
+
+
+async def test_what_others_write_meanwhile_is_not_read_before_it_is_committed(
+    db: Database,
+) -> None:
+    before = await count_users(db)
+    async with db.begin() as tx:
+        await tx.execute(insert(User), [carol()])
+        assert await count_users(db) == before
+    assert await count_users(db) == before + 1
+
+
 async def test_reads_side_by_side_do_not_collide(db: Database) -> None:
     assert len(set(await asyncio.gather(*(count_users(db) for _ in range(30))))) == 1
 
@@ -105,12 +155,78 @@ async def test_names_are_compared_by_code_point_on_each_database(db: Database) -
     assert keys == sorted(keys)
 
 
-async def test_postgresql_reads_cannot_write(request: pytest.FixtureRequest) -> None:
-    templates = request.getfixturevalue("postgresql_templates")
-    db = Database.connect(await templates.new())
+@pytest.fixture
+async def postgresql_url(postgresql_templates: PostgresqlTemplates) -> AsyncIterator[str]:
+    url = await postgresql_templates.new()
+    yield url
+    await postgresql_templates.drop(url)
+
+
+@pytest.fixture
+async def postgresql(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    """PostgreSQL, and little patience with it."""
+    monkeypatch.setattr("models.database.CONNECT_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("models.database.STATEMENT_TIMEOUT_SECONDS", 0.5)
+    database = Database.connect(postgresql_url)
+    yield database
+    await database.close()
+
+
+async def test_postgresql_reads_cannot_write(postgresql: Database) -> None:
+    before = await count_users(postgresql)
     with pytest.raises(DatabaseUnavailable):
-        await delete_everybody(db)
-    await db.close()
+        await delete_everybody(postgresql)
+    assert await count_users(postgresql) == before
+
+
+async def lose_the_connection(db: Database) -> None:
+    async with db.begin() as tx:
+        own = await tx.scalar(text("SELECT pg_backend_pid()"))
+        async with db.begin() as killer:
+            await killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": own})
+        await tx.execute(text("SELECT 1"))
+
+
+async def test_a_connection_that_is_lost_is_told_and_the_next_is_good(
+    postgresql: Database,
+) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await lose_the_connection(postgresql)
+    assert await count_users(postgresql) > 0
+
+
+async def test_a_statement_that_does_not_end_is_told(postgresql: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with postgresql.read() as session:
+            await session.execute(text("SELECT pg_sleep(30)"))
+    assert await count_users(postgresql) > 0
+
+
+async def test_when_every_connection_is_taken_the_next_is_told(postgresql: Database) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(10):
+            await (await stack.enter_async_context(postgresql.read())).connection()
+        with pytest.raises(DatabaseUnavailable):
+            await count_users(postgresql)
+    assert await count_users(postgresql) > 0
+
+
+async def test_a_fault_of_ours_is_not_passed_off_as_the_databases(db: Database) -> None:
+    with pytest.raises(DBAPIError):
+        async with db.read() as session:
+            await session.execute(text("SELECT nonsense FROM nowhere"))
+
+
+async def test_a_lock_is_for_one_at_a_time_and_of_its_name(postgresql: Database) -> None:
+    async with postgresql.begin() as tx:
+        await postgresql.lock(tx, "one")
+        async with postgresql.begin() as other:
+            await postgresql.lock(other, "another")
+        with pytest.raises(DatabaseUnavailable):
+            async with postgresql.begin() as same:
+                await postgresql.lock(same, "one")
 
 
 async def test_sqlite_is_private_and_set_up(tmp_path: Path) -> None:
@@ -140,6 +256,68 @@ async def test_a_lock_that_does_not_end_is_told(
     await waiter.close()
 
 
+@pytest.mark.parametrize("path", ["file/below.db", "folder"])
+def test_a_file_that_cannot_be_made_is_unavailable(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DatabaseUnavailable):
+        Database.connect(f"sqlite:///{tmp_path / path}")
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("milk, bread, butter " * 100)
+    db = Database.connect(f"sqlite:///{tmp_path / 'notes.db'}")
+    with pytest.raises(DatabaseUnavailable):
+        await count_users(db)
+    await db.close()
+
+
+@contextmanager
+def held(path: Path) -> Iterator[sqlite3.Connection]:
+    """A new file in which somebody is about to write: then SQLite itself waits for nobody."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        yield holder
+
+
+async def ask(db: Database) -> None:
+    async with db.read() as session:
+        await session.execute(text("SELECT 1"))
+
+
+async def test_a_new_file_that_somebody_holds_is_waited_for(tmp_path: Path) -> None:
+    db = Database.connect(f"sqlite:///{tmp_path / 'new.db'}")
+    with held(tmp_path / "new.db") as holder:
+        asking = asyncio.create_task(ask(db))
+        await asyncio.sleep(0.1)
+        assert not asking.done()
+        holder.execute("COMMIT")
+        await asking
+    await db.close()
+
+
+async def test_a_new_file_that_somebody_holds_for_too_long_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.database.SQLITE_BUSY_TIMEOUT_SECONDS", 0.1)
+    db = Database.connect(f"sqlite:///{tmp_path / 'new.db'}")
+    with held(tmp_path / "new.db"), pytest.raises(DatabaseUnavailable):
+        await ask(db)
+    await db.close()
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_sqlite_in_memory_makes_no_file(tmp_path: Path) -> None:
+    db = Database.connect("sqlite:///:memory:")
+    async with db.read() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+    await db.close()
+    assert files_in(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "url",
     ["postgresql://postgres@127.0.0.1:1/none", "postgresql://postgres@/none?host=/nowhere"],
@@ -151,9 +329,10 @@ async def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
     await db.close()
 
 
-async def test_a_database_of_no_such_name_is_unavailable(request: pytest.FixtureRequest) -> None:
-    templates = request.getfixturevalue("postgresql_templates")
-    db = Database.connect(templates.url("no_such_database"))
+async def test_a_database_of_no_such_name_is_unavailable(
+    postgresql_templates: PostgresqlTemplates,
+) -> None:
+    db = Database.connect(postgresql_templates.url("no_such_database"))
     with pytest.raises(DatabaseUnavailable):
         await count_users(db)
     await db.close()
@@ -163,7 +342,9 @@ async def test_a_database_of_no_such_name_is_unavailable(request: pytest.Fixture
     ("url", "driver"),
     [
         ("sqlite:///x.db", "sqlite+aiosqlite"),
+        ("sqlite+aiosqlite:///x.db", "sqlite+aiosqlite"),
         ("postgres://u:p@h/d", "postgresql+asyncpg"),
+        ("postgresql+asyncpg://u:p@h/d?host=/run", "postgresql+asyncpg"),
         ("postgresql://u:p@h/d", "postgresql+asyncpg"),
     ],
 )
@@ -171,7 +352,22 @@ def test_the_driver_is_ours_to_choose(url: str, driver: str) -> None:
     assert parse_url(url).drivername == driver
 
 
-@pytest.mark.parametrize("url", ["", "mysql://root:hunter2@h/d", "not a url hunter2"])
+def test_the_sslmode_of_libpq_is_understood() -> None:
+    assert parse_url("postgres://u:p@h/d?sslmode=require").query == {"ssl": "require"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "mysql://root:hunter2@h/d",
+        "not a url hunter2",
+        "postgresql+psycopg2://u:hunter2@h/d",
+        "postgresql://u:hunter2@h:port/d",
+        "postgresql://u:hunter2@h/d?pool_size=hunter2",
+        "postgresql://u:p@h/d?sslmode=require&password=hunter2",
+    ],
+)
 def test_another_database_is_refused_without_telling_the_password(url: str) -> None:
     with pytest.raises(UnsupportedDatabase) as refused:
         parse_url(url)

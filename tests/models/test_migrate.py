@@ -1,7 +1,7 @@
 """Migrations: they make what the models say, once, whoever runs them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,17 +9,36 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.migrate import SchemaState, drift, schema_state, upgrade
+from tests.databases import PostgresqlTemplates
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without tables."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'empty.db'}"
-    else:
-        url = await request.getfixturevalue("postgresql_templates").empty()
-    db = Database.connect(url)
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    templates: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
+    url = asyncio.run(templates.empty())
+    yield url
+    asyncio.run(templates.drop(url))
+
+
+@pytest.fixture
+async def empty(empty_url: str) -> AsyncIterator[Database]:
+    db = Database.connect(empty_url)
     yield db
     await db.close()
+
+
+async def set_version(db: Database, version: str) -> None:
+    async with db.begin() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+
+
+async def role_names(db: Database) -> list[str]:
+    async with db.read() as session:
+        return list(await session.scalars(text("SELECT name FROM roles ORDER BY name")))
 
 
 async def test_the_tables_are_as_the_models_say(empty: Database) -> None:
@@ -27,20 +46,51 @@ async def test_the_tables_are_as_the_models_say(empty: Database) -> None:
     assert await empty.run(drift) == []
 
 
-async def test_migrating_twice_is_harmless(empty: Database) -> None:
-    assert await schema_state(empty) is SchemaState.BEHIND
-    await upgrade(empty)
-    await upgrade(empty)
-    assert await schema_state(empty) is SchemaState.CURRENT
-
-
-async def test_two_that_migrate_at_once_take_turns(empty: Database) -> None:
-    await asyncio.gather(upgrade(empty), upgrade(empty))
-    assert await schema_state(empty) is SchemaState.CURRENT
-
-
-async def test_a_newer_schema_is_told_from_an_older_one(empty: Database) -> None:
+async def test_a_table_that_is_not_as_the_models_say_is_told(empty: Database) -> None:
     await upgrade(empty)
     async with empty.begin() as tx:
-        await tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert await schema_state(empty) is SchemaState.AHEAD
+        await tx.execute(text("DROP INDEX ix_users_disabled"))
+        await tx.execute(text("ALTER TABLE users ADD COLUMN shoe_size INTEGER"))
+    assert len(await empty.run(drift)) == 2
+
+
+async def test_migrating_twice_is_harmless(empty: Database) -> None:
+    await upgrade(empty)
+    await upgrade(empty)
+    assert await schema_state(empty) is SchemaState.CURRENT
+    assert await role_names(empty) == ["admin", "auditor", "support", "user"]
+
+
+async def test_two_servers_that_migrate_at_once_take_turns(empty: Database, empty_url: str) -> None:
+    other = Database.connect(empty_url)
+    await asyncio.gather(upgrade(empty), upgrade(other))
+    await other.close()
+    assert await schema_state(empty) is SchemaState.CURRENT
+    assert await role_names(empty) == ["admin", "auditor", "support", "user"]
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(empty: Database) -> None:
+    async with empty.begin() as tx:
+        await tx.execute(text("CREATE TABLE sessions (x INTEGER)"))
+    with pytest.raises(Exception, match="sessions"):
+        await upgrade(empty)
+    async with empty.begin() as tx:
+        await tx.execute(text("CREATE TABLE users (x INTEGER)"))
+
+
+async def test_asking_for_the_state_of_an_empty_database_makes_no_tables(empty: Database) -> None:
+    assert await schema_state(empty) is SchemaState.BEHIND
+    async with empty.begin() as tx:
+        await tx.execute(text("CREATE TABLE alembic_version (x INTEGER)"))
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("0001", SchemaState.BEHIND), ("9999", SchemaState.AHEAD), ("", SchemaState.AHEAD)],
+)
+async def test_a_newer_schema_is_told_from_an_older_one(
+    empty: Database, version: str, state: SchemaState
+) -> None:
+    await upgrade(empty)
+    await set_version(empty, version)
+    assert await schema_state(empty) is state
