@@ -75,15 +75,19 @@ def create_app(
     app.router.routes.append(
         Route("/graphql", GraphQLEndpoint(schema, auth, _cookies(settings), explorer))
     )
+    _add_rest_endpoints(app, settings, auth)
+    if settings.shows_explorer:
+        add_docs_page(app)
+    return app
+
+
+def _add_rest_endpoints(app: FastAPI, settings: Settings, auth: Auth) -> None:
     app.include_router(token_router(auth, password_grant=settings.password_grant is Switch.ON))
     app.include_router(revocation_router(auth))
     app.include_router(introspection_router(auth))
     app.include_router(userinfo_router(auth))
     app.include_router(well_known_router(auth, base_url=settings.base_url))
     app.include_router(health_router(auth.db))
-    if settings.shows_explorer:
-        add_docs_page(app)
-    return app
 
 
 def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -> Auth:
