@@ -23,11 +23,11 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
     """
     found = await _find_credentials(auth, username)
     # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
-    if not await auth.passwords.verify(password, found.password_hash if found else None):
+    stored = found.password_hash if found else None
+    verified = await auth.passwords.verify(password, stored)
+    if found is None or stored is None or not verified:
         raise InvalidCredentials
-    if found is None or found.password_hash is None:
-        raise InvalidCredentials
-    rehashed = await _rehash(auth, password, found.password_hash)
+    rehashed = await _rehash(auth, password, stored)
     user, session = await _start(auth, client, found, rehashed)
     return await issue_pair(auth, user, session, session.created_at)
 
