@@ -10,7 +10,7 @@ from sqlalchemy import select
 from auth.errors import InvalidRefreshToken, Unauthenticated
 from auth.policies import Actor, check_may
 from auth.refresh_tokens import looks_like_refresh_token
-from auth.sessions import has_ended
+from auth.sessions import ends_at, has_ended
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.session import Session
@@ -76,5 +76,5 @@ async def _introspect_refresh_token(auth: Auth, token: str) -> LiveToken | None:
         username=row.username,
         session_id=row.Session.id,
         scope=(),
-        expires_at=min(row.Session.idle_expires_at, row.Session.expires_at),
+        expires_at=ends_at(row.Session),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
+from uuid import UUID
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -83,6 +84,14 @@ class KeyRing:
         self._algorithm = algorithm
         self._keys: dict[str, Key] = {}
         self._loaded_at = float("-inf")
+        db.changes.add(self)
+
+    def user_changed(self, user_id: UUID) -> None:
+        """Concerns no key."""
+
+    def everything_changed(self) -> None:
+        """Looks again before the next use: a key may have been added or revoked."""
+        self._loaded_at = float("-inf")
 
     async def start(self) -> None:
         """Loads the keys, and makes the first one where there is none.
@@ -152,7 +161,7 @@ class KeyRing:
     async def replace_compromised(self) -> Key:
         """Revokes every key and signs with a new one at once: all access tokens stop working.
 
-        Other processes follow within a minute, when they next reload their ring.
+        Other processes follow at once, or within a minute if they cannot hear of it.
         """
         now = self._clock.now()
         row = self._generate(now, active_from=now)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select
 
 from auth.pages import Page
 from auth.policies import Actor, check_may
+from auth.sessions import ends_at
 from auth.wiring import Auth
 from models.session import Session
 
@@ -50,7 +51,7 @@ class SessionRecord:
             client_address=row.client_address,
             created_at=row.created_at,
             last_used_at=row.last_used_at,
-            expires_at=min(row.idle_expires_at, row.expires_at),
+            expires_at=ends_at(row),
             revoked_at=row.revoked_at,
             revocation_reason=row.revocation_reason,
         )

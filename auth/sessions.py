@@ -54,9 +54,12 @@ def start_session(
 
 def has_ended(session: Session, now: datetime) -> bool:
     """Whether the session was revoked, or its time is over."""
-    if session.revoked_at is not None:
-        return True
-    return now >= min(session.idle_expires_at, session.expires_at)
+    return session.revoked_at is not None or now >= ends_at(session)
+
+
+def ends_at(session: Session) -> datetime:
+    """When the session ends by itself."""
+    return min(session.idle_expires_at, session.expires_at)
 
 
 async def revoke_session(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from auth import tokens
 from auth.records import UserRecord
 from auth.refresh_tokens import RefreshToken
+from auth.sessions import ends_at
 from auth.tokens import Grant, IssuedToken
 from auth.wiring import Auth
 from models.session import Session
@@ -22,17 +23,17 @@ class SignedIn:
 
 async def issue_pair(auth: Auth, user: UserRecord, session: Session, now: datetime) -> SignedIn:
     """Signs the tokens of a session as it stands."""
-    ends_at = min(session.idle_expires_at, session.expires_at)
+    end = ends_at(session)
     grant = Grant(
         user_id=user.id,
         session_id=session.id,
         roles=[role.name for role in user.roles],
         permissions=sorted(user.permissions),
-        ends_at=ends_at,
+        ends_at=end,
     )
     access_token = await tokens.issue(auth.keys, auth.token_policy, grant, now)
     refresh_token = auth.refresh_tokens.encode(RefreshToken(session.id, session.generation))
-    return SignedIn(user, access_token, IssuedToken(refresh_token, _whole_seconds(ends_at - now)))
+    return SignedIn(user, access_token, IssuedToken(refresh_token, _whole_seconds(end - now)))
 
 
 def _whole_seconds(duration: timedelta) -> timedelta:

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from auth import tokens
 from auth.errors import SessionRevoked, TokenExpired, TokenInvalid, UserDisabled
 from auth.records import WITH_ROLES, UserRecord
-from auth.sessions import has_ended
-from auth.tokens import AccessToken
+from auth.sessions import ends_at
+from auth.viewer_cache import SignedInUser
 from auth.wiring import Auth
 from models.session import Session
 from models.user import User
@@ -43,25 +43,35 @@ async def viewer_of(auth: Auth, bearer_token: str) -> Viewer:
     """
     now = auth.clock.now()
     token = await tokens.verify(auth.keys, auth.token_policy, bearer_token, now)
-    session, user = await _load(auth, token)
-    if user.disabled:
+    found = auth.viewer_cache.get(token.session_id) or await _load(auth, token.session_id)
+    if found is None or found.user.id != token.user_id:
+        raise TokenInvalid
+    if found.user.disabled:
         raise UserDisabled
-    if session.revoked_at is not None:
+    if found.revoked:
         raise SessionRevoked
-    if has_ended(session, now):
+    if now >= found.ends_at:
         raise TokenExpired
-    return Viewer(user=user, session_id=session.id, token_expires_at=token.expires_at)
+    return Viewer(found.user, found.session_id, token.expires_at)
 
 
-async def _load(auth: Auth, token: AccessToken) -> tuple[Session, UserRecord]:
+async def _load(auth: Auth, session_id: UUID) -> SignedInUser | None:
     query = (
         select(Session, User)
         .join(User, User.id == Session.user_id)
-        .where(Session.id == token.session_id, User.id == token.user_id)
+        .where(Session.id == session_id)
         .options(WITH_ROLES)
     )
+    mark = auth.viewer_cache.mark()
     async with auth.db.read() as db:
         row = (await db.execute(query)).one_or_none()
-        if row is None:
-            raise TokenInvalid
-        return row.Session, UserRecord.of(row.User, auth.permissions)
+    if row is None:
+        return None
+    found = SignedInUser(
+        session_id=session_id,
+        user=UserRecord.of(row.User, auth.permissions),
+        revoked=row.Session.revoked_at is not None,
+        ends_at=ends_at(row.Session),
+    )
+    auth.viewer_cache.keep(found, mark)
+    return found

@@ -10,6 +10,7 @@ from auth.policies import PermissionRegistry
 from auth.refresh_tokens import RefreshTokenCodec
 from auth.sessions import SessionPolicy
 from auth.tokens import TokenPolicy
+from auth.viewer_cache import ViewerCache
 from models.database import Database
 
 
@@ -27,6 +28,7 @@ class Auth:
     db: Database
     clock: Clock
     keys: KeyRing
+    viewer_cache: ViewerCache
     passwords: Passwords
     refresh_tokens: RefreshTokenCodec
     permissions: PermissionRegistry
@@ -36,9 +38,9 @@ class Auth:
     registration_policy: RegistrationPolicy
 
     async def start(self) -> None:
-        """Makes the rules ready. Raises WrongSecretKey, DatabaseUnavailable."""
-        await self.keys.start()
+        """Begins to hash, and to hear of changes."""
         await self.passwords.start()
+        await self.db.changes.start()
 
     async def stop(self) -> None:
         """Ends the hashing threads and closes the database."""

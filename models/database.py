@@ -18,6 +18,11 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.pool import NullPool
+
+from models.changes import ChangeFeed, NoChanges
+from models.postgresql_changes import PostgresqlChanges
+from models.sqlite_changes import SqliteChanges
 
 SQLITE_BUSY_TIMEOUT_SECONDS = 5
 CONNECT_TIMEOUT_SECONDS = 5
@@ -49,11 +54,12 @@ class Database:
     """SQLite or PostgreSQL behind two doors: `read` and `begin`.
 
     Each use case opens its own and closes it before slow work. A session is never shared: fields
-    that are resolved side by side would collide on it.
+    that are resolved side by side would collide on it. `changes` hears what anybody commits.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, changes: ChangeFeed) -> None:
         self.engine = engine
+        self.changes = changes
         self.dialect = engine.dialect.name
         reading = engine.execution_options(postgresql_readonly=True)
         writing = engine.execution_options(sqlite_begin_immediate=True)
@@ -68,8 +74,13 @@ class Database:
         """
         address = parse_url(url)
         if address.get_backend_name() == "sqlite":
-            return cls(_sqlite_engine(address))
-        return cls(_postgresql_engine(address))
+            return cls(_sqlite_engine(address), _sqlite_changes(address))
+        # The pool would hand the listening connection to others.
+        listening = _postgresql_engine(address, poolclass=NullPool)
+        pooled = _postgresql_engine(
+            address, pool_size=10, max_overflow=0, pool_timeout=CONNECT_TIMEOUT_SECONDS
+        )
+        return cls(pooled, PostgresqlChanges(listening))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -82,10 +93,11 @@ class Database:
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed at the end, rolled back by an exception.
 
-        Raises DatabaseUnavailable.
+        When it is over, this process knows of its changes. Raises DatabaseUnavailable.
         """
         async with _unavailable_when_lost(), self._writes.begin() as session:
             yield session
+        await self.changes.catch_up()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Runs synchronous work (a migration) in one transaction. Raises DatabaseUnavailable."""
@@ -105,6 +117,7 @@ class Database:
 
     async def close(self) -> None:
         """Closes every connection."""
+        await self.changes.stop()
         await self.engine.dispose()
 
 
@@ -148,18 +161,22 @@ def _sqlite_engine(address: URL) -> AsyncEngine:
     return engine
 
 
-def _postgresql_engine(address: URL) -> AsyncEngine:
+def _sqlite_changes(address: URL) -> ChangeFeed:
+    if not address.database or address.database == ":memory:":
+        return NoChanges()
+    return SqliteChanges(Path(address.database))
+
+
+def _postgresql_engine(address: URL, **pool: Any) -> AsyncEngine:
     return create_async_engine(
         address,
         # An error's text holds no values: they may be password hashes, and end up in a log.
         hide_parameters=True,
-        pool_size=10,
-        max_overflow=0,
-        pool_timeout=CONNECT_TIMEOUT_SECONDS,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
             "command_timeout": STATEMENT_TIMEOUT_SECONDS,
         },
+        **pool,
     )
 
 

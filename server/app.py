@@ -18,6 +18,7 @@ from auth.refresh_tokens import RefreshTokenCodec
 from auth.secret_keys import SecretKeys
 from auth.sessions import SessionPolicy
 from auth.tokens import TokenPolicy
+from auth.viewer_cache import ViewerCache
 from auth.wiring import Auth, RegistrationPolicy
 from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint
@@ -98,6 +99,7 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         db=db,
         clock=clock,
         keys=KeyRing(db, secret_keys, clock, settings.jwt_algorithm),
+        viewer_cache=ViewerCache(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),
         refresh_tokens=RefreshTokenCodec(secret_keys),
         permissions=registry,
@@ -126,7 +128,7 @@ def _lifespan(
                 await upgrade(auth.db)
             await doctor.check_database(auth.db)
             await doctor.check_keys(auth.keys)
-            await auth.passwords.start()
+            await auth.start()
             if settings.in_development:
                 await development.add_development_accounts(auth)
             yield

@@ -3,8 +3,8 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -86,3 +86,81 @@ async def _prepare(url: str) -> None:
     await upgrade(db)
     await add_people(db)
     await db.close()
+
+
+class BrokenLine:
+    """A line to PostgreSQL that can be cut, go silent (no RST, no FIN), refuse, or be slow."""
+
+    def __init__(self, target: str) -> None:
+        self._name, self._socket = target.partition("@/")[2].split("?host=")
+        self._folder = tempfile.mkdtemp(prefix="postern-line-", dir="/tmp")
+        self._open = asyncio.Event()
+        self._open.set()
+        self._refuses = False
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.delay_seconds = 0.0
+
+    @property
+    def url(self) -> str:
+        """The address of the same database over this line."""
+        return f"postgresql://postgres@/{self._name}?host={self._folder}"
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, url: str) -> AsyncIterator["BrokenLine"]:
+        line = cls(url)
+        server = await asyncio.start_unix_server(line._carry, f"{line._folder}/.s.PGSQL.5432")
+        try:
+            yield line
+        finally:
+            server.close()
+            line.cut()
+            shutil.rmtree(line._folder)
+
+    def cut(self) -> None:
+        """Ends every connection; new ones may be made."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def silence(self) -> None:
+        """Nothing passes any more, and nobody is told."""
+        self._open.clear()
+
+    def refuse(self) -> None:
+        """New connections end at once."""
+        self._refuses = True
+
+    def speak(self) -> None:
+        """All is well again."""
+        self._refuses = False
+        self._open.set()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:
+            writer.close()
+            return
+        there, back = await asyncio.open_unix_connection(f"{self._socket}/.s.PGSQL.5432")
+        self._writers |= {writer, back}
+        try:
+            await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+        except ConnectionError:
+            pass
+        finally:
+            self._writers -= {writer, back}
+            writer.transport.abort()
+            back.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._open.wait()
+            await asyncio.sleep(self.delay_seconds)
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()
+
+
+async def is_soon(condition: Callable[[], bool], *, within_seconds: float = 10) -> None:
+    """Waits until it is so."""
+    async with asyncio.timeout(within_seconds):
+        while not condition():  # noqa: ASYNC110 - it may be about another process
+            await asyncio.sleep(0.01)

@@ -1,0 +1,93 @@
+"""The viewers that this process has met, for as long as the database vouches for them.
+
+With the cache warm a request needs no query; without it everything works the same, only slower.
+"""
+
+import time
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from auth.records import UserRecord
+from models.changes import ChangeFeed
+
+MAX_VIEWERS = 20_000
+# The feed tells of every change; should a trigger have been dropped by hand, or a fenced-off
+# database still answer, nothing is believed for longer than this.
+BELIEVED_FOR_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInUser:
+    """A session and its account, as the rows were when they were read."""
+
+    session_id: UUID
+    user: UserRecord
+    revoked: bool
+    ends_at: datetime
+
+
+class ViewerCache:
+    """Sessions with their accounts, roles and permissions: the most recently used."""
+
+    def __init__(self, changes: ChangeFeed, *, max_viewers: int = MAX_VIEWERS) -> None:
+        self._changes = changes
+        self._max_viewers = max_viewers
+        self._kept: OrderedDict[UUID, tuple[float, SignedInUser]] = OrderedDict()
+        self._sessions_of: defaultdict[UUID, set[UUID]] = defaultdict(set)
+        self._changes_heard = 0
+        changes.add(self)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, session_id: UUID) -> SignedInUser | None:
+        """What is known of a session; nothing while nobody can vouch for it."""
+        if not self._changes.is_current():
+            return None
+        kept = self._kept.get(session_id)
+        if kept is None:
+            return None
+        believed_until, found = kept
+        if time.monotonic() >= believed_until:
+            self._forget(session_id)
+            return None
+        self._kept.move_to_end(session_id)
+        return found
+
+    def mark(self) -> int:
+        """The moment before a look at the database; `keep` wants it back."""
+        self._changes.is_current()
+        return self._changes_heard
+
+    def keep(self, found: SignedInUser, mark: int) -> None:
+        """Remembers what was read since the mark, unless anything has changed meanwhile."""
+        if not self._changes.is_current() or self._changes_heard != mark:
+            return
+        self._forget(found.session_id)
+        self._kept[found.session_id] = (time.monotonic() + BELIEVED_FOR_SECONDS, found)
+        self._sessions_of[found.user.id].add(found.session_id)
+        if len(self._kept) > self._max_viewers:
+            self._forget(next(iter(self._kept)))
+
+    def user_changed(self, user_id: UUID) -> None:
+        """Forgets a user."""
+        self._changes_heard += 1
+        for session_id in list(self._sessions_of.get(user_id, ())):
+            self._forget(session_id)
+
+    def everything_changed(self) -> None:
+        """Forgets everybody."""
+        self._changes_heard += 1
+        self._kept.clear()
+        self._sessions_of.clear()
+
+    def _forget(self, session_id: UUID) -> None:
+        kept = self._kept.pop(session_id, None)
+        if kept is None:
+            return
+        user_id = kept[1].user.id
+        self._sessions_of[user_id].discard(session_id)
+        if not self._sessions_of[user_id]:
+            del self._sessions_of[user_id]

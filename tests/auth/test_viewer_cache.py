@@ -1,0 +1,214 @@
+"""The cache of viewers: no query while nothing changes, and never a stale answer."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import event, text
+
+from auth import viewer_cache
+from auth.records import UserRecord
+from auth.viewer_cache import SignedInUser, ViewerCache
+from models.changes import ChangeFeed, NoChanges
+from models.database import Database
+from tests.api import Api, denials
+from tests.clock import ManualClock
+from tests.people import ALICE
+from tests.sessions import Device
+
+ME = "{ me { username roles { name } permissions } }"
+
+
+@contextmanager
+def statements_of(db: Database) -> Iterator[list[str]]:
+    """What is sent to the database meanwhile."""
+    sent: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_me_needs_no_query_when_the_viewer_is_known(api: Api, alice: str) -> None:
+    first = await api.data(ME, token=alice)
+    with statements_of(api.auth.db) as statements:
+        assert await api.data(ME, token=alice) == first
+    assert statements == []
+
+
+async def test_a_login_of_somebody_else_forgets_nobody(api: Api, alice: str, admin: str) -> None:
+    await api.data(ME, token=alice)
+    await Device(api).log_in(ALICE)
+    await api.data(ME, token=alice)
+    await api.data(ME, token=admin)
+    with statements_of(api.auth.db) as statements:
+        await api.data(ME, token=alice)
+        await api.data(ME, token=admin)
+    assert statements == []
+
+
+async def test_a_known_viewer_shows_what_changed_since(api: Api, alice: str) -> None:
+    await api.data(ME, token=alice)
+    stranger = Database.connect(api.auth.db.engine.url.render_as_string(hide_password=False))
+    async with stranger.begin() as tx:
+        await tx.execute(text("UPDATE users SET username = 'alison' WHERE username = 'alice'"))
+    await api.auth.db.changes.catch_up()
+    assert (await api.data(ME, token=alice))["me"]["username"] == "alison"
+    await stranger.close()
+
+
+async def test_a_known_session_still_ends_in_time(api: Api, alice: str, clock: ManualClock) -> None:
+    async with api.auth.db.begin() as tx:
+        later = (clock.now() + timedelta(minutes=5)).replace(tzinfo=None)
+        await tx.execute(text(f"UPDATE sessions SET expires_at = '{later}'"))
+    await api.data(ME, token=alice)
+    clock.tick(minutes=5)
+    with statements_of(api.auth.db) as statements:
+        result = await api.ask(ME, token=alice)
+    assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
+    assert statements == []
+
+
+async def test_a_known_token_still_expires(api: Api, alice: str, clock: ManualClock) -> None:
+    await api.data(ME, token=alice)
+    clock.tick(minutes=30)
+    result = await api.ask(ME, token=alice)
+    assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
+
+
+async def test_without_the_feed_every_request_asks_the_database(api: Api, alice: str) -> None:
+    await api.data(ME, token=alice)
+    await api.auth.db.changes.stop()
+    with statements_of(api.auth.db) as statements:
+        await api.data(ME, token=alice)
+    assert statements != []
+
+
+async def test_what_changes_while_it_is_read_is_not_kept(
+    api: Api, alice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = UserRecord.of
+
+    def read_too_slowly(*args: Any) -> UserRecord:
+        record = read(*args)
+        api.auth.viewer_cache.user_changed(uuid4())
+        return record
+
+    monkeypatch.setattr(UserRecord, "of", read_too_slowly)
+    await api.data(ME, token=alice)
+    assert len(api.auth.viewer_cache) == 0
+
+
+# The cache alone.
+
+
+class AlwaysCurrent(NoChanges):
+    current = True
+
+    def is_current(self) -> bool:
+        return self.current
+
+
+NOW = datetime.now(UTC)
+ROBIN = UserRecord(
+    id=uuid4(),
+    username="robin",
+    email=None,
+    email_verified=False,
+    full_name=None,
+    disabled=False,
+    roles=(),
+    permissions=frozenset(),
+    created_at=NOW,
+    last_login_at=None,
+)
+
+
+def signed_in(user_id: UUID | None = None) -> SignedInUser:
+    user = replace(ROBIN, id=user_id or uuid4())
+    return SignedInUser(session_id=uuid4(), user=user, revoked=False, ends_at=NOW)
+
+
+def keep(cache: ViewerCache, *people: SignedInUser) -> None:
+    for person in people:
+        cache.keep(person, cache.mark())
+
+
+@pytest.fixture
+def feed() -> AlwaysCurrent:
+    return AlwaysCurrent()
+
+
+@pytest.fixture
+def cache(feed: ChangeFeed) -> ViewerCache:
+    return ViewerCache(feed, max_viewers=3)
+
+
+def test_it_keeps_no_more_than_its_bound(cache: ViewerCache) -> None:
+    people = [signed_in() for _ in range(100)]
+    keep(cache, *people)
+    assert len(cache) == 3
+    assert [cache.get(person.session_id) for person in people[-3:]] == people[-3:]
+    assert len(cache._sessions_of) == 3
+
+
+def test_it_keeps_those_who_came_last(cache: ViewerCache) -> None:
+    first, second, third, fourth = people = [signed_in() for _ in range(4)]
+    keep(cache, first, second, third)
+    assert cache.get(first.session_id) == first
+    keep(cache, fourth)
+    known = [person for person in people if cache.get(person.session_id)]
+    assert known == [first, third, fourth]
+
+
+def test_a_change_of_a_user_forgets_all_their_sessions_and_no_others(cache: ViewerCache) -> None:
+    here, other = signed_in(), signed_in()
+    there = signed_in(here.user.id)
+    keep(cache, here, there, other)
+    cache.user_changed(here.user.id)
+    assert cache.get(here.session_id) is None
+    assert cache.get(there.session_id) is None
+    assert cache.get(other.session_id) == other
+
+
+def test_a_change_of_everything_forgets_everybody(cache: ViewerCache) -> None:
+    keep(cache, signed_in(), signed_in())
+    cache.everything_changed()
+    assert len(cache) == 0
+
+
+def test_what_was_read_before_a_change_is_not_kept(cache: ViewerCache) -> None:
+    person = signed_in()
+    mark = cache.mark()
+    cache.user_changed(person.user.id)
+    cache.keep(person, mark)
+    assert cache.get(person.session_id) is None
+
+
+def test_while_nothing_is_heard_nothing_is_known(cache: ViewerCache, feed: AlwaysCurrent) -> None:
+    person = signed_in()
+    keep(cache, person)
+    feed.current = False
+    assert cache.get(person.session_id) is None
+    keep(cache, other := signed_in())
+    feed.current = True
+    assert cache.get(other.session_id) is None
+
+
+def test_nothing_is_believed_for_longer_than_a_minute(
+    cache: ViewerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = signed_in()
+    keep(cache, person)
+    later = time.monotonic() + viewer_cache.BELIEVED_FOR_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert cache.get(person.session_id) is None
+    assert len(cache) == 0
