@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clock import Clock
@@ -157,6 +157,35 @@ class KeyRing:
             tx.add(row)
         await self._load()
         return self._keys[row.kid]
+
+    async def rotate_by_age(self, max_age: timedelta) -> None:
+        """Adds a key when the newest has signed for so long, whichever process comes first."""
+        now = self._clock.now()
+        async with self._db.begin() as tx:
+            await self._db.lock(tx, "signing keys")
+            newest = await tx.scalar(
+                select(func.max(SigningKey.active_from)).where(SigningKey.revoked_at.is_(None))
+            )
+            if newest is None or now < newest + max_age:
+                return
+            row = self._generate(now, active_from=now + PUBLISHED_BEFORE_USE)
+            tx.add(row)
+        log.info("keys.rotated", kid=row.kid, signs_from=row.active_from.isoformat())
+        await self._load()
+
+    async def renew_encryption(self) -> None:
+        """Encrypts every key under the newest secret, so that older ones can be given up.
+
+        Raises WrongSecretKey, DatabaseUnavailable.
+        """
+        async with self._db.begin() as tx:
+            live = select(SigningKey).where(SigningKey.revoked_at.is_(None))
+            for row in await tx.scalars(live.with_for_update()):
+                renewed = self._secret_keys.renew(
+                    row.encrypted_private_key, purpose=_PURPOSE, bound_to=row.kid
+                )
+                if renewed is not None:
+                    row.encrypted_private_key = renewed
 
     async def replace_compromised(self) -> Key:
         """Revokes every key and signs with a new one at once: all access tokens stop working.

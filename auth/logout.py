@@ -5,9 +5,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from auth.errors import InvalidRefreshToken, SessionNotFound, Unauthenticated
-from auth.policies import may
+from auth.policies import Actor, check_may, may
 from auth.refresh_tokens import looks_like_refresh_token
-from auth.sessions import revoke_session, revoke_sessions_of
+from auth.sessions import revoke_all_sessions, revoke_session, revoke_sessions_of
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from models.session import RevocationReason, Session
@@ -46,6 +46,19 @@ async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
         )
         if not await revoke_session(tx, session_id, reason, now):
             raise SessionNotFound
+
+
+async def end_all_sessions(auth: Auth, actor: Actor) -> int:
+    """Signs everybody out and replaces the signing keys. Returns how many sessions were ended.
+
+    For the worst days: a backup was restored, in which revoked sessions are alive again, or the
+    database was in foreign hands. Raises Forbidden.
+    """
+    check_may(actor, "sessions:revoke")
+    async with auth.db.begin() as tx:
+        ended = await revoke_all_sessions(tx, auth.clock.now())
+    await auth.keys.replace_compromised()
+    return ended
 
 
 async def revoke_token(auth: Auth, token: str) -> None:

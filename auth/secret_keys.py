@@ -46,12 +46,21 @@ class SecretKeys:
 
     def decrypt(self, ciphertext: bytes, *, purpose: str, bound_to: str) -> bytes:
         """What `encrypt` was given, under any of the secrets. Raises WrongSecretKey."""
+        plaintext, _ = self._open(ciphertext, purpose, bound_to)
+        return plaintext
+
+    def renew(self, ciphertext: bytes, *, purpose: str, bound_to: str) -> bytes | None:
+        """The same under the newest secret, or None if it is already. Raises WrongSecretKey."""
+        plaintext, is_newest = self._open(ciphertext, purpose, bound_to)
+        return None if is_newest else self.encrypt(plaintext, purpose=purpose, bound_to=bound_to)
+
+    def _open(self, ciphertext: bytes, purpose: str, bound_to: str) -> tuple[bytes, bool]:
         nonce, body = ciphertext[1 : 1 + _NONCE_BYTES], ciphertext[1 + _NONCE_BYTES :]
         if ciphertext[:1] != _VERSION or len(nonce) < _NONCE_BYTES:
             raise WrongSecretKey
-        for key in self.derive(purpose):
+        for age, key in enumerate(self.derive(purpose)):
             try:
-                return AESGCM(key).decrypt(nonce, body, bound_to.encode())
+                return AESGCM(key).decrypt(nonce, body, bound_to.encode()), age == 0
             except InvalidTag:
                 continue
         raise WrongSecretKey

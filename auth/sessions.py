@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, update
+from sqlalchemy import ColumnElement, CursorResult, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.base import uuid7
@@ -23,6 +23,8 @@ class SessionPolicy:
     # How long the token before the current one gets the same successor again: two tabs, or a reply
     # that was lost.
     refresh_grace: timedelta = timedelta(seconds=10)
+    # So long its owner can see when and why it ended; then the row is deleted.
+    kept_after_end: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ async def revoke_sessions_of(
 ) -> int:
     """Ends every session of a user. Returns how many were ended."""
     return await _revoke(tx, Session.user_id == user_id, reason, now)
+
+
+async def revoke_all_sessions(tx: AsyncSession, now: datetime) -> int:
+    """Ends every session of everybody. Returns how many were ended."""
+    return await _revoke(tx, true(), RevocationReason.REVOKED_BY_OPERATOR, now)
 
 
 async def _revoke(

@@ -1,6 +1,7 @@
 """What the rules need, in one place; `server/app.py` fills it from the settings."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from auth.clock import Clock
 from auth.keys import KeyRing
@@ -36,6 +37,8 @@ class Auth:
     session_policy: SessionPolicy
     password_policy: PasswordPolicy
     registration_policy: RegistrationPolicy
+    # How long a key signs before another takes over; None is for ever.
+    key_max_age: timedelta | None
 
     async def start(self) -> None:
         """Begins to hash, and to hear of changes."""

@@ -115,6 +115,15 @@ class Database:
                 text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
             )
 
+    async def try_lock(self, session: AsyncSession, name: str) -> bool:
+        """Takes the same lock for the transaction, unless somebody has it: then it is False."""
+        if self.dialect != "postgresql":
+            return True
+        got = await session.scalar(
+            text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+        )
+        return bool(got)
+
     async def close(self) -> None:
         """Closes every connection."""
         await self.changes.stop()

@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from auth.clock import Clock
+from auth.housekeeping import Housekeeping
 from auth.keys import KeyRing
 from auth.password_policy import PasswordPolicy
 from auth.passwords import Passwords
@@ -115,12 +116,15 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         ),
         password_policy=PasswordPolicy(minimum_length=settings.password_min_length),
         registration_policy=RegistrationPolicy(open=settings.registration is Registration.OPEN),
+        key_max_age=timedelta(seconds=settings.key_max_age) if settings.key_max_age else None,
     )
 
 
 def _lifespan(
     settings: Settings, auth: Auth
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    housekeeping = Housekeeping(auth)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
@@ -131,8 +135,10 @@ def _lifespan(
             await auth.start()
             if settings.in_development:
                 await development.add_development_accounts(auth)
+            housekeeping.start()
             yield
         finally:
+            housekeeping.stop()
             await auth.stop()
 
     return lifespan

@@ -17,6 +17,7 @@ from models.migrate import upgrade
 from server import doctor, reference
 from server.app import build_auth
 from server.cli_keys import keys_app
+from server.cli_sessions import sessions_app
 from server.cli_users import user_app
 from server.console import Stop, read_settings
 from server.logs import configure_logs
@@ -31,6 +32,7 @@ app = typer.Typer(
 schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 app.add_typer(keys_app, name="keys")
+app.add_typer(sessions_app, name="sessions")
 app.add_typer(schema_app, name="schema")
 
 

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         " separated by commas.",
     )
     jwt_algorithm: Algorithm = Field(Algorithm.ES256, description="How access tokens are signed.")
+    key_max_age: int = Field(
+        90 * 86400,
+        ge=0,
+        description="Seconds after which another key begins to sign access tokens; 0 for never.",
+    )
     access_token_ttl: int = Field(
         1800, ge=1, le=3600, description="Seconds that an access token lives."
     )

@@ -1,0 +1,89 @@
+"""What nobody asks for and somebody has to do: it is done in the background, by one process."""
+
+import asyncio
+import random
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import ColumnElement, delete, or_, select
+
+from auth.secret_keys import WrongSecretKey
+from auth.wiring import Auth
+from models.database import DatabaseUnavailable
+from models.session import Session
+
+log = structlog.get_logger("postern.auth")
+
+EVERY = timedelta(minutes=10)
+# Few enough that a transaction is short, and that PostgreSQL tells of each user by name instead of
+# making every process forget everybody.
+BATCH = 100
+_FOUND_AT_ONCE = 50 * BATCH
+
+
+class Housekeeping:
+    """Deletes sessions that ended long ago, renews keys, and starts again ten minutes later."""
+
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins in the background, soon."""
+        self._task = asyncio.create_task(self._run_for_ever())
+
+    def stop(self) -> None:
+        """Ends; what was begun is rolled back, and done next time."""
+        if self._task:
+            self._task.cancel()
+
+    async def _run_for_ever(self) -> None:
+        # Processes that start together do not come together.
+        pause = random.uniform(0, 60)  # noqa: S311 - nobody gains by guessing it
+        while True:
+            await asyncio.sleep(pause)
+            pause = EVERY.total_seconds() * random.uniform(0.9, 1.1)  # noqa: S311 - the same
+            try:
+                await clean_up(self._auth)
+            except (DatabaseUnavailable, WrongSecretKey) as error:
+                log.warning("housekeeping.put_off", cause=type(error).__name__)
+            except Exception:
+                log.exception("housekeeping.fault")
+
+
+async def clean_up(auth: Auth) -> None:
+    """Does all that is due, once. Raises DatabaseUnavailable, WrongSecretKey."""
+    await delete_ended_sessions(auth)
+    if auth.key_max_age:
+        await auth.keys.rotate_by_age(auth.key_max_age)
+    await auth.keys.renew_encryption()
+
+
+async def delete_ended_sessions(auth: Auth) -> int:
+    """Deletes sessions that ended long ago, in short transactions. Returns how many.
+
+    Where another process is at it, nothing is left to do.
+    """
+    long_over = _ended_before(auth.clock.now() - auth.session_policy.kept_after_end)
+    deleted = 0
+    while True:
+        async with auth.db.read() as session:
+            found = await session.scalars(select(Session.id).where(long_over).limit(_FOUND_AT_ONCE))
+            ids = list(found)
+        if not ids:
+            return deleted
+        for start in range(0, len(ids), BATCH):
+            async with auth.db.begin() as tx:
+                if not await auth.db.try_lock(tx, "housekeeping"):
+                    return deleted
+                batch = ids[start : start + BATCH]
+                await tx.execute(delete(Session).where(Session.id.in_(batch), long_over))
+                deleted += len(batch)
+
+
+def _ended_before(moment: datetime) -> ColumnElement[bool]:
+    return or_(
+        Session.revoked_at < moment,
+        Session.idle_expires_at < moment,
+        Session.expires_at < moment,
+    )

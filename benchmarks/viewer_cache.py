@@ -1,0 +1,96 @@
+"""The cache of viewers: what its bound costs in memory, and what a hit saves.
+
+python -m benchmarks.viewer_cache
+"""
+
+import asyncio
+import gc
+import logging
+import tempfile
+import time
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+
+from auth.viewer_cache import MAX_VIEWERS, ViewerCache
+from auth.viewers import viewer_of
+from benchmarks.measure import medians, print_table
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
+from tests.people import ADMIN
+
+ROUNDS = 201
+OVERFLOW = 100_000
+
+
+async def time_a_hit(api: Api) -> None:
+    token = await api.log_in(ADMIN)
+
+    async def known() -> object:
+        return await viewer_of(api.auth, token)
+
+    async def unknown() -> object:
+        api.auth.viewer_cache.everything_changed()
+        return await viewer_of(api.auth, token)
+
+    found = await medians({"known": known, "unknown": unknown}, rounds=ROUNDS)
+    title = f"Who is this? The token's signature included, on {api.auth.db.dialect}"
+    print_table(title, found, base="known")
+
+
+async def weigh(api: Api) -> None:
+    """Fills a cache far past its bound, with viewers as they are read from the database."""
+    token = await api.log_in(ADMIN)
+    await viewer_of(api.auth, token)
+    ((_, template),) = api.auth.viewer_cache._kept.values()  # noqa: SLF001 - to make more like it
+    cache = ViewerCache(api.auth.db.changes)
+    gc.collect()
+    tracemalloc.start()
+    began = time.perf_counter()
+    for number in range(OVERFLOW):
+        user = replace(
+            template.user,
+            id=uuid4(),
+            username=f"person-{number}",
+            email=f"person-{number}@example.com",
+            # Each is read by itself: equal roles are not the same objects.
+            roles=tuple(
+                replace(role, permissions=frozenset(list(role.permissions)))
+                for role in template.user.roles
+            ),
+            permissions=frozenset(list(template.user.permissions)),
+        )
+        cache.keep(replace(template, session_id=uuid4(), user=user), cache.mark())
+    seconds = time.perf_counter() - began
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(
+        f"\n{OVERFLOW:,} viewers through a cache bounded at {MAX_VIEWERS:,}: it holds"
+        f" {len(cache):,}, {taken / 2**20:.1f} MiB, {taken / len(cache):.0f} bytes each"
+        f" ({seconds:.1f} s, traced)"
+    )
+
+
+async def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    with tempfile.TemporaryDirectory() as name, postgresql_folder() as postgresql:
+        folder = Path(name)
+        urls = [
+            await asyncio.to_thread(lambda: SqliteTemplates(folder).new(folder)),
+            await (await asyncio.to_thread(PostgresqlTemplates, postgresql)).new(),
+        ]
+        for url in urls:
+            async with serving(make_settings(url, folder), ManualClock()) as api:
+                await time_a_hit(api)
+        async with serving(make_settings(urls[0], folder), ManualClock()) as api:
+            await weigh(api)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

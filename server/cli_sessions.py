@@ -1,0 +1,26 @@
+"""`postern sessions`: everybody's, at once."""
+
+import typer
+
+from auth.logout import end_all_sessions
+from auth.policies import Console
+from auth.wiring import Auth
+from server.console import run_as_console
+
+sessions_app = typer.Typer(help="The sessions of everybody.", no_args_is_help=True)
+
+
+@sessions_app.callback()
+def _several_commands() -> None:
+    """Keeps `end-all` a word that has to be typed."""
+
+
+@sessions_app.command("end-all")
+def sessions_end_all() -> None:
+    """Signs everybody out and replaces the signing keys: after a backup was restored."""
+
+    async def work(auth: Auth, console: Console) -> None:
+        ended = await end_all_sessions(auth, console)
+        typer.echo(f"{ended} sessions were ended, and all keys replaced: everybody signs in again.")
+
+    run_as_console(work)

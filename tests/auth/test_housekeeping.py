@@ -1,0 +1,233 @@
+"""Housekeeping: what is over goes, what is due is done, and by one process."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select, update
+from structlog.testing import capture_logs
+
+from auth import housekeeping
+from auth.housekeeping import Housekeeping, clean_up, delete_ended_sessions
+from auth.logout import end_all_sessions
+from auth.policies import Console
+from auth.secret_keys import SecretKeys, WrongSecretKey
+from models.base import uuid7
+from models.database import DatabaseUnavailable
+from models.session import Session
+from models.signing_key import SigningKey
+from models.user import User
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.databases import is_soon
+from tests.people import ALICE
+from tests.sessions import Device
+
+OLD, NEW = "an old secret that is long enough here", "a new secret that is long enough here"
+
+
+async def count_sessions(api: Api) -> int:
+    async with api.auth.db.read() as session:
+        return await session.scalar(select(func.count()).select_from(Session)) or 0
+
+
+async def test_a_session_is_deleted_a_month_after_it_was_ended(
+    api: Api, clock: ManualClock
+) -> None:
+    device = await Device(api).log_in(ALICE)
+    await api.data("mutation { logout { endedSessions } }", token=device.access_token)
+    clock.tick(days=30)
+    assert await delete_ended_sessions(api.auth) == 0
+    clock.tick(seconds=1)
+    assert await delete_ended_sessions(api.auth) == 1
+    assert await count_sessions(api) == 0
+
+
+async def test_a_session_is_deleted_a_month_after_it_lapsed(api: Api, clock: ManualClock) -> None:
+    await Device(api).log_in(ALICE)
+    clock.tick(days=60)
+    assert await delete_ended_sessions(api.auth) == 0
+    clock.tick(seconds=1)
+    assert await delete_ended_sessions(api.auth) == 1
+
+
+async def test_a_session_that_goes_on_stays(api: Api, clock: ManualClock) -> None:
+    device = await Device(api).log_in(ALICE)
+    for _ in range(4):
+        clock.tick(days=29)
+        await device.refresh()
+    await clean_up(api.auth)
+    await device.refresh()
+
+
+async def add_ended_sessions(api: Api, count: int) -> None:
+    long_ago = api.auth.clock.now() - timedelta(days=500)
+    async with api.auth.db.begin() as tx:
+        alice = (await tx.scalars(select(User).where(User.username == "alice"))).one()
+        tx.add_all(
+            Session(
+                id=uuid7(),
+                user_id=alice.id,
+                created_at=long_ago,
+                last_used_at=long_ago,
+                idle_expires_at=long_ago,
+                expires_at=long_ago,
+            )
+            for _ in range(count)
+        )
+
+
+async def test_many_are_deleted_in_short_transactions(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "_FOUND_AT_ONCE", 200)
+    await add_ended_sessions(api, 450)
+    device = await Device(api).log_in(ALICE)
+    assert await delete_ended_sessions(api.auth) == 450
+    assert await count_sessions(api) == 1
+    assert await device.is_signed_in()
+
+
+async def test_one_process_does_it_at_a_time(api: Api) -> None:
+    if api.auth.db.dialect != "postgresql":
+        pytest.skip("SQLite has one writer at a time anyway")
+    await add_ended_sessions(api, 3)
+    async with api.auth.db.begin() as tx:
+        assert await api.auth.db.try_lock(tx, "housekeeping")
+        assert await delete_ended_sessions(api.auth) == 0
+    assert await delete_ended_sessions(api.auth) == 3
+
+
+async def test_several_processes_together_delete_each_session_once(api: Api) -> None:
+    await add_ended_sessions(api, 250)
+    deleted = await asyncio.gather(*(delete_ended_sessions(api.auth) for _ in range(4)))
+    assert max(deleted) == 250 or api.auth.db.dialect == "sqlite"
+    assert await count_sessions(api) == 0
+
+
+# Keys
+
+
+async def kids(api: Api) -> list[str]:
+    return [str(key["kid"]) for key in (await api.auth.keys.jwks())["keys"]]
+
+
+async def test_a_key_is_followed_by_another_when_it_has_signed_for_long(
+    api: Api, clock: ManualClock
+) -> None:
+    (first,) = await kids(api)
+    clock.tick(days=90, seconds=-1)
+    await clean_up(api.auth)
+    assert await kids(api) == [first]
+    clock.tick(seconds=1)
+    await clean_up(api.auth)
+    second, still_first = await kids(api)
+    assert still_first == first
+    assert (await api.auth.keys.signing_key()).kid == first
+    clock.tick(minutes=10)
+    assert (await api.auth.keys.signing_key()).kid == second
+
+
+async def test_of_two_processes_one_adds_the_key(api: Api, clock: ManualClock) -> None:
+    clock.tick(days=91)
+    await asyncio.gather(*(clean_up(api.auth) for _ in range(3)))
+    assert len(await kids(api)) == 2
+
+
+async def test_keys_need_not_be_rotated(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = make_settings(sqlite_url, tmp_path).model_copy(update={"key_max_age": 0})
+    async with serving(settings, clock) as api:
+        clock.tick(days=5000)
+        await clean_up(api.auth)
+        assert len(await kids(api)) == 1
+
+
+@pytest.fixture
+async def with_two_secrets(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[Api]:
+    """A server whose secret was changed from OLD to NEW."""
+    settings = make_settings(database_url, tmp_path)
+    old = settings.model_copy(update={"secret_key": SecretStr(OLD)})
+    async with serving(old, clock):
+        pass
+    both = settings.model_copy(update={"secret_key": SecretStr(f"{NEW},{OLD}")})
+    async with serving(both, clock) as api:
+        yield api
+
+
+async def opens(api: Api, secret: str) -> bool:
+    async with api.auth.db.read() as session:
+        row = (await session.scalars(select(SigningKey))).one()
+    keys = SecretKeys([secret])
+    try:
+        keys.decrypt(row.encrypted_private_key, purpose="postern signing keys", bound_to=row.kid)
+    except WrongSecretKey:
+        return False
+    return True
+
+
+async def test_keys_are_encrypted_anew_under_the_newest_secret(with_two_secrets: Api) -> None:
+    assert await opens(with_two_secrets, OLD)
+    await clean_up(with_two_secrets.auth)
+    assert await opens(with_two_secrets, NEW)
+    assert not await opens(with_two_secrets, OLD)
+
+
+async def test_the_old_secret_can_be_given_up_afterwards(
+    with_two_secrets: Api, database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    token = await with_two_secrets.log_in(ALICE)
+    await clean_up(with_two_secrets.auth)
+    settings = make_settings(database_url, tmp_path)
+    new = settings.model_copy(update={"secret_key": SecretStr(NEW)})
+    async with serving(new, clock) as api:
+        assert await api.data("{ me { id } }", token=token)
+
+
+# The background task
+
+
+async def test_it_comes_again_after_a_fault(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[type[Exception]] = []
+
+    async def fail(_auth: object) -> None:
+        tries.append(DatabaseUnavailable if not tries else ValueError)
+        raise tries[-1]("no")
+
+    monkeypatch.setattr(housekeeping, "clean_up", fail)
+    monkeypatch.setattr(housekeeping, "EVERY", timedelta())
+    monkeypatch.setattr(random, "uniform", lambda *_: 0)
+    task = Housekeeping(sqlite_api.auth)
+    with capture_logs() as logs:
+        task.start()
+        await is_soon(lambda: len(tries) > 2)
+        task.stop()
+    assert [entry["event"] for entry in logs][:2] == ["housekeeping.put_off", "housekeeping.fault"]
+
+
+# After a restored backup
+
+
+async def test_one_command_signs_everybody_out_and_replaces_the_keys(api: Api) -> None:
+
+    alice, (key,) = await Device(api).log_in(ALICE), await kids(api)
+    # What a backup brings back: a session that had been revoked.
+    await api.data("mutation { logout { endedSessions } }", token=alice.access_token)
+    async with api.auth.db.begin() as tx:
+        await tx.execute(update(Session).values(revoked_at=None, revocation_reason=None))
+    assert await alice.is_signed_in()
+    assert await end_all_sessions(api.auth, Console(api.auth.permissions)) == 1
+    assert not await alice.is_signed_in()
+    assert (await alice.try_refresh(alice.refresh_token))["tokens"] is None
+    assert key not in await kids(api)
+    await (await Device(api).log_in(ALICE)).refresh()
