@@ -161,6 +161,13 @@ class PasswordTooPersonal(Refusal):
     field = "password"
 
 
+class WrongPassword(Refusal):
+    """The current password, asked for once more, is wrong."""
+
+    message = "The current password is wrong."
+    field = "current_password"
+
+
 class UserNotFound(Refusal):
     """There is no user with this id."""
 

@@ -78,6 +78,14 @@ async def revoke_sessions_of(
     return await _revoke(tx, Session.user_id == user_id, reason, now)
 
 
+async def revoke_other_sessions(
+    tx: AsyncSession, user_id: UUID, *, keep: UUID, now: datetime
+) -> int:
+    """Ends every session of a user but one, since the password is another one now."""
+    others = (Session.user_id == user_id) & (Session.id != keep)
+    return await _revoke(tx, others, RevocationReason.PASSWORD_CHANGED, now)
+
+
 async def revoke_all_sessions(tx: AsyncSession, now: datetime) -> int:
     """Ends every session of everybody. Returns how many were ended."""
     return await _revoke(tx, true(), RevocationReason.REVOKED_BY_OPERATOR, now)

@@ -1,17 +1,18 @@
-"""One's own account in GraphQL: registration."""
+"""One's own account in GraphQL: registration, and the password."""
 
 from typing import Annotated
 
 import strawberry
 
 from auth.accounts import register
-from auth.errors import RegistrationClosed
+from auth.errors import RateLimited, RegistrationClosed, WrongPassword
 from auth.new_users import NewUserForm
+from auth.password_change import change_password
 from graph.arguments import given
 from graph.context import Info
 from graph.errors import Fails, UserError, errors_field
-from graph.operators import FORM_REFUSALS
-from graph.permissions import Public
+from graph.operators import FORM_REFUSALS, PASSWORD_REFUSALS
+from graph.permissions import IsAuthenticated, Public
 from graph.users import User
 
 
@@ -34,6 +35,25 @@ class RegisterPayload:
     """Result of `register`."""
 
     user: User | None = strawberry.field(description="The new account.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="The current password and the next.")
+class ChangePasswordInput:
+    """The current password and the next."""
+
+    current_password: str = strawberry.field(description="As typed; never logged.")
+    new_password: str = strawberry.field(description="As typed; never logged.")
+
+
+@strawberry.type(description="Result of `changePassword`.")
+class ChangePasswordPayload:
+    """Result of `changePassword`."""
+
+    user: User | None = strawberry.field(description="Whose password it is.", default=None)
+    ended_sessions: int | None = strawberry.field(
+        description="How many other sessions were ended; this one goes on.", default=None
+    )
     errors: list[UserError] = errors_field()
 
 
@@ -60,3 +80,22 @@ class AccountMutations:
             password=input.password,
         )
         return RegisterPayload(user=User.of(await register(info.context.auth, form)))
+
+    @strawberry.mutation(
+        description="Changes one's own password, and ends every other session.",
+        permission_classes=[IsAuthenticated],
+        extensions=[Fails(WrongPassword, RateLimited, *PASSWORD_REFUSALS)],
+    )
+    async def change_password(
+        self,
+        info: Info,
+        input: Annotated[
+            ChangePasswordInput,
+            strawberry.argument(description="The current password and the next."),
+        ],
+    ) -> ChangePasswordPayload | None:
+        viewer = info.context.viewer
+        ended = await change_password(
+            info.context.auth, viewer, current=input.current_password, new=input.new_password
+        )
+        return ChangePasswordPayload(user=User.of(viewer.user), ended_sessions=ended)

@@ -30,6 +30,14 @@ from graph.errors import Fails, UserError, errors_field
 from graph.permissions import HasPermission
 from graph.users import User
 
+# What can be wrong with a new password.
+PASSWORD_REFUSALS = (
+    PasswordTooShort,
+    PasswordTooLong,
+    PasswordInvalid,
+    PasswordTooCommon,
+    PasswordTooPersonal,
+)
 # What can be wrong with the form of a new account.
 FORM_REFUSALS = (
     UsernameInvalid,
@@ -37,11 +45,7 @@ FORM_REFUSALS = (
     EmailInvalid,
     EmailTaken,
     FullNameInvalid,
-    PasswordTooShort,
-    PasswordTooLong,
-    PasswordInvalid,
-    PasswordTooCommon,
-    PasswordTooPersonal,
+    *PASSWORD_REFUSALS,
     RateLimited,
 )
 

@@ -35,6 +35,9 @@ class SessionEnd(Enum):
         description="A refresh token was used twice: it may have been stolen.",
     )
     USER_DISABLED = strawberry.enum_value("user_disabled", description="The account was disabled.")
+    PASSWORD_CHANGED = strawberry.enum_value(
+        "password_changed", description="The password was changed from another session."
+    )
 
 
 @strawberry.type(description="One sign-in on one device, until its sign-out.")

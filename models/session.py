@@ -19,6 +19,7 @@ class RevocationReason(StrEnum):
     REVOKED_BY_OPERATOR = "revoked_by_operator"
     REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105 - a reason, not a secret
     USER_DISABLED = "user_disabled"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason, not a secret
 
 
 class Session(Base):

@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from auth.keys import Algorithm
+from auth.key_material import Algorithm
 
 PREFIX = "POSTERN_"
 DOTENV = ".env"

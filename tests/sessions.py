@@ -22,6 +22,12 @@ mutation Refresh($input: RefreshTokensInput!) {
 }
 """
 
+CHANGE_PASSWORD = """
+mutation ChangePassword($input: ChangePasswordInput!) {
+  changePassword(input: $input) { user { username } endedSessions errors { code field } }
+}
+"""
+
 
 @dataclass
 class Device:
@@ -50,6 +56,12 @@ class Device:
         """Spends a token and returns the payload."""
         variables = {"input": {"refreshToken": refresh_token}}
         return (await self.api.data(REFRESH, variables))["refreshTokens"]
+
+    async def change_password(self, current: str, new: str) -> Any:
+        """Changes the password of the account and returns the payload."""
+        variables = {"input": {"currentPassword": current, "newPassword": new}}
+        data = await self.api.data(CHANGE_PASSWORD, variables, token=self.access_token)
+        return data["changePassword"]
 
     async def is_signed_in(self) -> bool:
         """Whether the access token opens anything."""

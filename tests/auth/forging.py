@@ -11,9 +11,10 @@ from typing import Any
 
 import jwt
 
-from auth import keys, tokens
+from auth import key_material, tokens
 from auth.jws import encode_part
-from auth.keys import Algorithm, Key, KeyRing
+from auth.key_material import Algorithm, Key
+from auth.keys import KeyRing
 from auth.tokens import Grant, TokenPolicy
 from tests.api import Api
 from tests.clock import ManualClock
@@ -85,8 +86,8 @@ def twice(members: Mapping[str, Any], name: str, first: object, last: object) ->
 
 def new_key(algorithm: Algorithm, clock: ManualClock) -> Key:
     """A key like the server's own, which the server does not know."""
-    private_jwk = keys._new_private_jwk(algorithm)
-    return keys.key_from_jwk(
+    private_jwk = key_material.new_private_jwk(algorithm)
+    return key_material.key_from_jwk(
         private_jwk, kid="of-the-tests", algorithm=algorithm, active_from=clock.now()
     )
 

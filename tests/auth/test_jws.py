@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorith
 
 from auth import jws
 from auth.jws import InvalidSignedToken, encode_part
-from auth.keys import Algorithm
+from auth.key_material import Algorithm
 from tests.auth.forging import new_key, sign
 from tests.clock import ManualClock
 

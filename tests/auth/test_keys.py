@@ -14,15 +14,8 @@ from jwt.utils import base64url_decode
 from sqlalchemy import event, text
 
 from auth import tokens
-from auth.keys import (
-    LEEWAY,
-    PUBLISHED_BEFORE_USE,
-    RELOAD_AFTER_SECONDS,
-    Algorithm,
-    Key,
-    KeyRing,
-    KeyState,
-)
+from auth.key_material import Algorithm, Key
+from auth.keys import LEEWAY, PUBLISHED_BEFORE_USE, RELOAD_AFTER_SECONDS, KeyRing, KeyState
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from auth.tokens import Grant
 from models.base import uuid7

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from tests.api import Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import PostgresqlTemplates, SqliteTemplates
+from tests.people import ALICE, cheap_hash
 from tests.sessions import Device
 
 GRACE = timedelta(seconds=10)
@@ -49,16 +51,17 @@ class SessionLife(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def teardown(self) -> None:
-        self.run(self.set_disabled(None))
+        self.run(self.set_alice(disabled_at=None, password_hash=cheap_hash(ALICE.password)))
         self.run(self.server.__aexit__(None, None, None))
         self.loop.close()
 
-    async def set_disabled(self, at: datetime | None) -> None:
+    async def set_alice(self, **values: object) -> None:
         async with self.api.auth.db.begin() as tx:
-            await tx.execute(update(User).where(User.username == "alice").values(disabled_at=at))
+            await tx.execute(update(User).where(User.username == "alice").values(**values))
 
     @initialize()
     def log_in(self) -> None:
+        self.account = ALICE
         self.device: Device = self.run(Device(self.api).log_in())
         self.ended = False
         self.disabled = False
@@ -104,8 +107,18 @@ class SessionLife(RuleBasedStateMachine):
 
     @rule(disabled=st.booleans())
     def disable_or_enable(self, disabled: bool) -> None:
-        self.run(self.set_disabled(self.clock.now() if disabled else None))
+        self.run(self.set_alice(disabled_at=self.clock.now() if disabled else None))
         self.disabled = disabled
+
+    @precondition(lambda self: not self.disabled)
+    @rule(here=st.booleans())
+    def change_the_password(self, here: bool) -> None:
+        where = self.device if here else self.run(Device(self.api).log_in(self.account))
+        if self.run(where.is_signed_in()):
+            old, new = self.account.password, self.account.password + "."
+            self.account = replace(self.account, password=new)
+            self.run(where.change_password(old, new))
+            self.ended = self.ended or not here
 
     @rule()
     def log_out(self) -> None:

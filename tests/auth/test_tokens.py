@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from auth import tokens
 from auth.errors import TokenExpired, TokenInvalid
 from auth.jws import encode_part
-from auth.keys import LEEWAY, Algorithm, KeyRing
+from auth.key_material import Algorithm
+from auth.keys import LEEWAY, KeyRing
 from auth.secret_keys import SecretKeys
 from auth.tokens import Grant
 from models.base import uuid7

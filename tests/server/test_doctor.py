@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
 from auth.clock import Clock
-from auth.keys import Algorithm, KeyRing
+from auth.key_material import Algorithm
+from auth.keys import KeyRing
 from auth.secret_keys import SecretKeys
 from models.database import Database
 from models.signing_key import SigningKey
