@@ -1,5 +1,7 @@
 """The viewer: who calls, and what they may do at this moment."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,8 +14,11 @@ from auth.records import WITH_ROLES, UserRecord
 from auth.sessions import ends_at
 from auth.viewer_cache import SignedInUser
 from auth.wiring import Auth
+from models.database import DatabaseUnavailable
 from models.session import Session
 from models.user import User
+
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +48,52 @@ async def viewer_of(auth: Auth, bearer_token: str) -> Viewer:
     """
     now = auth.clock.now()
     token = await tokens.verify(auth.keys, auth.token_policy, bearer_token, now)
-    found = auth.viewer_cache.get(token.session_id) or await _load(auth, token.session_id)
-    if found is None or found.user.id != token.user_id:
+    return await _vouch(auth, token.session_id, token.user_id, token.expires_at)
+
+
+async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
+    """The viewer again whenever the rows may have changed, until they are one no more.
+
+    Then it raises Unauthenticated: TokenExpired, SessionRevoked, UserDisabled, TokenInvalid. While
+    the database is away nobody is turned out, but for the time that the token itself tells.
+    """
+    with auth.watchers.watch(viewer.user_id) as watch:
+        # Something may have happened since the viewer was read.
+        watch.changed.set()
+        while True:
+            left = (viewer.token_expires_at - auth.clock.now()).total_seconds()
+            may_have_changed = await watch.wait(left)
+            if auth.clock.now() >= viewer.token_expires_at:
+                raise TokenExpired
+            if not may_have_changed:
+                continue
+            try:
+                async with auth.watchers.turn():
+                    now = await look_again(auth, viewer)
+            except DatabaseUnavailable:
+                watch.changed.set()
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                yield now
+
+
+async def look_again(auth: Auth, viewer: Viewer) -> Viewer:
+    """The viewer as of now. Raises what `viewer_of` does."""
+    return await _vouch(auth, viewer.session_id, viewer.user_id, viewer.token_expires_at)
+
+
+async def _vouch(auth: Auth, session_id: UUID, user_id: UUID, token_expires_at: datetime) -> Viewer:
+    found = auth.viewer_cache.get(session_id) or await _load(auth, session_id)
+    now = auth.clock.now()
+    if found is None or found.user.id != user_id:
         raise TokenInvalid
     if found.user.disabled:
         raise UserDisabled
     if found.revoked:
         raise SessionRevoked
-    if now >= found.ends_at:
+    if now >= min(found.ends_at, token_expires_at):
         raise TokenExpired
-    return Viewer(found.user, found.session_id, token.expires_at)
+    return Viewer(found.user, found.session_id, token_expires_at)
 
 
 async def _load(auth: Auth, session_id: UUID) -> SignedInUser | None:

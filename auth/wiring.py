@@ -12,6 +12,7 @@ from auth.refresh_tokens import RefreshTokenCodec
 from auth.sessions import SessionPolicy
 from auth.tokens import TokenPolicy
 from auth.viewer_cache import ViewerCache
+from auth.watching import Watchers
 from models.database import Database
 
 
@@ -30,6 +31,7 @@ class Auth:
     clock: Clock
     keys: KeyRing
     viewer_cache: ViewerCache
+    watchers: Watchers
     passwords: Passwords
     refresh_tokens: RefreshTokenCodec
     permissions: PermissionRegistry

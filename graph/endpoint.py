@@ -23,7 +23,12 @@ from auth.sessions import Client
 from auth.wiring import Auth
 from graph.context import get_context, www_authenticate
 from graph.cookies import CookieJar, CookiePolicy
-from graph.errors import RETRY_AFTER_UNAVAILABLE_SECONDS, coded_error, format_errors
+from graph.errors import (
+    NO_SUCH_OPERATION,
+    RETRY_AFTER_UNAVAILABLE_SECONDS,
+    coded_error,
+    format_errors,
+)
 from graph.explorer import Explorer
 from graph.requests import (
     JSON,
@@ -119,7 +124,7 @@ class GraphQLEndpoint:
             raise RequestRefused(
                 _request_error_status(media_type),
                 "OPERATION_RESOLUTION_FAILURE",
-                "The document has no operation of this name.",
+                NO_SUCH_OPERATION,
             ) from None
         response = _reply_result(result, media_type, request_id)
         if cookies.set_cookie:

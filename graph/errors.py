@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError, VariableDefinitionNode, print_ast
+from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import FieldExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.schema_directive import Location
 from strawberry.types.base import StrawberryOptional
 from strawberry.types.field import StrawberryField
@@ -24,6 +26,7 @@ from models.database import DatabaseUnavailable
 log = structlog.get_logger("postern.graph")
 
 RETRY_AFTER_UNAVAILABLE_SECONDS = 2
+NO_SUCH_OPERATION = "The document has no operation of this name."
 
 
 def _refusal_classes() -> list[type[Refusal]]:
@@ -163,18 +166,29 @@ def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
 
 def _tell(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     cause = error.original_error
-    if isinstance(cause, Denial):
-        return str(cause), _tell_denial(cause)
-    if isinstance(cause, BadUserInput):
-        return str(cause), {"code": "BAD_USER_INPUT"}
-    if isinstance(cause, DatabaseUnavailable):
-        return "The server cannot reach its database. Try again shortly.", {
-            "code": "SERVICE_UNAVAILABLE",
-            "retryAfter": RETRY_AFTER_UNAVAILABLE_SECONDS,
-        }
     if cause is None or isinstance(cause, GraphQLError):
         return _tell_request_error(error, cause)
-    return _tell_fault(cause, request_id)
+    return _tell_no(cause) or _tell_fault(cause, request_id)
+
+
+def _tell_no(cause: BaseException) -> tuple[str, dict[str, Any]] | None:
+    """What is wrong with the request, or with the moment, and not with us."""
+    match cause:
+        case Denial():
+            return str(cause), _tell_denial(cause)
+        case BadUserInput():
+            return str(cause), {"code": "BAD_USER_INPUT"}
+        case DatabaseUnavailable():
+            return "The server cannot reach its database. Try again shortly.", {
+                "code": "SERVICE_UNAVAILABLE",
+                "retryAfter": RETRY_AFTER_UNAVAILABLE_SECONDS,
+            }
+        case InvalidOperationTypeError():
+            return "Only subscriptions run over a socket.", {"code": "BAD_REQUEST"}
+        case CannotGetOperationTypeError() | MissingQueryError():
+            return NO_SUCH_OPERATION, {"code": "OPERATION_RESOLUTION_FAILURE"}
+        case _:
+            return None
 
 
 def _tell_denial(denial: Denial) -> dict[str, Any]:

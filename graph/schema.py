@@ -19,6 +19,7 @@ from graph.instants import DATE_TIME
 from graph.login import LoginMutations
 from graph.operators import OperatorMutations
 from graph.roles import RoleQueries
+from graph.session_events import SessionSubscriptions
 from graph.sessions import SessionMutations
 from graph.users import UserQueries
 
@@ -78,6 +79,7 @@ def build_schema(
     *,
     queries: Sequence[type] = (),
     mutations: Sequence[type] = (),
+    subscriptions: Sequence[type] = (),
     introspection: bool = True,
 ) -> Schema:
     """Joins the root types. Raises UnguardedField, UnknownPermission."""
@@ -86,7 +88,8 @@ def build_schema(
         "Mutation",
         (AccountMutations, LoginMutations, SessionMutations, OperatorMutations, *mutations),
     )
-    prepare_guards([query, mutation], registry)
+    subscription = merge_types("Subscription", (SessionSubscriptions, *subscriptions))
+    prepare_guards([query, mutation, subscription], registry)
     extensions: list[type[SchemaExtension] | Callable[[], SchemaExtension]] = [
         lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
         OneOperation,
@@ -96,6 +99,7 @@ def build_schema(
     schema = Schema(
         query,
         mutation,
+        subscription,
         extensions=extensions,
         config=StrawberryConfig(disable_field_suggestions=not introspection, scalar_map=_SCALARS),
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from auth.clock import Clock
 from auth.housekeeping import Housekeeping
@@ -20,11 +20,13 @@ from auth.secret_keys import SecretKeys
 from auth.sessions import SessionPolicy
 from auth.tokens import TokenPolicy
 from auth.viewer_cache import ViewerCache
+from auth.watching import Watchers
 from auth.wiring import Auth, RegistrationPolicy
 from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint
 from graph.explorer import Explorer
 from graph.schema import build_schema
+from graph.socket import GraphQLSocket, SocketPolicy
 from models.database import Database
 from models.migrate import upgrade
 from server import development, doctor
@@ -46,6 +48,7 @@ def create_app(
     *,
     queries: Sequence[type] = (),
     mutations: Sequence[type] = (),
+    subscriptions: Sequence[type] = (),
     permissions: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> FastAPI:
@@ -61,6 +64,7 @@ def create_app(
         auth.permissions,
         queries=queries,
         mutations=mutations,
+        subscriptions=subscriptions,
         introspection=settings.allows_introspection,
     )
     app = FastAPI(
@@ -73,10 +77,12 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.auth = auth
+    cookies = _cookies(settings)
     explorer = _explorer(settings) if settings.shows_explorer else None
-    app.router.routes.append(
-        Route("/graphql", GraphQLEndpoint(schema, auth, _cookies(settings), explorer))
-    )
+    app.router.routes += [
+        Route("/graphql", GraphQLEndpoint(schema, auth, cookies, explorer)),
+        WebSocketRoute("/graphql", GraphQLSocket(schema, auth, cookies, _sockets(settings))),
+    ]
     _add_rest_endpoints(app, settings, auth)
     if settings.shows_explorer:
         add_docs_page(app)
@@ -101,6 +107,7 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         clock=clock,
         keys=KeyRing(db, secret_keys, clock, settings.jwt_algorithm),
         viewer_cache=ViewerCache(db.changes),
+        watchers=Watchers(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),
         refresh_tokens=RefreshTokenCodec(secret_keys),
         permissions=registry,
@@ -162,8 +169,13 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 def _cookies(settings: Settings) -> CookiePolicy:
     return CookiePolicy(
-        secure=settings.base_url.startswith("https://"),
-        allowed_origins=frozenset({settings.base_url, *settings.cors_origins}),
+        secure=settings.base_url.startswith("https://"), allowed_origins=settings.own_origins
+    )
+
+
+def _sockets(settings: Settings) -> SocketPolicy:
+    return SocketPolicy(
+        allowed_origins=settings.own_origins, per_address=settings.sockets_per_address
     )
 
 

@@ -12,6 +12,7 @@ import uvicorn
 from auth.clock import Clock
 from auth.policies import PermissionRegistry
 from graph.schema import build_schema
+from graph.socket import MAX_MESSAGE_BYTES
 from models.database import DatabaseUnavailable
 from models.migrate import upgrade
 from server import doctor, reference
@@ -81,6 +82,8 @@ def serve(
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=10,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
     )
 
 

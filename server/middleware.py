@@ -33,7 +33,7 @@ class RequestMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -41,6 +41,9 @@ class RequestMiddleware:
         scope["postern.request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        if scope["type"] == "websocket":
+            await self._serve_socket(scope, headers, receive, send)
+            return
         reply = _Reply(send, {**self._headers, "X-Request-Id": request_id})
         began = time.perf_counter()
         try:
@@ -74,6 +77,19 @@ class RequestMiddleware:
         except Exception:
             log.exception("http.fault")
             await reply.instead(_fault(scope["postern.request_id"]), scope, receive)
+
+    async def _serve_socket(
+        self, scope: Scope, headers: Headers, receive: Receive, send: Send
+    ) -> None:
+        if not self._is_called_by_its_name(scope, headers):
+            # Before the handshake is over this is a 403.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        began = time.perf_counter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            log.info("socket", seconds=round(time.perf_counter() - began, 1))
 
     def _is_called_by_its_name(self, scope: Scope, headers: Headers) -> bool:
         if scope["path"] in _FOR_PROBES:

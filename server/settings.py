@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         description="Seconds in which a refresh token that was just used gets the same successor"
         " again: for two tabs, and for replies that were lost.",
     )
+    sockets_per_address: int = Field(
+        200,
+        ge=1,
+        description="How many WebSockets one network address may have open in one process. Behind"
+        " a proxy all clients come from its address: set as many as there may be in all.",
+    )
     bcrypt_cost: int = Field(
         12, ge=4, le=16, description="Work factor of password hashes; each step doubles the time."
     )
@@ -162,6 +168,11 @@ class Settings(BaseSettings):
         if not self.public_url and self.in_development:
             return f"http://localhost:{self.port}"
         return self.public_url.rstrip("/")
+
+    @property
+    def own_origins(self) -> frozenset[str]:
+        """Origins of pages that may act for the person in front of them."""
+        return frozenset({self.base_url, *self.cors_origins})
 
     @property
     def shows_explorer(self) -> bool:

@@ -1,16 +1,19 @@
 """A server in the test's own process, and a client that speaks to it as a frontend would."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+from fastapi import FastAPI
 
 from auth.wiring import Auth
 from server.app import create_app
 from server.settings import Settings
 from tests.clock import ManualClock
 from tests.people import Account
+from tests.sockets import PROTOCOL, Socket
 
 BASE_URL = "http://localhost:8000"
 
@@ -28,9 +31,10 @@ mutation LogIn($input: LoginInput!) {
 class Api:
     """Speaks GraphQL and HTTP to a server."""
 
-    def __init__(self, client: httpx2.AsyncClient, auth: Auth) -> None:
+    def __init__(self, client: httpx2.AsyncClient, app: FastAPI) -> None:
         self.http = client
-        self.auth = auth
+        self.app = app
+        self.auth: Auth = app.state.auth
 
     async def post(
         self,
@@ -47,6 +51,37 @@ class Api:
             json={"query": query, "variables": variables},
             headers={**bearer, **(headers or {})},
         )
+
+    @asynccontextmanager
+    async def socket(
+        self, *, origin: str | None = None, host: str = "localhost", protocol: str = PROTOCOL
+    ) -> AsyncIterator[Socket]:
+        """Opens a WebSocket; the answer to the handshake is the first event in its outbox."""
+        socket = Socket()
+        headers = [(b"host", host.encode())]
+        headers += [(b"origin", origin.encode())] if origin else []
+        scope = {
+            "type": "websocket",
+            "path": "/graphql",
+            "raw_path": b"/graphql",
+            "query_string": b"",
+            "headers": headers,
+            "subprotocols": [protocol],
+            "client": ("192.0.2.7", 50000),
+        }
+        await socket.inbox.put({"type": "websocket.connect"})
+        serving = asyncio.create_task(self.app(scope, socket.inbox.get, socket.send))
+        yield socket
+        await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
+        async with asyncio.timeout(10):
+            await serving
+
+    @asynccontextmanager
+    async def accepted_socket(self, **how: Any) -> AsyncIterator[Socket]:
+        """The same, with the handshake done."""
+        async with self.socket(**how) as socket:
+            assert (await socket.outbox.get())["type"] == "websocket.accept"
+            yield socket
 
     async def ask(
         self,
@@ -110,4 +145,4 @@ async def serving(settings: Settings, clock: ManualClock, **own_code: Any) -> As
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client,
     ):
-        yield Api(client, app.state.auth)
+        yield Api(client, app)

@@ -21,7 +21,7 @@ from auth.policies import PermissionRegistry
 from graph import schema as own
 
 SCHEMA = build_schema(own.build_schema(PermissionRegistry()).as_str())
-ROOTS = {"Query", "Mutation"}
+ROOTS = {"Query", "Mutation", "Subscription"}
 TYPES = {
     name: type_
     for name, type_ in SCHEMA.type_map.items()

@@ -1,0 +1,148 @@
+"""Session events: what happens to one's own sessions, whoever does it and wherever."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from auth import session_events as module
+from auth import watching
+from auth.session_events import SessionEvent, session_events
+from auth.viewers import viewer_of
+from models.database import Database, DatabaseUnavailable
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.people import ALICE, BOB
+from tests.sessions import Device
+
+
+class Listening:
+    """Alice, who listens; `next` is what she hears."""
+
+    def __init__(self, events: AsyncGenerator[SessionEvent, None]) -> None:
+        self._events = events
+        self._next: asyncio.Task[SessionEvent] = asyncio.ensure_future(anext(events))
+
+    async def next(self) -> str:
+        async with asyncio.timeout(10):
+            event = await self._next
+        self._next = asyncio.ensure_future(anext(self._events))
+        return event.kind.name
+
+    async def is_over(self) -> bool:
+        async with asyncio.timeout(10):
+            return isinstance(
+                (await asyncio.wait([self._next]))[0].pop().exception(), StopAsyncIteration
+            )
+
+    async def hears_nothing(self) -> bool:
+        await asyncio.sleep(0.3)
+        return not self._next.done()
+
+    async def stop(self) -> None:
+        self._next.cancel()
+        await asyncio.gather(self._next, return_exceptions=True)
+
+
+@pytest.fixture
+async def here(api: Api) -> Device:
+    return await Device(api).log_in(ALICE)
+
+
+@pytest.fixture
+async def listening(api: Api, here: Device) -> AsyncGenerator[Listening, None]:
+    viewer = await viewer_of(api.auth, here.access_token)
+    async with aclosing(session_events(api.auth, viewer)) as events:
+        listening = Listening(events)
+        await asyncio.sleep(0.1)
+        yield listening
+        await listening.stop()
+
+
+async def test_a_sign_in_on_another_device_is_told(api: Api, listening: Listening) -> None:
+    await Device(api).log_in(ALICE)
+    assert await listening.next() == "SIGNED_IN"
+
+
+async def test_a_refresh_is_told(listening: Listening, here: Device) -> None:
+    await here.refresh()
+    assert await listening.next() == "REFRESHED"
+    await here.refresh()
+    assert await listening.next() == "REFRESHED"
+
+
+async def test_the_end_of_another_session_is_told(api: Api, listening: Listening) -> None:
+    there = await Device(api).log_in(ALICE)
+    assert await listening.next() == "SIGNED_IN"
+    await api.data("mutation { logout { endedSessions } }", token=there.access_token)
+    assert await listening.next() == "REVOKED"
+
+
+async def test_it_ends_with_this_session(api: Api, listening: Listening, here: Device) -> None:
+    await api.data("mutation { logout { endedSessions } }", token=here.access_token)
+    assert await listening.next() == "REVOKED"
+    assert await listening.is_over()
+
+
+async def test_nothing_is_told_of_other_people(api: Api, listening: Listening) -> None:
+    await Device(api).log_in(BOB)
+    assert await listening.hears_nothing()
+
+
+async def test_a_change_that_is_no_event_is_not_told(api: Api, listening: Listening) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text("UPDATE users SET full_name = 'Alice' WHERE username = 'alice'"))
+    assert await listening.hears_nothing()
+
+
+async def test_a_session_that_was_old_is_told_when_it_goes_on(
+    api: Api, listening: Listening, clock: ManualClock
+) -> None:
+    there = await Device(api).log_in(ALICE)
+    assert await listening.next() == "SIGNED_IN"
+    clock.tick(hours=3)
+    await there.refresh()
+    assert await listening.next() == "REFRESHED"
+
+
+async def test_what_happens_in_another_process_is_told(
+    api: Api, listening: Listening, tmp_path: Path, clock: ManualClock
+) -> None:
+    url = api.auth.db.engine.url.render_as_string(hide_password=False)
+    async with serving(make_settings(url, tmp_path), clock) as elsewhere:
+        await Device(elsewhere).log_in(ALICE)
+        assert await listening.next() == "SIGNED_IN"
+
+
+async def test_without_the_feed_it_is_told_a_little_later(
+    api: Api, here: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
+    await api.auth.db.changes.stop()
+    viewer = await viewer_of(api.auth, here.access_token)
+    async with aclosing(session_events(api.auth, viewer)) as events:
+        listening = Listening(events)
+        await asyncio.sleep(0.1)
+        await Device(api).log_in(ALICE)
+        assert await listening.next() == "SIGNED_IN"
+        await listening.stop()
+
+
+async def test_what_happened_while_the_database_was_away_is_told_afterwards(
+    api: Api, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    good, broken = api.auth.db, Database.connect("postgresql://postgres@127.0.0.1:1/none")
+    object.__setattr__(api.auth, "db", broken)
+    api.auth.watchers.everything_changed()
+    with pytest.raises(DatabaseUnavailable):
+        async with api.auth.db.read() as session:
+            await session.execute(text("SELECT 1"))
+    await asyncio.sleep(0.1)
+    object.__setattr__(api.auth, "db", good)
+    await Device(api).log_in(ALICE)
+    assert await listening.next() == "SIGNED_IN"

@@ -1,0 +1,60 @@
+"""A WebSocket to a server in the test's own process."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import Message
+
+PROTOCOL = "graphql-transport-ws"
+
+
+@dataclass
+class Socket:
+    """A WebSocket to a server in this process, spoken to as a browser would."""
+
+    inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
+    outbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
+
+    async def send(self, message: Message) -> None:
+        """What the server sends."""
+        await self.outbox.put(message)
+
+    async def say(self, **message: Any) -> None:
+        """Sends a message of the protocol."""
+        await self.say_text(json.dumps(message))
+
+    async def say_text(self, text: str) -> None:
+        """Sends any text."""
+        await self.inbox.put({"type": "websocket.receive", "text": text})
+
+    async def hear(self) -> Any:
+        """The next message of the server."""
+        async with asyncio.timeout(10):
+            event = await self.outbox.get()
+        assert event["type"] == "websocket.send", event
+        return json.loads(event["text"])
+
+    async def end(self) -> tuple[int, str]:
+        """The code and the reason with which the server closes; messages before it are dropped."""
+        async with asyncio.timeout(10):
+            while (event := await self.outbox.get())["type"] != "websocket.close":
+                pass
+        await self.inbox.put({"type": "websocket.disconnect", "code": event["code"]})
+        return int(event["code"]), str(event.get("reason", ""))
+
+    async def initialise(self, token: str, key: str = "Authorization") -> "Socket":
+        """Signs in with the first message."""
+        await self.say(type="connection_init", payload={key: f"Bearer {token}"})
+        assert await self.hear() == {"type": "connection_ack"}
+        return self
+
+    async def subscribe(self, query: str, id_: str = "1") -> "Socket":
+        """Begins an operation."""
+        await self.say(type="subscribe", id=id_, payload={"query": query})
+        # Until the server waits for events there is nothing to hear, not even that.
+        await self.say(type="ping")
+        assert await self.hear() == {"type": "pong"}
+        await asyncio.sleep(0.1)
+        return self
