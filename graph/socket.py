@@ -23,7 +23,7 @@ from strawberry.types.execution import PreExecutionError
 
 from auth.errors import Unauthenticated
 from auth.sessions import Client
-from auth.viewers import Viewer, follow, viewer_of
+from auth.viewers import Viewer, follow, look_again, viewer_of
 from auth.wiring import Auth
 from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
@@ -247,7 +247,7 @@ class _Connection:
                         return
                     told = {"data": result.data, **({"errors": errors} if errors else {})}
                     await self._send({"id": wanted.id, "type": "next", "payload": told})
-            await self._send({"id": wanted.id, "type": "complete"})
+            await self._complete(wanted)
         except DatabaseUnavailable:
             await self.close(SocketEnd(1013, "Try again later"))
         except WebSocketDisconnect:
@@ -259,6 +259,16 @@ class _Connection:
         finally:
             if self._operations.get(wanted.id) is asyncio.current_task():
                 del self._operations[wanted.id]
+
+    async def _complete(self, wanted: Subscribe) -> None:
+        # After `complete` a client closes the socket itself, and would never know why.
+        assert self._viewer is not None
+        try:
+            await look_again(self._auth, self._viewer)
+        except Unauthenticated as denial:
+            await self.close(SocketEnd.of(denial))
+        else:
+            await self._send({"id": wanted.id, "type": "complete"})
 
     async def _results(self, wanted: Subscribe) -> AsyncGenerator[ExecutionResult, None]:
         viewer = self._viewer

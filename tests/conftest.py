@@ -54,10 +54,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         sqlite: SqliteTemplates = request.getfixturevalue("sqlite_templates")
         yield sqlite.new(tmp_path)
         return
-    postgresql: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
-    url = asyncio.run(postgresql.new())
+    yield request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def postgresql_url(postgresql_templates: PostgresqlTemplates) -> Iterator[str]:
+    """The same on PostgreSQL only."""
+    url = asyncio.run(postgresql_templates.new())
     yield url
-    asyncio.run(postgresql.drop(url))
+    asyncio.run(postgresql_templates.drop(url))
 
 
 @pytest.fixture

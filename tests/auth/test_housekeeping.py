@@ -93,14 +93,15 @@ async def test_many_are_deleted_in_short_transactions(
     assert await device.is_signed_in()
 
 
-async def test_one_process_does_it_at_a_time(api: Api) -> None:
-    if api.auth.db.dialect != "postgresql":
-        pytest.skip("SQLite has one writer at a time anyway")
-    await add_ended_sessions(api, 3)
-    async with api.auth.db.begin() as tx:
-        assert await api.auth.db.try_lock(tx, "housekeeping")
-        assert await delete_ended_sessions(api.auth) == 0
-    assert await delete_ended_sessions(api.auth) == 3
+async def test_while_another_process_does_it_there_is_nothing_to_do(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
+        await add_ended_sessions(api, 3)
+        async with api.auth.db.begin() as tx:
+            assert await api.auth.db.try_lock(tx, "housekeeping")
+            assert await delete_ended_sessions(api.auth) == 0
+        assert await delete_ended_sessions(api.auth) == 3
 
 
 async def test_several_processes_together_delete_each_session_once(api: Api) -> None:

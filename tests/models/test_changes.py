@@ -13,7 +13,7 @@ from models import postgresql_changes
 from models.changes import NoChanges
 from models.database import Database
 from models.user import User
-from tests.databases import BrokenLine, PostgresqlTemplates, is_soon
+from tests.databases import BrokenLine, is_soon
 from tests.people import ALICE, BOB
 
 EVERYTHING = "everything"
@@ -237,17 +237,13 @@ async def test_a_list_that_cannot_be_read_makes_nothing_current(sqlite_url: str)
 
 
 @pytest.fixture
-async def line(
-    postgresql_templates: PostgresqlTemplates, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[BrokenLine]:
+async def line(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BrokenLine]:
     monkeypatch.setattr(postgresql_changes, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(postgresql_changes, "HEARTBEAT_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(postgresql_changes, "TRUSTED_FOR_SECONDS", 0.3)
     monkeypatch.setattr(postgresql_changes, "RECONNECT_AFTER_SECONDS", 0.05)
-    url = await postgresql_templates.new()
-    async with BrokenLine.to(url) as line:
+    async with BrokenLine.to(postgresql_url) as line:
         yield line
-    await postgresql_templates.drop(url)
 
 
 @pytest.fixture

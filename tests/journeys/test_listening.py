@@ -1,0 +1,99 @@
+"""A frontend listens to its sessions, with the real client, over two processes and short tokens."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.browser.chromium import PACKAGES, needs_packages
+from tests.people import ALICE
+from tests.processes import Process, running_server
+
+SUBSCRIBER = Path(PACKAGES).parent / "subscriber.mjs"
+NODE = shutil.which("node")
+
+needs_node = pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
+
+LOGIN = "mutation($input: LoginInput!) { login(input: $input) { tokens { accessToken } } }"
+EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
+
+
+class Subscriber:
+    """The frontend, and what it told so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.told: list[dict[str, Any]] = []
+
+    def waits_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The next line that is so."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.told.append(json.loads(line))
+            if wanted(self.told[-1]):
+                return self.told[-1]
+        raise AssertionError(f"it ended before: {self.told}")
+
+
+@contextmanager
+def subscriber(server: Process) -> Iterator[Subscriber]:
+    assert NODE
+    process = subprocess.Popen(
+        [NODE, str(SUBSCRIBER), f"{server.base_url}/graphql", ALICE.username, ALICE.password],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Subscriber(process)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def ask(server: Process, query: str, token: str = "", **variables: Any) -> Any:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    reply = httpx2.post(
+        f"{server.base_url}/graphql", json={"query": query, "variables": variables}, headers=headers
+    )
+    return reply.json()["data"]
+
+
+@needs_node
+@needs_packages
+def test_a_frontend_hears_of_its_sessions_across_processes_and_tokens(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = {
+        "POSTERN_ENVIRONMENT": "development",
+        "POSTERN_DATABASE_URL": database_url,
+        "POSTERN_PUBLIC_URL": "http://localhost",
+        "POSTERN_SECRET_KEY": "a secret of the tests that is long enough",
+        "POSTERN_ACCESS_TOKEN_TTL": "2",
+        "POSTERN_BCRYPT_COST": "4",
+    }
+    with (
+        running_server(tmp_path, settings) as here,
+        running_server(tmp_path, settings) as there,
+        subscriber(here) as frontend,
+    ):
+        frontend.waits_for(lambda told: "connected" in told)
+        # Its token expires: it is sent away, and comes back with a fresh one by itself.
+        assert frontend.waits_for(lambda told: "closed" in told)["closed"] == 4403
+        frontend.waits_for(lambda told: "connected" in told)
+        # Somebody signs in with its password, at the other process.
+        variables = {"username": ALICE.username, "password": ALICE.password}
+        token = ask(there, LOGIN, input=variables)["login"]["tokens"]["accessToken"]
+        event = frontend.waits_for(lambda told: told.get("event") == "SIGNED_IN")
+        assert event["current"] is False
+        # And signs everybody out there: the frontend hears it, and does not come back.
+        assert ask(there, EVERYWHERE, token)["logoutEverywhere"]["endedSessions"] == 2
+        event = frontend.waits_for(lambda told: told.get("event") == "REVOKED" and told["current"])
+        assert frontend.waits_for(lambda told: "gaveUp" in told)["gaveUp"] == 4401
