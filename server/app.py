@@ -26,7 +26,8 @@ from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint
 from graph.explorer import Explorer
 from graph.schema import build_schema
-from graph.socket import GraphQLSocket, SocketPolicy
+from graph.socket import GraphQLSocket
+from graph.socket_connection import SocketPolicy
 from models.database import Database
 from models.migrate import upgrade
 from server import development, doctor

@@ -12,7 +12,7 @@ import uvicorn
 from auth.clock import Clock
 from auth.policies import PermissionRegistry
 from graph.schema import build_schema
-from graph.socket import MAX_MESSAGE_BYTES
+from graph.socket_connection import MAX_MESSAGE_BYTES
 from models.database import DatabaseUnavailable
 from models.migrate import upgrade
 from server import doctor, reference

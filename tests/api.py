@@ -28,13 +28,11 @@ mutation LogIn($input: LoginInput!) {
 """
 
 
-class Api:
-    """Speaks GraphQL and HTTP to a server."""
+class Client:
+    """Speaks GraphQL to a server, wherever it runs."""
 
-    def __init__(self, client: httpx2.AsyncClient, app: FastAPI) -> None:
+    def __init__(self, client: httpx2.AsyncClient) -> None:
         self.http = client
-        self.app = app
-        self.auth: Auth = app.state.auth
 
     async def post(
         self,
@@ -51,37 +49,6 @@ class Api:
             json={"query": query, "variables": variables},
             headers={**bearer, **(headers or {})},
         )
-
-    @asynccontextmanager
-    async def socket(
-        self, *, origin: str | None = None, host: str = "localhost", protocol: str = PROTOCOL
-    ) -> AsyncIterator[Socket]:
-        """Opens a WebSocket; the answer to the handshake is the first event in its outbox."""
-        socket = Socket()
-        headers = [(b"host", host.encode())]
-        headers += [(b"origin", origin.encode())] if origin else []
-        scope = {
-            "type": "websocket",
-            "path": "/graphql",
-            "raw_path": b"/graphql",
-            "query_string": b"",
-            "headers": headers,
-            "subprotocols": [protocol],
-            "client": ("192.0.2.7", 50000),
-        }
-        await socket.inbox.put({"type": "websocket.connect"})
-        serving = asyncio.create_task(self.app(scope, socket.inbox.get, socket.send))
-        yield socket
-        await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
-        async with asyncio.timeout(10):
-            await serving
-
-    @asynccontextmanager
-    async def accepted_socket(self, **how: Any) -> AsyncIterator[Socket]:
-        """The same, with the handshake done."""
-        async with self.socket(**how) as socket:
-            assert (await socket.outbox.get())["type"] == "websocket.accept"
-            yield socket
 
     async def ask(
         self,
@@ -124,6 +91,46 @@ class Api:
             token=admin,
         )
         return str(data["users"]["nodes"][0]["id"])
+
+
+class Api(Client):
+    """The same to a server in this process, whose inside can be looked at."""
+
+    def __init__(self, client: httpx2.AsyncClient, app: FastAPI) -> None:
+        super().__init__(client)
+        self.app = app
+        self.auth: Auth = app.state.auth
+
+    @asynccontextmanager
+    async def socket(
+        self, *, origin: str | None = None, host: str = "localhost", protocol: str = PROTOCOL
+    ) -> AsyncIterator[Socket]:
+        """Opens a WebSocket; the answer to the handshake is the first event in its outbox."""
+        socket = Socket()
+        headers = [(b"host", host.encode())]
+        headers += [(b"origin", origin.encode())] if origin else []
+        scope = {
+            "type": "websocket",
+            "path": "/graphql",
+            "raw_path": b"/graphql",
+            "query_string": b"",
+            "headers": headers,
+            "subprotocols": [protocol],
+            "client": ("192.0.2.7", 50000),
+        }
+        await socket.inbox.put({"type": "websocket.connect"})
+        serving = asyncio.create_task(self.app(scope, socket.inbox.get, socket.send))
+        yield socket
+        await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
+        async with asyncio.timeout(10):
+            await serving
+
+    @asynccontextmanager
+    async def accepted_socket(self, **how: Any) -> AsyncIterator[Socket]:
+        """The same, with the handshake done."""
+        async with self.socket(**how) as socket:
+            assert (await socket.outbox.get())["type"] == "websocket.accept"
+            yield socket
 
 
 def codes(payload: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.api import Api
+from tests.api import Client
 from tests.people import ALICE, Account
 
 LOGIN = """
@@ -33,7 +33,7 @@ mutation ChangePassword($input: ChangePasswordInput!) {
 class Device:
     """Somebody's browser: holds the newest tokens, and remembers the older ones."""
 
-    api: Api
+    api: Client
     access_token: str = field(default="", repr=False)
     refresh_token: str = field(default="", repr=False)
     spent: list[str] = field(default_factory=list, repr=False)

@@ -118,20 +118,22 @@ async def test_a_clock_set_back_does_not_reopen_the_grace(
 
 
 async def test_a_refusal_while_disabled_does_not_spend_the_token(
-    device: Device, clock: ManualClock
+    api: Api, device: Device, clock: ManualClock
 ) -> None:
     statement = "UPDATE users SET disabled_at = {} WHERE username = 'alice'"
-    await execute(device, statement.format("CURRENT_TIMESTAMP"))
+    await execute(api, statement.format("CURRENT_TIMESTAMP"))
     assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
     clock.tick(minutes=1)
-    await execute(device, statement.format("NULL"))
+    await execute(api, statement.format("NULL"))
     await device.refresh()
 
 
-async def test_a_token_of_a_time_that_a_backup_took_back_accuses_nobody(device: Device) -> None:
+async def test_a_token_of_a_time_that_a_backup_took_back_accuses_nobody(
+    api: Api, device: Device
+) -> None:
     await device.refresh()
     await device.refresh()
-    await execute(device, "UPDATE sessions SET generation = 0")
+    await execute(api, "UPDATE sessions SET generation = 0")
     assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
     assert await device.is_signed_in()
 
@@ -152,6 +154,6 @@ async def test_a_refresh_that_the_database_failed_can_be_repeated(
     await device.refresh()
 
 
-async def execute(device: Device, statement: str) -> None:
-    async with device.api.auth.db.begin() as tx:
+async def execute(api: Api, statement: str) -> None:
+    async with api.auth.db.begin() as tx:
         await tx.execute(text(statement))

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from auth import viewers, watching
 from auth.errors import SessionRevoked
 from graph.permissions import HasPermission, Public
-from graph.socket import SocketPolicy
+from graph.socket_connection import SocketPolicy
 from graph.socket_messages import SocketEnd, read_message, read_subscribe
 from tests.api import BASE_URL, Api, serving
 from tests.clock import ManualClock
@@ -37,7 +37,7 @@ def looks_at_the_clock_often(monkeypatch: pytest.MonkeyPatch) -> None:
 def limit(api: Api, **changes: Any) -> None:
     """Changes the policy of the sockets of a server."""
     route = next(r for r in api.app.routes if type(r).__name__ == "WebSocketRoute")
-    policy: SocketPolicy = route.endpoint.policy  # type: ignore[attr-defined]
+    policy: SocketPolicy = route.endpoint._policy  # type: ignore[attr-defined]
     for name, value in changes.items():
         object.__setattr__(policy, name, value)
 
