@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
+
 from tests.api import Client
 from tests.people import ALICE, Account
 
@@ -42,7 +44,7 @@ class Device:
         variables = {"input": {"username": account.username, "password": account.password}}
         payload = (await self.api.data(LOGIN, variables))["login"]
         assert payload["errors"] == []
-        self._keep(payload["tokens"])
+        self.keep(payload["tokens"])
         return self
 
     async def refresh(self) -> None:
@@ -50,7 +52,11 @@ class Device:
         payload = await self.try_refresh(self.refresh_token)
         assert payload["errors"] == []
         self.spent.append(self.refresh_token)
-        self._keep(payload["tokens"])
+        self.keep(payload["tokens"])
+
+    async def request_refresh(self) -> httpx2.Response:
+        """Spends the newest token and returns the HTTP reply."""
+        return await self.api.post(REFRESH, {"input": {"refreshToken": self.refresh_token}})
 
     async def try_refresh(self, refresh_token: str) -> Any:
         """Spends a token and returns the payload."""
@@ -68,6 +74,7 @@ class Device:
         result = await self.api.ask("{ me { id } }", token=self.access_token)
         return result["data"]["me"] is not None
 
-    def _keep(self, tokens: Any) -> None:
+    def keep(self, tokens: Any) -> None:
+        """Holds the newest tokens."""
         self.access_token = tokens["accessToken"]
         self.refresh_token = tokens["refreshToken"]

@@ -87,8 +87,8 @@ async def test_a_dead_token_is_nothing_at_all(device: Device, clock: ManualClock
     assert (await introspect(device, device.refresh_token)).json() == INACTIVE
 
 
-async def test_a_revoked_session_shows_at_introspection(api: Api, device: Device) -> None:
-    async with api.auth.db.begin() as tx:
+async def test_a_revoked_session_shows_at_introspection(sqlite_api: Api, device: Device) -> None:
+    async with sqlite_api.auth.db.begin() as tx:
         await tx.execute(text("UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP"))
     for token in (device.access_token, device.refresh_token):
         assert (await introspect(device, token)).json() == INACTIVE

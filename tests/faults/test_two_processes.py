@@ -1,0 +1,139 @@
+"""Two processes on one database are one server."""
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import text
+
+from models.database import Database
+from tests.faults.cluster import Load, clients, cluster, one_of_cluster, outcome, signed_in
+from tests.people import ADMIN, ALICE
+from tests.sessions import Device
+
+LOGOUT = "mutation { logout { endedSessions } }"
+
+
+async def test_fifty_clients_that_refresh_one_token_get_one_successor(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url) as processes:
+        async with clients(processes) as (here, there):
+            device = await signed_in(here)
+            twins = [
+                Device(client, refresh_token=device.refresh_token) for client in [here, there] * 25
+            ]
+            payloads = await asyncio.gather(*(t.try_refresh(t.refresh_token) for t in twins))
+            assert all(payload["errors"] == [] for payload in payloads)
+            successors = {payload["tokens"]["refreshToken"] for payload in payloads}
+            assert len(successors) == 1
+            for payload in payloads:
+                assert await outcome(there, payload["tokens"]["accessToken"]) == "ok"
+
+
+async def test_what_one_process_revoked_the_other_refuses(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url) as processes:
+        async with clients(processes) as (here, there):
+            for _ in range(10):
+                device = await signed_in(here)
+                for client in (here, there, there):
+                    assert await outcome(client, device.access_token) == "ok"
+                await here.data(LOGOUT, token=device.access_token)
+                async with asyncio.timeout(1):
+                    while await outcome(there, device.access_token) != "SESSION_REVOKED":
+                        pass
+
+
+async def test_what_is_typed_into_the_database_counts_in_every_process(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url) as processes:
+        async with clients(processes) as (here, there):
+            device = await signed_in(here)
+            for client in (here, there):
+                assert await outcome(client, device.access_token) == "ok"
+            db = Database.connect(database_url)
+            async with db.begin() as tx:
+                await tx.execute(text("UPDATE users SET disabled_at = CURRENT_TIMESTAMP"))
+            await db.close()
+            for client in (here, there):
+                async with asyncio.timeout(1):
+                    while await outcome(client, device.access_token) != "USER_DISABLED":
+                        pass
+
+
+async def test_a_revocation_outlives_the_process_that_made_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url) as processes:
+        async with clients(processes) as (here, there):
+            device = await signed_in(here)
+            assert await outcome(there, device.access_token) == "ok"
+            await here.data(LOGOUT, token=device.access_token)
+            processes[0].process.kill()
+            async with asyncio.timeout(1):
+                while await outcome(there, device.access_token) != "SESSION_REVOKED":
+                    pass
+            with one_of_cluster(tmp_path, database_url) as again:
+                async with clients([again]) as (client,):
+                    assert await outcome(client, device.access_token) == "SESSION_REVOKED"
+
+
+async def test_no_refresh_outlives_a_sign_out_on_the_other_process(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url) as processes:
+        async with clients(processes) as (here, there):
+            admin = await signed_in(here, ADMIN)
+            alice = await here.id_of(ALICE, admin=admin.access_token)
+            for how in (LOGOUT, "mutation { logoutEverywhere { endedSessions } }", _disable(alice)):
+                device = await signed_in(here)
+                by = admin if "disable" in how else device
+                _, payload = await asyncio.gather(
+                    here.data(how, token=by.access_token),
+                    Device(there).try_refresh(device.refresh_token),
+                )
+                for client in (here, there):
+                    assert await outcome(client, device.access_token) != "ok"
+                if payload["tokens"]:
+                    late = Device(there)
+                    late.keep(payload["tokens"])
+                    assert await outcome(there, late.access_token) != "ok"
+                    assert (await late.try_refresh(late.refresh_token))["tokens"] is None
+
+
+def _disable(user_id: str) -> str:
+    return f'mutation {{ disableUser(input: {{userId: "{user_id}"}}) {{ errors {{ code }} }} }}'
+
+
+async def test_a_restart_loses_no_session(database_url: str, tmp_path: Path) -> None:
+    with cluster(tmp_path, database_url, processes=1) as processes:
+        async with clients(processes) as (client,):
+            device = await signed_in(client)
+            await device.refresh()
+        assert processes[0].stop() == 0
+    with cluster(tmp_path, database_url, processes=1) as processes:
+        async with clients(processes) as (client,):
+            device.api = client
+            assert await device.is_signed_in()
+            # Nor is a replay forgiven.
+            spent = device.spent[0]
+            await device.refresh()
+            assert (await device.try_refresh(spent))["tokens"] is None
+            assert not await device.is_signed_in()
+
+
+async def test_a_process_that_starts_under_load_is_not_run_over(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url, processes=1) as processes:
+        async with clients(processes) as (client,):
+            devices = [await signed_in(client) for _ in range(30)]
+        with one_of_cluster(tmp_path, database_url) as fresh:
+            async with clients([fresh]) as (client,):
+                for device in devices:
+                    device.api = client
+                async with Load(devices, pause=0).running() as load:
+                    await asyncio.sleep(2)
+            assert set(load.outcomes) == {"ok", "refreshed"}
