@@ -16,7 +16,8 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
-	SESSION_LIFE_EXAMPLES=200 $(BIN)/python -m pytest tests/auth/test_session_life.py $(ARGS)
+	SESSION_LIFE_EXAMPLES=200 KILLS=50 $(BIN)/python -m pytest -n 2 tests/auth/test_session_life.py \
+	  tests/faults $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .
@@ -33,6 +34,8 @@ docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the co
 bench: $(VENV)/.test ## Measures, and prints tables
 	$(BIN)/python -m benchmarks.login_times
 	$(BIN)/python -m benchmarks.users_pages
+	$(BIN)/python -m benchmarks.viewer_cache
+	$(BIN)/python -m benchmarks.revocation
 
 lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
 	$(BIN)/uv pip compile --universal --generate-hashes --upgrade --no-header --no-emit-index-url \

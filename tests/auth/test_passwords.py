@@ -252,7 +252,8 @@ def test_a_hash_that_outlives_the_event_loop_ends_in_silence(
 
 async def test_stopping_drops_what_waits(narrow: Passwords) -> None:
     with stuck(narrow, 2) as [_, waiting]:
-        await asyncio.sleep(0)
+        # The first is running by now: of two that wait, the thread might still take the second.
+        await settle()
         narrow.stop()
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -1,5 +1,6 @@
 """The cache of viewers: no query while nothing changes, and never a stale answer."""
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from models.changes import ChangeFeed, NoChanges
 from models.database import Database
 from tests.api import Api, denials
 from tests.clock import ManualClock
-from tests.people import ALICE
+from tests.people import ALICE, BOB
 from tests.sessions import Device
 
 ME = "{ me { username roles { name } permissions } }"
@@ -105,6 +106,24 @@ async def test_what_changes_while_it_is_read_is_not_kept(
     monkeypatch.setattr(UserRecord, "of", read_too_slowly)
     await api.data(ME, token=alice)
     assert len(api.auth.viewer_cache) == 0
+
+
+async def test_past_its_bound_it_forgets_and_is_never_wrong(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.auth.viewer_cache, "_max_viewers", 5)
+    devices = [await Device(api).log_in(ALICE if n % 2 else BOB) for n in range(20)]
+    signed_out: set[int] = set()
+    choice = random.Random(1)
+    for _ in range(20):
+        for number in choice.sample(range(20), 10):
+            assert await devices[number].is_signed_in() is (number not in signed_out)
+            assert len(api.auth.viewer_cache) <= 5
+        gone = choice.randrange(20)
+        if gone not in signed_out:
+            token = devices[gone].access_token
+            await api.data("mutation { logout { endedSessions } }", token=token)
+            signed_out.add(gone)
 
 
 # The cache alone.

@@ -1,0 +1,143 @@
+"""Keys and the secret change while people work, and nobody notices."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from models.database import Database
+from tests.api import serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.faults.cluster import (
+    SECRET,
+    Load,
+    clients,
+    cluster,
+    one_of_cluster,
+    outcome,
+    signed_in,
+)
+from tests.people import ALICE
+from tests.processes import run_command
+from tests.sessions import Device
+
+OLD, NEW = SECRET, "the secret that follows it and is as long"
+FINE = {"ok", "refreshed"}
+
+
+def run(folder: Path, database_url: str, *command: str) -> str:
+    """Runs a `postern` command beside the servers."""
+    done = run_command(
+        folder,
+        *command,
+        POSTERN_ENVIRONMENT="development",
+        POSTERN_DATABASE_URL=database_url,
+        POSTERN_SECRET_KEY=SECRET,
+        POSTERN_PUBLIC_URL="http://localhost",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def test_keys_rotate_five_times_over_two_processes_and_no_token_is_refused(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = make_settings(database_url, tmp_path)
+    async with serving(settings, clock) as here, serving(settings, clock) as there:
+        devices = [await Device(client).log_in(ALICE) for client in [here, there] * 5]
+        seen: set[str] = set()
+        for _ in range(5):
+            await here.auth.keys.rotate()
+            for _ in range(4):
+                clock.tick(minutes=6)
+                published = {key["kid"] for key in (await there.auth.keys.jwks())["keys"]}
+                for device in devices:
+                    await device.refresh()
+                    for client in (here, there):
+                        device.api = client
+                        assert await device.is_signed_in()
+                signing = (await there.auth.keys.signing_key()).kid
+                assert signing in published
+                seen.add(signing)
+        assert len(seen) == 6
+
+
+async def test_keys_rotate_under_load_and_no_request_fails(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, postgresql_url) as processes:
+        async with clients(processes) as both:
+            devices = [await signed_in(client) for client in both for _ in range(5)]
+            async with Load(devices, pause=0.05).running() as load:
+                await asyncio.to_thread(run, tmp_path, postgresql_url, "keys", "rotate")
+            assert set(load.outcomes) == FINE
+
+
+async def test_compromised_keys_are_refused_by_every_process_and_a_refresh_helps(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url) as processes:
+        async with clients(processes) as (here, there):
+            device = await signed_in(here)
+            assert await outcome(there, device.access_token) == "ok"
+            await asyncio.to_thread(run, tmp_path, database_url, "keys", "rotate", "--compromised")
+            for client in (here, there):
+                async with asyncio.timeout(2):
+                    while await outcome(client, device.access_token) != "TOKEN_INVALID":
+                        pass
+            await device.refresh()
+            for client in (here, there):
+                assert await outcome(client, device.access_token) == "ok"
+
+
+async def test_the_secret_is_changed_process_by_process_and_no_request_fails(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    # As docs/security.md says: first every process learns the new one, then it comes first.
+    devices: list[Device] = []
+    outcomes: Counter[str] = Counter()
+    for one, other in [(OLD, f"{OLD},{NEW}"), (f"{OLD},{NEW}", f"{NEW},{OLD}")]:
+        with (
+            one_of_cluster(tmp_path, postgresql_url, POSTERN_SECRET_KEY=one) as first,
+            one_of_cluster(tmp_path, postgresql_url, POSTERN_SECRET_KEY=other) as second,
+        ):
+            async with clients([first, second]) as both:
+                devices = devices or [await signed_in(both[0]) for _ in range(5)]
+                for client in both * 3:
+                    for device in devices:
+                        device.api = client
+                    async with Load(devices).running() as load:
+                        await asyncio.sleep(0.3)
+                    outcomes += load.outcomes
+    assert set(outcomes) == FINE
+
+
+# After a backup was restored
+
+
+async def test_a_restored_backup_brings_sessions_back_and_one_command_ends_them(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    path, backup = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "backup.db"
+    with cluster(tmp_path, sqlite_url, processes=1) as processes:
+        async with clients(processes) as (client,):
+            alice = await signed_in(client)
+            db = Database.connect(sqlite_url)
+            async with db.engine.connect() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                assert raw is not None
+                await raw.execute(f"VACUUM INTO '{backup}'")
+            await db.close()
+            await client.data("mutation { logout { endedSessions } }", token=alice.access_token)
+            assert await outcome(client, alice.access_token) == "SESSION_REVOKED"
+        assert processes[0].stop() == 0
+    await asyncio.to_thread(backup.replace, path)
+    with cluster(tmp_path, sqlite_url, processes=1) as processes:
+        async with clients(processes) as (client,):
+            alice.api = client
+            assert await alice.is_signed_in()
+            said = await asyncio.to_thread(run, tmp_path, sqlite_url, "sessions", "end-all")
+            assert said.startswith("1 sessions were ended")
+            assert not await alice.is_signed_in()
+            assert (await alice.try_refresh(alice.refresh_token))["tokens"] is None
+            assert await (await signed_in(client)).is_signed_in()

@@ -1,0 +1,96 @@
+"""Clocks jump, and those of two machines differ: nobody gains, nobody is shut out for long."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.faults.cluster import outcome
+from tests.people import ALICE
+from tests.sessions import Device
+
+
+@pytest.fixture
+async def two_machines(
+    database_url: str, tmp_path: Path
+) -> AsyncIterator[tuple[Api, Api, ManualClock, ManualClock]]:
+    """Two servers on one database, each with a clock of its own."""
+    clocks = ManualClock(), ManualClock()
+    settings = make_settings(database_url, tmp_path)
+    async with serving(settings, clocks[0]) as here, serving(settings, clocks[1]) as there:
+        yield here, there, *clocks
+
+
+@pytest.mark.parametrize("ahead", [5, -5])
+async def test_machines_five_seconds_apart_are_one_server(
+    two_machines: tuple[Api, Api, ManualClock, ManualClock], ahead: int
+) -> None:
+    here, there, _, clock = two_machines
+    clock.tick(seconds=ahead)
+    device = await Device(here).log_in(ALICE)
+    for client in (there, here, there):
+        device.api = client
+        assert await device.is_signed_in()
+        await device.refresh()
+    device.api = here
+    # A lost reply is given again by the other machine.
+    payload = await device.try_refresh(device.spent[-1])
+    assert payload["tokens"]["refreshToken"] == device.refresh_token
+
+
+async def test_a_token_from_the_future_is_not_taken(
+    two_machines: tuple[Api, Api, ManualClock, ManualClock],
+) -> None:
+    here, there, clock, _ = two_machines
+    clock.tick(seconds=6)
+    device = await Device(here).log_in(ALICE)
+    assert await outcome(there, device.access_token) == "TOKEN_INVALID"
+
+
+async def test_a_clock_that_jumps_ahead_ends_what_is_over_and_nothing_else(
+    api: Api, clock: ManualClock
+) -> None:
+    device = await Device(api).log_in(ALICE)
+    clock.tick(hours=1)
+    assert await outcome(api, device.access_token) == "TOKEN_EXPIRED"
+    await device.refresh()
+    assert await device.is_signed_in()
+
+
+async def test_a_clock_that_is_set_back_signs_nobody_out_for_good(
+    api: Api, clock: ManualClock
+) -> None:
+    device = await Device(api).log_in(ALICE)
+    clock.tick(hours=-1)
+    assert await outcome(api, device.access_token) == "TOKEN_INVALID"
+    await device.refresh()
+    assert await device.is_signed_in()
+    clock.tick(hours=1)
+    await device.refresh()
+    assert await device.is_signed_in()
+
+
+async def test_a_clock_that_is_set_back_does_not_forgive_a_replay(
+    api: Api, clock: ManualClock
+) -> None:
+    device = await Device(api).log_in(ALICE)
+    await device.refresh()
+    clock.tick(minutes=5)
+    await device.refresh()
+    clock.tick(minutes=-5)
+    assert (await device.try_refresh(device.spent[0]))["tokens"] is None
+    assert not await device.is_signed_in()
+
+
+async def test_the_absolute_end_does_not_move_with_the_clock(api: Api, clock: ManualClock) -> None:
+    device = await Device(api).log_in(ALICE)
+    clock.tick(days=-1)
+    await device.refresh()
+    for _ in range(13):
+        clock.tick(days=28)
+        await device.refresh()
+    clock.tick(days=2)
+    assert (await device.try_refresh(device.refresh_token))["tokens"] is None

@@ -1,0 +1,81 @@
+"""kill -9 at any moment: what a client was told holds, and what it was not told can be repeated."""
+
+import asyncio
+import itertools
+import os
+import random
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.api import Client, codes
+from tests.faults.cluster import clients, one_of_cluster
+from tests.people import ALICE, Account
+from tests.sessions import Device
+
+# `make soak` kills more often: POSTERN_ names would be taken for settings.
+KILLS = int(os.environ.get("KILLS", "3"))
+
+REGISTER = """mutation($input: RegisterInput!) { register(input: $input) { errors { code } } }"""
+
+
+class Ledger:
+    """What alice knows: her tokens, her password, and the names that she tried to register."""
+
+    def __init__(self) -> None:
+        self.device: Device | None = None
+        self.passwords = [ALICE.password]
+        self.tried: list[str] = []
+        self._numbers = itertools.count()
+
+    async def act(self, client: Client) -> None:
+        """Does something until the server dies."""
+        device = self.device or Device(client)
+        device.api = client
+        while True:
+            if self.device is None:
+                self.device = await device.log_in(Account("alice", self.passwords[-1], "user"))
+            await device.refresh()
+            self.passwords.append(f"a phrase of mine, number {next(self._numbers)}")
+            payload = await device.change_password(self.passwords[-2], self.passwords[-1])
+            assert payload["errors"] == []
+            self.passwords = self.passwords[-1:]
+            self.tried.append(f"carol{len(self.tried)}")
+            assert await self._register(client, self.tried[-1]) == []
+
+    async def check(self, client: Client) -> None:
+        """Whatever the server was doing: nothing is lost, and nothing is half done."""
+        if self.device is not None:
+            self.device.api = client
+            # The old token or the new one: if the reply was lost, the old one gives it again.
+            await self.device.refresh()
+            assert await self.device.is_signed_in()
+        work = [p for p in self.passwords if not codes(await client.try_login("alice", p))]
+        assert len(work) == 1
+        self.passwords = work
+        for name in self.tried[:-1]:
+            assert await self._register(client, name) == ["USERNAME_TAKEN", "EMAIL_TAKEN"]
+        for name in self.tried[-1:]:
+            assert await self._register(client, name) in ([], ["USERNAME_TAKEN", "EMAIL_TAKEN"])
+
+    async def _register(self, client: Client, name: str) -> list[str]:
+        form = {"username": name, "email": f"{name}@example.com", "password": "quite a good one"}
+        return codes((await client.data(REGISTER, {"input": form}))["register"])
+
+
+async def test_nothing_is_lost_and_nothing_is_half_done(database_url: str, tmp_path: Path) -> None:
+    ledger = Ledger()
+    for _ in range(KILLS):
+        with one_of_cluster(tmp_path, database_url, POSTERN_REFRESH_GRACE="60") as server:
+            async with clients([server]) as (client,):
+                await ledger.check(client)
+                acting = asyncio.create_task(ledger.act(client))
+                await asyncio.sleep(random.uniform(0.01, 0.6))
+                server.process.kill()
+                with pytest.raises((httpx2.TransportError, AssertionError)) as died:
+                    await acting
+                assert isinstance(died.value, httpx2.TransportError)
+    with one_of_cluster(tmp_path, database_url) as server:
+        async with clients([server]) as (client,):
+            await ledger.check(client)

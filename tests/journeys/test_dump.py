@@ -1,0 +1,64 @@
+"""Whoever reads the whole database still cannot sign in."""
+
+import base64
+import json
+from typing import Any
+
+from sqlalchemy import MetaData, text
+
+from models.database import Database
+from tests.api import Api, codes
+from tests.people import ADMIN, ALICE, EVERYBODY
+from tests.sessions import Device
+
+
+async def dump(db: Database) -> list[str]:
+    """Every value of every table, as text."""
+    async with db.read() as session:
+        connection = await session.connection()
+        tables = await connection.run_sync(_tables)
+        values = []
+        for table in tables:
+            for row in await session.execute(text(f"SELECT * FROM {table}")):
+                values += [_as_text(value) for value in row if value is not None]
+        return values
+
+
+def _tables(connection: Any) -> list[str]:
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return list(metadata.tables)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return base64.urlsafe_b64encode(value).decode()
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+async def test_a_dump_holds_no_token_and_no_password(api: Api) -> None:
+    device = await Device(api).log_in(ALICE)
+    await device.refresh()
+    everything = "\n".join(await dump(api.auth.db))
+    assert "alice" in everything
+    for secret in (
+        device.access_token,
+        device.access_token.rpartition(".")[2],
+        device.refresh_token,
+        device.refresh_token[-40:],
+        *device.spent,
+        *(account.password for account in EVERYBODY),
+    ):
+        assert secret not in everything
+
+
+async def test_nothing_in_a_dump_opens_anything(api: Api) -> None:
+    await Device(api).log_in(ADMIN)
+    device = await Device(api).log_in(ALICE)
+    for value in set(await dump(api.auth.db)):
+        for guess in (value, f"prt_{value}"):
+            payload = await device.try_refresh(guess)
+            assert codes(payload) == ["INVALID_REFRESH_TOKEN"]
+            result = await api.ask("{ me { id } }", token=guess.replace("\n", " ") or "x")
+            assert result["data"]["me"] is None
+    assert await device.is_signed_in()
