@@ -50,6 +50,7 @@ class PostgresqlChanges(ChangeFeed):
         self._engine = engine
         self._listening: asyncio.Task[None] | None = None
         self._connection: Any = None
+        self._lost_by: str | None = None
         self._heard_until = float("-inf")
         self._heard = asyncio.Condition()
         self._heartbeat_wanted = asyncio.Event()
@@ -84,14 +85,14 @@ class PostgresqlChanges(ChangeFeed):
             )
 
     async def _listen_for_ever(self, attempted: asyncio.Event) -> None:
-        cause = None
         while True:
             try:
                 await self._listen(attempted)
             except _LOST as error:
-                if type(error) is not cause:
-                    cause = type(error)
-                    log.warning("changes.not_heard", cause=cause.__name__)
+                cause = type(error).__name__
+                if cause != self._lost_by:
+                    self._lost_by = cause
+                    log.warning("changes.not_heard", cause=cause)
             finally:
                 await self._lose()
                 attempted.set()
@@ -102,10 +103,14 @@ class PostgresqlChanges(ChangeFeed):
             connection: Any = (await pooled.get_raw_connection()).driver_connection
             try:
                 await self._begin(connection)
+                await self._prove(connection)
+                attempted.set()
+                if self._lost_by is not None:
+                    self._lost_by = None
+                    log.info("changes.heard_again")
                 while True:
-                    await self._prove(connection)
-                    attempted.set()
                     await self._wait_for_next_heartbeat()
+                    await self._prove(connection)
             finally:
                 # A polite end would wait for a peer that may not be there.
                 connection.terminate()
