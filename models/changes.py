@@ -63,7 +63,13 @@ class ChangeFeed(ABC):
     async def catch_up(self) -> None:
         """Returns when listeners know of all that was committed before the call, or none is."""
 
-    def _tell_user(self, user_id: UUID) -> None:
+    def _tell(self, whose: str) -> None:
+        """Tells of the user with this id, or of everything where it is none."""
+        try:
+            user_id = UUID(whose)
+        except ValueError:
+            self._tell_everything()
+            return
         for listener in self._listeners:
             listener.user_changed(user_id)
 

@@ -9,7 +9,6 @@ import asyncio
 import time
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 import structlog
 from asyncpg import InterfaceError, PostgresError
@@ -21,7 +20,6 @@ from models.changes import TRIGGERS, ChangeFeed
 log = structlog.get_logger("postern.models")
 
 CHANNEL = "postern_changes"
-EVERYTHING = "*"
 HEARTBEAT_SECONDS = 1.0
 # A heartbeat that takes longer is lost: the connection may be dead without having been closed.
 HEARTBEAT_TIMEOUT_SECONDS = 2.0
@@ -88,11 +86,13 @@ class PostgresqlChanges(ChangeFeed):
         while True:
             try:
                 await self._listen(attempted)
-            except _LOST as error:
+            except Exception as error:
+                # Whatever it is, this must never end: without it every request asks the database.
                 cause = type(error).__name__
                 if cause != self._lost_by:
                     self._lost_by = cause
-                    log.warning("changes.not_heard", cause=cause)
+                    known = isinstance(error, _LOST)
+                    log.warning("changes.not_heard", cause=cause, exc_info=not known)
             finally:
                 await self._lose()
                 attempted.set()
@@ -143,9 +143,4 @@ class PostgresqlChanges(ChangeFeed):
             self._heard.notify_all()
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
-        try:
-            user_id = UUID(payload)
-        except ValueError:
-            self._tell_everything()
-        else:
-            self._tell_user(user_id)
+        self._tell(payload)

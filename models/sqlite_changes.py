@@ -8,7 +8,6 @@ https://www.sqlite.org/pragma.html#pragma_data_version
 import asyncio
 import sqlite3
 from pathlib import Path
-from uuid import UUID
 
 import structlog
 
@@ -77,8 +76,8 @@ class SqliteChanges(ChangeFeed):
             # The oldest rows are gone, or the file is another one.
             self._tell_everything()
         else:
-            for user_id in {hex_id for (hex_id,) in rows}:
-                self._tell_user(UUID(user_id))
+            for whose in {user_id for (user_id,) in rows}:
+                self._tell(str(whose))
         self._version, self._heard_until = version, last
 
     async def _poll(self) -> None:

@@ -180,7 +180,8 @@ class BrokenLine:
         self._writers |= {writer, back}
         try:
             await asyncio.gather(self._pass_on(reader, back), self._pass(there, writer))
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):
+            # asyncio's streams cannot do with a cancelled task.
             pass
         finally:
             self._writers -= {writer, back}

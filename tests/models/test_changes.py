@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -199,6 +200,19 @@ async def test_the_list_of_changes_stays_short(sqlite_url: str) -> None:
     await db.close()
 
 
+async def test_a_change_of_whom_nobody_knows_may_be_anybodys(
+    db: Database, stranger: Database, notes: Notes
+) -> None:
+    by_hand = {
+        "sqlite": "INSERT INTO changes (user_id) VALUES ('somebody')",
+        "postgresql": "SELECT pg_notify('postern_changes', 'somebody')",
+    }
+    await run(stranger, by_hand[stranger.dialect])
+    await db.changes.catch_up()
+    assert db.changes.is_current()
+    assert notes.heard == [EVERYTHING]
+
+
 async def test_nothing_is_current_before_the_start_and_after_the_end(db: Database) -> None:
     assert not db.changes.is_current()
     await db.changes.catch_up()
@@ -267,10 +281,17 @@ async def test_a_line_that_is_cut_is_made_again_and_everything_may_have_changed(
     assert notes.heard == [EVERYTHING]
 
 
+def connection_is_lost(changes: postgresql_changes.PostgresqlChanges) -> bool:
+    return changes._connection is None
+
+
 async def test_a_silent_line_is_noticed(line: BrokenLine, far: tuple[Database, Notes]) -> None:
     db, notes = far
     line.silence()
     await is_soon(lambda: not db.changes.is_current())
+    # Should the line speak again in time, nothing would have been missed, and nothing be told.
+    assert isinstance(db.changes, postgresql_changes.PostgresqlChanges)
+    await is_soon(partial(connection_is_lost, db.changes))
     notes.heard.clear()
     line.speak()
     await is_soon(db.changes.is_current)
@@ -306,6 +327,18 @@ async def test_a_killed_listener_comes_back(line: BrokenLine, far: tuple[Databas
         " WHERE query LIKE '%pg_listening_channels%' AND pid <> pg_backend_pid()",
     )
     await is_soon(lambda: EVERYTHING in notes.heard)
+    await is_soon(db.changes.is_current)
+
+
+async def test_an_error_that_nobody_foresaw_does_not_end_the_listening(
+    far: tuple[Database, Notes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, _ = far
+    assert isinstance(db.changes, postgresql_changes.PostgresqlChanges)
+    with monkeypatch.context() as broken:
+        broken.setattr(db.changes, "_prove", lambda _connection: 1 / 0)
+        await db.changes.catch_up()
+        await is_soon(partial(connection_is_lost, db.changes))
     await is_soon(db.changes.is_current)
 
 
