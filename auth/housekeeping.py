@@ -3,10 +3,12 @@
 import asyncio
 import random
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 import structlog
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
 
+from auth.audit_list import delete_old_audit_events
 from auth.secret_keys import WrongSecretKey
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
@@ -54,6 +56,8 @@ class Housekeeping:
 async def clean_up(auth: Auth) -> None:
     """Does all that is due, once. Raises DatabaseUnavailable, WrongSecretKey."""
     await delete_ended_sessions(auth)
+    if auth.audit_retention:
+        await delete_old_audit_events(auth, auth.audit_retention)
     if auth.key_max_age:
         await auth.keys.rotate_by_age(auth.key_max_age)
     await auth.keys.renew_encryption()
@@ -77,8 +81,8 @@ async def delete_ended_sessions(auth: Auth) -> int:
                 if not await auth.db.try_lock(tx, "housekeeping"):
                     return deleted
                 batch = ids[start : start + BATCH]
-                await tx.execute(delete(Session).where(Session.id.in_(batch), long_over))
-                deleted += len(batch)
+                gone = await tx.execute(delete(Session).where(Session.id.in_(batch), long_over))
+                deleted += cast("CursorResult[Any]", gone).rowcount
 
 
 def _ended_before(moment: datetime) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from auth.clients import Client
 from auth.errors import InvalidRefreshToken, Unauthenticated
 from auth.policies import Actor, check_may
 from auth.refresh_tokens import looks_like_refresh_token
@@ -34,12 +35,12 @@ async def introspect(auth: Auth, actor: Actor, token: str) -> LiveToken | None:
     check_may(actor, "tokens:introspect")
     if looks_like_refresh_token(token):
         return await _introspect_refresh_token(auth, token)
-    return await _introspect_access_token(auth, token)
+    return await _introspect_access_token(auth, actor.client, token)
 
 
-async def _introspect_access_token(auth: Auth, token: str) -> LiveToken | None:
+async def _introspect_access_token(auth: Auth, client: Client, token: str) -> LiveToken | None:
     try:
-        viewer = await viewer_of(auth, token)
+        viewer = await viewer_of(auth, client, token)
     except Unauthenticated:
         return None
     return LiveToken(

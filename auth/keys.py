@@ -18,8 +18,11 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth.audit import Act, Action, record
+from auth.clients import HOUSEKEEPING
 from auth.clock import Clock
 from auth.key_material import Algorithm, Key, key_from_jwk, new_private_jwk
+from auth.policies import Actor
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from models.database import Database, DatabaseUnavailable
 from models.signing_key import SigningKey
@@ -126,12 +129,13 @@ class KeyRing:
         keys = sorted(self._keys.values(), key=_by_start, reverse=True)
         return [(key, _state(key, current)) for key in keys if self._verifies(key, now)]
 
-    async def rotate(self) -> Key:
+    async def rotate(self, actor: Actor) -> Key:
         """Adds a key that is published now and signs later; the old one retires by itself."""
         now = self._clock.now()
         row = self._generate(now, active_from=now + PUBLISHED_BEFORE_USE)
         async with self._db.begin() as tx:
             tx.add(row)
+            record(tx, Act.by(actor, Action.KEYS_ROTATED, now, details={"kid": row.kid}))
         await self._load()
         return self._keys[row.kid]
 
@@ -147,6 +151,7 @@ class KeyRing:
                 return
             row = self._generate(now, active_from=now + PUBLISHED_BEFORE_USE)
             tx.add(row)
+            record(tx, Act(Action.KEYS_ROTATED, now, HOUSEKEEPING, details={"kid": row.kid}))
         log.info("keys.rotated", kid=row.kid, signs_from=row.active_from.isoformat())
         await self._load()
 
@@ -164,7 +169,7 @@ class KeyRing:
                 if renewed is not None:
                     row.encrypted_private_key = renewed
 
-    async def replace_compromised(self) -> Key:
+    async def replace_compromised(self, actor: Actor) -> Key:
         """Revokes every key and signs with a new one at once: all access tokens stop working.
 
         Other processes follow at once, or within a minute if they cannot hear of it.
@@ -174,6 +179,7 @@ class KeyRing:
         async with self._db.begin() as tx:
             await _revoke_all(tx, now)
             tx.add(row)
+            record(tx, Act.by(actor, Action.KEYS_REPLACED, now, details={"kid": row.kid}))
         await self._load()
         return self._keys[row.kid]
 

@@ -5,9 +5,11 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from auth.audit import Act, Action, record
+from auth.clients import Client
 from auth.errors import AccountDisabled, InvalidCredentials
 from auth.records import WITH_ROLES, UserRecord
-from auth.sessions import Client, start_session
+from auth.sessions import start_session
 from auth.token_pairs import SignedIn, issue_pair
 from auth.users import select_by_name
 from auth.wiring import Auth
@@ -26,9 +28,14 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
     stored = found.password_hash if found else None
     verified = await auth.passwords.verify(password, stored)
     if found is None or stored is None or not verified:
+        await _record_failure(auth, client, found, "wrong_credentials")
         raise InvalidCredentials
     rehashed = await _rehash(auth, password, stored)
-    user, session = await _start(auth, client, found, rehashed)
+    try:
+        user, session = await _start(auth, client, found, rehashed)
+    except AccountDisabled:
+        await _record_failure(auth, client, found, "disabled")
+        raise
     return await issue_pair(auth, user, session, session.created_at)
 
 
@@ -43,6 +50,25 @@ async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
     async with auth.db.read() as session:
         row = (await session.execute(query)).one_or_none()
     return _Credentials(row.id, row.password_hash) if row else None
+
+
+async def _record_failure(
+    auth: Auth, client: Client, found: _Credentials | None, reason: str
+) -> None:
+    # What was typed as a name is not kept: it may be a password.
+    subject_id = found.user_id if found else None
+    async with auth.db.begin() as tx:
+        record(
+            tx,
+            Act(
+                Action.SESSION_STARTED,
+                auth.clock.now(),
+                client,
+                subject_id=subject_id,
+                succeeded=False,
+                details={"reason": reason},
+            ),
+        )
 
 
 async def _rehash(auth: Auth, password: str, stored: str) -> str:
@@ -72,4 +98,15 @@ async def _start(
         row.password_hash = password_hash
         row.last_login_at = now
         session = start_session(tx, auth.session_policy, row.id, client, now)
+        record(
+            tx,
+            Act(
+                Action.SESSION_STARTED,
+                now,
+                client,
+                actor_id=row.id,
+                subject_id=row.id,
+                session_id=session.id,
+            ),
+        )
         return UserRecord.of(row, auth.permissions), session

@@ -4,6 +4,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from auth.audit import Act, Action, record
+from auth.clients import Client
 from auth.errors import InvalidRefreshToken, SessionNotFound, Unauthenticated
 from auth.policies import Actor, check_may, may
 from auth.refresh_tokens import looks_like_refresh_token
@@ -13,19 +15,33 @@ from auth.wiring import Auth
 from models.session import RevocationReason, Session
 
 
-async def log_out(auth: Auth, session_id: UUID) -> int:
+async def log_out(auth: Auth, client: Client, session_id: UUID) -> int:
     """Ends a session; its tokens stop working at once. Returns how many were ended: 0 or 1."""
+    now = auth.clock.now()
     async with auth.db.begin() as tx:
-        now = auth.clock.now()
-        return await revoke_session(tx, session_id, RevocationReason.LOGGED_OUT, now)
+        ended = await revoke_session(tx, session_id, RevocationReason.LOGGED_OUT, now)
+        if ended:
+            owner = await tx.scalar(select(Session.user_id).where(Session.id == session_id))
+            act = Act(Action.SESSION_ENDED, now, client, owner, owner, session_id)
+            record(tx, act)
+        return ended
 
 
 async def log_out_everywhere(auth: Auth, viewer: Viewer) -> int:
     """Ends every session of the viewer, this one too. Returns how many were ended."""
+    now, reason = auth.clock.now(), RevocationReason.LOGGED_OUT_EVERYWHERE
     async with auth.db.begin() as tx:
-        now = auth.clock.now()
-        reason = RevocationReason.LOGGED_OUT_EVERYWHERE
-        return await revoke_sessions_of(tx, viewer.user_id, reason, now)
+        ended = await revoke_sessions_of(tx, viewer.user_id, reason, now)
+        act = Act.by(
+            viewer,
+            Action.SESSIONS_ENDED,
+            now,
+            subject_id=viewer.user_id,
+            session_id=viewer.session_id,
+            details={"sessions": str(ended)},
+        )
+        record(tx, act)
+        return ended
 
 
 async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
@@ -46,6 +62,8 @@ async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
         )
         if not await revoke_session(tx, session_id, reason, now):
             raise SessionNotFound
+        act = Act.by(viewer, Action.SESSION_ENDED, now, subject_id=owner, session_id=session_id)
+        record(tx, act)
 
 
 async def end_all_sessions(auth: Auth, actor: Actor) -> int:
@@ -56,18 +74,21 @@ async def end_all_sessions(auth: Auth, actor: Actor) -> int:
     """
     check_may(actor, "sessions:revoke")
     async with auth.db.begin() as tx:
-        ended = await revoke_all_sessions(tx, auth.clock.now())
-    await auth.keys.replace_compromised()
+        now = auth.clock.now()
+        ended = await revoke_all_sessions(tx, now)
+        details = {"sessions": str(ended)}
+        record(tx, Act.by(actor, Action.EVERYBODY_SIGNED_OUT, now, details=details))
+    await auth.keys.replace_compromised(actor)
     return ended
 
 
-async def revoke_token(auth: Auth, token: str) -> None:
+async def revoke_token(auth: Auth, client: Client, token: str) -> None:
     """Ends the session of an access or a refresh token (RFC 7009); a dead token is no error."""
     try:
         if looks_like_refresh_token(token):
             session_id = auth.refresh_tokens.parse(token).session_id
         else:
-            session_id = (await viewer_of(auth, token)).session_id
+            session_id = (await viewer_of(auth, client, token)).session_id
     except (InvalidRefreshToken, Unauthenticated):
         return
-    await log_out(auth, session_id)
+    await log_out(auth, client, session_id)

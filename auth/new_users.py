@@ -10,8 +10,11 @@ from sqlalchemy import false, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth.audit import Act, Action, record
+from auth.clients import Client
 from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
 from auth.names import canonical, parse_email, parse_full_name, parse_username
+from auth.policies import Actor
 from auth.records import WITH_ROLES, UserRecord
 from auth.wiring import Auth
 from models.base import uuid7
@@ -62,14 +65,27 @@ async def prepare_user(auth: Auth, form: NewUserForm) -> NewUser:
     return NewUser(username, email, full_name, password_hash)
 
 
-async def add_user(auth: Auth, new: NewUser, role_ids: Collection[UUID]) -> UserRecord:
-    """Writes a new account. Raises Refusals when the username or the e-mail address is taken."""
+async def add_user(
+    auth: Auth,
+    new: NewUser,
+    role_ids: Collection[UUID],
+    action: Action,
+    client: Client,
+    *,
+    actor: Actor | None,
+) -> UserRecord:
+    """Writes a new account, which `actor` makes, or its owner.
+
+    Raises Refusals when the username or the e-mail address is taken.
+    """
     user_id, now = uuid7(), auth.clock.now()
     try:
         async with auth.db.begin() as tx:
             tx.add(_row(new, user_id, now))
             await tx.flush()
             await give_roles(tx, user_id, role_ids)
+            actor_id = actor.user_id if actor else user_id
+            record(tx, Act(action, now, client, actor_id=actor_id, subject_id=user_id))
             row = await tx.get_one(User, user_id, options=[WITH_ROLES], populate_existing=True)
             return UserRecord.of(row, auth.permissions)
     except IntegrityError:

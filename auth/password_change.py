@@ -1,7 +1,9 @@
 """Change one's own password; every other session ends with it."""
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth.audit import Act, Action, record
 from auth.errors import Refusals, WrongPassword
 from auth.sessions import revoke_other_sessions
 from auth.viewers import Viewer
@@ -17,6 +19,8 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
     _check_policy(auth, viewer, new)
     stored = await _password_hash(auth, viewer)
     if not await auth.passwords.verify(current, stored):
+        async with auth.db.begin() as tx:
+            _record(tx, auth, viewer, succeeded=False)
         raise WrongPassword
     hashed = await auth.passwords.hash(new)
     async with auth.db.begin() as tx:
@@ -29,10 +33,23 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
         if row is None:
             raise WrongPassword
         row.password_hash = hashed
+        _record(tx, auth, viewer, succeeded=True)
         # A login or a refresh that waits for these rows finds another password, or no session.
         return await revoke_other_sessions(
             tx, viewer.user_id, keep=viewer.session_id, now=auth.clock.now()
         )
+
+
+def _record(tx: AsyncSession, auth: Auth, viewer: Viewer, *, succeeded: bool) -> None:
+    act = Act.by(
+        viewer,
+        Action.PASSWORD_CHANGED,
+        auth.clock.now(),
+        subject_id=viewer.user_id,
+        session_id=viewer.session_id,
+        succeeded=succeeded,
+    )
+    record(tx, act)
 
 
 def _check_policy(auth: Auth, viewer: Viewer, new: str) -> None:

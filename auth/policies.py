@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
+from auth.clients import CONSOLE, Client
 from auth.errors import Forbidden
 
 EVERYTHING = "*"
@@ -60,11 +61,16 @@ class Actor(Protocol):
     def permissions(self) -> frozenset[str]:
         """What the actor may do."""
 
+    @property
+    def client(self) -> Client:
+        """Where the actor is."""
+
 
 class Console:
     """Whoever can run commands on the server may do everything: they can open the database too."""
 
     user_id = None
+    client = CONSOLE
 
     def __init__(self, registry: PermissionRegistry) -> None:
         self.permissions = frozenset(registry)

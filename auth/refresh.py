@@ -12,6 +12,8 @@ import structlog
 from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth.audit import Act, Action, record
+from auth.clients import Client
 from auth.errors import InvalidRefreshToken
 from auth.keys import LEEWAY
 from auth.records import WITH_ROLES, UserRecord
@@ -33,7 +35,7 @@ class _Verdict(Enum):
     REPLAYED = auto()
 
 
-async def refresh(auth: Auth, text: str) -> SignedIn:
+async def refresh(auth: Auth, client: Client, text: str) -> SignedIn:
     """Continues a session. Raises InvalidRefreshToken, DatabaseUnavailable.
 
     A refresh that fails for the database has not been used: the client may repeat it.
@@ -43,7 +45,7 @@ async def refresh(auth: Auth, text: str) -> SignedIn:
     async with auth.db.begin() as tx:
         session = await _advance(tx, auth.session_policy, token, now)
         if session is None:
-            session = await _get_late(tx, auth.session_policy, token, now)
+            session = await _get_late(tx, auth.session_policy, token, client, now)
         # A replay revokes: that must be committed, so the refusal is raised after the transaction.
         user = await _load_user(auth, tx, session) if session else None
     if session is None or user is None:
@@ -82,7 +84,7 @@ async def _advance(
 
 
 async def _get_late(
-    tx: AsyncSession, policy: SessionPolicy, token: RefreshToken, now: datetime
+    tx: AsyncSession, policy: SessionPolicy, token: RefreshToken, client: Client, now: datetime
 ) -> Session | None:
     session = await tx.get(Session, token.session_id, with_for_update=True)
     if session is None:
@@ -95,6 +97,17 @@ async def _get_late(
         case _Verdict.REPLAYED:
             log.warning("session.replayed", session_id=str(session.id))
             await revoke_session(tx, session.id, RevocationReason.REFRESH_TOKEN_REPLAYED, now)
+            record(
+                tx,
+                Act(
+                    Action.SESSION_REPLAYED,
+                    now,
+                    client,
+                    subject_id=session.user_id,
+                    session_id=session.id,
+                    succeeded=False,
+                ),
+            )
             return None
 
 

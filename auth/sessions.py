@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, CursorResult, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth.clients import Client
 from models.base import uuid7
 from models.session import RevocationReason, Session
 
@@ -27,14 +28,6 @@ class SessionPolicy:
     kept_after_end: timedelta = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Where a request comes from: shown to the owner of the session, never trusted."""
-
-    address: str | None = None
-    user_agent: str | None = None
-
-
 def start_session(
     tx: AsyncSession, policy: SessionPolicy, user_id: UUID, client: Client, now: datetime
 ) -> Session:
@@ -43,7 +36,7 @@ def start_session(
         id=uuid7(),
         user_id=user_id,
         client_address=client.address,
-        user_agent=_printable(client.user_agent),
+        user_agent=printable(client.user_agent),
         generation=0,
         created_at=now,
         last_used_at=now,
@@ -102,7 +95,8 @@ async def _revoke(
     return cast("CursorResult[Any]", result).rowcount
 
 
-def _printable(user_agent: str | None) -> str | None:
+def printable(user_agent: str | None) -> str | None:
+    """An agent's words, cut, without control characters: they are shown to people."""
     if user_agent is None:
         return None
     return "".join(c for c in user_agent if c.isprintable())[:_USER_AGENT_MAX_LENGTH]

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, delete, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from auth.audit import Act, Action, record
 from auth.errors import UserNotFound
 from auth.names import lookup_key, storable
 from auth.new_users import NewUserForm, add_user, give_roles, prepare_user
@@ -98,7 +99,9 @@ async def create_user(
     async with auth.db.read() as session:
         roles = await get_roles(session, auth.permissions, role_ids)
     check_may_grant(actor, roles)
-    return await add_user(auth, await prepare_user(auth, form), [role.id for role in roles])
+    new = await prepare_user(auth, form)
+    ids = [role.id for role in roles]
+    return await add_user(auth, new, ids, Action.USER_CREATED, actor.client, actor=actor)
 
 
 async def set_user_roles(
@@ -115,6 +118,8 @@ async def set_user_roles(
             await _check_not_last_admin(auth, tx, before)
         await tx.execute(delete(UserRole).where(UserRole.user_id == user_id))
         await give_roles(tx, user_id, [role.id for role in roles])
+        names = ",".join(sorted(role.name for role in roles))
+        _record(tx, auth, actor, Action.USER_ROLES_SET, user_id, roles=names)
         return UserRecord.of(await _get_row(tx, user_id), auth.permissions)
 
 
@@ -129,6 +134,7 @@ async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
         await _check_not_last_admin(auth, tx, user)
         row.disabled_at = row.disabled_at or now
         await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
+        _record(tx, auth, actor, Action.USER_DISABLED, user_id)
         return UserRecord.of(row, auth.permissions)
 
 
@@ -142,7 +148,15 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
         row = await _get_row(tx, user_id)
         check_may_grant(actor, UserRecord.of(row, auth.permissions).roles)
         row.disabled_at = None
+        _record(tx, auth, actor, Action.USER_ENABLED, user_id)
         return UserRecord.of(row, auth.permissions)
+
+
+def _record(
+    tx: AsyncSession, auth: Auth, actor: Actor, action: Action, user_id: UUID, **details: str
+) -> None:
+    act = Act.by(actor, action, auth.clock.now(), subject_id=user_id, details=details)
+    record(tx, act)
 
 
 async def _get_row(tx: AsyncSession, user_id: UUID) -> User:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from auth import tokens
+from auth.clients import Client
 from auth.errors import SessionRevoked, TokenExpired, TokenInvalid, UserDisabled
 from auth.records import WITH_ROLES, UserRecord
 from auth.sessions import ends_at
@@ -28,6 +29,7 @@ class Viewer:
     user: UserRecord
     session_id: UUID
     token_expires_at: datetime
+    client: Client
 
     @property
     def user_id(self) -> UUID:
@@ -40,7 +42,7 @@ class Viewer:
         return self.user.permissions
 
 
-async def viewer_of(auth: Auth, bearer_token: str) -> Viewer:
+async def viewer_of(auth: Auth, client: Client, bearer_token: str) -> Viewer:
     """Whose token this is, as of now.
 
     Raises TokenInvalid, TokenExpired, SessionRevoked, UserDisabled; and DatabaseUnavailable, since
@@ -48,7 +50,7 @@ async def viewer_of(auth: Auth, bearer_token: str) -> Viewer:
     """
     now = auth.clock.now()
     token = await tokens.verify(auth.keys, auth.token_policy, bearer_token, now)
-    return await _vouch(auth, token.session_id, token.user_id, token.expires_at)
+    return await _vouch(auth, token.session_id, token.user_id, token.expires_at, client)
 
 
 async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
@@ -79,10 +81,14 @@ async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
 
 async def look_again(auth: Auth, viewer: Viewer) -> Viewer:
     """The viewer as of now. Raises what `viewer_of` does."""
-    return await _vouch(auth, viewer.session_id, viewer.user_id, viewer.token_expires_at)
+    return await _vouch(
+        auth, viewer.session_id, viewer.user_id, viewer.token_expires_at, viewer.client
+    )
 
 
-async def _vouch(auth: Auth, session_id: UUID, user_id: UUID, token_expires_at: datetime) -> Viewer:
+async def _vouch(
+    auth: Auth, session_id: UUID, user_id: UUID, token_expires_at: datetime, client: Client
+) -> Viewer:
     found = auth.viewer_cache.get(session_id) or await _load(auth, session_id)
     now = auth.clock.now()
     if found is None or found.user.id != user_id:
@@ -93,7 +99,7 @@ async def _vouch(auth: Auth, session_id: UUID, user_id: UUID, token_expires_at: 
         raise SessionRevoked
     if now >= min(found.ends_at, token_expires_at):
         raise TokenExpired
-    return Viewer(found.user, found.session_id, token_expires_at)
+    return Viewer(found.user, found.session_id, token_expires_at, client)
 
 
 async def _load(auth: Auth, session_id: UUID) -> SignedInUser | None:

@@ -41,6 +41,8 @@ class Auth:
     registration_policy: RegistrationPolicy
     # How long a key signs before another takes over; None is for ever.
     key_max_age: timedelta | None
+    # How long the audit trail is kept; None is for ever.
+    audit_retention: timedelta | None
 
     async def start(self) -> None:
         """Begins to hash, and to hear of changes."""

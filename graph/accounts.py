@@ -79,7 +79,9 @@ class AccountMutations:
             full_name=given(input.full_name),
             password=input.password,
         )
-        return RegisterPayload(user=User.of(await register(info.context.auth, form)))
+        return RegisterPayload(
+            user=User.of(await register(info.context.auth, info.context.client, form))
+        )
 
     @strawberry.mutation(
         description="Changes one's own password, and ends every other session.",

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import strawberry
 
+from auth.clients import Client
 from auth.errors import InvalidRefreshToken, TokenInvalid, TokenMissing, Unauthenticated
-from auth.sessions import Client
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from graph.cookies import CookieJar
@@ -48,7 +48,7 @@ async def get_context(
 ) -> Context:
     """Decodes the `Authorization` headers of a request. Raises DatabaseUnavailable."""
     try:
-        viewer = await viewer_of(auth, read_bearer_token(authorizations))
+        viewer = await viewer_of(auth, client, read_bearer_token(authorizations))
     except Unauthenticated as unauthenticated:
         return Context(auth, client, type(unauthenticated), cookies)
     return Context(auth, client, viewer, cookies)

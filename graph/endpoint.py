@@ -19,7 +19,6 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from auth.sessions import Client
 from auth.wiring import Auth
 from graph.context import get_context, www_authenticate
 from graph.cookies import CookieJar, CookiePolicy
@@ -35,6 +34,7 @@ from graph.requests import (
     GraphQLRequest,
     RequestRefused,
     accepted_media_type,
+    client_of,
     read_body,
     read_post,
     read_query_string,
@@ -106,7 +106,7 @@ class GraphQLEndpoint:
     ) -> Response:
         cookies = CookieJar(self._cookies, self._cookies.read(headers))
         context = await get_context(
-            self._auth, client_of(scope, headers), headers.getlist("authorization"), cookies
+            self._auth, client_of(scope), headers.getlist("authorization"), cookies
         )
         try:
             result = await self._schema.execute(
@@ -130,12 +130,6 @@ class GraphQLEndpoint:
         if cookies.set_cookie:
             response.headers.append("Set-Cookie", cookies.set_cookie)
         return response
-
-
-def client_of(scope: Scope, headers: Headers) -> Client:
-    """Where the request comes from: the peer of the socket."""
-    peer = scope.get("client")
-    return Client(address=peer[0] if peer else None, user_agent=headers.get("user-agent"))
 
 
 async def _read(scope: Scope, headers: Headers, receive: Receive) -> GraphQLRequest:

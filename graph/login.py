@@ -132,7 +132,8 @@ class LoginMutations:
         typed = given(input.refresh_token)
         delivery = TokenDelivery.COOKIE if typed is None else TokenDelivery.BODY
         try:
-            signed_in = await refresh(info.context.auth, typed or cookies.refresh_token or "")
+            token = typed or cookies.refresh_token or ""
+            signed_in = await refresh(info.context.auth, info.context.client, token)
         except InvalidRefreshToken:
             if typed is None:
                 cookies.clear()
@@ -146,7 +147,7 @@ class LoginMutations:
         extensions=[Fails()],
     )
     async def logout(self, info: Info) -> LogoutPayload | None:
-        ended = await log_out(info.context.auth, info.context.session_id)
+        ended = await log_out(info.context.auth, info.context.client, info.context.session_id)
         _forget(info.context.cookies)
         return LogoutPayload(ended_sessions=ended)
 

@@ -7,7 +7,9 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Receive, Scope
+
+from auth.clients import Client
 
 MAX_BODY_BYTES = 100_000
 
@@ -49,6 +51,13 @@ def accepted_media_type(headers: Headers) -> str | None:
     if not any(ranges) or {JSON, "application/*", "*/*"} & set(ranges):
         return JSON
     return None
+
+
+def client_of(scope: Scope) -> Client:
+    """Where a request or a socket comes from: the peer of the connection."""
+    peer = scope.get("client")
+    agent = Headers(scope=scope).get("user-agent")
+    return Client(address=peer[0] if peer else None, user_agent=agent)
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:

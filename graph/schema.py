@@ -14,6 +14,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 from auth.policies import PermissionRegistry
 from graph.accounts import AccountMutations
+from graph.audit import AuditQueries
 from graph.guards import prepare_guards
 from graph.instants import DATE_TIME
 from graph.login import LoginMutations
@@ -83,7 +84,7 @@ def build_schema(
     introspection: bool = True,
 ) -> Schema:
     """Joins the root types. Raises UnguardedField, UnknownPermission."""
-    query = merge_types("Query", (UserQueries, RoleQueries, *queries))
+    query = merge_types("Query", (UserQueries, RoleQueries, AuditQueries, *queries))
     mutation = merge_types(
         "Mutation",
         (AccountMutations, LoginMutations, SessionMutations, OperatorMutations, *mutations),

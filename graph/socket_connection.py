@@ -14,12 +14,12 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from auth.errors import Unauthenticated
-from auth.sessions import Client
 from auth.viewers import Viewer, follow, look_again, viewer_of
 from auth.wiring import Auth
 from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.errors import coded_error, format_errors
+from graph.requests import client_of
 from graph.schema import Schema
 from graph.socket_messages import (
     SocketEnd,
@@ -70,10 +70,7 @@ class SocketConnection:
         self._viewer: Viewer | None = None
         self._following: asyncio.Task[None] | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self.client = Client(
-            address=socket.client.host if socket.client else None,
-            user_agent=socket.headers.get("user-agent"),
-        )
+        self.client = client_of(socket.scope)
 
     async def serve(self, viewer: Viewer) -> None:
         """Until the client goes (WebSocketDisconnect), or is to be sent away (SocketEnd)."""
@@ -106,7 +103,7 @@ class SocketConnection:
 
     async def _authenticate(self, payload: object) -> Viewer:
         try:
-            return await viewer_of(self._auth, read_token(payload))
+            return await viewer_of(self._auth, self.client, read_token(payload))
         except Unauthenticated as denial:
             raise SocketEnd.of(denial) from None
         except DatabaseUnavailable:

@@ -6,10 +6,12 @@ from uuid import UUID
 
 import strawberry
 
+from auth.audit_list import list_own_audit_events
 from auth.records import UserRecord
 from auth.session_list import list_sessions
 from auth.users import UserFilter, find_user, list_users
 from graph.arguments import given, parse_id
+from graph.audit import AuditEvent, audit_connection
 from graph.connections import After, Before, Connection, First, Last, read_page
 from graph.context import Info
 from graph.permissions import HasPermission, IsAuthenticated, IsSelfOr
@@ -66,6 +68,24 @@ class User:
             [(s.id, Session.of(s, current=viewer.session_id)) for s in page.sessions],
             has_next=page.has_next,
             has_previous=given(after) is not None,
+        )
+
+    @strawberry.field(
+        description="What the user did, and what was done to them, newest first.",
+        permission_classes=[IsSelfOr("audit:read")],
+    )
+    async def audit_events(
+        self,
+        info: Info,
+        first: First = strawberry.UNSET,
+        after: After = strawberry.UNSET,
+        last: Last = strawberry.UNSET,
+        before: Before = strawberry.UNSET,
+    ) -> Connection[AuditEvent] | None:
+        page = read_page(given(first), given(after), given(last), given(before))
+        context = info.context
+        return audit_connection(
+            await list_own_audit_events(context.auth, context.viewer, UUID(self.id), page)
         )
 
     @classmethod

@@ -124,8 +124,13 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         ),
         password_policy=PasswordPolicy(minimum_length=settings.password_min_length),
         registration_policy=RegistrationPolicy(open=settings.registration is Registration.OPEN),
-        key_max_age=timedelta(seconds=settings.key_max_age) if settings.key_max_age else None,
+        key_max_age=_or_never(settings.key_max_age),
+        audit_retention=_or_never(settings.audit_retention),
     )
+
+
+def _or_never(seconds: int) -> timedelta | None:
+    return timedelta(seconds=seconds) if seconds else None
 
 
 def _lifespan(

@@ -34,9 +34,9 @@ def keys_rotate(
 ) -> None:
     """Adds a key that is published now and signs in ten minutes, so that no request fails."""
 
-    async def work(auth: Auth, _console: Console) -> None:
+    async def work(auth: Auth, console: Console) -> None:
         rotate = auth.keys.replace_compromised if compromised else auth.keys.rotate
-        key = await rotate()
+        key = await rotate(console)
         typer.echo(f"{key.kid} signs from {key.active_from:%F %T} UTC")
 
     run_as_console(work)

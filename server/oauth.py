@@ -8,7 +8,7 @@ from auth.login import log_in
 from auth.refresh import refresh
 from auth.token_pairs import SignedIn
 from auth.wiring import Auth
-from graph.endpoint import client_of
+from graph.requests import client_of
 from server.forms import MalformedForm, documented_form, read_form
 from server.replies import NO_STORE, json_reply, oauth_error, refused_grant
 
@@ -35,7 +35,7 @@ def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
         # Optional against RFC 6749: Swagger and many tutorials leave it out.
         grant_type = form.get("grant_type", "password")
         if grant_type == "refresh_token":
-            return await _refresh_grant(auth, form)
+            return await _refresh_grant(auth, request, form)
         if grant_type == "password" and password_grant:
             return await _password_grant(auth, request, form)
         return oauth_error("unsupported_grant_type", "This grant is not supported here.")
@@ -46,7 +46,7 @@ def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
 async def _password_grant(auth: Auth, request: Request, form: dict[str, str]) -> Response:
     if "username" not in form or "password" not in form:
         return oauth_error("invalid_request", "Send username and password.")
-    client = client_of(request.scope, request.headers)
+    client = client_of(request.scope)
     try:
         signed_in = await log_in(auth, client, username=form["username"], password=form["password"])
     except Refusal as refusal:
@@ -54,11 +54,11 @@ async def _password_grant(auth: Auth, request: Request, form: dict[str, str]) ->
     return _tokens(signed_in)
 
 
-async def _refresh_grant(auth: Auth, form: dict[str, str]) -> Response:
+async def _refresh_grant(auth: Auth, request: Request, form: dict[str, str]) -> Response:
     if "refresh_token" not in form:
         return oauth_error("invalid_request", "Send refresh_token.")
     try:
-        signed_in = await refresh(auth, form["refresh_token"])
+        signed_in = await refresh(auth, client_of(request.scope), form["refresh_token"])
     except Refusal as refusal:
         return refused_grant(refusal)
     return _tokens(signed_in)

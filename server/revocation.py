@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from auth.logout import revoke_token
 from auth.wiring import Auth
+from graph.requests import client_of
 from server.forms import MalformedForm, documented_form, read_form
 from server.replies import NO_STORE, json_reply, oauth_error
 
@@ -23,7 +24,7 @@ def revocation_router(auth: Auth) -> APIRouter:
             return oauth_error("invalid_request", str(error), error.status)
         if "token" not in form:
             return oauth_error("invalid_request", "Send token.")
-        await revoke_token(auth, form["token"])
+        await revoke_token(auth, client_of(request.scope), form["token"])
         return json_reply({}, headers=NO_STORE)
 
     return router

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         description="Seconds in which a refresh token that was just used gets the same successor"
         " again: for two tabs, and for replies that were lost.",
     )
+    audit_retention: int = Field(
+        365 * 86400,
+        ge=0,
+        description="Seconds after which events of the audit trail are deleted; 0 for never.",
+    )
     sockets_per_address: int = Field(
         200,
         ge=1,

@@ -12,6 +12,7 @@ from auth.viewers import viewer_of
 from auth.wiring import Auth
 from graph.context import read_bearer_token
 from graph.instants import format_instant
+from graph.requests import client_of
 from server.replies import denied, json_reply
 
 
@@ -27,7 +28,7 @@ def userinfo_router(auth: Auth) -> APIRouter:
     ) -> Response:
         try:
             token = read_bearer_token(request.headers.getlist("authorization"))
-            viewer = await viewer_of(auth, token)
+            viewer = await viewer_of(auth, client_of(request.scope), token)
         except Denial as denial:
             return denied(denial)
         return json_reply(_show(viewer.user), headers={"Cache-Control": "no-store"})

@@ -7,6 +7,7 @@ from functools import cache
 from passlib.hash import bcrypt_sha256
 from sqlalchemy import insert, select
 
+from auth.policies import Console, PermissionRegistry
 from models.base import uuid7
 from models.database import Database
 from models.role import Role, UserRole
@@ -33,6 +34,9 @@ BOB = Account("bob", "staple of tuesdays", "user")
 ADMIN = Account("admin", "an administrator's own", "admin")
 SUPPORT = Account("sophie", "helping hands all day", "support")
 AUDITOR = Account("audrey", "reading between lines", "auditor")
+
+# Whoever runs commands on the server.
+OPERATOR = Console(PermissionRegistry())
 
 EVERYBODY = (ALICE, BOB, ADMIN, SUPPORT, AUDITOR)
 

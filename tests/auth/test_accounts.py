@@ -10,12 +10,13 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
 from auth.accounts import register
+from auth.audit import Action
+from auth.clients import Client
 from auth.errors import InvalidCredentials, Refusals, RegistrationClosed, TokenInvalid
 from auth.login import log_in
 from auth.new_users import NewUser, NewUserForm, add_user
 from auth.policies import Console, PermissionRegistry
 from auth.records import UserRecord
-from auth.sessions import Client
 from auth.users import create_user, find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth, RegistrationPolicy
@@ -39,7 +40,7 @@ def codes(refused: Refusals) -> list[str]:
 
 async def register_all(auth: Auth, forms: Sequence[NewUserForm]) -> list[list[str]]:
     """Registers all at once; returns the codes that the losers are told."""
-    attempts = [register(auth, form) for form in forms]
+    attempts = [register(auth, Client(), form) for form in forms]
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     lost = [outcome for outcome in outcomes if not isinstance(outcome, UserRecord)]
     assert len(lost) == len(forms) - 1
@@ -51,7 +52,11 @@ async def create(auth: Auth, form: NewUserForm) -> UserRecord:
     return await create_user(auth, CONSOLE, form, [])
 
 
-ENTRANCES = pytest.mark.parametrize("entrance", [register, create])
+async def register_oneself(auth: Auth, form: NewUserForm) -> UserRecord:
+    return await register(auth, Client(), form)
+
+
+ENTRANCES = pytest.mark.parametrize("entrance", [register_oneself, create])
 Entrance = Callable[[Auth, NewUserForm], Awaitable[UserRecord]]
 
 
@@ -62,7 +67,9 @@ def sqlite(sqlite_api: Api) -> Auth:
 
 
 async def test_registering_gives_the_role_user(auth: Auth) -> None:
-    user = await register(auth, NewUserForm("Carol", "Carol@Example.com", " Ca Rol ", PASSWORD))
+    user = await register(
+        auth, Client(), NewUserForm("Carol", "Carol@Example.com", " Ca Rol ", PASSWORD)
+    )
     assert [role.name for role in user.roles] == ["user"]
     assert (user.username, user.email) == ("Carol", "Carol@example.com")
     assert (user.full_name, user.email_verified, user.disabled) == ("Ca Rol", False, False)
@@ -70,7 +77,7 @@ async def test_registering_gives_the_role_user(auth: Auth) -> None:
 
 
 async def test_who_registered_logs_in_by_name_or_address(auth: Auth) -> None:
-    carol = await register(auth, form("Carol"))
+    carol = await register(auth, Client(), form("Carol"))
     for name in ("Carol", "CAROL", "carol@example.com"):
         signed_in = await log_in(auth, Client(), username=name, password=PASSWORD)
         assert signed_in.user.id == carol.id
@@ -79,7 +86,7 @@ async def test_who_registered_logs_in_by_name_or_address(auth: Auth) -> None:
 async def test_a_closed_registration_is_closed(sqlite: Auth) -> None:
     object.__setattr__(sqlite, "registration_policy", RegistrationPolicy(open=False))
     with pytest.raises(RegistrationClosed):
-        await register(sqlite, form())
+        await register(sqlite, Client(), form())
     assert await find_user_by_name(sqlite, "carol") is None
 
 
@@ -125,7 +132,7 @@ async def test_a_bad_password_is_refused_with_its_reason_at_every_entrance(
 async def test_a_registered_password_counts_to_its_last_character(
     sqlite: Auth, password: str
 ) -> None:
-    await register(sqlite, form(password=password))
+    await register(sqlite, Client(), form(password=password))
     for wrong in (password[:-1], password[:-1] + "!"):
         with pytest.raises(InvalidCredentials):
             await log_in(sqlite, Client(), username="carol", password=wrong)
@@ -133,13 +140,13 @@ async def test_a_registered_password_counts_to_its_last_character(
 
 
 async def test_a_password_may_be_typed_composed_or_decomposed(sqlite: Auth) -> None:
-    await register(sqlite, form(password="caf\u00e9 au lait"))
+    await register(sqlite, Client(), form(password="caf\u00e9 au lait"))
     await log_in(sqlite, Client(), username="carol", password="cafe\u0301 au lait")
 
 
 async def test_blanks_around_a_name_do_not_hide_it_in_the_password(sqlite: Auth) -> None:
     with pytest.raises(Refusals) as refused:
-        await register(sqlite, form(" carol ", password="carol is my name"))
+        await register(sqlite, Client(), form(" carol ", password="carol is my name"))
     assert codes(refused.value) == ["PASSWORD_TOO_PERSONAL"]
 
 
@@ -148,7 +155,7 @@ async def test_a_hostile_name_is_refused_before_it_is_normalised(sqlite: Auth, f
     began = time.perf_counter()
     # Normalising this takes half a minute: its marks are sorted one by one.
     with pytest.raises(Refusals):
-        await register(sqlite, form(**{field: "a" + "\u0315\u0300" * 100_000}))
+        await register(sqlite, Client(), form(**{field: "a" + "\u0315\u0300" * 100_000}))
     assert time.perf_counter() - began < 1
 
 
@@ -166,7 +173,7 @@ async def test_a_name_is_taken_in_every_spelling(
     auth: Auth, username: str, email: str | None, taken: list[str]
 ) -> None:
     with pytest.raises(Refusals) as refused:
-        await register(auth, form(username, email))
+        await register(auth, Client(), form(username, email))
     assert codes(refused.value) == taken
 
 
@@ -200,7 +207,14 @@ async def test_an_account_without_a_password_opens_to_none(sqlite: Auth) -> None
 
 async def test_an_account_is_written_whole_or_not_at_all(auth: Auth) -> None:
     with pytest.raises(IntegrityError):
-        await add_user(auth, NewUser("carol", None, None, None), [uuid4()])
+        await add_user(
+            auth,
+            NewUser("carol", None, None, None),
+            [uuid4()],
+            Action.USER_CREATED,
+            Client(),
+            actor=None,
+        )
     assert await find_user_by_name(auth, "carol") is None
 
 
@@ -208,10 +222,10 @@ async def test_a_name_that_is_registered_again_inherits_nothing(auth: Auth) -> N
     old = await log_in(auth, Client(), username="alice", password=ALICE.password)
     async with auth.db.begin() as tx:
         await tx.execute(delete(User).where(User.id == old.user.id))
-    new = await register(auth, form("alice", ALICE.email))
+    new = await register(auth, Client(), form("alice", ALICE.email))
     assert new.id != old.user.id
     with pytest.raises(TokenInvalid):
-        await viewer_of(auth, old.access_token.text)
+        await viewer_of(auth, Client(), old.access_token.text)
 
 
 def test_a_form_does_not_print_its_password() -> None:

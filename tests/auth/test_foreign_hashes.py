@@ -17,11 +17,11 @@ from passlib.hash import (
 from sqlalchemy import select, update
 from werkzeug.security import generate_password_hash
 
+from auth.clients import Client
 from auth.errors import InvalidCredentials
 from auth.foreign_hashes import is_foreign
 from auth.login import log_in
 from auth.passwords import Passwords
-from auth.sessions import Client
 from auth.wiring import Auth
 from models.user import User
 from tests.api import Api

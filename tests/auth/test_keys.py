@@ -25,7 +25,7 @@ from tests.api import Api, denials, serving
 from tests.auth.forging import POLICY, issue, new_key
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
+from tests.people import ALICE, OPERATOR
 
 SECRET = "a secret of the tests, long enough for anybody"
 OLDER = "the secret of before, which was long as well"
@@ -96,7 +96,7 @@ async def test_a_new_key_is_published_ten_minutes_before_it_signs(
     keys = ring(db, clock)
     await keys.start()
     old = await keys.signing_key()
-    new = await keys.rotate()
+    new = await keys.rotate(OPERATOR)
     assert new.kid in {jwk["kid"] for jwk in (await keys.jwks())["keys"]}
     assert (await keys.signing_key()).kid == old.kid
     clock.tick(minutes=10)
@@ -109,7 +109,7 @@ async def test_a_key_is_next_then_current_then_retired_then_gone(
     keys = ring(db, clock)
     await keys.start()
     old = await keys.signing_key()
-    new = await keys.rotate()
+    new = await keys.rotate(OPERATOR)
     assert await states(keys) == [(new.kid, "next"), (old.kid, "current")]
     clock.tick(minutes=10)
     assert await states(keys) == [(new.kid, "current"), (old.kid, "retired")]
@@ -123,7 +123,7 @@ async def test_nothing_that_was_issued_is_refused_before_its_time_while_keys_rot
     issued: list[str] = []
     for minutes in range(0, 120, 5):
         if minutes in {10, 15, 60}:
-            await sqlite_api.auth.keys.rotate()
+            await sqlite_api.auth.keys.rotate(OPERATOR)
         issued.append(await sqlite_api.log_in(ALICE))
         for token in issued[-6:]:
             assert await sqlite_api.data("{ me { id } }", token=token)
@@ -137,7 +137,7 @@ async def test_a_retired_key_verifies_until_its_last_token_has_expired(
     keys = ring(db, clock)
     await keys.start()
     old = await keys.signing_key()
-    await keys.rotate()
+    await keys.rotate(OPERATOR)
     clock.tick(minutes=70)
     assert await keys.find(old.kid) is old
     clock.tick(seconds=5)
@@ -151,7 +151,7 @@ async def test_another_process_knows_a_new_key_before_it_is_used(
     here, there = ring(db, clock), ring(db, clock)
     await here.start()
     await there.start()
-    new = await here.rotate()
+    new = await here.rotate(OPERATOR)
     let_pass(there, seconds=5)
     assert await there.find(new.kid) is not None
 
@@ -383,7 +383,7 @@ async def test_a_symmetric_key_is_never_published(db: Database, clock: ManualClo
 
 async def test_compromised_keys_stop_working_at_once(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
-    await sqlite_api.auth.keys.replace_compromised()
+    await sqlite_api.auth.keys.replace_compromised(OPERATOR)
     result = await sqlite_api.ask("{ me { id } }", token=token)
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}]
     assert await sqlite_api.data("{ me { id } }", token=await sqlite_api.log_in(ALICE))
@@ -394,8 +394,8 @@ async def test_a_compromised_key_is_replaced_in_every_process_within_a_minute(
 ) -> None:
     here, there = ring(db, clock), ring(db, clock)
     await asyncio.gather(here.start(), there.start())
-    old = [await here.signing_key(), await here.rotate()]
-    new = await here.replace_compromised()
+    old = [await here.signing_key(), await here.rotate(OPERATOR)]
+    new = await here.replace_compromised(OPERATOR)
     let_pass(there, seconds=60)
     assert [await there.find(key.kid) for key in old] == [None, None]
     assert (await there.signing_key()).kid == new.kid
@@ -408,7 +408,7 @@ async def test_a_compromised_key_does_not_return_with_a_restart(
     keys = ring(db, clock)
     await keys.start()
     old = await keys.signing_key()
-    await keys.replace_compromised()
+    await keys.replace_compromised(OPERATOR)
     restarted = ring(db, clock)
     await restarted.start()
     assert await restarted.find(old.kid) is None
@@ -431,7 +431,7 @@ async def test_a_compromised_key_dies_even_where_its_replacement_cannot_be_opene
     old = await behind.signing_key()
     ahead = ring(db, clock, SECRET, OLDER)
     await ahead.start()
-    await ahead.replace_compromised()
+    await ahead.replace_compromised(OPERATOR)
     behind._loaded_at -= 60
     with pytest.raises(WrongSecretKey):
         await behind.find(old.kid)
@@ -445,6 +445,6 @@ async def test_a_process_with_an_older_secret_goes_on_through_a_rotation(
     await behind.start()
     ahead = ring(db, clock, SECRET, OLDER)
     await ahead.start()
-    await ahead.rotate()
+    await ahead.rotate(OPERATOR)
     behind._loaded_at -= 60
     assert await behind.signing_key()

@@ -10,11 +10,11 @@ from statistics import median
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from auth.clients import Client
 from auth.errors import AccountDisabled, InvalidCredentials
 from auth.login import log_in
 from auth.policies import Console
 from auth.records import UserRecord
-from auth.sessions import Client
 from auth.token_pairs import SignedIn
 from auth.users import disable_user, enable_user, find_user_by_name
 from auth.wiring import Auth

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from auth.clients import CONSOLE, Client
 from auth.errors import Forbidden
 from auth.policies import (
     BUILT_IN_PERMISSIONS,
@@ -22,6 +23,7 @@ REGISTRY = PermissionRegistry({"notes:read": "Read notes."})
 class Clerk:
     permissions: frozenset[str]
     user_id: UUID | None = None
+    client: Client = CONSOLE
 
 
 @pytest.mark.parametrize("held", [[], ["users:write"], ["users"], [EVERYTHING]])

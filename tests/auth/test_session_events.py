@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from auth import session_events as module
 from auth import watching
+from auth.clients import Client
 from auth.session_events import SessionEvent, session_events
 from auth.viewers import viewer_of
 from models.database import Database, DatabaseUnavailable
@@ -55,7 +56,7 @@ async def here(api: Api) -> Device:
 
 @pytest.fixture
 async def listening(api: Api, here: Device) -> AsyncGenerator[Listening, None]:
-    viewer = await viewer_of(api.auth, here.access_token)
+    viewer = await viewer_of(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
         await asyncio.sleep(0.1)
@@ -123,7 +124,7 @@ async def test_without_the_feed_it_is_told_a_little_later(
 ) -> None:
     monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
     await api.auth.db.changes.stop()
-    viewer = await viewer_of(api.auth, here.access_token)
+    viewer = await viewer_of(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
         await asyncio.sleep(0.1)

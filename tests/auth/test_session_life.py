@@ -25,7 +25,7 @@ from tests.api import Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import PostgresqlTemplates, SqliteTemplates
-from tests.people import ALICE, cheap_hash
+from tests.people import ALICE, OPERATOR, cheap_hash
 from tests.sessions import Device
 
 GRACE = timedelta(seconds=10)
@@ -103,7 +103,7 @@ class SessionLife(RuleBasedStateMachine):
 
     @rule()
     def rotate_the_keys(self) -> None:
-        self.run(self.api.auth.keys.rotate())
+        self.run(self.api.auth.keys.rotate(OPERATOR))
 
     @rule(disabled=st.booleans())
     def disable_or_enable(self, disabled: bool) -> None:

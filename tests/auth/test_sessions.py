@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from auth.clients import Client
 from auth.login import log_in
 from auth.sessions import (
-    Client,
     SessionPolicy,
     has_ended,
     revoke_session,

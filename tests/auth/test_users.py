@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete
 
+from auth.clients import Client
 from auth.errors import Forbidden, RoleNotFound, SessionRevoked, UserDisabled, UserNotFound
 from auth.login import log_in
 from auth.new_users import NewUserForm
@@ -16,7 +17,6 @@ from auth.pages import Page
 from auth.policies import Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name, list_roles
-from auth.sessions import Client
 from auth.users import (
     UserFilter,
     create_user,
@@ -51,6 +51,7 @@ class Operator:
 
     permissions: frozenset[str]
     user_id: UUID | None = field(default_factory=uuid4)
+    client: Client = field(default_factory=Client)
 
 
 def operator(*permissions: str) -> Operator:
@@ -132,9 +133,9 @@ async def test_a_role_counts_from_the_next_request_on(auth: Auth) -> None:
     token = await token_of(auth, "alice")
     alice = await named(auth, "alice")
     await set_user_roles(auth, CONSOLE, alice.id, await role_ids(auth, "auditor"))
-    assert (await viewer_of(auth, token)).permissions == {"users:read", "audit:read"}
+    assert (await viewer_of(auth, Client(), token)).permissions == {"users:read", "audit:read"}
     await set_user_roles(auth, CONSOLE, alice.id, [])
-    assert (await viewer_of(auth, token)).permissions == frozenset()
+    assert (await viewer_of(auth, Client(), token)).permissions == frozenset()
 
 
 async def test_disabling_ends_a_persons_access_at_once_and_for_good(auth: Auth) -> None:
@@ -142,11 +143,11 @@ async def test_disabling_ends_a_persons_access_at_once_and_for_good(auth: Auth) 
     alice = await named(auth, "alice")
     await disable_user(auth, CONSOLE, alice.id)
     with pytest.raises(UserDisabled):
-        await viewer_of(auth, token)
+        await viewer_of(auth, Client(), token)
     await enable_user(auth, CONSOLE, alice.id)
     with pytest.raises(SessionRevoked):
-        await viewer_of(auth, token)
-    assert (await viewer_of(auth, of_bob)).user.username == "bob"
+        await viewer_of(auth, Client(), token)
+    assert (await viewer_of(auth, Client(), of_bob)).user.username == "bob"
 
 
 async def test_disabling_again_keeps_the_time_of_the_first(auth: Auth, clock: ManualClock) -> None:

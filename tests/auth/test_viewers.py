@@ -7,6 +7,7 @@ import jwt
 import pytest
 from sqlalchemy import text
 
+from auth.clients import Client
 from auth.viewers import viewer_of
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
@@ -130,7 +131,7 @@ async def test_a_session_that_lapses_before_its_token_would_takes_the_token_alon
 
 async def test_a_viewer_is_who_the_rows_say(api: Api, alice: str) -> None:
     claims = jwt.decode(alice, options={"verify_signature": False})
-    viewer = await viewer_of(api.auth, alice)
+    viewer = await viewer_of(api.auth, Client(), alice)
     assert (str(viewer.user_id), str(viewer.session_id)) == (claims["sub"], claims["sid"])
     assert viewer.user.username == "alice"
 

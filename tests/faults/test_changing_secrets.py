@@ -17,7 +17,7 @@ from tests.faults.cluster import (
     outcome,
     signed_in,
 )
-from tests.people import ALICE
+from tests.people import ALICE, OPERATOR
 from tests.processes import run_command
 from tests.sessions import Device
 
@@ -47,7 +47,7 @@ async def test_keys_rotate_five_times_over_two_processes_and_no_token_is_refused
         devices = [await Device(client).log_in(ALICE) for client in [here, there] * 5]
         seen: set[str] = set()
         for _ in range(5):
-            await here.auth.keys.rotate()
+            await here.auth.keys.rotate(OPERATOR)
             for _ in range(4):
                 clock.tick(minutes=6)
                 published = {key["kid"] for key in (await there.auth.keys.jwks())["keys"]}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from auth import viewers, watching
+from auth.clients import Client
 from auth.errors import SessionRevoked
 from graph.permissions import HasPermission, Public
 from graph.socket_connection import SocketPolicy
@@ -377,7 +378,7 @@ async def test_other_roles_make_it_begin_again(api: Api, subscribed: tuple[Socke
 async def test_a_sign_out_between_the_look_and_the_watch_is_not_missed(
     api: Api, alice: str
 ) -> None:
-    viewer = await viewers.viewer_of(api.auth, alice)
+    viewer = await viewers.viewer_of(api.auth, Client(), alice)
     await run(api, REVOKE)
     with pytest.raises(SessionRevoked):
         await anext(viewers.follow(api.auth, viewer))

@@ -1,0 +1,132 @@
+"""The audit trail in GraphQL: who did what to whom."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+import strawberry
+
+from auth.audit import Action
+from auth.audit_list import AuditFilter, AuditRecord, AuditSlice, list_audit_events
+from auth.session_list import describe_device
+from graph.arguments import given, parse_id
+from graph.connections import After, Before, Connection, First, Last, read_page
+from graph.context import Info
+from graph.errors import BadUserInput
+from graph.permissions import HasPermission
+
+ACTIONS = ", ".join(f"`{action}`" for action in Action)
+
+
+@strawberry.type(description="A detail of an act.")
+class AuditDetail:
+    """A detail of an act."""
+
+    name: str = strawberry.field(description="What it tells, e.g. `reason`.")
+    value: str = strawberry.field(description="In a word or two.")
+
+
+@strawberry.type(description="One act: who did what to whom, from where, when, and how it went.")
+class AuditEvent:
+    """One act."""
+
+    id: strawberry.ID = strawberry.field(description="UUID; later acts sort after earlier ones.")
+    at: datetime = strawberry.field(description="When it was done.")
+    action: str = strawberry.field(description=f"What was done: {ACTIONS}.")
+    succeeded: bool = strawberry.field(description="False for an attempt that was refused.")
+    actor_id: strawberry.ID | None = strawberry.field(
+        description="Whose account did it; null for strangers, the console and the server itself."
+    )
+    subject_id: strawberry.ID | None = strawberry.field(
+        description="To whose account it was done; null if to none, or to one that is not there."
+    )
+    session_id: strawberry.ID | None = strawberry.field(
+        description="The session that it was done in, or to; null if none."
+    )
+    address: str | None = strawberry.field(
+        description="Network address of the client; null if not known."
+    )
+    device: str | None = strawberry.field(
+        description="Browser and system, e.g. `Firefox on Linux`; null if not known."
+    )
+    details: list[AuditDetail] = strawberry.field(description="What else is worth knowing.")
+
+    @classmethod
+    def of(cls, event: AuditRecord) -> Self:
+        """Shows an act."""
+        return cls(
+            id=strawberry.ID(str(event.id)),
+            at=event.at,
+            action=event.action,
+            succeeded=event.succeeded,
+            actor_id=_id(event.actor_id),
+            subject_id=_id(event.subject_id),
+            session_id=_id(event.session_id),
+            address=event.client_address,
+            device=describe_device(event.user_agent),
+            details=[AuditDetail(name=n, value=v) for n, v in sorted(event.details.items())],
+        )
+
+
+def audit_connection(page: AuditSlice) -> Connection[AuditEvent]:
+    """Shows a page of the trail."""
+    items: Sequence[tuple[UUID, AuditEvent]] = [(e.id, AuditEvent.of(e)) for e in page.events]
+    return Connection[AuditEvent].of(items, has_next=page.has_next, has_previous=page.has_previous)
+
+
+@strawberry.type
+class AuditQueries:
+    """Root fields about the audit trail."""
+
+    @strawberry.field(
+        description="What was done, by and to everybody, newest first.",
+        permission_classes=[HasPermission("audit:read")],
+    )
+    async def audit_events(  # noqa: PLR0913, PLR0917 - the arguments of a connection, and the filters
+        self,
+        info: Info,
+        first: First = strawberry.UNSET,
+        after: After = strawberry.UNSET,
+        last: Last = strawberry.UNSET,
+        before: Before = strawberry.UNSET,
+        actor_id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="Only what this user did.")
+        ] = strawberry.UNSET,
+        subject_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(description="Only what was done to this user."),
+        ] = strawberry.UNSET,
+        action: Annotated[
+            str | None, strawberry.argument(description="Only this action.")
+        ] = strawberry.UNSET,
+    ) -> Connection[AuditEvent] | None:
+        page = await list_audit_events(
+            info.context.auth,
+            info.context.viewer,
+            page=read_page(given(first), given(after), given(last), given(before)),
+            filters=AuditFilter(
+                actor_id=_read_id("actorId", given(actor_id)),
+                subject_id=_read_id("subjectId", given(subject_id)),
+                action=_read_action(given(action)),
+            ),
+        )
+        return audit_connection(page)
+
+
+def _id(identifier: UUID | None) -> strawberry.ID | None:
+    return None if identifier is None else strawberry.ID(str(identifier))
+
+
+def _read_id(name: str, text: str | None) -> UUID | None:
+    identifier = None if text is None else parse_id(text)
+    if text is not None and identifier is None:
+        raise BadUserInput(f"`{name}` is the id of a user, a UUID.")
+    return identifier
+
+
+def _read_action(text: str | None) -> str | None:
+    # A misspelt action would find nothing, and look like peace.
+    if text is not None and text not in set(Action):
+        raise BadUserInput(f"There is no such action; there are {ACTIONS}.")
+    return text
