@@ -16,8 +16,8 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
-	SESSION_LIFE_EXAMPLES=200 KILLS=50 $(BIN)/python -m pytest -n 2 tests/auth/test_session_life.py \
-	  tests/faults $(ARGS)
+	SESSION_LIFE_EXAMPLES=200 KILLS=50 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
+	  tests/auth/test_session_life.py tests/faults $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ from auth.errors import RegistrationClosed
 from auth.new_users import NewUserForm, add_user, prepare_user
 from auth.records import UserRecord
 from auth.roles import DEFAULT_ROLE, find_roles_by_name
+from auth.throttling import REGISTRATION, Budget, network_of
 from auth.wiring import Auth
 
 
@@ -17,6 +18,7 @@ async def register(auth: Auth, client: Client, form: NewUserForm) -> UserRecord:
     """
     if not auth.registration_policy.open:
         raise RegistrationClosed
+    await auth.throttle.attempt(Budget(REGISTRATION, network_of(client.address)))
     new = await prepare_user(auth, form)
     roles = await find_roles_by_name(auth, [DEFAULT_ROLE])
     return await add_user(

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -34,10 +35,12 @@ class Housekeeping:
         """Begins in the background, soon."""
         self._task = asyncio.create_task(self._run_for_ever())
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Ends; what was begun is rolled back, and done next time."""
         if self._task:
             self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
 
     async def _run_for_ever(self) -> None:
         # Processes that start together do not come together.
@@ -56,6 +59,7 @@ class Housekeeping:
 async def clean_up(auth: Auth) -> None:
     """Does all that is due, once. Raises DatabaseUnavailable, WrongSecretKey."""
     await delete_ended_sessions(auth)
+    await auth.throttle.forget_the_old()
     if auth.audit_retention:
         await delete_old_audit_events(auth, auth.audit_retention)
     if auth.key_max_age:

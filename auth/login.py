@@ -1,20 +1,24 @@
 """Log in: prove a password, start a session."""
 
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
 from auth.audit import Act, Action, record
 from auth.clients import Client
-from auth.errors import AccountDisabled, InvalidCredentials
+from auth.errors import AccountDisabled, InvalidCredentials, RateLimited
+from auth.names import lookup_key
 from auth.records import WITH_ROLES, UserRecord
 from auth.sessions import start_session
+from auth.throttling import ACCOUNT, NETWORK, Budget, network_of
 from auth.token_pairs import SignedIn, issue_pair
 from auth.users import select_by_name
 from auth.wiring import Auth
 from models.session import Session
 from models.user import User
+
+_RECENT_SESSIONS = 50
 
 
 async def log_in(auth: Auth, client: Client, *, username: str, password: str) -> SignedIn:
@@ -24,12 +28,20 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
     knows the password), RateLimited.
     """
     found = await _find_credentials(auth, username)
+    budgets = await _budgets(auth, client, username, found)
+    await auth.throttle.attempt(*budgets)
     # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
     stored = found.password_hash if found else None
-    verified = await auth.passwords.verify(password, stored)
+    try:
+        verified = await auth.passwords.verify(password, stored)
+    except RateLimited:
+        # Nothing was guessed: too many are waiting.
+        await auth.throttle.forgive(*budgets)
+        raise
     if found is None or stored is None or not verified:
         await _record_failure(auth, client, found, "wrong_credentials")
         raise InvalidCredentials
+    await auth.throttle.forgive(*budgets)
     rehashed = await _rehash(auth, password, stored)
     try:
         user, session = await _start(auth, client, found, rehashed)
@@ -50,6 +62,30 @@ async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
     async with auth.db.read() as session:
         row = (await session.execute(query)).one_or_none()
     return _Credentials(row.id, row.password_hash) if row else None
+
+
+async def _budgets(
+    auth: Auth, client: Client, username: str, found: _Credentials | None
+) -> list[Budget]:
+    """Whose failures count: the network's, and the account's, whether it exists or not.
+
+    Where the owner has signed in before, strangers' failures from elsewhere do not count: nobody
+    can keep a person out of their account by guessing at it.
+    """
+    network = network_of(client.address)
+    user_id = found.user_id if found else uuid4()
+    whose = f"user {user_id}" if found else f"name {lookup_key(username)}"
+    if network in await _networks_of(auth, user_id):
+        whose += f" at {network}"
+    return [Budget(ACCOUNT, whose), Budget(NETWORK, network)]
+
+
+async def _networks_of(auth: Auth, user_id: UUID) -> set[str]:
+    """Where the user has signed in of late."""
+    query = select(Session.client_address).where(Session.user_id == user_id)
+    async with auth.db.read() as session:
+        recent = await session.scalars(query.order_by(Session.id.desc()).limit(_RECENT_SESSIONS))
+        return {network_of(address) for address in recent}
 
 
 async def _record_failure(

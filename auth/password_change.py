@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Act, Action, record
 from auth.errors import Refusals, WrongPassword
 from auth.sessions import revoke_other_sessions
+from auth.throttling import ACCOUNT, Budget
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from models.user import User
@@ -17,11 +18,14 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
     Raises WrongPassword, RateLimited, and Refusals with everything that is wrong with the new one.
     """
     _check_policy(auth, viewer, new)
+    budget = Budget(ACCOUNT, f"change of {viewer.user_id}")
+    await auth.throttle.attempt(budget)
     stored = await _password_hash(auth, viewer)
     if not await auth.passwords.verify(current, stored):
         async with auth.db.begin() as tx:
             _record(tx, auth, viewer, succeeded=False)
         raise WrongPassword
+    await auth.throttle.forgive(budget)
     hashed = await auth.passwords.hash(new)
     async with auth.db.begin() as tx:
         # Two changes at once: the one that proved an older password has lost.

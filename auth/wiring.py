@@ -10,6 +10,7 @@ from auth.passwords import Passwords
 from auth.policies import PermissionRegistry
 from auth.refresh_tokens import RefreshTokenCodec
 from auth.sessions import SessionPolicy
+from auth.throttling import Throttle
 from auth.tokens import TokenPolicy
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
@@ -33,6 +34,7 @@ class Auth:
     viewer_cache: ViewerCache
     watchers: Watchers
     passwords: Passwords
+    throttle: Throttle
     refresh_tokens: RefreshTokenCodec
     permissions: PermissionRegistry
     token_policy: TokenPolicy

@@ -57,7 +57,7 @@ def client_of(scope: Scope) -> Client:
     """Where a request or a socket comes from: the peer of the connection."""
     peer = scope.get("client")
     agent = Headers(scope=scope).get("user-agent")
-    return Client(address=peer[0] if peer else None, user_agent=agent)
+    return Client(address=peer[0][:64] if peer else None, user_agent=agent)
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:

@@ -10,12 +10,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from models import audit_event, session, signing_key, user
+from models import audit_event, session, signing_key, throttle, user
 from models.base import Base
 from models.database import Database
 
 # Every module with a table, so that Base.metadata is whole whenever migrations look at it.
-TABLE_MODULES = (audit_event, session, signing_key, user)
+TABLE_MODULES = (audit_event, session, signing_key, throttle, user)
 
 
 class SchemaState(Enum):

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth.clock import Clock
 from auth.housekeeping import Housekeeping
@@ -18,6 +19,7 @@ from auth.policies import PermissionRegistry
 from auth.refresh_tokens import RefreshTokenCodec
 from auth.secret_keys import SecretKeys
 from auth.sessions import SessionPolicy
+from auth.throttling import Throttle
 from auth.tokens import TokenPolicy
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
@@ -110,6 +112,7 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         viewer_cache=ViewerCache(db.changes),
         watchers=Watchers(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),
+        throttle=Throttle(db, clock, secret_keys, enabled=settings.throttle is Switch.ON),
         refresh_tokens=RefreshTokenCodec(secret_keys),
         permissions=registry,
         token_policy=TokenPolicy(
@@ -151,7 +154,7 @@ def _lifespan(
             housekeeping.start()
             yield
         finally:
-            housekeeping.stop()
+            await housekeeping.stop()
             await auth.stop()
 
     return lifespan
@@ -159,6 +162,7 @@ def _lifespan(
 
 def _middleware(settings: Settings) -> list[Middleware]:
     return [
+        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies)),
         Middleware(
             RequestMiddleware, hosts=settings.hosts, https=settings.base_url.startswith("https://")
         ),

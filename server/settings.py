@@ -136,6 +136,15 @@ class Settings(BaseSettings):
         description="Shortest password, in characters. NIST SP 800-63B-4 asks for 15 where the"
         " password is the only factor.",
     )
+    throttle: Switch = Field(
+        Switch.ON, description="Whether guesses at passwords, and registrations, are slowed down."
+    )
+    trusted_proxies: CommaList = Field(
+        (),
+        description="Addresses or networks of proxies, separated by commas: from them, and from"
+        " nobody else, `X-Forwarded-For` is believed. Without it all clients behind a proxy share"
+        " one address, and the limits of that address.",
+    )
     password_grant: Switch = Field(
         Switch.ON,
         description="Whether `POST /token` takes a username and a password. RFC 9700 advises"
@@ -155,7 +164,7 @@ class Settings(BaseSettings):
         " `off` in production.",
     )
 
-    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

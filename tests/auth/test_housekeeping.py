@@ -212,7 +212,7 @@ async def test_it_comes_again_after_a_fault(
     with capture_logs() as logs:
         task.start()
         await is_soon(lambda: len(tries) > 2)
-        task.stop()
+        await task.stop()
     assert [entry["event"] for entry in logs][:2] == ["housekeeping.put_off", "housekeeping.fault"]
 
 

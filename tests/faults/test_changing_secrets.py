@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from models.database import Database
 from tests.api import serving
 from tests.clock import ManualClock
@@ -62,6 +64,7 @@ async def test_keys_rotate_five_times_over_two_processes_and_no_token_is_refused
         assert len(seen) == 6
 
 
+@pytest.mark.soak
 async def test_keys_rotate_under_load_and_no_request_fails(
     postgresql_url: str, tmp_path: Path
 ) -> None:
@@ -90,6 +93,7 @@ async def test_compromised_keys_are_refused_by_every_process_and_a_refresh_helps
                 assert await outcome(client, device.access_token) == "ok"
 
 
+@pytest.mark.soak
 async def test_the_secret_is_changed_process_by_process_and_no_request_fails(
     postgresql_url: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from models.database import Database
@@ -124,6 +125,7 @@ async def test_a_restart_loses_no_session(database_url: str, tmp_path: Path) -> 
             assert not await device.is_signed_in()
 
 
+@pytest.mark.soak
 async def test_a_process_that_starts_under_load_is_not_run_over(
     database_url: str, tmp_path: Path
 ) -> None:

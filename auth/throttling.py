@@ -1,0 +1,175 @@
+"""Slowing guesses down: who fails often waits, longer each time; nobody is locked out for good.
+
+An attempt is counted before anything slow is done for it, in the database, so that a thousand at
+once on several machines count as a thousand. Success gives the attempt back. While somebody waits,
+the right answer waits as well (NIST SP 800-63B-4, 3.2.2; ASVS 5.0, 6.3.1).
+"""
+
+import hmac
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.clock import Clock
+from auth.errors import RateLimited
+from auth.secret_keys import SecretKeys
+from models.database import Database
+from models.throttle import Throttle as Row
+
+_PURPOSE = "postern throttling"
+_SHORTEST = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many failures are free, and how long the waits become.
+
+    Each failure past the free ones doubles the wait, from a second up to `longest`. After
+    `forgotten_after` without a failure all is forgotten.
+    """
+
+    name: str
+    free: int
+    longest: timedelta
+    forgotten_after: timedelta
+    # Whether success forgives every failure before it; a shared network has other people's too.
+    forgiven_by_success: bool = False
+
+    def wait_after(self, failures: int) -> timedelta:
+        """How long the next attempt has to wait."""
+        past = failures - self.free
+        if past < 0:
+            return timedelta()
+        # Two to the power of many is no number of seconds.
+        wait: timedelta = _SHORTEST * 2 ** min(past, 30)
+        return min(wait, self.longest)
+
+
+# Guesses of one account's password. Well below NIST's hundred failures in a day.
+ACCOUNT = Limit(
+    "account",
+    free=10,
+    longest=timedelta(hours=1),
+    forgotten_after=timedelta(days=1),
+    forgiven_by_success=True,
+)
+# Guesses from one network, of whomever's: many people may share it.
+NETWORK = Limit(
+    "network", free=100, longest=timedelta(minutes=15), forgotten_after=timedelta(hours=1)
+)
+# New accounts from one network; each costs a hash and a row.
+REGISTRATION = Limit(
+    "registration", free=100, longest=timedelta(minutes=15), forgotten_after=timedelta(hours=6)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit, and whose failures are counted against it."""
+
+    limit: Limit
+    whose: str
+
+
+class Throttle:
+    """The failures of everybody, as all processes share them."""
+
+    def __init__(
+        self, db: Database, clock: Clock, secret_keys: SecretKeys, *, enabled: bool = True
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._key = secret_keys.derive(_PURPOSE)[0]
+        self._enabled = enabled
+
+    async def attempt(self, *budgets: Budget) -> None:
+        """Counts an attempt as a failure until it is forgiven.
+
+        Raises RateLimited with the longest wait, and then counts nothing; DatabaseUnavailable,
+        since nobody can tell then who has failed before.
+        """
+        if not self._enabled:
+            return
+        now = self._clock.now()
+        async with self._db.begin() as tx:
+            # In one order, or two attempts could wait for one another.
+            rows = [await self._lock(tx, budget, now) for budget in self._in_order(budgets)]
+            waits = [_wait(row, budget, now) for row, budget in rows]
+            if any(waits):
+                raise RateLimited(timedelta(seconds=math.ceil(max(waits).total_seconds())))
+            for row, budget in rows:
+                _count(row, budget.limit, now)
+
+    async def forgive(self, *budgets: Budget) -> None:
+        """Takes the attempt back, since it went well, and with it what success forgives."""
+        if not self._enabled:
+            return
+        now = self._clock.now()
+        async with self._db.begin() as tx:
+            for budget in self._in_order(budgets):
+                row, _ = await self._lock(tx, budget, now)
+                past = 0 if budget.limit.forgiven_by_success else row.failures - 1
+                row.failures = max(past, 0)
+                row.blocked_until = None
+
+    async def forget_the_old(self) -> None:
+        """Deletes what is forgotten."""
+        async with self._db.begin() as tx:
+            await tx.execute(delete(Row).where(Row.forgotten_at < self._clock.now()))
+
+    def _in_order(self, budgets: Sequence[Budget]) -> list[Budget]:
+        return sorted(budgets, key=self._name)
+
+    def _name(self, budget: Budget) -> str:
+        # A dump tells neither who was guessed at nor from where.
+        text = f"{budget.limit.name}\0{budget.whose}".encode()
+        return hmac.digest(self._key, text, sha256).hex()
+
+    async def _lock(self, tx: AsyncSession, budget: Budget, now: datetime) -> tuple[Row, Budget]:
+        values = {
+            "key": self._name(budget),
+            "failures": 0,
+            "forgotten_at": now + budget.limit.forgotten_after,
+        }
+        upsert = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
+        await tx.execute(upsert(Row).values(values).on_conflict_do_nothing())
+        row = (
+            await tx.scalars(select(Row).where(Row.key == values["key"]).with_for_update())
+        ).one()
+        if row.forgotten_at < now:
+            row.failures = 0
+            row.blocked_until = None
+        return row, budget
+
+
+def network_of(address: str | None) -> str:
+    """Whom an address stands for: IPv4 itself, of IPv6 the /64 that one customer gets."""
+    try:
+        parsed: IPv4Address | IPv6Address = ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(IPv6Network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def _wait(row: Row, budget: Budget, now: datetime) -> timedelta:
+    wait = (row.blocked_until or now) - now
+    # Longer than any wait: the clock was set back.
+    return timedelta() if wait > budget.limit.longest else max(wait, timedelta())
+
+
+def _count(row: Row, limit: Limit, now: datetime) -> None:
+    row.failures += 1
+    wait = limit.wait_after(row.failures)
+    row.blocked_until = now + wait if wait else None
+    row.forgotten_at = now + limit.forgotten_after
