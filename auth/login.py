@@ -1,6 +1,8 @@
 """Log in: prove a password, start a session."""
 
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -29,7 +31,7 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
     """
     found = await _find_credentials(auth, username)
     budgets = await _budgets(auth, client, username, found)
-    await auth.throttle.attempt(*budgets)
+    wait = await auth.throttle.attempt(*budgets)
     # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
     stored = found.password_hash if found else None
     try:
@@ -39,14 +41,14 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
         await auth.throttle.forgive(*budgets)
         raise
     if found is None or stored is None or not verified:
-        await _record_failure(auth, client, found, "wrong_credentials")
+        await _record_failure(auth, client, found, "wrong_credentials", wait)
         raise InvalidCredentials
     await auth.throttle.forgive(*budgets)
     rehashed = await _rehash(auth, password, stored)
     try:
         user, session = await _start(auth, client, found, rehashed)
     except AccountDisabled:
-        await _record_failure(auth, client, found, "disabled")
+        await _record_failure(auth, client, found, "disabled", timedelta())
         raise
     return await issue_pair(auth, user, session, session.created_at)
 
@@ -89,8 +91,12 @@ async def _networks_of(auth: Auth, user_id: UUID) -> set[str]:
 
 
 async def _record_failure(
-    auth: Auth, client: Client, found: _Credentials | None, reason: str
+    auth: Auth, client: Client, found: _Credentials | None, reason: str, wait: timedelta
 ) -> None:
+    details = {"reason": reason}
+    if wait:
+        # Those who come before it is over leave no row each: they could fill the disk.
+        details["wait_seconds"] = str(math.ceil(wait.total_seconds()))
     # What was typed as a name is not kept: it may be a password.
     subject_id = found.user_id if found else None
     async with auth.db.begin() as tx:
@@ -102,7 +108,7 @@ async def _record_failure(
                 client,
                 subject_id=subject_id,
                 succeeded=False,
-                details={"reason": reason},
+                details=details,
             ),
         )
 

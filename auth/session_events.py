@@ -61,7 +61,7 @@ async def session_events(auth: Auth, viewer: Viewer) -> AsyncGenerator[SessionEv
                 continue
             for event in _news(rows, known):
                 yield event
-            known = _states(rows)
+            known |= _states(rows)
             if (state := known.get(viewer.session_id)) and state[1] is not None:
                 return
 

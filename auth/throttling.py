@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -89,14 +89,14 @@ class Throttle:
         self._key = secret_keys.derive(_PURPOSE)[0]
         self._enabled = enabled
 
-    async def attempt(self, *budgets: Budget) -> None:
-        """Counts an attempt as a failure until it is forgiven.
+    async def attempt(self, *budgets: Budget) -> timedelta:
+        """Counts an attempt as a failure until it is forgiven; returns the wait if it stays one.
 
         Raises RateLimited with the longest wait, and then counts nothing; DatabaseUnavailable,
         since nobody can tell then who has failed before.
         """
         if not self._enabled:
-            return
+            return timedelta()
         now = self._clock.now()
         async with self._db.begin() as tx:
             # In one order, or two attempts could wait for one another.
@@ -104,8 +104,7 @@ class Throttle:
             waits = [_wait(row, budget, now) for row, budget in rows]
             if any(waits):
                 raise RateLimited(timedelta(seconds=math.ceil(max(waits).total_seconds())))
-            for row, budget in rows:
-                _count(row, budget.limit, now)
+            return max(_count(row, budget.limit, now) for row, budget in rows)
 
     async def forgive(self, *budgets: Budget) -> None:
         """Takes the attempt back, since it went well, and with it what success forgives."""
@@ -139,10 +138,10 @@ class Throttle:
             "forgotten_at": now + budget.limit.forgotten_after,
         }
         upsert = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
-        await tx.execute(upsert(Row).values(values).on_conflict_do_nothing())
-        row = (
-            await tx.scalars(select(Row).where(Row.key == values["key"]).with_for_update())
-        ).one()
+        # A row that is there is locked by being written, whatever somebody else does to it.
+        touch = upsert(Row).values(values)
+        touch = touch.on_conflict_do_update(index_elements=["key"], set_={"key": values["key"]})
+        row = (await tx.scalars(touch.returning(Row))).one()
         if row.forgotten_at < now:
             row.failures = 0
             row.blocked_until = None
@@ -168,8 +167,9 @@ def _wait(row: Row, budget: Budget, now: datetime) -> timedelta:
     return timedelta() if wait > budget.limit.longest else max(wait, timedelta())
 
 
-def _count(row: Row, limit: Limit, now: datetime) -> None:
+def _count(row: Row, limit: Limit, now: datetime) -> timedelta:
     row.failures += 1
     wait = limit.wait_after(row.failures)
     row.blocked_until = now + wait if wait else None
     row.forgotten_at = now + limit.forgotten_after
+    return wait

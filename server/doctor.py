@@ -1,6 +1,7 @@
 """What is wrong with a configuration, in plain words, and what to do about it."""
 
 from importlib.metadata import PackageNotFoundError, distribution
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from auth.clock import Clock
@@ -51,9 +52,22 @@ def _problems_anywhere(settings: Settings) -> list[str]:
         for origin in settings.cors_origins
         if not _is_origin(origin)
     ]
+    problems += [
+        f"POSTERN_TRUSTED_PROXIES: {proxy!r} is no address and no network; write e.g. 10.0.0.0/8"
+        for proxy in settings.trusted_proxies
+        if not _is_network(proxy)
+    ]
     if settings.base_url and not _is_http(settings.base_url):
         problems.append("POSTERN_PUBLIC_URL: must look like https://auth.example.com")
     return problems
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_origin(address: str) -> bool:

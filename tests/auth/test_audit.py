@@ -162,6 +162,15 @@ async def test_what_was_typed_as_a_name_is_not_kept(api: Api, typed: str) -> Non
     assert "my secret password" not in str(rows)
 
 
+async def test_a_refused_sign_in_tells_why_and_how_long_one_waits_now(api: Api) -> None:
+    for _ in range(12):
+        await api.try_login("alice", "no")
+    events = await trail(api)
+    assert len(events) == 10
+    assert events[0]["details"] == [{"name": "reason", "value": "wrong_credentials"}]
+    assert {"name": "wait_seconds", "value": "1"} in events[-1]["details"]
+
+
 async def test_an_act_that_is_rolled_back_leaves_no_row(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,14 @@ async def test_a_good_configuration_is_well_and_stays_as_it_is(database_url: str
     assert await count_keys(database_url) == 0
 
 
+@pytest.mark.parametrize("proxies", [("*",), ("10.0.0.0/8", "my-proxy"), ("10.0.0.1/8",)])
+async def test_a_proxy_that_is_no_network_is_told(
+    sqlite_url: str, proxies: tuple[str, ...]
+) -> None:
+    said = await diagnosis(sqlite_url, trusted_proxies=proxies)
+    assert said.startswith(f"POSTERN_TRUSTED_PROXIES: {proxies[-1]!r} is no address and no network")
+
+
 async def test_an_empty_database_is_not_migrated(postgresql_templates: PostgresqlTemplates) -> None:
     for url in ("sqlite:///empty.db", await postgresql_templates.empty()):
         assert "run `postern migrate`" in await diagnosis(url)
