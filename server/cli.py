@@ -6,6 +6,7 @@ import signal
 import sys
 from typing import Annotated
 
+import structlog
 import typer
 import uvicorn
 
@@ -22,7 +23,9 @@ from server.cli_sessions import sessions_app
 from server.cli_users import user_app
 from server.console import Stop, read_settings
 from server.logs import configure_logs
-from server.settings import ConfigurationError, Settings
+from server.settings import ConfigurationError, Settings, files_open_to_everybody
+
+log = structlog.get_logger("postern.server")
 
 # Typer's own tracebacks print local variables, and with them passwords.
 app = typer.Typer(
@@ -66,6 +69,8 @@ def serve(
     problems = asyncio.run(doctor.diagnose(settings))
     if problems:
         raise Stop(*problems)
+    for name in files_open_to_everybody():
+        log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")
     if settings.in_development:
         typer.echo(f"Postern serves at {settings.base_url}")
         typer.echo(f"  explorer {settings.base_url}/graphql")

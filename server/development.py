@@ -86,6 +86,8 @@ def _read_or_make_secret(path: Path) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         _make_secret(path)
+    # A copy, or an unpacked archive, may have opened it to others.
+    path.chmod(0o600)
     return path.read_text(encoding="utf-8").strip()
 
 

@@ -1,6 +1,7 @@
 """Every setting: environment variables that begin with POSTERN_, or lines of `.env`."""
 
 import os
+import stat
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -226,6 +227,19 @@ def load_settings() -> Settings:
         return Settings(**_from_files(given))
     except ValidationError as error:
         raise ConfigurationError([_explain(problem) for problem in error.errors()]) from None
+
+
+def files_open_to_everybody() -> list[str]:
+    """The settings whose secret stands in a file that every user of this machine may read.
+
+    Told, not refused: containers mount their secrets like that.
+    """
+    names = [f"{PREFIX}{name}_FILE" for name in FROM_FILES]
+    return [
+        name
+        for name in names
+        if (path := os.environ.get(name)) and Path(path).stat().st_mode & stat.S_IROTH
+    ]
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:

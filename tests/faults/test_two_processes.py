@@ -64,6 +64,35 @@ async def test_what_is_typed_into_the_database_counts_in_every_process(
                         pass
 
 
+async def test_a_revocation_right_after_the_death_of_the_listener_is_not_missed(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, postgresql_url, processes=1) as processes:
+        async with clients(processes) as (client,):
+            db = Database.connect(postgresql_url)
+            for _ in range(5):
+                device = await signed_in(client)
+                assert await outcome(client, device.access_token) == "ok"
+                async with db.begin() as tx:
+                    await tx.execute(text(KILL_LISTENERS))
+                    await tx.execute(text("UPDATE sessions SET revoked_at = now()"))
+                assert await outcome(client, device.access_token) == "SESSION_REVOKED"
+                async with asyncio.timeout(10):
+                    while not await db_scalar(db, LISTENERS):
+                        pass
+            await db.close()
+
+
+LISTENERS = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+    AND query LIKE '%pg_listening_channels%' AND pid <> pg_backend_pid()"""
+KILL_LISTENERS = LISTENERS.replace("count(*)", "pg_terminate_backend(pid)")
+
+
+async def db_scalar(db: Database, query: str) -> int:
+    async with db.read() as session:
+        return int(await session.scalar(text(query)) or 0)
+
+
 async def test_a_revocation_outlives_the_process_that_made_it(
     database_url: str, tmp_path: Path
 ) -> None:

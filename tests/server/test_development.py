@@ -54,6 +54,13 @@ def test_nobody_else_on_the_machine_can_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
+def test_a_secret_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    first, file = secret_of(), tmp_path / "data" / "secret_key"
+    file.chmod(0o644)
+    assert secret_of() == first
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_of_two_that_start_together_the_slower_takes_the_secret_of_the_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

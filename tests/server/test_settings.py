@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from server.doctor import problems_of
-from server.settings import FROM_FILES, ConfigurationError, load_settings
+from server.settings import FROM_FILES, ConfigurationError, files_open_to_everybody, load_settings
 
 GOOD_SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
 PRODUCTION = {
     "POSTERN_SECRET_KEY": GOOD_SECRET,
     "POSTERN_PUBLIC_URL": "https://auth.example.com",
 }
+
+SECRET_FILE = "POSTERN_SECRET_KEY_FILE"
 
 
 Say = Callable[..., None]
@@ -199,3 +201,14 @@ def test_development_listens_to_its_own_machine_only(say: Say) -> None:
 def test_the_public_address_names_the_host(say: Say) -> None:
     say(**PRODUCTION, POSTERN_ALLOWED_HOSTS="internal, Other.example")
     assert load_settings().hosts == {"auth.example.com", "internal", "other.example"}
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o600, []), (0o640, []), (0o644, [SECRET_FILE])])
+def test_a_secret_file_that_everybody_may_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int, told: list[str]
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("x")
+    file.chmod(mode)
+    monkeypatch.setenv(SECRET_FILE, str(file))
+    assert files_open_to_everybody() == told
