@@ -73,6 +73,18 @@ class OwnPostgresql:
 
         self.folder = folder
         self._server = get_server(folder, cleanup_mode="stop")
+        asyncio.run(self._hurry())
+
+    async def _hurry(self) -> None:
+        # The machine itself will not lose its power during a test; what was committed must still
+        # outlive the database's own death.
+        connection = await asyncpg.connect(
+            user="postgres", database="postgres", host=str(self.folder)
+        )
+        for name in ("fsync", "full_page_writes"):
+            await connection.execute(f"ALTER SYSTEM SET {name} = off")
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.close()
 
     def stop_at_once(self) -> None:
         """As if the machine had lost its power."""

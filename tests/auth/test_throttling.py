@@ -50,14 +50,14 @@ async def test_ten_failures_are_free_and_then_one_waits(api: Api) -> None:
 
 
 async def test_the_wait_doubles_with_each_failure_up_to_an_hour(
-    api: Api, clock: ManualClock
+    sqlite_api: Api, clock: ManualClock
 ) -> None:
-    await guesses(api, 10)
+    await guesses(sqlite_api, 10)
     waits = []
     for _ in range(14):
-        waits.append((await guess(api))["retryAfter"])
+        waits.append((await guess(sqlite_api))["retryAfter"])
         clock.tick(seconds=waits[-1])
-        assert (await guess(api))["code"] == "INVALID_CREDENTIALS"
+        assert (await guess(sqlite_api))["code"] == "INVALID_CREDENTIALS"
     assert waits[:5] == [1, 2, 4, 8, 16]
     assert max(waits) == waits[-1] == 3600
 
@@ -118,20 +118,20 @@ async def test_nobody_keeps_an_owner_out_where_they_have_signed_in_before(api: A
     assert (await guess(api))["code"] == "RATE_LIMITED"
 
 
-async def test_one_network_cannot_try_everybody(api: Api) -> None:
+async def test_one_network_cannot_try_everybody(sqlite_api: Api) -> None:
     for number in range(100):
-        assert (await guess(api, f"user{number}"))["code"] == "INVALID_CREDENTIALS"
-    assert (await guess(api, "another"))["code"] == "RATE_LIMITED"
-    async with at(api, ELSEWHERE):
-        assert (await guess(api, "another"))["code"] == "INVALID_CREDENTIALS"
+        assert (await guess(sqlite_api, f"user{number}"))["code"] == "INVALID_CREDENTIALS"
+    assert (await guess(sqlite_api, "another"))["code"] == "RATE_LIMITED"
+    async with at(sqlite_api, ELSEWHERE):
+        assert (await guess(sqlite_api, "another"))["code"] == "INVALID_CREDENTIALS"
 
 
-async def test_success_does_not_forgive_the_failures_of_a_network(api: Api) -> None:
+async def test_success_does_not_forgive_the_failures_of_a_network(sqlite_api: Api) -> None:
     for number in range(99):
-        await guess(api, f"user{number}")
-    assert await guess(api, "bob", BOB.password) is None
-    assert (await guess(api, "another"))["code"] == "INVALID_CREDENTIALS"
-    assert (await guess(api, "another"))["code"] == "RATE_LIMITED"
+        await guess(sqlite_api, f"user{number}")
+    assert await guess(sqlite_api, "bob", BOB.password) is None
+    assert (await guess(sqlite_api, "another"))["code"] == "INVALID_CREDENTIALS"
+    assert (await guess(sqlite_api, "another"))["code"] == "RATE_LIMITED"
 
 
 async def test_a_thousand_at_once_count_as_a_thousand(api: Api) -> None:
@@ -180,13 +180,15 @@ async def test_the_current_password_cannot_be_guessed_from_a_stolen_session(api:
     assert await guess(api, password=ALICE.password) is None
 
 
-async def test_registrations_of_one_network_are_bounded(api: Api, clock: ManualClock) -> None:
+async def test_registrations_of_one_network_are_bounded(
+    sqlite_api: Api, clock: ManualClock
+) -> None:
     register = """mutation($name: String!, $email: String!) { register(input: {username: $name,
         email: $email, password: "of course a good one"}) { errors { code } } }"""
     outcomes = []
     for number in range(101):
         variables = {"name": f"user{number}", "email": f"user{number}@example.com"}
-        outcomes.append(codes((await api.data(register, variables))["register"]))
+        outcomes.append(codes((await sqlite_api.data(register, variables))["register"]))
     assert outcomes[:100] == [[]] * 100
     assert outcomes[100] == ["RATE_LIMITED"]
 

@@ -36,7 +36,7 @@ async def test_what_one_process_revoked_the_other_refuses(
 ) -> None:
     with cluster(tmp_path, database_url) as processes:
         async with clients(processes) as (here, there):
-            for _ in range(10):
+            for _ in range(5):
                 device = await signed_in(here)
                 for client in (here, there, there):
                     assert await outcome(client, device.access_token) == "ok"
@@ -70,7 +70,7 @@ async def test_a_revocation_right_after_the_death_of_the_listener_is_not_missed(
     with cluster(tmp_path, postgresql_url, processes=1) as processes:
         async with clients(processes) as (client,):
             db = Database.connect(postgresql_url)
-            for _ in range(5):
+            for _ in range(2):
                 device = await signed_in(client)
                 assert await outcome(client, device.access_token) == "ok"
                 async with db.begin() as tx:
