@@ -10,12 +10,32 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from models import audit_event, session, signing_key, throttle, user
+from models import (
+    audit_event,
+    invitation,
+    link,
+    outgoing_mail,
+    pending_registration,
+    session,
+    signing_key,
+    throttle,
+    user,
+)
 from models.base import Base
 from models.database import Database
 
 # Every module with a table, so that Base.metadata is whole whenever migrations look at it.
-TABLE_MODULES = (audit_event, session, signing_key, throttle, user)
+TABLE_MODULES = (
+    audit_event,
+    invitation,
+    link,
+    outgoing_mail,
+    pending_registration,
+    session,
+    signing_key,
+    throttle,
+    user,
+)
 
 
 class SchemaState(Enum):

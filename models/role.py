@@ -17,6 +17,7 @@ class Role(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     description: Mapped[str] = mapped_column(String(200))
     built_in: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
 
     permissions: Mapped[list["RolePermission"]] = relationship(lazy="raise", viewonly=True)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, UtcDateTime, key_text, uuid7
@@ -26,6 +26,10 @@ class User(Base):
     email_verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Somebody else chose it: it is good for choosing another.
+    password_is_temporary: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Counts edits, so that of two operators with the same form open the second is told.
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
 
     roles: Mapped[list[Role]] = relationship(
         secondary=UserRole.__table__, order_by=Role.name, lazy="raise", viewonly=True

@@ -1,0 +1,27 @@
+"""What a link in a mail is about: the latest request of each kind, of each user."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, UtcDateTime
+
+
+class Link(Base):
+    """A request that waits for its link to be followed. A newer one takes its place.
+
+    Nothing here opens anything: the token in the mail is signed, and the signature stored nowhere.
+    """
+
+    __tablename__ = "links"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    purpose: Mapped[str] = mapped_column(String(32))
+    # The address that a change of address would bring.
+    email: Mapped[str | None] = mapped_column(String(254))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+    __table_args__ = (UniqueConstraint("user_id", "purpose"),)
