@@ -23,10 +23,26 @@ class Action(StrEnum):
 
     USER_REGISTERED = "user.registered"
     USER_CREATED = "user.created"
+    USER_EDITED = "user.edited"
+    USER_DELETED = "user.deleted"
+    USER_EXPORTED = "user.exported"
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     USER_ROLES_SET = "user.roles_set"
+    PROFILE_EDITED = "profile.edited"
+    EMAIL_VERIFICATION_REQUESTED = "email.verification_requested"
+    EMAIL_VERIFIED = "email.verified"
+    EMAIL_CHANGE_REQUESTED = "email.change_requested"
+    EMAIL_CHANGED = "email.changed"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - an act, not a secret
+    PASSWORD_RESET_REQUESTED = "password.reset_requested"  # noqa: S105 - the same
+    PASSWORD_RESET_REQUIRED = "password.reset_required"  # noqa: S105 - the same
+    PASSWORD_RESET = "password.reset"  # noqa: S105 - the same
+    INVITATION_CREATED = "invitation.created"
+    INVITATION_DELETED = "invitation.deleted"
+    ROLE_CREATED = "role.created"
+    ROLE_EDITED = "role.edited"
+    ROLE_DELETED = "role.deleted"
     SESSION_STARTED = "session.started"
     SESSION_REPLAYED = "session.replayed"
     SESSION_ENDED = "session.ended"

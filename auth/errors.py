@@ -5,6 +5,8 @@ something that a program must act on; GraphQL shows it as an error with a code.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import ClassVar
 
@@ -41,6 +43,20 @@ class Refusals(AuthError):
     def __init__(self, *refusals: Refusal) -> None:
         super().__init__(", ".join(refusal.code for refusal in refusals))
         self.refusals = refusals
+
+
+@contextmanager
+def about_field(field: str | None) -> Iterator[None]:
+    """What is refused inside is about this field of the input, or about none of them."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.field = field
+        raise
+    except Refusals as several:
+        for each in several.refusals:
+            each.field = field
+        raise
 
 
 class InvalidCredentials(Refusal):
@@ -83,6 +99,13 @@ class RegistrationClosed(Refusal):
     """People cannot create accounts themselves on this server."""
 
     message = "Registration is closed. Ask an administrator for an account."
+
+
+class EditConflict(Refusal):
+    """Somebody else has changed it since `version` was read: read it again, then decide."""
+
+    message = "Somebody else has changed this meanwhile. Look at it again."
+    field = "version"
 
 
 class UsernameInvalid(Refusal):
@@ -166,6 +189,13 @@ class WrongPassword(Refusal):
 
     message = "The current password is wrong."
     field = "current_password"
+
+
+class PasswordChangeRequired(Refusal):
+    """The password is right and was chosen by an operator: log in again with a `newPassword`."""
+
+    message = "Choose a password of your own."
+    field = "new_password"
 
 
 class UserNotFound(Refusal):

@@ -13,6 +13,10 @@ from auth.audit_list import delete_old_audit_events
 from auth.secret_keys import WrongSecretKey
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
+from models.invitation import Invitation
+from models.link import Link
+from models.outgoing_mail import OutgoingMail
+from models.pending_registration import PendingRegistration
 from models.session import Session
 
 log = structlog.get_logger("postern.auth")
@@ -22,6 +26,10 @@ EVERY = timedelta(minutes=10)
 # making every process forget everybody.
 BATCH = 100
 _FOUND_AT_ONCE = 50 * BATCH
+# Longer than a mail is tried to be sent and its link then lives, both together.
+_UNANSWERED_FOR = timedelta(days=14)
+# So long operators can see what was not delivered, and try again.
+_GIVEN_UP_FOR = timedelta(days=30)
 
 
 class Housekeeping:
@@ -60,6 +68,7 @@ async def clean_up(auth: Auth) -> None:
     """Does all that is due, once. Raises DatabaseUnavailable, WrongSecretKey."""
     await delete_ended_sessions(auth)
     await auth.throttle.forget_the_old()
+    await delete_what_nobody_answered(auth)
     if auth.audit_retention:
         await delete_old_audit_events(auth, auth.audit_retention)
     if auth.key_max_age:
@@ -87,6 +96,22 @@ async def delete_ended_sessions(auth: Auth) -> int:
                 batch = ids[start : start + BATCH]
                 gone = await tx.execute(delete(Session).where(Session.id.in_(batch), long_over))
                 deleted += cast("CursorResult[Any]", gone).rowcount
+
+
+async def delete_what_nobody_answered(auth: Auth) -> None:
+    """Deletes requests whose links have long expired, and mails that were given up."""
+    now = auth.clock.now()
+    # A mail may have been on its way for days before the life of its link began.
+    long_ago = now - _UNANSWERED_FOR
+    async with auth.db.begin() as tx:
+        await tx.execute(delete(Link).where(Link.created_at < long_ago))
+        pending = PendingRegistration.created_at < long_ago
+        await tx.execute(delete(PendingRegistration).where(pending))
+        await tx.execute(delete(Invitation).where(Invitation.expires_at < long_ago))
+        given_up = OutgoingMail.next_attempt_at.is_(None)
+        await tx.execute(
+            delete(OutgoingMail).where(given_up, OutgoingMail.created_at < now - _GIVEN_UP_FOR)
+        )
 
 
 def _ended_before(moment: datetime) -> ColumnElement[bool]:

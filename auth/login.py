@@ -6,14 +6,18 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.clients import Client
-from auth.errors import AccountDisabled, InvalidCredentials, RateLimited
+from auth.errors import AccountDisabled, InvalidCredentials, PasswordChangeRequired, RateLimited
 from auth.names import lookup_key
+from auth.outbox import Kind, queue
+from auth.passwords import normalise
+from auth.reauthentication import check_new_password
 from auth.records import WITH_ROLES, UserRecord
 from auth.sessions import start_session
-from auth.throttling import ACCOUNT, NETWORK, Budget, network_of
+from auth.throttling import ACCOUNT, NETWORK, Budget, budget_of_account, network_of
 from auth.token_pairs import SignedIn, issue_pair
 from auth.users import select_by_name
 from auth.wiring import Auth
@@ -23,11 +27,15 @@ from models.user import User
 _RECENT_SESSIONS = 50
 
 
-async def log_in(auth: Auth, client: Client, *, username: str, password: str) -> SignedIn:
+async def log_in(
+    auth: Auth, client: Client, *, username: str, password: str, new_password: str | None = None
+) -> SignedIn:
     """Starts a session for whoever proves the password.
 
-    `username` may be the e-mail address. Raises InvalidCredentials, AccountDisabled (only to who
-    knows the password), RateLimited.
+    `username` may be the e-mail address. A password that an operator chose is good only for
+    choosing another: `new_password`, which means nothing otherwise. Raises InvalidCredentials,
+    AccountDisabled and PasswordChangeRequired (only to who knows the password), RateLimited, and
+    Refusals with everything that is wrong with the new password.
     """
     found = await _find_credentials(auth, username)
     budgets = await _budgets(auth, client, username, found)
@@ -44,9 +52,9 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
         await _record_failure(auth, client, found, "wrong_credentials", wait)
         raise InvalidCredentials
     await auth.throttle.forgive(*budgets)
-    rehashed = await _rehash(auth, password, stored)
+    kept = await _hash_to_keep(auth, found, password, new_password)
     try:
-        user, session = await _start(auth, client, found, rehashed)
+        user, session = await _start(auth, client, found, kept)
     except AccountDisabled:
         await _record_failure(auth, client, found, "disabled", timedelta())
         raise
@@ -56,14 +64,26 @@ async def log_in(auth: Auth, client: Client, *, username: str, password: str) ->
 @dataclass(frozen=True, slots=True)
 class _Credentials:
     user_id: UUID
+    username: str
+    email: str | None
     password_hash: str | None
+    password_is_temporary: bool
+    disabled: bool
 
 
 async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
-    query = select_by_name(username).with_only_columns(User.id, User.password_hash)
     async with auth.db.read() as session:
-        row = (await session.execute(query)).one_or_none()
-    return _Credentials(row.id, row.password_hash) if row else None
+        row = await session.scalar(select_by_name(username))
+    if row is None:
+        return None
+    return _Credentials(
+        row.id,
+        row.username,
+        row.email,
+        row.password_hash,
+        row.password_is_temporary,
+        row.disabled_at is not None,
+    )
 
 
 async def _budgets(
@@ -76,10 +96,13 @@ async def _budgets(
     """
     network = network_of(client.address)
     user_id = found.user_id if found else uuid4()
-    whose = f"user {user_id}" if found else f"name {lookup_key(username)}"
-    if network in await _networks_of(auth, user_id):
-        whose += f" at {network}"
-    return [Budget(ACCOUNT, whose), Budget(NETWORK, network)]
+    known_here = network in await _networks_of(auth, user_id)
+    account = (
+        budget_of_account(user_id, at=network if known_here else None)
+        if found
+        else Budget(ACCOUNT, f"name {lookup_key(username)}")
+    )
+    return [account, Budget(NETWORK, network)]
 
 
 async def _networks_of(auth: Auth, user_id: UUID) -> set[str]:
@@ -113,11 +136,19 @@ async def _record_failure(
         )
 
 
-async def _rehash(auth: Auth, password: str, stored: str) -> str:
-    """The hash to keep: a new one if the stored one is of another system or a lower cost."""
-    if auth.passwords.needs_rehash(stored):
+async def _hash_to_keep(
+    auth: Auth, found: _Credentials, password: str, new_password: str | None
+) -> str:
+    """The hash of the new password, or of this one: as it is stored if that is good enough."""
+    assert found.password_hash
+    if found.password_is_temporary and not found.disabled:
+        if new_password is None or normalise(new_password) == normalise(password):
+            raise PasswordChangeRequired
+        check_new_password(auth, new_password, username=found.username, email=found.email)
+        return await auth.passwords.hash(new_password)
+    if auth.passwords.needs_rehash(found.password_hash):
         return await auth.passwords.hash(password)
-    return stored
+    return found.password_hash
 
 
 async def _start(
@@ -137,7 +168,10 @@ async def _start(
             raise InvalidCredentials
         if row.disabled_at is not None:
             raise AccountDisabled
+        if proved.password_is_temporary:
+            _record_own_password(tx, auth, client, row)
         row.password_hash = password_hash
+        row.password_is_temporary = False
         row.last_login_at = now
         session = start_session(tx, auth.session_policy, row.id, client, now)
         record(
@@ -152,3 +186,9 @@ async def _start(
             ),
         )
         return UserRecord.of(row, auth.permissions), session
+
+
+def _record_own_password(tx: AsyncSession, auth: Auth, client: Client, row: User) -> None:
+    now = auth.clock.now()
+    record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=row.id, subject_id=row.id))
+    queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(row.id))

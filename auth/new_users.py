@@ -1,17 +1,18 @@
 """New accounts: a form is checked, its password hashed, the row written."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import false, insert, or_, select
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Act, Action, record
-from auth.clients import Client
 from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.policies import Actor
@@ -42,9 +43,12 @@ class NewUser:
     email: str | None
     full_name: str | None
     password_hash: str | None = field(repr=False)
+    email_verified: bool = False
+    # Somebody else than the owner chose the password.
+    password_is_temporary: bool = False
 
 
-async def prepare_user(auth: Auth, form: NewUserForm) -> NewUser:
+async def prepare_user(auth: Auth, form: NewUserForm, *, tells_taken_email: bool = True) -> NewUser:
     """Checks a form and hashes its password.
 
     Raises RateLimited, and Refusals with everything that is wrong with the form.
@@ -60,59 +64,79 @@ async def prepare_user(auth: Auth, form: NewUserForm) -> NewUser:
     if problems or username is None:
         raise Refusals(*problems)
     # Asked before the slow hash; the unique indexes decide after it.
-    await check_names_free(auth, username, email)
+    await check_names_free(auth, username, email if tells_taken_email else None)
     password_hash = await auth.passwords.hash(form.password) if form.password else None
     return NewUser(username, email, full_name, password_hash)
 
 
 async def add_user(
-    auth: Auth,
-    new: NewUser,
-    role_ids: Collection[UUID],
-    action: Action,
-    client: Client,
-    *,
-    actor: Actor | None,
+    auth: Auth, new: NewUser, role_ids: Collection[UUID], action: Action, actor: Actor
 ) -> UserRecord:
-    """Writes a new account, which `actor` makes, or its owner.
+    """Writes a new account that `actor` makes.
 
     Raises Refusals when the username or the e-mail address is taken.
     """
-    user_id, now = uuid7(), auth.clock.now()
+    async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
+        row = await insert_user(tx, auth, new, role_ids)
+        record(tx, Act.by(actor, action, row.created_at, subject_id=row.id))
+        return UserRecord.of(row, auth.permissions)
+
+
+@asynccontextmanager
+async def telling_taken_names(
+    auth: Auth, username: str | None, email: str | None, *, but: UUID | None = None
+) -> AsyncIterator[None]:
+    """Around a transaction that gives somebody these names: turns its IntegrityError into Refusals.
+
+    `but` is who may have them already.
+    """
     try:
-        async with auth.db.begin() as tx:
-            tx.add(_row(new, user_id, now))
-            await tx.flush()
-            await give_roles(tx, user_id, role_ids)
-            actor_id = actor.user_id if actor else user_id
-            record(tx, Act(action, now, client, actor_id=actor_id, subject_id=user_id))
-            row = await tx.get_one(User, user_id, options=[WITH_ROLES], populate_existing=True)
-            return UserRecord.of(row, auth.permissions)
+        yield
     except IntegrityError:
         # The unique indexes decide, not a look beforehand: two may register a name at once.
-        await check_names_free(auth, new.username, new.email)
+        await check_names_free(auth, username, email, but=but)
         raise
 
 
-async def check_names_free(auth: Auth, username: str, email: str | None) -> None:
-    """Raises Refusals with UsernameTaken and EmailTaken, whichever is so."""
-    username_key, email_key = canonical(username), canonical(email) if email else None
-    async with auth.db.read() as session:
-        taken = await session.execute(
-            select(User.username_key, User.email_key).where(
-                or_(
-                    User.username_key == username_key,
-                    # No address equals no address only in SQLAlchemy's words: IS NULL.
-                    User.email_key == email_key if email_key else false(),
-                )
-            )
-        )
-        rows = taken.all()
-    refusals = [UsernameTaken()] if any(row.username_key == username_key for row in rows) else []
-    if email_key and any(row.email_key == email_key for row in rows):
-        raise Refusals(*refusals, EmailTaken())
+async def insert_user(
+    tx: AsyncSession, auth: Auth, new: NewUser, role_ids: Collection[UUID]
+) -> User:
+    """Adds the row and its roles. Raises IntegrityError when a name is taken."""
+    row = _row(new, auth.clock.now())
+    tx.add(row)
+    await tx.flush()
+    await give_roles(tx, row.id, role_ids)
+    return await tx.get_one(User, row.id, options=[WITH_ROLES], populate_existing=True)
+
+
+async def check_names_free(
+    auth: Auth, username: str | None, email: str | None, *, but: UUID | None = None
+) -> None:
+    """Raises Refusals with UsernameTaken and EmailTaken, whichever is so; `but` may have them."""
+    refusals: list[Refusal] = []
+    key = canonical(username) if username else None
+    if key and await _find(auth, User.username, User.username_key == key, but):
+        refusals.append(UsernameTaken())
+    if email and await find_owner_of_email(auth, email, but=but):
+        refusals.append(EmailTaken())
     if refusals:
         raise Refusals(*refusals)
+
+
+async def find_owner_of_email(auth: Auth, email: str, *, but: UUID | None = None) -> str | None:
+    """The address as the account that has it spells it, if that is not the account of `but`."""
+    return await _find(auth, User.email, User.email_key == canonical(email), but)
+
+
+async def _find(
+    auth: Auth,
+    what: InstrumentedAttribute[T],
+    condition: ColumnElement[bool],
+    but: UUID | None,
+) -> T | None:
+    async with auth.db.read() as session:
+        row = (await session.execute(select(what, User.id).where(condition))).one_or_none()
+    return None if row is None or row.id == but else row[0]
 
 
 async def give_roles(tx: AsyncSession, user_id: UUID, role_ids: Collection[UUID]) -> None:
@@ -122,15 +146,17 @@ async def give_roles(tx: AsyncSession, user_id: UUID, role_ids: Collection[UUID]
         await tx.execute(insert(UserRole), rows)
 
 
-def _row(new: NewUser, user_id: UUID, now: datetime) -> User:
+def _row(new: NewUser, now: datetime) -> User:
     return User(
-        id=user_id,
+        id=uuid7(),
         username=new.username,
         username_key=canonical(new.username),
         email=new.email,
         email_key=canonical(new.email) if new.email else None,
         full_name=new.full_name,
         password_hash=new.password_hash,
+        password_is_temporary=new.password_is_temporary,
+        email_verified_at=now if new.email_verified else None,
         created_at=now,
     )
 

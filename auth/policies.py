@@ -43,6 +43,10 @@ class PermissionRegistry:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._descriptions))
 
+    def describe(self, permission: str) -> str:
+        """What a permission permits, in one sentence."""
+        return self._descriptions[permission]
+
     def expand(self, granted: Iterable[str]) -> frozenset[str]:
         """Turns what roles grant into permissions that exist; `*` stands for all of them."""
         granted = frozenset(granted)

@@ -23,6 +23,7 @@ class RoleRecord:
     description: str
     built_in: bool
     permissions: frozenset[str]
+    version: int
 
     @classmethod
     def of(cls, row: Role, registry: PermissionRegistry) -> "RoleRecord":
@@ -33,6 +34,7 @@ class RoleRecord:
             description=row.description,
             built_in=row.built_in,
             permissions=registry.expand(p.permission for p in row.permissions),
+            version=row.version,
         )
 
 
@@ -50,6 +52,7 @@ class UserRecord:
     permissions: frozenset[str]
     created_at: datetime
     last_login_at: datetime | None
+    version: int
 
     @classmethod
     def of(cls, row: User, registry: PermissionRegistry) -> "UserRecord":
@@ -66,4 +69,5 @@ class UserRecord:
             permissions=frozenset[str]().union(*(role.permissions for role in roles)),
             created_at=row.created_at,
             last_login_at=row.last_login_at,
+            version=row.version,
         )

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.errors import Forbidden, LastAdmin, RoleNotFound
 from auth.policies import Actor, PermissionRegistry, check_may
-from auth.records import WITH_PERMISSIONS, RoleRecord
+from auth.records import WITH_PERMISSIONS, RoleRecord, UserRecord
 from auth.wiring import Auth
 from models.database import Database
 from models.role import Role, UserRole
@@ -44,7 +44,13 @@ async def get_roles(
 ) -> list[RoleRecord]:
     """The roles with these ids. Raises RoleNotFound if one is missing."""
     rows = list(
-        await tx.scalars(select(Role).where(Role.id.in_(role_ids)).options(WITH_PERMISSIONS))
+        await tx.scalars(
+            select(Role)
+            .where(Role.id.in_(role_ids))
+            .options(WITH_PERMISSIONS)
+            # Nobody deletes it before it is given.
+            .with_for_update(read=True, key_share=True)
+        )
     )
     if len(rows) != len(set(role_ids)):
         raise RoleNotFound
@@ -58,18 +64,20 @@ def check_may_grant(actor: Actor, roles: Collection[RoleRecord]) -> None:
             raise Forbidden(permission)
 
 
-async def check_an_admin_remains(db: Database, tx: AsyncSession, without: UUID) -> None:
+async def check_not_last_admin(db: Database, tx: AsyncSession, user: UserRecord) -> None:
     """Raises LastAdmin if no active administrator is left without this user.
 
     One transaction at a time gets past this line, or two demotions at once would both see the other
     administrator.
     """
+    if user.disabled or not any(role.name == ADMIN for role in user.roles):
+        return
     await db.lock(tx, "administrators")
     other = await tx.scalar(
         select(User.id)
         .join(UserRole, UserRole.user_id == User.id)
         .join(Role, Role.id == UserRole.role_id)
-        .where(Role.name == ADMIN, User.disabled_at.is_(None), User.id != without)
+        .where(Role.name == ADMIN, User.disabled_at.is_(None), User.id != user.id)
         .limit(1)
     )
     if other is None:

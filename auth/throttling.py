@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from uuid import UUID
 
 from sqlalchemy import delete
 from sqlalchemy.dialects import postgresql, sqlite
@@ -24,14 +25,13 @@ from models.database import Database
 from models.throttle import Throttle as Row
 
 _PURPOSE = "postern throttling"
-_SHORTEST = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
     """How many failures are free, and how long the waits become.
 
-    Each failure past the free ones doubles the wait, from a second up to `longest`. After
+    Each failure past the free ones doubles the wait, from `shortest` up to `longest`. After
     `forgotten_after` without a failure all is forgotten.
     """
 
@@ -39,6 +39,7 @@ class Limit:
     free: int
     longest: timedelta
     forgotten_after: timedelta
+    shortest: timedelta = timedelta(seconds=1)
     # Whether success forgives every failure before it; a shared network has other people's too.
     forgiven_by_success: bool = False
 
@@ -48,7 +49,7 @@ class Limit:
         if past < 0:
             return timedelta()
         # Two to the power of many is no number of seconds.
-        wait: timedelta = _SHORTEST * 2 ** min(past, 30)
+        wait: timedelta = self.shortest * 2 ** min(past, 30)
         return min(wait, self.longest)
 
 
@@ -68,6 +69,21 @@ NETWORK = Limit(
 REGISTRATION = Limit(
     "registration", free=100, longest=timedelta(minutes=15), forgotten_after=timedelta(hours=6)
 )
+
+# Mails that anybody may have sent to one address: its owner gets few, however many ask.
+MAIL = Limit(
+    "mail",
+    free=3,
+    shortest=timedelta(minutes=1),
+    longest=timedelta(hours=1),
+    forgotten_after=timedelta(hours=6),
+)
+# Mails that are sent for one network, to whomever.
+MAIL_NETWORK = Limit(
+    "mail network", free=30, longest=timedelta(minutes=15), forgotten_after=timedelta(hours=1)
+)
+# Exports of one's own data: each reads much.
+EXPORT = Limit("export", free=5, longest=timedelta(hours=1), forgotten_after=timedelta(hours=6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,12 @@ class Throttle:
                 row.failures = max(past, 0)
                 row.blocked_until = None
 
+    async def forget(self, *budgets: Budget) -> None:
+        """Forgives every failure."""
+        names = [self._name(budget) for budget in budgets]
+        async with self._db.begin() as tx:
+            await tx.execute(delete(Row).where(Row.key.in_(names)))
+
     async def forget_the_old(self) -> None:
         """Deletes what is forgotten."""
         async with self._db.begin() as tx:
@@ -146,6 +168,11 @@ class Throttle:
             row.failures = 0
             row.blocked_until = None
         return row, budget
+
+
+def budget_of_account(user_id: UUID, *, at: str | None = None) -> Budget:
+    """Guesses at an account, from one network that its owner uses or from all others."""
+    return Budget(ACCOUNT, f"user {user_id} at {at}" if at else f"user {user_id}")
 
 
 def network_of(address: str | None) -> str:

@@ -1,7 +1,8 @@
 """Accounts as operators see them: find, list, create, disable, enable, give roles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, delete, false, or_, select
@@ -9,14 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Act, Action, record
-from auth.errors import UserNotFound
-from auth.names import lookup_key, storable
-from auth.new_users import NewUserForm, add_user, give_roles, prepare_user
+from auth.errors import EditConflict, UserNotFound
+from auth.links import Purpose
+from auth.names import canonical, lookup_key, storable
+from auth.new_users import (
+    NewUserForm,
+    give_roles,
+    insert_user,
+    prepare_user,
+    telling_taken_names,
+)
+from auth.outbox import Kind
 from auth.pages import Page
 from auth.policies import Actor, check_may
 from auth.records import WITH_ROLES, UserRecord
-from auth.roles import ADMIN, check_an_admin_remains, check_may_grant, get_roles
+from auth.roles import ADMIN, check_may_grant, check_not_last_admin, get_roles
 from auth.sessions import revoke_sessions_of
+from auth.user_links import send_link
 from auth.wiring import Auth
 from models.role import Role, UserRole
 from models.session import RevocationReason
@@ -90,37 +100,55 @@ async def create_user(
 ) -> UserRecord:
     """Creates an account for somebody else.
 
-    Raises Forbidden, RoleNotFound, RateLimited, and Refusals with everything that is wrong with the
-    form.
+    A password that the operator gives must be replaced by its owner at the first login; without one
+    the owner is sent a link to choose theirs (ASVS 5.0, 6.4.1). At the console it is kept: whoever
+    is there may be the owner. Raises Forbidden, RoleNotFound, RateLimited, and Refusals with
+    everything that is wrong with the form.
     """
     check_may(actor, "users:write")
     if role_ids:
         check_may(actor, "roles:write")
-    async with auth.db.read() as session:
-        roles = await get_roles(session, auth.permissions, role_ids)
-    check_may_grant(actor, roles)
-    new = await prepare_user(auth, form)
-    ids = [role.id for role in roles]
-    return await add_user(auth, new, ids, Action.USER_CREATED, actor.client, actor=actor)
+    prepared = await prepare_user(auth, form)
+    chosen_by_another = actor.user_id is not None and form.password is not None
+    new = replace(prepared, password_is_temporary=chosen_by_another)
+    async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
+        roles = await get_roles(tx, auth.permissions, role_ids)
+        check_may_grant(actor, roles)
+        row = await insert_user(tx, auth, new, [role.id for role in roles])
+        _record(tx, auth, actor, Action.USER_CREATED, row.id)
+        if row.email and row.password_hash is None:
+            await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.ACCOUNT_CREATED)
+        return UserRecord.of(row, auth.permissions)
 
 
 async def set_user_roles(
-    auth: Auth, actor: Actor, user_id: UUID, role_ids: Sequence[UUID]
+    auth: Auth,
+    actor: Actor,
+    user_id: UUID,
+    role_ids: Sequence[UUID],
+    version: int | None = None,
 ) -> UserRecord:
-    """Replaces the roles of a user. Raises Forbidden, UserNotFound, RoleNotFound, LastAdmin."""
+    """Replaces the roles of a user.
+
+    Raises Forbidden, UserNotFound, RoleNotFound, EditConflict, LastAdmin.
+    """
     check_may(actor, "roles:write")
     async with auth.db.begin() as tx:
-        before = UserRecord.of(await _get_row(tx, user_id), auth.permissions)
+        row = await get_row(tx, user_id)
+        check_version(row, version)
+        before = UserRecord.of(row, auth.permissions)
         roles = await get_roles(tx, auth.permissions, role_ids)
         # Taking a role away from somebody more powerful is as much a grant as giving it.
         check_may_grant(actor, {*roles} ^ {*before.roles})
         if not any(role.name == ADMIN for role in roles):
-            await _check_not_last_admin(auth, tx, before)
+            await check_not_last_admin(auth.db, tx, before)
+        row.version += 1
+        await tx.flush()
         await tx.execute(delete(UserRole).where(UserRole.user_id == user_id))
         await give_roles(tx, user_id, [role.id for role in roles])
         names = ",".join(sorted(role.name for role in roles))
         _record(tx, auth, actor, Action.USER_ROLES_SET, user_id, roles=names)
-        return UserRecord.of(await _get_row(tx, user_id), auth.permissions)
+        return UserRecord.of(await get_row(tx, user_id), auth.permissions)
 
 
 async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
@@ -128,10 +156,10 @@ async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     check_may(actor, "users:write")
     now = auth.clock.now()
     async with auth.db.begin() as tx:
-        row = await _get_row(tx, user_id)
+        row = await get_row(tx, user_id)
         user = UserRecord.of(row, auth.permissions)
         check_may_grant(actor, user.roles)
-        await _check_not_last_admin(auth, tx, user)
+        await check_not_last_admin(auth.db, tx, user)
         row.disabled_at = row.disabled_at or now
         await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
         _record(tx, auth, actor, Action.USER_DISABLED, user_id)
@@ -145,11 +173,23 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     """
     check_may(actor, "users:write")
     async with auth.db.begin() as tx:
-        row = await _get_row(tx, user_id)
+        row = await get_row(tx, user_id)
         check_may_grant(actor, UserRecord.of(row, auth.permissions).roles)
         row.disabled_at = None
         _record(tx, auth, actor, Action.USER_ENABLED, user_id)
         return UserRecord.of(row, auth.permissions)
+
+
+def check_version(row: User, version: int | None) -> None:
+    """Raises EditConflict if the row is not the one that was looked at; None looks at none."""
+    if version is not None and version != row.version:
+        raise EditConflict
+
+
+def set_email(row: User, email: str | None, *, verified_at: datetime | None) -> None:
+    """Gives an account another address; whether it is taken, the index says."""
+    row.email, row.email_key = email, canonical(email) if email else None
+    row.email_verified_at = verified_at
 
 
 def _record(
@@ -159,17 +199,13 @@ def _record(
     record(tx, act)
 
 
-async def _get_row(tx: AsyncSession, user_id: UUID) -> User:
+async def get_row(tx: AsyncSession, user_id: UUID) -> User:
+    """The row with its roles, held until the transaction ends. Raises UserNotFound."""
     query = select(User).where(User.id == user_id).options(WITH_ROLES).with_for_update()
     row = await tx.scalar(query, execution_options={"populate_existing": True})
     if row is None:
         raise UserNotFound
     return row
-
-
-async def _check_not_last_admin(auth: Auth, tx: AsyncSession, user: UserRecord) -> None:
-    if not user.disabled and any(role.name == ADMIN for role in user.roles):
-        await check_an_admin_remains(auth.db, tx, without=user.id)
 
 
 async def _find_role_id(session: AsyncSession, name: str | None) -> UUID | None:

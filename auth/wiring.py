@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from auth.clock import Clock
 from auth.keys import KeyRing
+from auth.links import LinkTokens
 from auth.password_policy import PasswordPolicy
 from auth.passwords import Passwords
 from auth.policies import PermissionRegistry
@@ -17,11 +19,21 @@ from auth.watching import Watchers
 from models.database import Database
 
 
+class RegistrationMode(StrEnum):
+    """Who may create an account."""
+
+    OPEN = "open"
+    INVITATION = "invitation"
+    CLOSED = "closed"
+
+
 @dataclass(frozen=True, slots=True)
 class RegistrationPolicy:
-    """Whether people may create accounts themselves."""
+    """Whether people may create accounts themselves, and when these begin."""
 
-    open: bool = True
+    mode: RegistrationMode = RegistrationMode.OPEN
+    # Whether an account begins only when its address is proved.
+    verifies_email: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +48,14 @@ class Auth:
     passwords: Passwords
     throttle: Throttle
     refresh_tokens: RefreshTokenCodec
+    links: LinkTokens
     permissions: PermissionRegistry
     token_policy: TokenPolicy
     session_policy: SessionPolicy
     password_policy: PasswordPolicy
     registration_policy: RegistrationPolicy
+    # Whether anything carries mail away from here.
+    sends_mail: bool
     # How long a key signs before another takes over; None is for ever.
     key_max_age: timedelta | None
     # How long the audit trail is kept; None is for ever.

@@ -1,18 +1,32 @@
-"""One's own account in GraphQL: registration, and the password."""
+"""One's own account in GraphQL: its beginning, its profile, its end."""
 
 from typing import Annotated
 
 import strawberry
 
+from auth.account_deletion import delete_account
+from auth.account_export import export_account
 from auth.accounts import register
-from auth.errors import RateLimited, RegistrationClosed, WrongPassword
+from auth.errors import (
+    EditConflict,
+    FullNameInvalid,
+    LastAdmin,
+    RateLimited,
+    RegistrationClosed,
+    WrongPassword,
+)
+from auth.mail_errors import (
+    InvitationInvalid,
+    InvitationRequired,
+)
+from auth.names import parse_email
 from auth.new_users import NewUserForm
-from auth.password_change import change_password
+from auth.profile import update_profile
 from graph.arguments import given
 from graph.context import Info
 from graph.errors import Fails, UserError, errors_field
-from graph.operators import FORM_REFUSALS, PASSWORD_REFUSALS
 from graph.permissions import IsAuthenticated, Public
+from graph.refusals import FORM_REFUSALS
 from graph.users import User
 
 
@@ -26,33 +40,72 @@ class RegisterInput:
     full_name: str | None = strawberry.field(
         description="Name for people.", default=strawberry.UNSET
     )
+    invitation: str | None = strawberry.field(
+        description="The token out of the link of an invitation.", default=strawberry.UNSET
+    )
 
 
 @strawberry.type(
-    description="Result of `register`: `user` on success, `errors` on refusal. It does not log in."
+    description="Result of `register`: one of `user` and `emailSentTo` on success, `errors` on"
+    " refusal. It does not log in."
 )
 class RegisterPayload:
     """Result of `register`."""
 
-    user: User | None = strawberry.field(description="The new account.", default=None)
+    user: User | None = strawberry.field(
+        description="The new account; null where its address has to be verified first.",
+        default=None,
+    )
+    email_sent_to: str | None = strawberry.field(
+        description="Where the link was sent that begins the account; null where none is needed.",
+        default=None,
+    )
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The current password and the next.")
-class ChangePasswordInput:
-    """The current password and the next."""
+@strawberry.input(description="What shall be different.")
+class UpdateProfileInput:
+    """What shall be different."""
 
-    current_password: str = strawberry.field(description="As typed; never logged.")
-    new_password: str = strawberry.field(description="As typed; never logged.")
+    full_name: str | None = strawberry.field(description="Name for people; null for none.")
+    version: int | None = strawberry.field(
+        description="`version` of the account that was edited; left out, the last edit wins.",
+        default=strawberry.UNSET,
+    )
 
 
-@strawberry.type(description="Result of `changePassword`.")
-class ChangePasswordPayload:
-    """Result of `changePassword`."""
+@strawberry.type(description="Result of `updateProfile`.")
+class UpdateProfilePayload:
+    """Result of `updateProfile`."""
 
-    user: User | None = strawberry.field(description="Whose password it is.", default=None)
-    ended_sessions: int | None = strawberry.field(
-        description="How many other sessions were ended; this one goes on.", default=None
+    user: User | None = strawberry.field(description="The account as it is now.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="The proof that it is you.")
+class DeleteAccountInput:
+    """The proof that it is you."""
+
+    password: str = strawberry.field(description="The current password; never logged.")
+
+
+@strawberry.type(description="Result of `deleteAccount`.")
+class DeleteAccountPayload:
+    """Result of `deleteAccount`."""
+
+    user_id: strawberry.ID | None = strawberry.field(
+        description="The account that is no more.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type(description="Result of `exportAccount`.")
+class ExportAccountPayload:
+    """Result of `exportAccount`."""
+
+    document: str | None = strawberry.field(
+        description="A JSON document with the account, its sessions and what was done, to keep.",
+        default=None,
     )
     errors: list[UserError] = errors_field()
 
@@ -64,7 +117,9 @@ class AccountMutations:
     @strawberry.mutation(
         description="Creates one's own account; `login` then starts a session.",
         permission_classes=[Public],
-        extensions=[Fails(*FORM_REFUSALS, RegistrationClosed)],
+        extensions=[
+            Fails(*FORM_REFUSALS, RegistrationClosed, InvitationRequired, InvitationInvalid)
+        ],
     )
     async def register(
         self,
@@ -79,25 +134,54 @@ class AccountMutations:
             full_name=given(input.full_name),
             password=input.password,
         )
-        return RegisterPayload(
-            user=User.of(await register(info.context.auth, info.context.client, form))
-        )
+        context = info.context
+        user = await register(context.auth, context.client, form, given(input.invitation))
+        if user is None:
+            return RegisterPayload(email_sent_to=parse_email(input.email))
+        return RegisterPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Changes one's own password, and ends every other session.",
+        description="Changes what one may change about oneself at any time.",
         permission_classes=[IsAuthenticated],
-        extensions=[Fails(WrongPassword, RateLimited, *PASSWORD_REFUSALS)],
+        extensions=[Fails(FullNameInvalid, EditConflict)],
     )
-    async def change_password(
+    async def update_profile(
         self,
         info: Info,
         input: Annotated[
-            ChangePasswordInput,
-            strawberry.argument(description="The current password and the next."),
+            UpdateProfileInput, strawberry.argument(description="What shall be different.")
         ],
-    ) -> ChangePasswordPayload | None:
-        viewer = info.context.viewer
-        ended = await change_password(
-            info.context.auth, viewer, current=input.current_password, new=input.new_password
+    ) -> UpdateProfilePayload | None:
+        context = info.context
+        user = await update_profile(
+            context.auth,
+            context.viewer,
+            full_name=input.full_name,
+            version=given(input.version),
         )
-        return ChangePasswordPayload(user=User.of(viewer.user), ended_sessions=ended)
+        return UpdateProfilePayload(user=User.of(user))
+
+    @strawberry.mutation(
+        description="Deletes one's own account, for good and at once.",
+        permission_classes=[IsAuthenticated],
+        extensions=[Fails(WrongPassword, RateLimited, LastAdmin)],
+    )
+    async def delete_account(
+        self,
+        info: Info,
+        input: Annotated[
+            DeleteAccountInput, strawberry.argument(description="The proof that it is you.")
+        ],
+    ) -> DeleteAccountPayload | None:
+        context = info.context
+        user_id = await delete_account(context.auth, context.viewer, password=input.password)
+        return DeleteAccountPayload(user_id=strawberry.ID(str(user_id)))
+
+    @strawberry.mutation(
+        description="Hands out all that is kept about oneself.",
+        permission_classes=[IsAuthenticated],
+        extensions=[Fails(RateLimited)],
+    )
+    async def export_account(self, info: Info) -> ExportAccountPayload | None:
+        context = info.context
+        return ExportAccountPayload(document=await export_account(context.auth, context.viewer))

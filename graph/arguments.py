@@ -1,9 +1,12 @@
 """Reading arguments: what was given, and ids."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 from uuid import UUID
 
 import strawberry
+
+from auth.errors import RoleNotFound, UserNotFound
 
 T = TypeVar("T")
 
@@ -20,3 +23,19 @@ def parse_id(text: str) -> UUID | None:
     except ValueError:
         return None
     return identifier if str(identifier) == text.lower() else None
+
+
+def read_user_id(text: str) -> UUID:
+    """The id of a user. Raises UserNotFound."""
+    user_id = parse_id(text)
+    if user_id is None:
+        raise UserNotFound
+    return user_id
+
+
+def read_role_ids(texts: Sequence[str]) -> list[UUID]:
+    """The ids of roles. Raises RoleNotFound."""
+    role_ids = [role_id for text in texts if (role_id := parse_id(text))]
+    if len(role_ids) != len(texts):
+        raise RoleNotFound
+    return role_ids

@@ -20,6 +20,7 @@ from strawberry.types.base import StrawberryOptional
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
+from auth import errors, mail_errors, role_errors
 from auth.errors import Denial, Forbidden, RateLimited, Refusal, Refusals, Unauthenticated
 from models.database import DatabaseUnavailable
 
@@ -29,7 +30,12 @@ RETRY_AFTER_UNAVAILABLE_SECONDS = 2
 NO_SUCH_OPERATION = "The document has no operation of this name."
 
 
-def _refusal_classes() -> list[type[Refusal]]:
+# Every module with refusals, so that the list of their codes is whole.
+REFUSAL_MODULES = (errors, mail_errors, role_errors)
+
+
+def refusal_classes() -> list[type[Refusal]]:
+    """Every way to refuse, by its code."""
     return sorted(Refusal.__subclasses__(), key=lambda cls: cls.code)
 
 
@@ -49,7 +55,7 @@ else:
             "UserErrorCode",
             {
                 cls.code: strawberry.enum_value(cls.code, description=_describe(cls))
-                for cls in _refusal_classes()
+                for cls in refusal_classes()
             },
         ),
         description="Why a mutation refused.",

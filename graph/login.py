@@ -5,7 +5,13 @@ from typing import Annotated
 
 import strawberry
 
-from auth.errors import AccountDisabled, InvalidCredentials, InvalidRefreshToken, RateLimited
+from auth.errors import (
+    AccountDisabled,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    PasswordChangeRequired,
+    RateLimited,
+)
 from auth.login import log_in
 from auth.logout import log_out, log_out_everywhere
 from auth.refresh import refresh
@@ -15,6 +21,7 @@ from graph.context import Info
 from graph.cookies import CookieJar
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import HasSession, IsAuthenticated, Public
+from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
 
 
@@ -50,6 +57,11 @@ class LoginInput:
     password: str = strawberry.field(description="As typed; never logged.")
     delivery: TokenDelivery = strawberry.field(
         description="How the refresh token shall come.", default=TokenDelivery.BODY
+    )
+    new_password: str | None = strawberry.field(
+        description="Takes the place of `password` where an operator chose that"
+        " (`PASSWORD_CHANGE_REQUIRED`); means nothing otherwise.",
+        default=strawberry.UNSET,
     )
 
 
@@ -102,7 +114,15 @@ class LoginMutations:
     @strawberry.mutation(
         description="Signs a person in and starts a session.",
         permission_classes=[Public],
-        extensions=[Fails(InvalidCredentials, AccountDisabled, RateLimited)],
+        extensions=[
+            Fails(
+                InvalidCredentials,
+                AccountDisabled,
+                PasswordChangeRequired,
+                RateLimited,
+                *PASSWORD_REFUSALS,
+            )
+        ],
     )
     async def login(
         self,
@@ -111,7 +131,11 @@ class LoginMutations:
     ) -> LoginPayload:
         context = info.context
         signed_in = await log_in(
-            context.auth, context.client, username=input.username, password=input.password
+            context.auth,
+            context.client,
+            username=input.username,
+            password=input.password,
+            new_password=given(input.new_password),
         )
         tokens = _deliver(signed_in, input.delivery, context.cookies)
         return LoginPayload(tokens=tokens, user=User.of(signed_in.user))

@@ -1,53 +1,18 @@
 """What operators do with accounts: create, disable, enable, give roles."""
 
-from collections.abc import Sequence
 from typing import Annotated
-from uuid import UUID
 
 import strawberry
 
-from auth.errors import (
-    EmailInvalid,
-    EmailTaken,
-    FullNameInvalid,
-    LastAdmin,
-    PasswordInvalid,
-    PasswordTooCommon,
-    PasswordTooLong,
-    PasswordTooPersonal,
-    PasswordTooShort,
-    RateLimited,
-    RoleNotFound,
-    UsernameInvalid,
-    UsernameTaken,
-    UserNotFound,
-)
+from auth.errors import EditConflict, LastAdmin, RoleNotFound, UserNotFound
 from auth.new_users import NewUserForm
 from auth.users import create_user, disable_user, enable_user, set_user_roles
-from graph.arguments import given, parse_id
+from graph.arguments import given, read_role_ids, read_user_id
 from graph.context import Info
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import HasPermission
+from graph.refusals import FORM_REFUSALS
 from graph.users import User
-
-# What can be wrong with a new password.
-PASSWORD_REFUSALS = (
-    PasswordTooShort,
-    PasswordTooLong,
-    PasswordInvalid,
-    PasswordTooCommon,
-    PasswordTooPersonal,
-)
-# What can be wrong with the form of a new account.
-FORM_REFUSALS = (
-    UsernameInvalid,
-    UsernameTaken,
-    EmailInvalid,
-    EmailTaken,
-    FullNameInvalid,
-    *PASSWORD_REFUSALS,
-    RateLimited,
-)
 
 
 @strawberry.input(description="The account to create.")
@@ -57,7 +22,8 @@ class CreateUserInput:
     username: str = strawberry.field(description="2 to 64 letters, digits, `.`, `-` or `_`.")
     email: str | None = strawberry.field(description="E-mail address.", default=strawberry.UNSET)
     password: str | None = strawberry.field(
-        description="A first password; without one nobody can log in to the account yet.",
+        description="A first password, which its owner must replace at the first login; without one"
+        " they are sent a link to choose theirs.",
         default=strawberry.UNSET,
     )
     full_name: str | None = strawberry.field(
@@ -84,6 +50,10 @@ class SetUserRolesInput:
     user_id: strawberry.ID = strawberry.field(description="The user to change.")
     role_ids: list[strawberry.ID] = strawberry.field(
         description="All roles the user shall have; an empty list takes every role away."
+    )
+    version: int | None = strawberry.field(
+        description="`version` of the account that was edited; left out, the last edit wins.",
+        default=strawberry.UNSET,
     )
 
 
@@ -150,14 +120,14 @@ class OperatorMutations:
             password=given(input.password),
         )
         context = info.context
-        role_ids = _role_ids(input.role_ids)
+        role_ids = read_role_ids(input.role_ids)
         user = await create_user(context.auth, context.viewer, form, role_ids)
         return CreateUserPayload(user=User.of(user))
 
     @strawberry.mutation(
         description="Replaces the roles of a user; nobody grants more than they may do themselves.",
         permission_classes=[HasPermission("roles:write")],
-        extensions=[Fails(UserNotFound, RoleNotFound, LastAdmin)],
+        extensions=[Fails(UserNotFound, RoleNotFound, EditConflict, LastAdmin)],
     )
     async def set_user_roles(
         self,
@@ -167,8 +137,9 @@ class OperatorMutations:
         ],
     ) -> SetUserRolesPayload | None:
         context = info.context
-        user_id, role_ids = _user_id(input.user_id), _role_ids(input.role_ids)
-        user = await set_user_roles(context.auth, context.viewer, user_id, role_ids)
+        user_id, role_ids = read_user_id(input.user_id), read_role_ids(input.role_ids)
+        version = given(input.version)
+        user = await set_user_roles(context.auth, context.viewer, user_id, role_ids, version)
         return SetUserRolesPayload(user=User.of(user))
 
     @strawberry.mutation(
@@ -182,7 +153,7 @@ class OperatorMutations:
         input: Annotated[DisableUserInput, strawberry.argument(description="Whom to disable.")],
     ) -> DisableUserPayload | None:
         context = info.context
-        user = await disable_user(context.auth, context.viewer, _user_id(input.user_id))
+        user = await disable_user(context.auth, context.viewer, read_user_id(input.user_id))
         return DisableUserPayload(user=User.of(user))
 
     @strawberry.mutation(
@@ -196,19 +167,5 @@ class OperatorMutations:
         input: Annotated[EnableUserInput, strawberry.argument(description="Whom to enable.")],
     ) -> EnableUserPayload | None:
         context = info.context
-        user = await enable_user(context.auth, context.viewer, _user_id(input.user_id))
+        user = await enable_user(context.auth, context.viewer, read_user_id(input.user_id))
         return EnableUserPayload(user=User.of(user))
-
-
-def _user_id(text: str) -> UUID:
-    user_id = parse_id(text)
-    if user_id is None:
-        raise UserNotFound
-    return user_id
-
-
-def _role_ids(texts: Sequence[str]) -> list[UUID]:
-    role_ids = [role_id for text in texts if (role_id := parse_id(text))]
-    if len(role_ids) != len(texts):
-        raise RoleNotFound
-    return role_ids

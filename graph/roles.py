@@ -18,11 +18,12 @@ class Role:
     name: str = strawberry.field(description="Unique name, e.g. `admin`.")
     description: str = strawberry.field(description="One sentence on what the role is for.")
     built_in: bool = strawberry.field(
-        description="Whether the role comes with Postern and cannot be deleted."
+        description="Whether the role comes with Postern and stays as it is."
     )
     permissions: list[str] = strawberry.field(
         description="What the role permits, each as `resource:action`, sorted."
     )
+    version: int = strawberry.field(description="Counts edits, for `updateRole`.")
 
     @classmethod
     def of(cls, role: RoleRecord) -> Self:
@@ -33,7 +34,16 @@ class Role:
             description=role.description,
             built_in=role.built_in,
             permissions=sorted(role.permissions),
+            version=role.version,
         )
+
+
+@strawberry.type(description="Something that a role can permit.")
+class Permission:
+    """A permission."""
+
+    name: str = strawberry.field(description="`resource:action`, e.g. `users:read`.")
+    description: str = strawberry.field(description="What it permits, in one sentence.")
 
 
 @strawberry.type
@@ -46,3 +56,11 @@ class RoleQueries:
     async def roles(self, info: Info) -> list[Role] | None:
         context = info.context
         return [Role.of(role) for role in await list_roles(context.auth, context.viewer)]
+
+    @strawberry.field(
+        description="Everything that roles can permit on this server, by name.",
+        permission_classes=[HasPermission("users:read")],
+    )
+    def permissions(self, info: Info) -> list[Permission] | None:
+        registry = info.context.auth.permissions
+        return [Permission(name=name, description=registry.describe(name)) for name in registry]

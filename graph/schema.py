@@ -15,17 +15,35 @@ from strawberry.types.scalar import ScalarDefinition
 from auth.policies import PermissionRegistry
 from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
+from graph.emails import EmailMutations
 from graph.guards import prepare_guards
 from graph.instants import DATE_TIME
+from graph.invitations import InvitationMutations, InvitationQueries
 from graph.login import LoginMutations
 from graph.operators import OperatorMutations
+from graph.passwords import PasswordMutations
+from graph.role_edits import RoleMutations
 from graph.roles import RoleQueries
 from graph.session_events import SessionSubscriptions
 from graph.sessions import SessionMutations
+from graph.user_edits import UserEditMutations
 from graph.users import UserQueries
 
 # The standard introspection query has about 300 tokens; validation is quadratic in places.
 MAX_TOKENS = 1000
+
+_QUERIES = (UserQueries, RoleQueries, InvitationQueries, AuditQueries)
+_MUTATIONS = (
+    AccountMutations,
+    LoginMutations,
+    SessionMutations,
+    PasswordMutations,
+    EmailMutations,
+    OperatorMutations,
+    UserEditMutations,
+    InvitationMutations,
+    RoleMutations,
+)
 
 _SCALARS: dict[object, ScalarDefinition] = {datetime: DATE_TIME}
 
@@ -84,11 +102,8 @@ def build_schema(
     introspection: bool = True,
 ) -> Schema:
     """Joins the root types. Raises UnguardedField, UnknownPermission."""
-    query = merge_types("Query", (UserQueries, RoleQueries, AuditQueries, *queries))
-    mutation = merge_types(
-        "Mutation",
-        (AccountMutations, LoginMutations, SessionMutations, OperatorMutations, *mutations),
-    )
+    query = merge_types("Query", (*_QUERIES, *queries))
+    mutation = merge_types("Mutation", (*_MUTATIONS, *mutations))
     subscription = merge_types("Subscription", (SessionSubscriptions, *subscriptions))
     prepare_guards([query, mutation, subscription], registry)
     extensions: list[type[SchemaExtension] | Callable[[], SchemaExtension]] = [

@@ -36,7 +36,10 @@ class SessionEnd(Enum):
     )
     USER_DISABLED = strawberry.enum_value("user_disabled", description="The account was disabled.")
     PASSWORD_CHANGED = strawberry.enum_value(
-        "password_changed", description="The password was changed from another session."
+        "password_changed", description="The password was changed from another session, or reset."
+    )
+    PASSWORD_RESET_REQUIRED = strawberry.enum_value(
+        "password_reset_required", description="An operator asked for another password."
     )
 
 

@@ -41,6 +41,7 @@ class User:
     last_login_at: datetime | None = strawberry.field(
         description="When the user last logged in; null if never."
     )
+    version: int = strawberry.field(description="Counts edits, for those who edit accounts.")
 
     @strawberry.field(
         description="Where the user is signed in, newest first.",
@@ -102,6 +103,7 @@ class User:
             permissions=sorted(user.permissions),
             created_at=user.created_at,
             last_login_at=user.last_login_at,
+            version=user.version,
         )
 
 

@@ -20,6 +20,7 @@ class RevocationReason(StrEnum):
     REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105 - a reason, not a secret
     USER_DISABLED = "user_disabled"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason, not a secret
+    PASSWORD_RESET_REQUIRED = "password_reset_required"  # noqa: S105 - a reason, not a secret
 
 
 class Session(Base):

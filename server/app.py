@@ -13,6 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from auth.clock import Clock
 from auth.housekeeping import Housekeeping
 from auth.keys import KeyRing
+from auth.links import LinkTokens
 from auth.password_policy import PasswordPolicy
 from auth.passwords import Passwords
 from auth.policies import PermissionRegistry
@@ -32,14 +33,15 @@ from graph.socket import GraphQLSocket
 from graph.socket_connection import SocketPolicy
 from models.database import Database
 from models.migrate import upgrade
-from server import development, doctor
+from server import development, doctor, mail
 from server.docs_page import add_docs_page
+from server.environment import load_settings
 from server.health import health_router
 from server.introspection import introspection_router
 from server.middleware import RequestMiddleware
 from server.oauth import token_router
 from server.revocation import revocation_router
-from server.settings import Registration, Settings, Switch, load_settings
+from server.settings import Settings, Switch
 from server.userinfo import userinfo_router
 from server.well_known import well_known_router
 
@@ -114,6 +116,7 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         passwords=Passwords(cost=settings.bcrypt_cost),
         throttle=Throttle(db, clock, secret_keys, enabled=settings.throttle is Switch.ON),
         refresh_tokens=RefreshTokenCodec(secret_keys),
+        links=LinkTokens(secret_keys),
         permissions=registry,
         token_policy=TokenPolicy(
             issuer=settings.issuer or settings.base_url,
@@ -126,7 +129,10 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
             refresh_grace=timedelta(seconds=settings.refresh_grace),
         ),
         password_policy=PasswordPolicy(minimum_length=settings.password_min_length),
-        registration_policy=RegistrationPolicy(open=settings.registration is Registration.OPEN),
+        registration_policy=RegistrationPolicy(
+            mode=settings.registration, verifies_email=settings.verifies_email
+        ),
+        sends_mail=bool(settings.mail_address),
         key_max_age=_or_never(settings.key_max_age),
         audit_retention=_or_never(settings.audit_retention),
     )
@@ -140,6 +146,7 @@ def _lifespan(
     settings: Settings, auth: Auth
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     housekeeping = Housekeeping(auth)
+    delivery = mail.build_delivery(settings, auth)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -152,8 +159,12 @@ def _lifespan(
             if settings.in_development:
                 await development.add_development_accounts(auth)
             housekeeping.start()
+            if delivery:
+                delivery.start()
             yield
         finally:
+            if delivery:
+                await delivery.stop()
             await housekeeping.stop()
             await auth.stop()
 

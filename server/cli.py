@@ -22,8 +22,9 @@ from server.cli_keys import keys_app
 from server.cli_sessions import sessions_app
 from server.cli_users import user_app
 from server.console import Stop, read_settings
+from server.environment import files_open_to_everybody
 from server.logs import configure_logs
-from server.settings import ConfigurationError, Settings, files_open_to_everybody
+from server.settings import ConfigurationError, Settings
 
 log = structlog.get_logger("postern.server")
 

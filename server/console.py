@@ -11,7 +11,8 @@ from auth.wiring import Auth
 from server import doctor
 from server.app import build_auth
 from server.development import with_development_secret
-from server.settings import Settings, load_settings
+from server.environment import load_settings
+from server.settings import Settings
 
 T = TypeVar("T")
 

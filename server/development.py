@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from auth.audit import Action
-from auth.clients import CONSOLE
 from auth.errors import Refusals
 from auth.new_users import NewUser, add_user
 from auth.pages import Page
@@ -67,9 +66,7 @@ async def _add(auth: Auth, username: str, password: str, *, role: str) -> None:
     roles = await find_roles_by_name(auth, [role])
     try:
         ids = [found.id for found in roles]
-        await add_user(
-            auth, new, ids, Action.USER_CREATED, CONSOLE, actor=Console(auth.permissions)
-        )
+        await add_user(auth, new, ids, Action.USER_CREATED, Console(auth.permissions))
     except Refusals:
         # Another worker of the same first start was faster, and has told the password.
         return

@@ -9,6 +9,7 @@ from auth.keys import KeyRing
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
 from models.migrate import SchemaState, schema_state
+from server import mail
 from server.settings import ConfigurationError, Settings
 
 SECRET_MIN_LENGTH = 32
@@ -59,7 +60,8 @@ def _problems_anywhere(settings: Settings) -> list[str]:
     ]
     if settings.base_url and not _is_http(settings.base_url):
         problems.append("POSTERN_PUBLIC_URL: must look like https://auth.example.com")
-    return problems
+    # What mail says of itself comes from the public address.
+    return problems or mail.problems_of(settings)
 
 
 def _is_network(text: str) -> bool:

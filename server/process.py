@@ -3,8 +3,8 @@
 from fastapi import FastAPI
 
 from server.app import create_app
+from server.environment import load_settings
 from server.logs import configure_logs
-from server.settings import load_settings
 
 
 def app() -> FastAPI:

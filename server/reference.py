@@ -7,8 +7,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from strawberry.types.field import StrawberryField
 
-from auth.errors import Refusal, Unauthenticated
+from auth.errors import Unauthenticated
 from auth.policies import BUILT_IN_PERMISSIONS
+from graph.errors import refusal_classes
 from graph.guards import guards_of
 from graph.schema import Schema
 from server.settings import FROM_FILES, PREFIX, Settings
@@ -58,7 +59,7 @@ def access_page(schema: Schema) -> str:
 
 def errors_page() -> str:
     """Every code that a client can meet."""
-    refusals = sorted(Refusal.__subclasses__(), key=lambda cls: cls.code)
+    refusals = refusal_classes()
     reasons = Unauthenticated.__subclasses__()
     return _page(
         "Errors",

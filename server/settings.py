@@ -1,22 +1,19 @@
 """Every setting: environment variables that begin with POSTERN_, or lines of `.env`."""
 
-import os
-import stat
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from auth.key_material import Algorithm
+from auth.wiring import RegistrationMode
 
 PREFIX = "POSTERN_"
 DOTENV = ".env"
-FROM_FILES = ("SECRET_KEY", "DATABASE_URL")
+FROM_FILES = ("SECRET_KEY", "DATABASE_URL", "MAIL_URL")
 
 
 class Environment(StrEnum):
@@ -26,11 +23,11 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-class Registration(StrEnum):
-    """Who may create an account."""
+class EmailVerification(StrEnum):
+    """Whether an account begins only when its address is proved."""
 
-    OPEN = "open"
-    CLOSED = "closed"
+    REQUIRED = "required"
+    OPTIONAL = "optional"
 
 
 class Switch(StrEnum):
@@ -151,8 +148,46 @@ class Settings(BaseSettings):
         description="Whether `POST /token` takes a username and a password. RFC 9700 advises"
         " against this grant for other people's clients; see docs/security.md.",
     )
-    registration: Registration = Field(
-        Registration.OPEN, description="Whether people may create their own accounts."
+    registration: RegistrationMode = Field(
+        RegistrationMode.OPEN,
+        description="Whether people may create their own accounts: all, the invited, or nobody.",
+    )
+    email_verification: EmailVerification | Literal[""] = Field(
+        "",
+        description="`required`: an account begins when the link in a mail was followed, and nobody"
+        " learns by registering who has one. `optional`: it begins at once. `required` in"
+        " production where mail is sent, otherwise `optional`.",
+    )
+    mail_url: SecretStr = Field(
+        SecretStr(""),
+        description="What carries mail: `smtp://user:password@host:587` (STARTTLS; `?tls=off` for"
+        " none, `localhost` needs none), `smtps://user:password@host:465`, `file:folder` or"
+        " `console:`. `console:` in development; in production no mail is sent without it.",
+    )
+    mail_from: str = Field(
+        "",
+        description="The sender of mails, e.g. `Example <accounts@example.com>`. `no-reply@` the"
+        " host of `POSTERN_PUBLIC_URL` if not set.",
+    )
+    mail_templates: Path | None = Field(
+        None,
+        description="A folder with own templates of mails, `<language>/<name>.txt` and `.html`;"
+        " those that are missing there are Postern's. See docs/mail.md.",
+    )
+    mail_language: str = Field(
+        "en", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="The language of mails."
+    )
+    site_name: str = Field(
+        "",
+        max_length=100,
+        description="What mails call this server. The host of `POSTERN_PUBLIC_URL` if not set.",
+    )
+    account_url: str = Field(
+        "",
+        description="Where links in mails lead: your frontend's pages `/reset-password`,"
+        " `/verify-email`, `/confirm-email` and `/accept-invitation` under this address, each with"
+        " `#token=` behind it. Postern's own pages, `/account` under `POSTERN_PUBLIC_URL`, if not"
+        " set.",
     )
     introspection: Switch | Literal[""] = Field(
         "",
@@ -200,6 +235,33 @@ class Settings(BaseSettings):
         return (self.introspection or self._default_switch) is Switch.ON
 
     @property
+    def mail_address(self) -> str:
+        """What carries mail; empty where none is sent."""
+        return self.mail_url.get_secret_value() or ("console:" if self.in_development else "")
+
+    @property
+    def verifies_email(self) -> bool:
+        """Whether an account begins only when its address is proved."""
+        if self.email_verification:
+            return self.email_verification is EmailVerification.REQUIRED
+        return bool(self.mail_address) and not self.in_development
+
+    @property
+    def site(self) -> str:
+        """What people know this server by."""
+        return self.site_name or urlsplit(self.base_url).hostname or "Postern"
+
+    @property
+    def sender(self) -> str:
+        """The sender of mails."""
+        return self.mail_from or f"no-reply@{urlsplit(self.base_url).hostname}"
+
+    @property
+    def link_url(self) -> str:
+        """Where links in mails lead, without a slash at the end."""
+        return (self.account_url or f"{self.base_url}/account").rstrip("/")
+
+    @property
     def secrets(self) -> list[str]:
         """The secret, then older ones."""
         return [s.strip() for s in self.secret_key.get_secret_value().split(",") if s.strip()]
@@ -215,73 +277,3 @@ class Settings(BaseSettings):
     @property
     def _default_switch(self) -> Switch:
         return Switch.ON if self.in_development else Switch.OFF
-
-
-def load_settings() -> Settings:
-    """Reads the settings. Raises ConfigurationError when one cannot be read or is not known."""
-    given = {**_read_dotenv(), **os.environ}
-    unknown = unknown_settings(given)
-    if unknown:
-        raise ConfigurationError(unknown)
-    try:
-        return Settings(**_from_files(given))
-    except ValidationError as error:
-        raise ConfigurationError([_explain(problem) for problem in error.errors()]) from None
-
-
-def files_open_to_everybody() -> list[str]:
-    """The settings whose secret stands in a file that every user of this machine may read.
-
-    Told, not refused: containers mount their secrets like that.
-    """
-    names = [f"{PREFIX}{name}_FILE" for name in FROM_FILES]
-    return [
-        name
-        for name in names
-        if (path := os.environ.get(name)) and Path(path).stat().st_mode & stat.S_IROTH
-    ]
-
-
-def unknown_settings(environ: Mapping[str, str]) -> list[str]:
-    """What begins with POSTERN_ and is no setting: most likely a misspelt one."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {f"{PREFIX}{name}_FILE" for name in FROM_FILES}
-    return [
-        f"{name} is not a setting of Postern: correct its name or remove it (see docs/settings.md)"
-        for name in sorted(environ)
-        if name.upper().startswith(PREFIX) and name.upper() not in known
-    ]
-
-
-def _read_dotenv() -> dict[str, str]:
-    try:
-        return {name: value or "" for name, value in dotenv_values(DOTENV).items()}
-    except UnicodeDecodeError:
-        raise ConfigurationError([f"{DOTENV}: this file is no UTF-8 text"]) from None
-
-
-def _from_files(environ: Mapping[str, str]) -> dict[str, Any]:
-    values = {}
-    for name in FROM_FILES:
-        path = environ.get(f"{PREFIX}{name}_FILE")
-        if not path:
-            continue
-        if environ.get(f"{PREFIX}{name}"):
-            raise ConfigurationError(
-                [f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one of them"]
-            )
-        # What was given stays out of the message: it may be the secret itself, in the wrong place.
-        try:
-            values[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigurationError(
-                [f"{PREFIX}{name}_FILE: cannot read this file: {error.strerror}"]
-            ) from None
-        except UnicodeDecodeError:
-            raise ConfigurationError([f"{PREFIX}{name}_FILE: this file is no UTF-8 text"]) from None
-    return values
-
-
-def _explain(problem: Mapping[str, Any]) -> str:
-    name = "_".join(str(part) for part in problem["loc"][:1])
-    return f"{PREFIX}{name.upper()}: {problem['msg']}"

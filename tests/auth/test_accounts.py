@@ -19,7 +19,7 @@ from auth.policies import Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.users import create_user, find_user_by_name
 from auth.viewers import viewer_of
-from auth.wiring import Auth, RegistrationPolicy
+from auth.wiring import Auth, RegistrationMode, RegistrationPolicy
 from models.user import User
 from tests.api import Api
 from tests.people import ALICE
@@ -53,7 +53,9 @@ async def create(auth: Auth, form: NewUserForm) -> UserRecord:
 
 
 async def register_oneself(auth: Auth, form: NewUserForm) -> UserRecord:
-    return await register(auth, Client(), form)
+    user = await register(auth, Client(), form)
+    assert user
+    return user
 
 
 ENTRANCES = pytest.mark.parametrize("entrance", [register_oneself, create])
@@ -67,9 +69,8 @@ def sqlite(sqlite_api: Api) -> Auth:
 
 
 async def test_registering_gives_the_role_user(auth: Auth) -> None:
-    user = await register(
-        auth, Client(), NewUserForm("Carol", "Carol@Example.com", " Ca Rol ", PASSWORD)
-    )
+    filled = NewUserForm("Carol", "Carol@Example.com", " Ca Rol ", PASSWORD)
+    user = await register_oneself(auth, filled)
     assert [role.name for role in user.roles] == ["user"]
     assert (user.username, user.email) == ("Carol", "Carol@example.com")
     assert (user.full_name, user.email_verified, user.disabled) == ("Ca Rol", False, False)
@@ -77,14 +78,14 @@ async def test_registering_gives_the_role_user(auth: Auth) -> None:
 
 
 async def test_who_registered_logs_in_by_name_or_address(auth: Auth) -> None:
-    carol = await register(auth, Client(), form("Carol"))
+    carol = await register_oneself(auth, form("Carol"))
     for name in ("Carol", "CAROL", "carol@example.com"):
         signed_in = await log_in(auth, Client(), username=name, password=PASSWORD)
         assert signed_in.user.id == carol.id
 
 
 async def test_a_closed_registration_is_closed(sqlite: Auth) -> None:
-    object.__setattr__(sqlite, "registration_policy", RegistrationPolicy(open=False))
+    object.__setattr__(sqlite, "registration_policy", RegistrationPolicy(RegistrationMode.CLOSED))
     with pytest.raises(RegistrationClosed):
         await register(sqlite, Client(), form())
     assert await find_user_by_name(sqlite, "carol") is None
@@ -212,8 +213,7 @@ async def test_an_account_is_written_whole_or_not_at_all(auth: Auth) -> None:
             NewUser("carol", None, None, None),
             [uuid4()],
             Action.USER_CREATED,
-            Client(),
-            actor=None,
+            CONSOLE,
         )
     assert await find_user_by_name(auth, "carol") is None
 
@@ -222,7 +222,7 @@ async def test_a_name_that_is_registered_again_inherits_nothing(auth: Auth) -> N
     old = await log_in(auth, Client(), username="alice", password=ALICE.password)
     async with auth.db.begin() as tx:
         await tx.execute(delete(User).where(User.id == old.user.id))
-    new = await register(auth, Client(), form("alice", ALICE.email))
+    new = await register_oneself(auth, form("alice", ALICE.email))
     assert new.id != old.user.id
     with pytest.raises(TokenInvalid):
         await viewer_of(auth, Client(), old.access_token.text)

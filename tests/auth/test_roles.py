@@ -12,8 +12,8 @@ from auth.policies import BUILT_IN_PERMISSIONS, Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.roles import (
     ADMIN,
-    check_an_admin_remains,
     check_may_grant,
+    check_not_last_admin,
     find_roles_by_name,
     get_roles,
     list_roles,
@@ -146,8 +146,10 @@ async def test_of_two_administrators_ousted_at_once_one_stays(
 
 async def test_of_two_transactions_that_oust_one_waits_for_the_other(auth: Auth) -> None:
     admin, alice = await id_of(auth, "admin"), await promote(auth, "alice")
+    user = await find_user_by_name(auth, "admin")
+    assert user
     async with auth.db.begin() as tx:
-        await check_an_admin_remains(auth.db, tx, without=admin)
+        await check_not_last_admin(auth.db, tx, user)
         other = asyncio.create_task(demote(auth, alice))
         await asyncio.sleep(0.1)
         assert not other.done()

@@ -148,6 +148,7 @@ ROBIN = UserRecord(
     permissions=frozenset(),
     created_at=NOW,
     last_login_at=None,
+    version=1,
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from graphql import ListValueNode, ObjectTypeDefinitionNode, parse, print_ast
 
 from auth.policies import PermissionRegistry
-from auth.wiring import RegistrationPolicy
+from auth.wiring import RegistrationMode, RegistrationPolicy
 from graph.schema import build_schema
 from tests.api import Api, codes, denials
 from tests.people import ADMIN, ALICE, BOB, SUPPORT, Account
@@ -115,7 +115,8 @@ async def test_a_form_cannot_set_what_it_does_not_name(sqlite_api: Api) -> None:
 
 
 async def test_a_closed_registration_says_so(sqlite_api: Api) -> None:
-    object.__setattr__(sqlite_api.auth, "registration_policy", RegistrationPolicy(open=False))
+    closed = RegistrationPolicy(RegistrationMode.CLOSED)
+    object.__setattr__(sqlite_api.auth, "registration_policy", closed)
     assert codes(await mutate(sqlite_api, "register", FORM)) == ["REGISTRATION_CLOSED"]
 
 

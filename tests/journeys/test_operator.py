@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from server import cli
-from server.settings import ConfigurationError, load_settings
+from server.environment import load_settings
+from server.settings import ConfigurationError
 from tests.api import BASE_URL, Api, codes, denials, serving
 from tests.clock import ManualClock
 from tests.people import ADMIN, ALICE, Account

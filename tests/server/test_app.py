@@ -8,11 +8,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import delete, select, text
 
+from auth.wiring import RegistrationMode
 from models.database import Database
 from models.signing_key import SigningKey
 from models.user import User
 from server.app import create_app
-from server.settings import ConfigurationError, Environment, Registration, Settings, Switch
+from server.settings import ConfigurationError, Environment, Settings, Switch
 from tests.api import BASE_URL, Api, codes, denials, serving
 from tests.clock import ManualClock
 from tests.databases import PostgresqlTemplates
@@ -158,7 +159,7 @@ async def test_the_shortest_password_is_as_set(production: Production, clock: Ma
 
 
 async def test_closed_registration_is_closed(production: Production, clock: ManualClock) -> None:
-    async with serving(production(registration=Registration.CLOSED), clock) as api:
+    async with serving(production(registration=RegistrationMode.CLOSED), clock) as api:
         assert codes(await register(api, "a perfectly good one")) == ["REGISTRATION_CLOSED"]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from server.doctor import problems_of
-from server.settings import FROM_FILES, ConfigurationError, files_open_to_everybody, load_settings
+from server.environment import files_open_to_everybody, load_settings
+from server.settings import FROM_FILES, ConfigurationError
 
 GOOD_SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
 PRODUCTION = {

@@ -1,0 +1,70 @@
+"""Another e-mail address: confirmed from the new one, told to the old one."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.audit import Act, Action, record
+from auth.clients import Client
+from auth.errors import about_field
+from auth.links import Purpose
+from auth.mail_errors import (
+    MailUnavailable,
+)
+from auth.names import canonical, parse_email
+from auth.new_users import telling_taken_names
+from auth.outbox import Kind, queue
+from auth.reauthentication import get_proved, own_act, prove_password
+from auth.records import UserRecord
+from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
+from auth.user_links import end_requests, look_at_link, send_link, use_link
+from auth.users import get_row, set_email
+from auth.viewers import Viewer
+from auth.wiring import Auth
+
+
+async def request_email_change(
+    auth: Auth, viewer: Viewer, *, new_email: str, password: str
+) -> None:
+    """Has a link sent to the new address. Nobody is told whether another account has it.
+
+    Raises MailUnavailable, EmailInvalid, WrongPassword, RateLimited.
+    """
+    if not auth.sends_mail:
+        raise MailUnavailable
+    with about_field("new_email"):
+        address = parse_email(new_email)
+    stored = await prove_password(auth, viewer, password, Action.EMAIL_CHANGE_REQUESTED)
+    await auth.throttle.attempt(
+        Budget(MAIL, canonical(address)), Budget(MAIL_NETWORK, network_of(viewer.client.address))
+    )
+    async with auth.db.begin() as tx:
+        row = await get_proved(tx, viewer, stored)
+        await send_link(tx, auth, row, Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE, email=address)
+        record(tx, own_act(auth, viewer, Action.EMAIL_CHANGE_REQUESTED))
+
+
+async def confirm_email_change(auth: Auth, client: Client, token: str) -> UserRecord:
+    """Takes the new address, and tells the old one.
+
+    Raises LinkInvalid, and Refusals if another account has taken the address meanwhile: who has the
+    link may know.
+    """
+    async with auth.db.read() as session:
+        link, user = await look_at_link(session, auth, Purpose.EMAIL_CHANGE, token)
+    with about_field("token"):
+        async with telling_taken_names(auth, None, link.email, but=user.id), auth.db.begin() as tx:
+            return await _take(tx, auth, client, token)
+
+
+async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> UserRecord:
+    link, row = await use_link(tx, auth, Purpose.EMAIL_CHANGE, token)
+    assert link.email
+    old, now = row.email, auth.clock.now()
+    set_email(row, link.email, verified_at=now)
+    row.version += 1
+    # Links that were sent to the old address.
+    await end_requests(tx, row.id, *Purpose)
+    record(tx, Act(Action.EMAIL_CHANGED, now, client, row.id, row.id))
+    if old:
+        queue(tx, auth, Kind.EMAIL_CHANGED, user_id=str(row.id), email=old)
+    await tx.flush()
+    return UserRecord.of(await get_row(tx, row.id), auth.permissions)

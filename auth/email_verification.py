@@ -1,0 +1,128 @@
+"""Proving that mail at an address is received: of an account, or of one that is to be."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.audit import Act, Action, record
+from auth.clients import Client
+from auth.errors import about_field
+from auth.links import LIFETIMES, LinkToken, Purpose, read_token
+from auth.mail_errors import (
+    EmailAlreadyVerified,
+    EmailMissing,
+    LinkInvalid,
+    MailUnavailable,
+)
+from auth.names import canonical
+from auth.new_users import NewUser, insert_user, telling_taken_names
+from auth.outbox import Kind, queue
+from auth.reauthentication import own_act
+from auth.records import UserRecord
+from auth.roles import DEFAULT_ROLE, find_roles_by_name
+from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
+from auth.user_links import end_requests, send_link, use_link
+from auth.users import get_row
+from auth.viewers import Viewer
+from auth.wiring import Auth
+from models.pending_registration import PendingRegistration
+
+
+async def request_email_verification(auth: Auth, viewer: Viewer) -> None:
+    """Has a link sent to one's own address.
+
+    Raises MailUnavailable, EmailMissing, EmailAlreadyVerified, RateLimited.
+    """
+    user = viewer.user
+    if not auth.sends_mail:
+        raise MailUnavailable
+    if user.email is None:
+        raise EmailMissing
+    if user.email_verified:
+        raise EmailAlreadyVerified
+    await auth.throttle.attempt(
+        Budget(MAIL, canonical(user.email)), Budget(MAIL_NETWORK, network_of(viewer.client.address))
+    )
+    async with auth.db.begin() as tx:
+        row = await get_row(tx, user.id)
+        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
+        record(tx, own_act(auth, viewer, Action.EMAIL_VERIFICATION_REQUESTED))
+
+
+async def verify_email(auth: Auth, client: Client, token: str) -> UserRecord:
+    """Marks an address as verified; where registration waits for that, the account begins.
+
+    Raises LinkInvalid, and Refusals when the username has been taken meanwhile.
+    """
+    read = read_token(token)
+    async with auth.db.read() as session:
+        pending = await session.get(PendingRegistration, read.about)
+    if pending:
+        with about_field("token"):
+            return await _finish_registration(auth, client, read, pending)
+    now = auth.clock.now()
+    async with auth.db.begin() as tx:
+        _, row = await use_link(tx, auth, Purpose.EMAIL_VERIFICATION, token)
+        row.email_verified_at = now
+        await end_requests(tx, row.id, Purpose.EMAIL_VERIFICATION)
+        record(tx, Act(Action.EMAIL_VERIFIED, now, client, actor_id=row.id, subject_id=row.id))
+        return UserRecord.of(await get_row(tx, row.id), auth.permissions)
+
+
+async def hold_registration(auth: Auth, new: NewUser) -> None:
+    """Keeps a registration until its address is proved; has a link sent there.
+
+    Whether an account has the address already is asked when the mail is composed.
+    """
+    async with auth.db.begin() as tx:
+        mail_id = queue(tx, auth, Kind.REGISTRATION)
+        assert mail_id
+        assert new.email
+        assert new.password_hash
+        tx.add(
+            PendingRegistration(
+                id=mail_id,
+                username=new.username,
+                email=new.email,
+                full_name=new.full_name,
+                password_hash=new.password_hash,
+                created_at=auth.clock.now(),
+            )
+        )
+
+
+def token_for_registration(auth: Auth, pending: PendingRegistration) -> str:
+    """The token for the mail; its life begins now."""
+    expires_at = auth.clock.now() + LIFETIMES[Purpose.REGISTRATION]
+    return auth.links.make(Purpose.REGISTRATION, pending.id, expires_at, *_state(pending))
+
+
+async def _finish_registration(
+    auth: Auth, client: Client, token: LinkToken, pending: PendingRegistration
+) -> UserRecord:
+    new = NewUser(
+        pending.username,
+        pending.email,
+        pending.full_name,
+        pending.password_hash,
+        email_verified=True,
+    )
+    roles = await find_roles_by_name(auth, [DEFAULT_ROLE])
+    async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
+        await _use_up(tx, auth, token)
+        row = await insert_user(tx, auth, new, [role.id for role in roles])
+        act = Act(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
+        record(tx, act)
+        return UserRecord.of(row, auth.permissions)
+
+
+async def _use_up(tx: AsyncSession, auth: Auth, token: LinkToken) -> None:
+    query = select(PendingRegistration).where(PendingRegistration.id == token.about)
+    pending = await tx.scalar(query.with_for_update())
+    if pending is None:
+        raise LinkInvalid
+    auth.links.check(Purpose.REGISTRATION, token, auth.clock.now(), *_state(pending))
+    await tx.delete(pending)
+
+
+def _state(pending: PendingRegistration) -> tuple[str | None, ...]:
+    return (pending.username, pending.email, pending.password_hash)

@@ -1,0 +1,106 @@
+"""A forgotten password: ask for a link, follow it, choose another; every session ends with it."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth.audit import Act, Action, record
+from auth.clients import Client
+from auth.links import Purpose
+from auth.mail_errors import (
+    EmailMissing,
+    MailUnavailable,
+)
+from auth.names import canonical, parse_email
+from auth.outbox import Kind, queue
+from auth.policies import Actor, check_may
+from auth.reauthentication import check_new_password
+from auth.records import UserRecord
+from auth.roles import check_may_grant
+from auth.sessions import revoke_sessions_of
+from auth.throttling import MAIL, MAIL_NETWORK, Budget, budget_of_account, network_of
+from auth.user_links import begin_request, end_requests, look_at_link, send_link, use_link
+from auth.users import get_row
+from auth.wiring import Auth
+from models.session import RevocationReason
+from models.user import User
+
+
+async def request_password_reset(auth: Auth, client: Client, *, email: str) -> None:
+    """Has a link sent to the address, if an account has it. Nobody is told whether one has.
+
+    Whose it is is asked when the mail is composed, after the reply: so the reply takes as long for
+    an address that nobody has (ASVS 5.0, 6.3.8). Raises MailUnavailable, EmailInvalid, RateLimited.
+    """
+    if not auth.sends_mail:
+        raise MailUnavailable
+    address = parse_email(email)
+    await auth.throttle.attempt(
+        Budget(MAIL, canonical(address)), Budget(MAIL_NETWORK, network_of(client.address))
+    )
+    async with auth.db.begin() as tx:
+        from_where = {"address": client.address or "", "agent": client.user_agent or ""}
+        queue(tx, auth, Kind.PASSWORD_RESET, email=address, **from_where)
+
+
+async def begin_password_reset(auth: Auth, mail_id: UUID, client: Client, email: str) -> bool:
+    """Finds whose address it is and writes down that they may reset. False if it is nobody's."""
+    async with auth.db.begin() as tx:
+        query = select(User).where(User.email_key == canonical(email), User.disabled_at.is_(None))
+        user = await tx.scalar(query.with_for_update())
+        if user is None:
+            return False
+        await begin_request(tx, auth, user, Purpose.PASSWORD_RESET, mail_id)
+        now = auth.clock.now()
+        record(tx, Act(Action.PASSWORD_RESET_REQUESTED, now, client, subject_id=user.id))
+        return True
+
+
+async def reset_password(auth: Auth, client: Client, *, token: str, new: str) -> int:
+    """Sets a new password for who has the link. Returns how many sessions were ended.
+
+    It logs nobody in. Raises LinkInvalid, RateLimited, and Refusals with everything that is wrong
+    with the password.
+    """
+    async with auth.db.read() as session:
+        _, user = await look_at_link(session, auth, Purpose.PASSWORD_RESET, token)
+    check_new_password(auth, new, username=user.username, email=user.email)
+    hashed = await auth.passwords.hash(new)
+    now = auth.clock.now()
+    async with auth.db.begin() as tx:
+        _, row = await use_link(tx, auth, Purpose.PASSWORD_RESET, token)
+        row.password_hash = hashed
+        row.password_is_temporary = False
+        # Who has the link has the mail.
+        row.email_verified_at = row.email_verified_at or now
+        await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
+        ended = await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)
+        record(tx, Act(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
+        queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(row.id))
+    # Whoever has guessed at the old password must not keep the owner waiting.
+    here = network_of(client.address)
+    await auth.throttle.forget(budget_of_account(user.id), budget_of_account(user.id, at=here))
+    return ended
+
+
+async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
+    """Takes a person's password away, ends their sessions, and sends them a link.
+
+    Raises Forbidden, UserNotFound, EmailMissing, MailUnavailable.
+    """
+    check_may(actor, "users:write")
+    if not auth.sends_mail:
+        raise MailUnavailable
+    now = auth.clock.now()
+    async with auth.db.begin() as tx:
+        row = await get_row(tx, user_id)
+        user = UserRecord.of(row, auth.permissions)
+        check_may_grant(actor, user.roles)
+        if row.email is None:
+            raise EmailMissing
+        row.password_hash = None
+        await end_requests(tx, row.id, Purpose.EMAIL_CHANGE)
+        await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
+        await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.PASSWORD_RESET_REQUIRED)
+        record(tx, Act.by(actor, Action.PASSWORD_RESET_REQUIRED, now, subject_id=user_id))
+    return user

@@ -1,0 +1,104 @@
+"""Requests of users that wait for the link in a mail: one of each kind, the latest."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.links import LIFETIMES, Purpose, read_token
+from auth.mail_errors import (
+    LinkInvalid,
+)
+from auth.outbox import Kind, queue
+from auth.wiring import Auth
+from models.link import Link
+from models.user import User
+
+
+async def send_link(
+    tx: AsyncSession,
+    auth: Auth,
+    user: User,
+    purpose: Purpose,
+    kind: Kind,
+    *,
+    email: str | None = None,
+) -> None:
+    """Queues a mail with a link, in place of every earlier one of this purpose.
+
+    The caller holds the user's row. Does nothing where this server sends no mail.
+    """
+    mail_id = queue(tx, auth, kind)
+    if mail_id:
+        await begin_request(tx, auth, user, purpose, mail_id, email=email)
+
+
+async def begin_request(
+    tx: AsyncSession,
+    auth: Auth,
+    user: User,
+    purpose: Purpose,
+    link_id: UUID,
+    *,
+    email: str | None = None,
+) -> None:
+    """Writes down that the user asked, under the id of the mail; what was asked before is over."""
+    await end_requests(tx, user.id, purpose)
+    tx.add(
+        Link(
+            id=link_id,
+            user_id=user.id,
+            purpose=purpose.value,
+            email=email,
+            created_at=auth.clock.now(),
+        )
+    )
+
+
+async def end_requests(tx: AsyncSession, user_id: UUID, *purposes: Purpose) -> None:
+    """Makes the links of these purposes worthless."""
+    names = [purpose.value for purpose in purposes]
+    await tx.execute(delete(Link).where(Link.user_id == user_id, Link.purpose.in_(names)))
+
+
+async def find_request(tx: AsyncSession, link_id: UUID) -> tuple[Link, User] | None:
+    """The request, and whose it is."""
+    query = select(Link, User).join(User, User.id == Link.user_id).where(Link.id == link_id)
+    row = (await tx.execute(query)).one_or_none()
+    return (row.Link, row.User) if row else None
+
+
+async def look_at_link(
+    session: AsyncSession, auth: Auth, purpose: Purpose, text: str
+) -> tuple[Link, User]:
+    """What a token is about. Raises LinkInvalid for every token but the latest good one."""
+    token = read_token(text)
+    found = await find_request(session, token.about)
+    if found is None or found[0].purpose != purpose or found[1].disabled_at is not None:
+        raise LinkInvalid
+    auth.links.check(purpose, token, auth.clock.now(), *_state(*found))
+    return found
+
+
+async def use_link(tx: AsyncSession, auth: Auth, purpose: Purpose, text: str) -> tuple[Link, User]:
+    """The same in a transaction, which holds the user's row and must end the request.
+
+    Of two who come with one token the second then finds nothing.
+    """
+    token = read_token(text)
+    owner = select(User.id).join(Link, Link.user_id == User.id).where(Link.id == token.about)
+    await tx.scalar(owner.with_for_update(of=User))
+    return await look_at_link(tx, auth, purpose, text)
+
+
+def token_for(auth: Auth, link: Link, user: User) -> str:
+    """The token for the mail; its life begins now."""
+    purpose = Purpose(link.purpose)
+    expires_at = auth.clock.now() + LIFETIMES[purpose]
+    return auth.links.make(purpose, link.id, expires_at, *_state(link, user))
+
+
+def _state(link: Link, user: User) -> tuple[str | None, ...]:
+    if link.purpose == Purpose.EMAIL_VERIFICATION:
+        return (str(user.id), user.email_key)
+    return (str(user.id), user.email_key, user.password_hash, link.email)

@@ -1,0 +1,134 @@
+"""Passwords in GraphQL: change one's own, or choose another by mail."""
+
+from typing import Annotated
+
+import strawberry
+
+from auth.errors import EmailInvalid, RateLimited, WrongPassword
+from auth.mail_errors import (
+    LinkInvalid,
+    MailUnavailable,
+)
+from auth.names import parse_email
+from auth.password_change import change_password
+from auth.password_reset import request_password_reset, reset_password
+from graph.context import Info
+from graph.errors import Fails, UserError, errors_field
+from graph.permissions import IsAuthenticated, Public
+from graph.refusals import PASSWORD_REFUSALS
+from graph.users import User
+
+
+@strawberry.input(description="The current password and the next.")
+class ChangePasswordInput:
+    """The current password and the next."""
+
+    current_password: str = strawberry.field(description="As typed; never logged.")
+    new_password: str = strawberry.field(description="As typed; never logged.")
+
+
+@strawberry.type(description="Result of `changePassword`.")
+class ChangePasswordPayload:
+    """Result of `changePassword`."""
+
+    user: User | None = strawberry.field(description="Whose password it is.", default=None)
+    ended_sessions: int | None = strawberry.field(
+        description="How many other sessions were ended; this one goes on.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Whose password was forgotten.")
+class RequestPasswordResetInput:
+    """Whose password was forgotten."""
+
+    email: str = strawberry.field(description="The e-mail address of the account.")
+
+
+@strawberry.type(
+    description="Result of `requestPasswordReset`: the same whether or not there is an account."
+)
+class RequestPasswordResetPayload:
+    """Result of `requestPasswordReset`."""
+
+    email_sent_to: str | None = strawberry.field(
+        description="Where a link is sent, if an account has the address.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="The proof, and the next password.")
+class ResetPasswordInput:
+    """The proof, and the next password."""
+
+    token: str = strawberry.field(description="The token out of the link in the mail.")
+    new_password: str = strawberry.field(description="As typed; never logged.")
+
+
+@strawberry.type(description="Result of `resetPassword`. It does not log in.")
+class ResetPasswordPayload:
+    """Result of `resetPassword`."""
+
+    ended_sessions: int | None = strawberry.field(
+        description="How many sessions were ended: all there were.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class PasswordMutations:
+    """Root fields about passwords."""
+
+    @strawberry.mutation(
+        description="Changes one's own password, and ends every other session.",
+        permission_classes=[IsAuthenticated],
+        extensions=[Fails(WrongPassword, RateLimited, *PASSWORD_REFUSALS)],
+    )
+    async def change_password(
+        self,
+        info: Info,
+        input: Annotated[
+            ChangePasswordInput,
+            strawberry.argument(description="The current password and the next."),
+        ],
+    ) -> ChangePasswordPayload | None:
+        viewer = info.context.viewer
+        ended = await change_password(
+            info.context.auth, viewer, current=input.current_password, new=input.new_password
+        )
+        return ChangePasswordPayload(user=User.of(viewer.user), ended_sessions=ended)
+
+    @strawberry.mutation(
+        description="Sends a link to choose another password, if an account has the address.",
+        permission_classes=[Public],
+        extensions=[Fails(MailUnavailable, EmailInvalid, RateLimited)],
+    )
+    async def request_password_reset(
+        self,
+        info: Info,
+        input: Annotated[
+            RequestPasswordResetInput,
+            strawberry.argument(description="Whose password was forgotten."),
+        ],
+    ) -> RequestPasswordResetPayload:
+        context = info.context
+        await request_password_reset(context.auth, context.client, email=input.email)
+        return RequestPasswordResetPayload(email_sent_to=parse_email(input.email))
+
+    @strawberry.mutation(
+        description="Sets another password by the link in the mail, and ends every session.",
+        permission_classes=[Public],
+        extensions=[Fails(LinkInvalid, RateLimited, *PASSWORD_REFUSALS)],
+    )
+    async def reset_password(
+        self,
+        info: Info,
+        input: Annotated[
+            ResetPasswordInput, strawberry.argument(description="The proof, and the next password.")
+        ],
+    ) -> ResetPasswordPayload:
+        context = info.context
+        ended = await reset_password(
+            context.auth, context.client, token=input.token, new=input.new_password
+        )
+        return ResetPasswordPayload(ended_sessions=ended)

@@ -1,0 +1,143 @@
+"""What operators do with roles in GraphQL: make, change and delete their own."""
+
+from typing import Annotated
+
+import strawberry
+
+from auth.errors import EditConflict, RoleNotFound
+from auth.role_edits import RoleForm, create_role, delete_role, update_role
+from auth.role_errors import (
+    PermissionUnknown,
+    RoleBuiltIn,
+    RoleDescriptionInvalid,
+    RoleInUse,
+    RoleNameInvalid,
+    RoleNameTaken,
+)
+from graph.arguments import given, read_role_ids
+from graph.context import Info
+from graph.errors import Fails, UserError, errors_field
+from graph.permissions import HasPermission
+from graph.roles import Role
+
+_FORM_REFUSALS = (RoleNameInvalid, RoleNameTaken, RoleDescriptionInvalid, PermissionUnknown)
+
+
+@strawberry.input(description="The role to make.")
+class CreateRoleInput:
+    """The role to make."""
+
+    name: str = strawberry.field(description="2 to 64 small letters, digits, `-` or `_`.")
+    description: str = strawberry.field(
+        description="One sentence on what the role is for.", default=""
+    )
+    permissions: list[str] = strawberry.field(
+        description="What it permits, of `permissions`; nothing that you may not do yourself."
+    )
+
+
+@strawberry.type(description="Result of `createRole`.")
+class CreateRolePayload:
+    """Result of `createRole`."""
+
+    role: Role | None = strawberry.field(description="The new role.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Which role, and what shall be different; what is left out stays.")
+class UpdateRoleInput:
+    """Which role, and what shall be different."""
+
+    role_id: strawberry.ID = strawberry.field(description="One of `roles` that is not built in.")
+    name: str | None = strawberry.field(
+        description="2 to 64 small letters, digits, `-` or `_`.", default=strawberry.UNSET
+    )
+    description: str | None = strawberry.field(
+        description="One sentence on what the role is for.", default=strawberry.UNSET
+    )
+    permissions: list[str] | None = strawberry.field(
+        description="All that it shall permit.", default=strawberry.UNSET
+    )
+    version: int | None = strawberry.field(
+        description="`version` of the role that was edited; left out, the last edit wins.",
+        default=strawberry.UNSET,
+    )
+
+
+@strawberry.type(description="Result of `updateRole`.")
+class UpdateRolePayload:
+    """Result of `updateRole`."""
+
+    role: Role | None = strawberry.field(description="The role as it is now.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Which role to delete.")
+class DeleteRoleInput:
+    """Which role to delete."""
+
+    role_id: strawberry.ID = strawberry.field(description="A role that nobody has.")
+
+
+@strawberry.type(description="Result of `deleteRole`.")
+class DeleteRolePayload:
+    """Result of `deleteRole`."""
+
+    role_id: strawberry.ID | None = strawberry.field(
+        description="The role that is no more.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class RoleMutations:
+    """Root fields that change roles."""
+
+    @strawberry.mutation(
+        description="Makes a role.",
+        permission_classes=[HasPermission("roles:write")],
+        extensions=[Fails(*_FORM_REFUSALS)],
+    )
+    async def create_role(
+        self,
+        info: Info,
+        input: Annotated[CreateRoleInput, strawberry.argument(description="The role to make.")],
+    ) -> CreateRolePayload | None:
+        context = info.context
+        form = RoleForm(input.name, input.description, input.permissions)
+        return CreateRolePayload(
+            role=Role.of(await create_role(context.auth, context.viewer, form))
+        )
+
+    @strawberry.mutation(
+        description="Changes a role, for everybody who has it, at once.",
+        permission_classes=[HasPermission("roles:write")],
+        extensions=[Fails(RoleNotFound, RoleBuiltIn, EditConflict, *_FORM_REFUSALS)],
+    )
+    async def update_role(
+        self,
+        info: Info,
+        input: Annotated[
+            UpdateRoleInput, strawberry.argument(description="Which role, and what is different.")
+        ],
+    ) -> UpdateRolePayload | None:
+        context = info.context
+        (role_id,) = read_role_ids([input.role_id])
+        form = RoleForm(given(input.name), given(input.description), given(input.permissions))
+        role = await update_role(context.auth, context.viewer, role_id, form, given(input.version))
+        return UpdateRolePayload(role=Role.of(role))
+
+    @strawberry.mutation(
+        description="Deletes a role that nobody has.",
+        permission_classes=[HasPermission("roles:write")],
+        extensions=[Fails(RoleNotFound, RoleBuiltIn, RoleInUse)],
+    )
+    async def delete_role(
+        self,
+        info: Info,
+        input: Annotated[DeleteRoleInput, strawberry.argument(description="Which role to delete.")],
+    ) -> DeleteRolePayload | None:
+        context = info.context
+        (role_id,) = read_role_ids([input.role_id])
+        gone = await delete_role(context.auth, context.viewer, role_id)
+        return DeleteRolePayload(role_id=strawberry.ID(str(gone)))

@@ -1,0 +1,182 @@
+"""How operators change accounts in GraphQL, end their sessions, and end them."""
+
+from typing import Annotated
+
+import strawberry
+
+from auth.account_deletion import delete_user
+from auth.errors import EditConflict, LastAdmin, UserNotFound
+from auth.mail_errors import (
+    EmailMissing,
+    MailUnavailable,
+)
+from auth.password_reset import require_password_reset
+from auth.user_edits import UNCHANGED, UserEdit, revoke_user_sessions, update_user
+from graph.arguments import read_user_id
+from graph.context import Info
+from graph.errors import BadUserInput, Fails, UserError, errors_field
+from graph.permissions import HasPermission
+from graph.refusals import NAME_REFUSALS
+from graph.users import User
+
+
+@strawberry.input(description="Which account, and what shall be different; what is left out stays.")
+class UpdateUserInput:
+    """Which account, and what shall be different."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user to change.")
+    username: str | None = strawberry.field(
+        description="2 to 64 letters, digits, `.`, `-` or `_`.", default=strawberry.UNSET
+    )
+    email: str | None = strawberry.field(
+        description="E-mail address, which is not verified then; null takes it away.",
+        default=strawberry.UNSET,
+    )
+    full_name: str | None = strawberry.field(
+        description="Name for people; null takes it away.", default=strawberry.UNSET
+    )
+    version: int | None = strawberry.field(
+        description="`version` of the account that was edited; left out, the last edit wins.",
+        default=strawberry.UNSET,
+    )
+
+
+@strawberry.type(description="Result of `updateUser`.")
+class UpdateUserPayload:
+    """Result of `updateUser`."""
+
+    user: User | None = strawberry.field(description="The account as it is now.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Whom to delete.")
+class DeleteUserInput:
+    """Whom to delete."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user to delete, for good.")
+
+
+@strawberry.type(description="Result of `deleteUser`.")
+class DeleteUserPayload:
+    """Result of `deleteUser`."""
+
+    user_id: strawberry.ID | None = strawberry.field(
+        description="The account that is no more.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Whose sessions to end.")
+class RevokeUserSessionsInput:
+    """Whose sessions to end."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user to sign out everywhere.")
+
+
+@strawberry.type(description="Result of `revokeUserSessions`.")
+class RevokeUserSessionsPayload:
+    """Result of `revokeUserSessions`."""
+
+    ended_sessions: int | None = strawberry.field(
+        description="How many sessions were ended.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.input(description="Who shall choose another password.")
+class RequirePasswordResetInput:
+    """Who shall choose another password."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user to ask.")
+
+
+@strawberry.type(description="Result of `requirePasswordReset`.")
+class RequirePasswordResetPayload:
+    """Result of `requirePasswordReset`."""
+
+    user: User | None = strawberry.field(description="Who was sent a link.", default=None)
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class UserEditMutations:
+    """Root fields that change the accounts of others."""
+
+    @strawberry.mutation(
+        description="Changes an account; nobody changes that of somebody who may do more.",
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(UserNotFound, EditConflict, *NAME_REFUSALS)],
+    )
+    async def update_user(
+        self,
+        info: Info,
+        input: Annotated[
+            UpdateUserInput, strawberry.argument(description="Which account, and what changes.")
+        ],
+    ) -> UpdateUserPayload | None:
+        context = info.context
+        user_id = read_user_id(input.user_id)
+        user = await update_user(context.auth, context.viewer, user_id, _edit(input))
+        return UpdateUserPayload(user=User.of(user))
+
+    @strawberry.mutation(
+        description="Deletes an account, for good and at once.",
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(UserNotFound, LastAdmin)],
+    )
+    async def delete_user(
+        self,
+        info: Info,
+        input: Annotated[DeleteUserInput, strawberry.argument(description="Whom to delete.")],
+    ) -> DeleteUserPayload | None:
+        context = info.context
+        gone = await delete_user(context.auth, context.viewer, read_user_id(input.user_id))
+        return DeleteUserPayload(user_id=strawberry.ID(str(gone)))
+
+    @strawberry.mutation(
+        description="Signs a user out everywhere.",
+        permission_classes=[HasPermission("sessions:revoke")],
+        extensions=[Fails(UserNotFound)],
+    )
+    async def revoke_user_sessions(
+        self,
+        info: Info,
+        input: Annotated[
+            RevokeUserSessionsInput, strawberry.argument(description="Whose sessions to end.")
+        ],
+    ) -> RevokeUserSessionsPayload | None:
+        context = info.context
+        user_id = read_user_id(input.user_id)
+        ended = await revoke_user_sessions(context.auth, context.viewer, user_id)
+        return RevokeUserSessionsPayload(ended_sessions=ended)
+
+    @strawberry.mutation(
+        description="Takes a user's password away, signs them out everywhere, and sends them a link"
+        " to choose another.",
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(UserNotFound, EmailMissing, MailUnavailable)],
+    )
+    async def require_password_reset(
+        self,
+        info: Info,
+        input: Annotated[
+            RequirePasswordResetInput,
+            strawberry.argument(description="Who shall choose another password."),
+        ],
+    ) -> RequirePasswordResetPayload | None:
+        context = info.context
+        user_id = read_user_id(input.user_id)
+        user = await require_password_reset(context.auth, context.viewer, user_id)
+        return RequirePasswordResetPayload(user=User.of(user))
+
+
+def _edit(input: UpdateUserInput) -> UserEdit:
+    left_out = strawberry.UNSET
+    if input.username is None:
+        raise BadUserInput("`username` cannot be taken away: leave it out, or give another.")
+    return UserEdit(
+        username=UNCHANGED if input.username is left_out else input.username,
+        email=UNCHANGED if input.email is left_out else input.email,
+        full_name=UNCHANGED if input.full_name is left_out else input.full_name,
+        version=None if input.version is left_out else input.version,
+    )

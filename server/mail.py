@@ -1,0 +1,76 @@
+"""Mail after the settings: what carries it, who writes it, and what is wrong with them."""
+
+from email.headerregistry import Address
+from email.utils import parseaddr
+from urllib.parse import urlsplit
+
+from auth.letters import Letters
+from auth.mail_delivery import MailDelivery
+from auth.mail_transports import ConsoleTransport, UnsupportedMailUrl, parse_mail_url
+from auth.mail_writing import Letterhead, MailWriter, TemplateFault
+from auth.wiring import Auth, RegistrationMode
+from server.settings import Settings
+
+
+def build_delivery(settings: Settings, auth: Auth) -> MailDelivery | None:
+    """The background job that sends mail; None where none is sent."""
+    transport = parse_mail_url(settings.mail_address)
+    if transport is None:
+        return None
+    letters = Letters(auth, settings.link_url)
+    return MailDelivery(auth, letters, build_writer(settings), transport)
+
+
+def build_writer(settings: Settings) -> MailWriter:
+    """Who fills the templates."""
+    return MailWriter(
+        Letterhead(
+            site_name=settings.site,
+            sender=settings.sender,
+            language=settings.mail_language,
+            templates=settings.mail_templates,
+        )
+    )
+
+
+def problems_of(settings: Settings) -> list[str]:
+    """What keeps mail from working, each with what to do about it."""
+    problems = [*_problems_of_transport(settings), *_problems_of_words(settings)]
+    if settings.account_url and urlsplit(settings.account_url).scheme not in {"http", "https"}:
+        problems.append("POSTERN_ACCOUNT_URL: must look like https://app.example.com/account")
+    if settings.mail_address:
+        return problems
+    if settings.verifies_email:
+        problems.append(
+            "POSTERN_EMAIL_VERIFICATION: required needs mail: set POSTERN_MAIL_URL, or say optional"
+        )
+    if settings.registration is RegistrationMode.INVITATION:
+        problems.append("POSTERN_REGISTRATION: invitations are mails: set POSTERN_MAIL_URL")
+    return problems
+
+
+def _problems_of_transport(settings: Settings) -> list[str]:
+    try:
+        transport = parse_mail_url(settings.mail_address)
+    except UnsupportedMailUrl as error:
+        # The address itself stays out of the message: it may hold a password.
+        return [f"POSTERN_MAIL_URL: {error}"]
+    if isinstance(transport, ConsoleTransport) and not settings.in_development:
+        return [
+            "POSTERN_MAIL_URL: console: would print links that open accounts: it is for development"
+        ]
+    return []
+
+
+def _problems_of_words(settings: Settings) -> list[str]:
+    if settings.mail_templates and not settings.mail_templates.is_dir():
+        return ["POSTERN_MAIL_TEMPLATES: there is no such folder"]
+    try:
+        Address(addr_spec=parseaddr(settings.sender)[1])
+    except (ValueError, IndexError):
+        return ["POSTERN_MAIL_FROM: must look like Example <accounts@example.com>"]
+    try:
+        build_writer(settings).check()
+    except TemplateFault as fault:
+        return [f"POSTERN_MAIL_TEMPLATES: {fault}"]
+    return []
