@@ -11,7 +11,7 @@ from sqlalchemy.orm import selectinload
 
 from auth.audit import Act, Action, record
 from auth.clients import Client
-from auth.errors import EmailTaken, Refusals
+from auth.errors import EmailTaken
 from auth.links import LIFETIMES, LinkToken, Purpose, read_token
 from auth.mail_errors import (
     InvitationInvalid,
@@ -22,7 +22,7 @@ from auth.mail_errors import (
 from auth.names import canonical, parse_email
 from auth.new_users import (
     NewUserForm,
-    check_names_free,
+    find_owner_of_email,
     insert_user,
     prepare_user,
     telling_taken_names,
@@ -78,7 +78,8 @@ async def create_invitation(
     if not auth.sends_mail:
         raise MailUnavailable
     address = parse_email(email)
-    await _check_has_no_account(auth, address)
+    if await find_owner_of_email(auth, address):
+        raise EmailTaken
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         roles = await get_roles(tx, auth.permissions, role_ids)
@@ -152,13 +153,6 @@ async def register_invited(
 def token_for_invitation(auth: Auth, row: Invitation) -> str:
     """The token for the mail."""
     return auth.links.make(Purpose.INVITATION, row.id, row.expires_at, row.email_key)
-
-
-async def _check_has_no_account(auth: Auth, email: str) -> None:
-    try:
-        await check_names_free(auth, None, email)
-    except Refusals:
-        raise EmailTaken from None
 
 
 def _row(email: str, now: datetime) -> Invitation:

@@ -45,6 +45,7 @@ class MailDelivery:
         self._writer = writer
         self._transport = transport
         self._stopping = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -89,11 +90,12 @@ class MailDelivery:
 
     async def _begin(self) -> int:
         """Begins to send what is due, as far as there is room beside what is being sent."""
-        mails = await self._take(AT_ONCE - len(self._sending))
-        for mail in mails:
-            task = asyncio.create_task(self._deliver(mail))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+        async with self._one_at_a_time:
+            mails = await self._take(AT_ONCE - len(self._sending))
+            for mail in mails:
+                task = asyncio.create_task(self._deliver(mail))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
         return len(mails)
 
     async def _take(self, at_most: int) -> Sequence[OutgoingMail]:

@@ -12,6 +12,7 @@ from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from uuid import UUID
 
+from email_validator import validate_email
 from jinja2 import (
     ChoiceLoader,
     Environment,
@@ -27,6 +28,8 @@ from auth.outbox import Kind
 
 DEFAULT_LANGUAGE = "en"
 _SUBJECT = "Subject: "
+# RFC 5322, 2.1.1.
+_LINE_MAX_LENGTH = 998
 
 
 class TemplateFault(Exception):
@@ -75,14 +78,15 @@ class MailWriter:
         name, sender = parseaddr(self._letterhead.sender)
         domain = sender.rpartition("@")[2]
         message["From"] = Address(name, addr_spec=sender)
-        message["To"] = Address(addr_spec=letter.recipient)
+        message["To"] = _address(letter.recipient)
         message["Subject"] = subject
         message["Date"] = format_datetime(at)
         message["Message-ID"] = f"<{mail_id}@{domain}>"
         # RFC 3834: no out-of-office note comes back.
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content(text)
-        message.add_alternative(self._fill(letter, "html"), subtype="html")
+        html = self._fill(letter, "html")
+        message.set_content(text, cte=_encoding(text))
+        message.add_alternative(html, subtype="html", cte=_encoding(html))
         return message
 
     def check(self) -> None:
@@ -113,3 +117,16 @@ class MailWriter:
 
     def _languages(self) -> list[str]:
         return list(dict.fromkeys([self._letterhead.language, DEFAULT_LANGUAGE]))
+
+
+def _address(email: str) -> Address:
+    # In ASCII wherever that is possible: every mail server takes that.
+    plain = validate_email(email, check_deliverability=False).ascii_email or email
+    local, _, domain = plain.rpartition("@")
+    return Address(username=local, domain=domain)
+
+
+def _encoding(text: str) -> str:
+    # Plain where it can be: then a link can be read out of the mail as it travels, too.
+    fits = text.isascii() and max(map(len, text.splitlines()), default=0) < _LINE_MAX_LENGTH
+    return "7bit" if fits else "quoted-printable"

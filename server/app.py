@@ -14,6 +14,7 @@ from auth.clock import Clock
 from auth.housekeeping import Housekeeping
 from auth.keys import KeyRing
 from auth.links import LinkTokens
+from auth.mail_delivery import MailDelivery
 from auth.password_policy import PasswordPolicy
 from auth.passwords import Passwords
 from auth.policies import PermissionRegistry
@@ -34,6 +35,7 @@ from graph.socket_connection import SocketPolicy
 from models.database import Database
 from models.migrate import upgrade
 from server import development, doctor, mail
+from server.account_pages import account_routes
 from server.docs_page import add_docs_page
 from server.environment import load_settings
 from server.health import health_router
@@ -72,9 +74,10 @@ def create_app(
         subscriptions=subscriptions,
         introspection=settings.allows_introspection,
     )
+    delivery = mail.build_delivery(settings, auth)
     app = FastAPI(
         title="Postern",
-        lifespan=_lifespan(settings, auth),
+        lifespan=_lifespan(settings, auth, delivery),
         middleware=_middleware(settings),
         docs_url=None,
         redoc_url=None,
@@ -82,12 +85,15 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.auth = auth
+    app.state.mail_delivery = delivery
     cookies = _cookies(settings)
     explorer = _explorer(settings) if settings.shows_explorer else None
     app.router.routes += [
         Route("/graphql", GraphQLEndpoint(schema, auth, cookies, explorer)),
         WebSocketRoute("/graphql", GraphQLSocket(schema, auth, cookies, _sockets(settings))),
     ]
+    if settings.shows_account_pages:
+        app.router.routes += account_routes()
     _add_rest_endpoints(app, settings, auth)
     if settings.shows_explorer:
         add_docs_page(app)
@@ -143,10 +149,9 @@ def _or_never(seconds: int) -> timedelta | None:
 
 
 def _lifespan(
-    settings: Settings, auth: Auth
+    settings: Settings, auth: Auth, delivery: MailDelivery | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     housekeeping = Housekeeping(auth)
-    delivery = mail.build_delivery(settings, auth)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -262,6 +262,11 @@ class Settings(BaseSettings):
         return (self.account_url or f"{self.base_url}/account").rstrip("/")
 
     @property
+    def shows_account_pages(self) -> bool:
+        """Whether links in mails lead to pages of this server."""
+        return bool(self.mail_address) and not self.account_url
+
+    @property
     def secrets(self) -> list[str]:
         """The secret, then older ones."""
         return [s.strip() for s in self.secret_key.get_secret_value().split(",") if s.strip()]

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
+from auth.mail_delivery import MailDelivery
 from auth.wiring import Auth
 from server.app import create_app
 from server.settings import Settings
@@ -100,6 +101,12 @@ class Api(Client):
         super().__init__(client)
         self.app = app
         self.auth: Auth = app.state.auth
+        self.delivery: MailDelivery = app.state.mail_delivery
+
+    async def send_mails(self) -> None:
+        """Sends what is due, as the background job does a second later."""
+        while await self.delivery.deliver_due():
+            pass
 
     @asynccontextmanager
     async def socket(

@@ -14,6 +14,7 @@ from server.settings import Environment, Settings
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
+from tests.mails import Mailbox
 from tests.people import ADMIN, ALICE
 
 # A slow machine is no failure: nothing here is timed.
@@ -87,6 +88,7 @@ def make_settings(database_url: str, folder: Path) -> Settings:
         database_url=SecretStr(database_url),
         data_dir=folder / "data",
         bcrypt_cost=4,
+        mail_url=SecretStr(f"file:{folder}/mails"),
     )
 
 
@@ -108,6 +110,12 @@ async def sqlite_api(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> Asy
     """A server in this process on SQLite, for what does not depend on the database."""
     async with serving(make_settings(sqlite_url, tmp_path), clock) as api:
         yield api
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Mailbox:
+    """What that server has sent."""
+    return Mailbox(tmp_path / "mails")
 
 
 @pytest.fixture

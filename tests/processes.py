@@ -58,7 +58,7 @@ def run_command(
 @contextmanager
 def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[Process]:
     """`postern serve` on a free port, ready to answer."""
-    port = _free_port()
+    port = free_port()
     log = folder / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -80,7 +80,7 @@ def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

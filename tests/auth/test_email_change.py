@@ -1,0 +1,169 @@
+"""Another e-mail address: confirmed from the new one, told to the old one."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select, update
+
+from auth.clients import Client
+from auth.email_change import confirm_email_change, request_email_change
+from auth.errors import EmailInvalid, RateLimited, Refusals, WrongPassword
+from auth.login import log_in
+from auth.mail_errors import LinkInvalid
+from auth.password_change import change_password
+from auth.password_reset import request_password_reset, reset_password
+from auth.user_edits import UserEdit, update_user
+from auth.users import find_user_by_name
+from auth.viewers import Viewer, viewer_of
+from models.audit_event import AuditEvent
+from models.user import User
+from tests.api import Api
+from tests.clock import ManualClock
+from tests.mails import Mailbox
+from tests.people import ALICE, BOB, OPERATOR
+
+NEW = "alice.new@example.com"
+
+
+@pytest.fixture
+async def viewer(api: Api, alice: str) -> Viewer:
+    return await viewer_of(api.auth, Client(), alice)
+
+
+async def ask(api: Api, viewer: Viewer, email: str = NEW) -> None:
+    await request_email_change(api.auth, viewer, new_email=email, password=ALICE.password)
+    await api.send_mails()
+
+
+async def test_the_address_changes_with_the_link(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await ask(api, viewer)
+    assert (await find_user_by_name(api.auth, ALICE.email)) is not None
+    user = await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+    assert (user.id, user.email, user.email_verified) == (viewer.user_id, NEW, True)
+    assert await log_in(api.auth, Client(), username=NEW, password=ALICE.password)
+
+
+async def test_the_old_address_is_told(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+    await ask(api, viewer)
+    assert mailbox.mails(ALICE.email) == []
+    await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+    await api.send_mails()
+    assert "was changed" in mailbox.last(ALICE.email).subject
+
+
+async def test_it_takes_the_password(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+    with pytest.raises(WrongPassword):
+        await request_email_change(api.auth, viewer, new_email=NEW, password="a guess")
+    await api.send_mails()
+    assert mailbox.mails() == []
+
+
+async def test_nobody_is_told_that_another_account_has_the_address(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await ask(api, viewer, BOB.email)
+    (mail,) = mailbox.mails()
+    assert mail.recipient == BOB.email
+    assert "#token=" not in mail.text
+
+
+async def test_an_address_that_was_taken_meanwhile_is_told_to_who_has_it(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await ask(api, viewer)
+    async with api.auth.db.begin() as tx:
+        await tx.execute(
+            update(User).where(User.username == "bob").values(email=NEW, email_key=NEW)
+        )
+    with pytest.raises(Refusals) as refused:
+        await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+    (refusal,) = refused.value.refusals
+    assert (refusal.code, refusal.field) == ("EMAIL_TAKEN", "token")
+
+
+async def test_a_link_works_once(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+    await ask(api, viewer)
+    token = mailbox.last(NEW).token
+    attempts = [confirm_email_change(api.auth, Client(), token) for _ in range(10)]
+    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+    assert sum(isinstance(outcome, LinkInvalid) for outcome in outcomes) == 9
+
+
+async def test_a_change_of_the_password_ends_the_link(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await ask(api, viewer)
+    await change_password(api.auth, viewer, current=ALICE.password, new="a password of my own")
+    with pytest.raises(LinkInvalid):
+        await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+
+
+async def test_a_change_of_the_password_ends_what_waits_for_its_mail(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await request_email_change(api.auth, viewer, new_email=NEW, password=ALICE.password)
+    await change_password(api.auth, viewer, current=ALICE.password, new="a password of my own")
+    await api.send_mails()
+    assert mailbox.mails(NEW) == []
+
+
+async def test_links_to_the_old_address_end(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+    await request_password_reset(api.auth, Client(), email=ALICE.email)
+    await ask(api, viewer)
+    await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+    token = mailbox.mails(ALICE.email)[0].token
+    with pytest.raises(LinkInvalid):
+        await reset_password(api.auth, Client(), token=token, new="a password of my own")
+
+
+async def test_a_link_ends_after_an_hour(
+    api: Api, viewer: Viewer, mailbox: Mailbox, clock: ManualClock
+) -> None:
+    await ask(api, viewer)
+    clock.tick(hours=1)
+    with pytest.raises(LinkInvalid):
+        await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+
+
+async def test_a_link_is_for_this_act_only(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+    await ask(api, viewer)
+    with pytest.raises(LinkInvalid):
+        await reset_password(
+            api.auth, Client(), token=mailbox.last(NEW).token, new="a password of my own"
+        )
+
+
+async def test_what_is_no_address_is_told_at_its_field(api: Api, viewer: Viewer) -> None:
+    with pytest.raises(EmailInvalid) as refused:
+        await ask(api, viewer, "nowhere")
+    assert refused.value.field == "new_email"
+
+
+async def test_one_address_gets_few_mails(api: Api, viewer: Viewer) -> None:
+    for _ in range(3):
+        await ask(api, viewer)
+    with pytest.raises(RateLimited):
+        await ask(api, viewer)
+
+
+async def test_another_address_from_an_operator_is_not_verified(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(update(User).values(email_verified_at=api.auth.clock.now()))
+    user = await update_user(api.auth, OPERATOR, viewer.user_id, UserEdit(email=NEW))
+    assert (user.email, user.email_verified) == (NEW, False)
+    await api.send_mails()
+    assert "was changed" in mailbox.last(ALICE.email).subject
+    assert "/verify-email#" in mailbox.last(NEW).link
+
+
+async def test_the_trail_tells_of_failures_too(api: Api, viewer: Viewer) -> None:
+    with pytest.raises(WrongPassword):
+        await request_email_change(api.auth, viewer, new_email=NEW, password="a guess")
+    async with api.auth.db.read() as session:
+        last = (await session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()))).first()
+    assert last
+    assert (last.action, last.succeeded) == ("email.change_requested", False)

@@ -1,0 +1,305 @@
+"""A forgotten password: the link in the mail sets another, once, for an hour."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from auth.clients import Client
+from auth.errors import (
+    EmailInvalid,
+    InvalidCredentials,
+    RateLimited,
+    Refusals,
+    SessionRevoked,
+)
+from auth.login import log_in
+from auth.mail_errors import EmailMissing, LinkInvalid, MailUnavailable
+from auth.password_change import change_password
+from auth.password_reset import request_password_reset, require_password_reset, reset_password
+from auth.users import disable_user, find_user_by_name
+from auth.viewers import viewer_of
+from auth.wiring import Auth
+from models.audit_event import AuditEvent
+from models.link import Link
+from models.outgoing_mail import OutgoingMail
+from models.throttle import Throttle
+from models.user import User
+from tests.api import Api
+from tests.clock import ManualClock
+from tests.mails import Mailbox
+from tests.people import ADMIN, ALICE, BOB, OPERATOR
+
+NEW = "a password of my own"
+HERE = Client("192.0.2.7", "test")
+
+
+async def ask(api: Api, email: str = ALICE.email) -> None:
+    await request_password_reset(api.auth, HERE, email=email)
+    await api.send_mails()
+
+
+async def reset(auth: Auth, token: str, new: str = NEW) -> int:
+    return await reset_password(auth, HERE, token=token, new=new)
+
+
+async def log_in_with(auth: Auth, password: str) -> None:
+    await log_in(auth, HERE, username="alice", password=password)
+
+
+async def test_the_link_sets_another_password(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    mail = mailbox.last(ALICE.email)
+    assert mail.link.startswith("http://localhost:8000/account/reset-password#token=plt_")
+    assert mail.link in mail.html
+    await reset(api.auth, mail.token)
+    await log_in_with(api.auth, NEW)
+    with pytest.raises(InvalidCredentials):
+        await log_in_with(api.auth, ALICE.password)
+
+
+async def test_a_reset_ends_every_session_and_is_told(api: Api, mailbox: Mailbox) -> None:
+    token = await api.log_in(ALICE)
+    await ask(api)
+    assert await reset(api.auth, mailbox.last(ALICE.email).token) == 1
+    with pytest.raises(SessionRevoked):
+        await viewer_of(api.auth, HERE, token)
+    await api.send_mails()
+    assert "was changed" in mailbox.last(ALICE.email).subject
+
+
+async def test_a_reset_proves_the_address(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    await reset(api.auth, mailbox.last(ALICE.email).token)
+    user = await find_user_by_name(api.auth, "alice")
+    assert user
+    assert user.email_verified
+
+
+async def test_a_link_works_once(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    token = mailbox.last(ALICE.email).token
+    await reset(api.auth, token)
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, token, "another of my own")
+    await log_in_with(api.auth, NEW)
+
+
+async def test_of_twenty_who_use_a_link_at_once_one_succeeds(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    token = mailbox.last(ALICE.email).token
+    # As many as the hashing threads take at once.
+    attempts = [reset(api.auth, token, f"a password of mine, {n}") for n in range(20)]
+    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+    assert sum(outcome == 0 for outcome in outcomes) == 1
+    assert all(isinstance(o, int | LinkInvalid | RateLimited) for o in outcomes)
+
+
+async def test_a_newer_request_ends_the_older_link(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    older = mailbox.last(ALICE.email).token
+    await ask(api)
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, older)
+    await reset(api.auth, mailbox.last(ALICE.email).token)
+
+
+async def test_a_link_ends_after_an_hour(api: Api, mailbox: Mailbox, clock: ManualClock) -> None:
+    await ask(api)
+    clock.tick(hours=1)
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, mailbox.last(ALICE.email).token)
+
+
+async def test_a_change_of_the_password_ends_the_link(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    token = mailbox.last(ALICE.email).token
+    viewer = await viewer_of(api.auth, HERE, await api.log_in(ALICE))
+    await change_password(api.auth, viewer, current=ALICE.password, new=NEW)
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, token, "another of my own")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"email_key": "x@example.com"}, {"password_hash": "of another"}, {"password_hash": None}],
+)
+async def test_a_link_ends_with_what_it_was_made_for(
+    api: Api, mailbox: Mailbox, change: dict[str, str]
+) -> None:
+    await ask(api)
+    async with api.auth.db.begin() as tx:
+        await tx.execute(update(User).where(User.username == "alice").values(change))
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, mailbox.last(ALICE.email).token)
+
+
+async def test_a_link_is_for_one_account(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    async with api.auth.db.begin() as tx:
+        bob = await tx.scalar(select(User.id).where(User.username == "bob"))
+        await tx.execute(update(Link).values(user_id=bob))
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, mailbox.last(ALICE.email).token)
+
+
+async def test_nothing_is_stored_with_which_one_could_reset(api: Api, mailbox: Mailbox) -> None:
+    await request_password_reset(api.auth, HERE, email=ALICE.email)
+    async with api.auth.db.read() as session:
+        waiting = (await session.scalars(select(OutgoingMail))).one()
+    await api.send_mails()
+    token = mailbox.last(ALICE.email).token
+    async with api.auth.db.read() as session:
+        link = (await session.scalars(select(Link))).one()
+    assert token not in f"{waiting.about} {vars(link)}"
+    async with api.auth.db.read() as session:
+        assert (await session.scalars(select(OutgoingMail))).all() == []
+
+
+async def test_nobody_is_told_whether_an_address_has_an_account(api: Api, mailbox: Mailbox) -> None:
+    await ask(api, "nobody@example.com")
+    assert mailbox.mails() == []
+
+
+async def test_a_mail_goes_to_the_address_as_the_account_spells_it(
+    api: Api, mailbox: Mailbox
+) -> None:
+    await ask(api, "ALICE@EXAMPLE.COM")
+    await ask(api, "ａlice@example.com")
+    assert [mail.recipient for mail in mailbox.mails()] == [ALICE.email] * 2
+
+
+async def test_a_disabled_person_gets_no_link(api: Api, mailbox: Mailbox) -> None:
+    user = await find_user_by_name(api.auth, "alice")
+    assert user
+    await disable_user(api.auth, OPERATOR, user.id)
+    await ask(api)
+    assert mailbox.mails() == []
+
+
+async def test_who_is_disabled_meanwhile_cannot_use_the_link(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    user = await find_user_by_name(api.auth, "alice")
+    assert user
+    await disable_user(api.auth, OPERATOR, user.id)
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, mailbox.last(ALICE.email).token)
+
+
+async def test_the_policy_for_passwords_holds_here_too(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    token = mailbox.last(ALICE.email).token
+    for bad in ("short", "password123", "alice and more of her", "\0" * 9):
+        with pytest.raises(Refusals) as refused:
+            await reset(api.auth, token, bad)
+        assert {refusal.field for refusal in refused.value.refusals} == {"new_password"}
+    await reset(api.auth, token)
+
+
+async def test_a_person_gets_few_mails_however_many_ask(api: Api, mailbox: Mailbox) -> None:
+    for _ in range(3):
+        await ask(api)
+    with pytest.raises(RateLimited) as refused:
+        await ask(api)
+    assert refused.value.retry_after == timedelta(seconds=60)
+    assert len(mailbox.mails()) == 3
+    # What was sent still works: nobody can ask so often that the owner cannot reset.
+    await reset(api.auth, mailbox.last().token)
+
+
+async def test_unknown_addresses_are_throttled_like_known_ones(api: Api) -> None:
+    for email in (ALICE.email, "nobody@example.com"):
+        for _ in range(3):
+            await request_password_reset(api.auth, HERE, email=email)
+        with pytest.raises(RateLimited):
+            await request_password_reset(api.auth, HERE, email=email)
+
+
+async def test_one_network_has_few_mails_sent(api: Api) -> None:
+    for number in range(30):
+        await request_password_reset(api.auth, HERE, email=f"person{number}@example.com")
+    with pytest.raises(RateLimited):
+        await request_password_reset(api.auth, HERE, email="one.more@example.com")
+    await request_password_reset(api.auth, Client("198.51.100.1"), email="other@example.com")
+
+
+async def test_after_a_reset_the_owner_does_not_wait_for_others_guesses(
+    api: Api, mailbox: Mailbox
+) -> None:
+    for _ in range(11):
+        with pytest.raises((InvalidCredentials, RateLimited)):
+            await log_in_with(api.auth, "a guess")
+    with pytest.raises(RateLimited):
+        await log_in_with(api.auth, ALICE.password)
+    await ask(api)
+    await reset(api.auth, mailbox.last(ALICE.email).token)
+    await log_in_with(api.auth, NEW)
+
+
+async def test_what_is_no_address_is_told(sqlite_api: Api) -> None:
+    with pytest.raises(EmailInvalid):
+        await ask(sqlite_api, "alice")
+
+
+async def test_a_server_without_mail_says_so(sqlite_api: Api) -> None:
+    object.__setattr__(sqlite_api.auth, "sends_mail", False)
+    with pytest.raises(MailUnavailable):
+        await ask(sqlite_api)
+
+
+async def test_an_operator_makes_somebody_choose_another(api: Api, mailbox: Mailbox) -> None:
+    token = await api.log_in(ALICE)
+    user = await find_user_by_name(api.auth, "alice")
+    assert user
+    await require_password_reset(api.auth, OPERATOR, user.id)
+    with pytest.raises(SessionRevoked):
+        await viewer_of(api.auth, HERE, token)
+    with pytest.raises(InvalidCredentials):
+        await log_in_with(api.auth, ALICE.password)
+    await api.send_mails()
+    await reset(api.auth, mailbox.last(ALICE.email).token)
+    await log_in_with(api.auth, NEW)
+
+
+async def test_nobody_is_shut_out_who_has_no_address(api: Api) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(
+            update(User).where(User.username == "bob").values(email=None, email_key=None)
+        )
+    user = await find_user_by_name(api.auth, "bob")
+    assert user
+    with pytest.raises(EmailMissing):
+        await require_password_reset(api.auth, OPERATOR, user.id)
+    await log_in(api.auth, HERE, username="bob", password=BOB.password)
+
+
+async def test_the_trail_tells_of_request_and_reset(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    await reset(api.auth, mailbox.last(ALICE.email).token)
+    async with api.auth.db.read() as session:
+        events = list(await session.scalars(select(AuditEvent).order_by(AuditEvent.id)))
+    told = [(event.action, event.client_address) for event in events]
+    assert told == [("password.reset_requested", "192.0.2.7"), ("password.reset", "192.0.2.7")]
+
+
+async def test_a_deleted_account_has_no_link(api: Api, mailbox: Mailbox) -> None:
+    await ask(api)
+    async with api.auth.db.begin() as tx:
+        await tx.execute(delete(User).where(User.username == "alice"))
+    with pytest.raises(LinkInvalid):
+        await reset(api.auth, mailbox.last(ALICE.email).token)
+
+
+async def test_the_throttle_knows_no_address(api: Api) -> None:
+    await ask(api)
+    async with api.auth.db.read() as session:
+        keys = list(await session.scalars(select(Throttle.key)))
+    assert keys
+    assert not any("alice" in key for key in keys)
+
+
+async def test_an_administrator_resets_like_everybody(api: Api, mailbox: Mailbox) -> None:
+    await ask(api, ADMIN.email)
+    await reset(api.auth, mailbox.last(ADMIN.email).token)
+    await log_in(api.auth, HERE, username="admin", password=NEW)

@@ -1,0 +1,288 @@
+"""Who may register, and when the account begins."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from sqlalchemy import select
+
+from auth.accounts import register
+from auth.clients import Client
+from auth.email_verification import request_email_verification, verify_email
+from auth.errors import (
+    EmailTaken,
+    Forbidden,
+    InvalidCredentials,
+    RateLimited,
+    Refusals,
+    RegistrationClosed,
+    RoleNotFound,
+)
+from auth.invitations import create_invitation, delete_invitation, list_invitations
+from auth.login import log_in
+from auth.mail_errors import (
+    EmailAlreadyVerified,
+    InvitationInvalid,
+    InvitationNotFound,
+    InvitationRequired,
+    LinkInvalid,
+)
+from auth.new_users import NewUserForm
+from auth.pages import Page
+from auth.roles import find_roles_by_name
+from auth.users import find_user_by_name
+from auth.viewers import viewer_of
+from auth.wiring import Auth, RegistrationMode, RegistrationPolicy
+from models.audit_event import AuditEvent
+from models.pending_registration import PendingRegistration
+from server.settings import EmailVerification, Settings
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.mails import Mailbox
+from tests.people import ALICE, OPERATOR, SUPPORT
+
+PASSWORD = "of course a good one"
+CAROL = "carol@example.com"
+
+
+def form(username: str = "carol", email: str = CAROL) -> NewUserForm:
+    return NewUserForm(username, email, None, PASSWORD)
+
+
+@pytest.fixture
+async def careful(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
+    """A server where an account begins when its address is proved."""
+    changes = {"email_verification": EmailVerification.REQUIRED}
+    async with serving(settings.model_copy(update=changes), clock) as api:
+        yield api
+
+
+async def knock(api: Api, **names: str) -> None:
+    """Registers, and has the mail sent."""
+    assert await register(api.auth, Client(), form(**names)) is None
+    await api.send_mails()
+
+
+class TestAtOnce:
+    """Where verification is optional."""
+
+    async def test_a_link_to_verify_the_address_is_sent(self, api: Api, mailbox: Mailbox) -> None:
+        user = await register(api.auth, Client(), form())
+        assert user
+        assert not user.email_verified
+        await api.send_mails()
+        verified = await verify_email(api.auth, Client(), mailbox.last(CAROL).token)
+        assert (verified.id, verified.email_verified) == (user.id, True)
+
+    async def test_a_link_to_verify_works_once(self, api: Api, mailbox: Mailbox) -> None:
+        await register(api.auth, Client(), form())
+        await api.send_mails()
+        token = mailbox.last(CAROL).token
+        attempts = [verify_email(api.auth, Client(), token) for _ in range(20)]
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        assert sum(isinstance(outcome, LinkInvalid) for outcome in outcomes) == 19
+
+    async def test_another_link_can_be_asked_for(self, api: Api, mailbox: Mailbox) -> None:
+        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        await request_email_verification(api.auth, viewer)
+        await api.send_mails()
+        await verify_email(api.auth, Client(), mailbox.last(ALICE.email).token)
+        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        with pytest.raises(EmailAlreadyVerified):
+            await request_email_verification(api.auth, viewer)
+
+
+class TestWhenVerified:
+    """Where an account begins when the link was followed."""
+
+    async def test_the_account_begins_with_the_link(self, careful: Api, mailbox: Mailbox) -> None:
+        await knock(careful)
+        assert await find_user_by_name(careful.auth, "carol") is None
+        user = await verify_email(careful.auth, Client(), mailbox.last(CAROL).token)
+        assert (user.username, user.email_verified) == ("carol", True)
+        assert [role.name for role in user.roles] == ["user"]
+        assert await log_in(careful.auth, Client(), username=CAROL, password=PASSWORD)
+
+    async def test_nobody_logs_in_before(self, careful: Api) -> None:
+        await knock(careful)
+        with pytest.raises(InvalidCredentials):
+            await log_in(careful.auth, Client(), username="carol", password=PASSWORD)
+
+    async def test_an_address_that_has_an_account_is_told_by_mail_only(
+        self, careful: Api, mailbox: Mailbox
+    ) -> None:
+        await knock(careful, email="Alice@Example.com")
+        (mail,) = mailbox.mails()
+        assert mail.recipient == ALICE.email
+        assert "#token=" not in mail.text
+        assert await find_user_by_name(careful.auth, "carol") is None
+
+    async def test_a_username_that_is_taken_is_told(self, careful: Api) -> None:
+        with pytest.raises(Refusals) as refused:
+            await register(careful.auth, Client(), form("ALICE"))
+        assert [refusal.code for refusal in refused.value.refusals] == ["USERNAME_TAKEN"]
+
+    async def test_whoever_follows_the_link_first_has_the_name(
+        self, careful: Api, mailbox: Mailbox
+    ) -> None:
+        await knock(careful, email="first@example.com")
+        await knock(careful, email="second@example.com")
+        await verify_email(careful.auth, Client(), mailbox.last("second@example.com").token)
+        with pytest.raises(Refusals) as refused:
+            await verify_email(careful.auth, Client(), mailbox.last("first@example.com").token)
+        (refusal,) = refused.value.refusals
+        assert (refusal.code, refusal.field) == ("USERNAME_TAKEN", "token")
+
+    async def test_of_twenty_who_follow_a_link_at_once_one_succeeds(
+        self, careful: Api, mailbox: Mailbox
+    ) -> None:
+        await knock(careful)
+        token = mailbox.last(CAROL).token
+        attempts = [verify_email(careful.auth, Client(), token) for _ in range(20)]
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        assert sum(isinstance(outcome, LinkInvalid | Refusals) for outcome in outcomes) == 19
+
+    async def test_a_link_ends_after_a_day(
+        self, careful: Api, mailbox: Mailbox, clock: ManualClock
+    ) -> None:
+        await knock(careful)
+        clock.tick(days=1)
+        with pytest.raises(LinkInvalid):
+            await verify_email(careful.auth, Client(), mailbox.last(CAROL).token)
+
+    async def test_one_address_gets_few_mails(self, careful: Api) -> None:
+        for _ in range(3):
+            await knock(careful)
+        with pytest.raises(RateLimited):
+            await knock(careful)
+
+    async def test_the_password_waits_as_a_hash(self, careful: Api) -> None:
+        await knock(careful)
+        async with careful.auth.db.read() as session:
+            (pending,) = await session.scalars(select(PendingRegistration))
+        assert PASSWORD not in str(vars(pending))
+
+    async def test_the_mail_says_which_account_it_is_about(
+        self, careful: Api, mailbox: Mailbox
+    ) -> None:
+        await knock(careful, username="mallory")
+        assert "“mallory”" in mailbox.last(CAROL).text
+
+
+@pytest.fixture
+def club(auth: Auth) -> Auth:
+    """A server for the invited."""
+    policy = RegistrationPolicy(RegistrationMode.INVITATION)
+    object.__setattr__(auth, "registration_policy", policy)
+    return auth
+
+
+async def invite(api: Api, email: str = CAROL, roles: Sequence[str] = ()) -> None:
+    found = await find_roles_by_name(api.auth, roles)
+    ids = [role.id for role in found]
+    await create_invitation(api.auth, OPERATOR, email=email, role_ids=ids)
+    await api.send_mails()
+
+
+class TestByInvitation:
+    """Where an operator asks people in."""
+
+    async def test_the_invited_register_and_have_their_roles(
+        self, api: Api, club: Auth, mailbox: Mailbox
+    ) -> None:
+        await invite(api, roles=["support"])
+        user = await register(club, Client(), form(), mailbox.last(CAROL).token)
+        assert user
+        assert [role.name for role in user.roles] == ["support"]
+        assert user.email_verified
+
+    async def test_without_roles_they_have_the_role_user(
+        self, api: Api, club: Auth, mailbox: Mailbox
+    ) -> None:
+        await invite(api)
+        user = await register(club, Client(), form(), mailbox.last(CAROL).token)
+        assert user
+        assert [role.name for role in user.roles] == ["user"]
+
+    async def test_nobody_else_registers(self, club: Auth) -> None:
+        with pytest.raises(InvitationRequired):
+            await register(club, Client(), form())
+        for token in ("x", "plt_" + "A" * 72):
+            with pytest.raises(InvitationInvalid):
+                await register(club, Client(), form(), token)
+
+    async def test_an_invitation_is_for_one_address(
+        self, api: Api, club: Auth, mailbox: Mailbox
+    ) -> None:
+        await invite(api)
+        token = mailbox.last(CAROL).token
+        with pytest.raises(InvitationInvalid):
+            await register(club, Client(), form(email="mallory@example.com"), token)
+
+    async def test_an_invitation_is_for_one_account(
+        self, api: Api, club: Auth, mailbox: Mailbox
+    ) -> None:
+        await invite(api)
+        token = mailbox.last(CAROL).token
+        attempts = [register(club, Client(), form(f"carol{n}"), token) for n in range(5)]
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        assert sum(isinstance(o, InvitationInvalid | Refusals) for o in outcomes) == 4
+
+    async def test_a_withdrawn_invitation_is_worth_nothing(
+        self, api: Api, club: Auth, mailbox: Mailbox
+    ) -> None:
+        await invite(api)
+        (invitation,) = (await list_invitations(club, OPERATOR, Page(limit=5))).invitations
+        await delete_invitation(club, OPERATOR, invitation.id)
+        with pytest.raises(InvitationInvalid):
+            await register(club, Client(), form(), mailbox.last(CAROL).token)
+        with pytest.raises(InvitationNotFound):
+            await delete_invitation(club, OPERATOR, invitation.id)
+
+    async def test_an_invitation_ends_after_a_week(
+        self, api: Api, club: Auth, mailbox: Mailbox, clock: ManualClock
+    ) -> None:
+        await invite(api)
+        clock.tick(days=7)
+        with pytest.raises(InvitationInvalid):
+            await register(club, Client(), form(), mailbox.last(CAROL).token)
+        assert not (await list_invitations(club, OPERATOR, Page(limit=5))).invitations
+
+    async def test_a_newer_invitation_takes_the_place_of_the_older(
+        self, api: Api, club: Auth, mailbox: Mailbox
+    ) -> None:
+        await invite(api, roles=["auditor"])
+        older = mailbox.last(CAROL).token
+        await invite(api)
+        with pytest.raises(InvitationInvalid):
+            await register(club, Client(), form(), older)
+
+    async def test_nobody_invites_to_more_than_they_may(self, api: Api) -> None:
+        viewer = await viewer_of(api.auth, Client(), await api.log_in(SUPPORT))
+        with pytest.raises(Forbidden):
+            await create_invitation(api.auth, viewer, email=CAROL, role_ids=[])
+
+    async def test_who_has_an_account_is_not_invited(self, api: Api) -> None:
+        with pytest.raises(EmailTaken):
+            await invite(api, email=ALICE.email)
+
+    async def test_a_role_that_is_none_is_told(self, api: Api) -> None:
+        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        with pytest.raises(RoleNotFound):
+            await create_invitation(api.auth, OPERATOR, email=CAROL, role_ids=[viewer.user_id])
+
+    async def test_where_registration_is_closed_no_invitation_opens_it(
+        self, api: Api, club: Auth, mailbox: Mailbox
+    ) -> None:
+        await invite(api)
+        closed = RegistrationPolicy(RegistrationMode.CLOSED)
+        object.__setattr__(club, "registration_policy", closed)
+        with pytest.raises(RegistrationClosed):
+            await register(club, Client(), form(), mailbox.last(CAROL).token)
+
+    async def test_the_trail_tells_who_invited(self, api: Api) -> None:
+        await invite(api)
+        async with api.auth.db.read() as session:
+            (event,) = await session.scalars(select(AuditEvent))
+        assert event.action == "invitation.created"
+        assert CAROL not in str(event.details)

@@ -1,0 +1,133 @@
+"""Mails as their readers see them: out of a folder, or from a real SMTP server."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Self
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
+
+from tests.processes import free_port
+
+_LINK = re.compile(r"https?://\S+#token=(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What arrived."""
+
+    message: EmailMessage
+
+    @classmethod
+    def read(cls, content: bytes) -> "Mail":
+        message = message_from_bytes(content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        return cls(message)
+
+    @property
+    def recipient(self) -> str:
+        return str(self.message["To"])
+
+    @property
+    def subject(self) -> str:
+        return str(self.message["Subject"])
+
+    @property
+    def text(self) -> str:
+        return self._part("plain")
+
+    @property
+    def html(self) -> str:
+        return self._part("html")
+
+    @property
+    def link(self) -> str:
+        found = _LINK.search(self.text)
+        assert found, self.text
+        return found.group(0)
+
+    @property
+    def token(self) -> str:
+        return self.link.partition("#token=")[2]
+
+    def _part(self, kind: str) -> str:
+        part = self.message.get_body((kind,))
+        assert isinstance(part, EmailMessage)
+        return str(part.get_content())
+
+
+class Mailbox:
+    """Everything that was sent into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def mails(self, to: str | None = None) -> list[Mail]:
+        """In the order of their making, which is that of their ids."""
+        files = sorted(self._folder.glob("*.eml"))
+        mails = [Mail.read(file.read_bytes()) for file in files]
+        return [mail for mail in mails if to is None or mail.recipient == to]
+
+    def last(self, to: str | None = None) -> Mail:
+        """The newest, perhaps to somebody."""
+        return self.mails(to)[-1]
+
+
+class MailServer:
+    """A real SMTP server that can refuse, hang and come back."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+        self.refusal: str | None = None
+        self.refused_recipients: set[str] = set()
+        self.hangs = False
+        self.seen = 0
+        self._port = free_port()
+        self._controller: Controller | None = None
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self.start_again()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start_again(self) -> None:
+        self._controller = Controller(self, hostname="127.0.0.1", port=self._port)
+        self._controller.start()
+
+    def stop(self) -> None:
+        if self._controller:
+            self._controller.stop()
+            self._controller = None
+
+    def to(self, recipient: str) -> list[Mail]:
+        return [mail for mail in self.mails if mail.recipient == recipient]
+
+    async def handle_RCPT(  # noqa: N802 - the name that aiosmtpd asks for
+        self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        if address in self.refused_recipients:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802 - the same
+        self, _server: Any, _session: Any, envelope: Envelope
+    ) -> str:
+        self.seen += 1
+        while self.hangs:  # noqa: ASYNC110 - a test changes it from another thread
+            await asyncio.sleep(0.02)
+        if self.refusal:
+            return self.refusal
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(Mail.read(envelope.content))
+        return "250 taken"
