@@ -17,7 +17,7 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
 	SESSION_LIFE_EXAMPLES=200 KILLS=50 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
-	  tests/auth/test_session_life.py tests/faults $(ARGS)
+	  tests/auth/test_session_life.py tests/faults tests/journeys/test_accounts_by_mail.py $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .

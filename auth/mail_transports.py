@@ -70,7 +70,7 @@ class FolderTransport:
             # Whoever can read it can open the account.
             descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(message.as_bytes(policy=SMTP))
+                file.write(message.as_bytes())
             draft.rename(self._folder / f"{name}.eml")
         except OSError as error:
             raise NotDelivered(error.strerror or type(error).__name__) from None

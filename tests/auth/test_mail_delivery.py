@@ -69,10 +69,9 @@ async def test_a_mail_is_sent_and_struck_off(post: Api, smtp: MailServer) -> Non
 
 
 async def test_a_mail_of_a_transaction_that_failed_is_none(post: Api, smtp: MailServer) -> None:
-    with pytest.raises(RuntimeError):
-        async with post.auth.db.begin() as tx:
-            queue(tx, post.auth, Kind.TEST, email="a@example.com")
-            raise RuntimeError
+    async with post.auth.db.begin() as tx:
+        queue(tx, post.auth, Kind.TEST, email="a@example.com")
+        await tx.rollback()
     await post.send_mails()
     assert smtp.mails == []
 

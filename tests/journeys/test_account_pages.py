@@ -1,0 +1,61 @@
+"""The pages that links in mails lead to, in a real browser."""
+
+import time
+from pathlib import Path
+
+import httpx2
+
+from tests.api import LOGIN
+from tests.browser.chromium import needs_chromium, visit
+from tests.mails import MailServer
+from tests.processes import running_server
+
+pytestmark = needs_chromium
+
+ASK = 'mutation { requestPasswordReset(input: {email: "alice@example.com"}) { emailSentTo } }'
+NEW = "what nobody else knows"
+
+
+def ask_for_a_link(base_url: str, mails: MailServer) -> str:
+    httpx2.post(f"{base_url}/graphql", json={"query": ASK})
+    deadline = time.monotonic() + 10
+    while not mails.mails and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return mails.mails[0].link
+
+
+def log_in(base_url: str, password: str) -> bool:
+    variables = {"input": {"username": "alice", "password": password}}
+    reply = httpx2.post(f"{base_url}/graphql", json={"query": LOGIN, "variables": variables})
+    return not reply.json()["data"]["login"]["errors"]
+
+
+def test_a_person_chooses_another_password(tmp_path: Path) -> None:
+    with MailServer() as mails:
+        settings = {
+            "POSTERN_ENVIRONMENT": "development",
+            "POSTERN_MAIL_URL": mails.url,
+            "POSTERN_BCRYPT_COST": "4",
+        }
+        with running_server(tmp_path, settings) as server, visit() as browser:
+            page = browser.page
+            link = ask_for_a_link(server.base_url, mails)
+            page.goto(link)
+            assert page.title() == "Choose a new password"
+            # The token stays in no history.
+            assert page.url == f"{server.base_url}/account/reset-password"
+            page.get_by_label("New password", exact=True).fill("short")
+            page.get_by_role("button").click()
+            page.get_by_text("at least 8 characters").wait_for()
+            page.get_by_label("New password", exact=True).fill(NEW)
+            page.keyboard.press("Enter")
+            page.get_by_text("The password was set").wait_for()
+            assert log_in(server.base_url, NEW)
+            page.goto("about:blank")
+            page.goto(link)
+            page.get_by_label("New password", exact=True).fill(NEW)
+            page.get_by_role("button").click()
+            page.get_by_text("not valid any more").wait_for()
+            page.goto(f"{server.base_url}/account/verify-email")
+            page.get_by_text("This link is not whole").wait_for()
+    assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])

@@ -1,0 +1,213 @@
+"""Each flow of an account, through a running server and a real mail server, by the links."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.api import Client, codes
+from tests.databases import is_soon
+from tests.mails import Mail, MailServer
+from tests.processes import Process, running_server
+
+TO_ALICE = {"email": "alice@example.com"}
+PASSWORD = "of course a good one"
+NEW = "what nobody else knows"
+CAROL = "carol@example.com"
+ALICE = {"username": "alice", "password": "secret123"}
+
+
+@contextmanager
+def server_with_mail(folder: Path, **settings: str) -> Iterator[tuple[Process, MailServer]]:
+    with MailServer() as mails:
+        given = {
+            "POSTERN_ENVIRONMENT": "development",
+            "POSTERN_MAIL_URL": mails.url,
+            "POSTERN_BCRYPT_COST": "4",
+            **settings,
+        }
+        with running_server(folder, given) as process:
+            yield process, mails
+
+
+class Story:
+    """Somebody who does one thing after the other."""
+
+    def __init__(self, process: Process, mails: MailServer) -> None:
+        self._process = process
+        self._mails = mails
+        self.token: str | None = None
+
+    async def do(self, mutation: str, result: str, fields: Mapping[str, Any] | None = None) -> Any:
+        kind = mutation[0].upper() + mutation[1:]
+        head = f"($input: {kind}Input!)" if fields is not None else ""
+        call = f"{mutation}(input: $input)" if fields is not None else mutation
+        query = f"mutation M{head} {{ {call} {{ {result} errors {{ code field }} }} }}"
+        async with httpx2.AsyncClient(base_url=self._process.base_url) as http:
+            data = await Client(http).data(query, {"input": fields}, token=self.token)
+        return data[mutation]
+
+    async def log_in(self, username: str, password: str) -> Any:
+        fields = {"username": username, "password": password}
+        payload = await self.do("login", "tokens { accessToken }", fields)
+        if payload["tokens"]:
+            self.token = payload["tokens"]["accessToken"]
+        return payload
+
+    async def mail(self, recipient: str, words: str = "") -> Mail:
+        """The mail to somebody that says this, when it has arrived."""
+
+        def found() -> list[Mail]:
+            return [mail for mail in self._mails.to(recipient) if words in mail.text]
+
+        await is_soon(lambda: bool(found()))
+        return found()[0]
+
+
+@contextmanager
+def story(folder: Path, **settings: str) -> Iterator[Story]:
+    with server_with_mail(folder, **settings) as (process, mails):
+        yield Story(process, mails)
+        assert "plt_" not in process.output
+        assert PASSWORD not in process.output
+
+
+FORM = {"username": "carol", "email": CAROL, "password": PASSWORD}
+
+
+async def test_from_registration_over_verification_to_deletion(tmp_path: Path) -> None:
+    with story(tmp_path) as carol:
+        await carol.do("register", "user { id }", FORM)
+        mail = await carol.mail(CAROL)
+        await carol.log_in("carol", PASSWORD)
+        verified = await carol.do("verifyEmail", "user { emailVerified }", {"token": mail.token})
+        assert verified["user"] == {"emailVerified": True}
+        again = await carol.do("requestEmailVerification", "emailSentTo")
+        assert codes(again) == ["EMAIL_ALREADY_VERIFIED"]
+        named = await carol.do("updateProfile", "user { fullName }", {"fullName": "Carol"})
+        assert named["user"] == {"fullName": "Carol"}
+        exported = await carol.do("exportAccount", "document")
+        assert '"Carol"' in exported["document"]
+        gone = await carol.do("deleteAccount", "userId", {"password": PASSWORD})
+        assert gone["userId"]
+        assert await carol.mail(CAROL, "was deleted")
+        assert codes(await carol.log_in("carol", PASSWORD)) == ["INVALID_CREDENTIALS"]
+
+
+async def test_a_forgotten_password(tmp_path: Path) -> None:
+    with story(tmp_path) as alice:
+        asked = await alice.do(
+            "requestPasswordReset", "emailSentTo", {"email": "alice@example.com"}
+        )
+        unknown = await alice.do(
+            "requestPasswordReset", "emailSentTo", {"email": "nobody@example.com"}
+        )
+        assert (asked["errors"], unknown["errors"]) == ([], [])
+        token = (await alice.mail("alice@example.com")).token
+        fields = {"token": token, "newPassword": NEW}
+        assert (await alice.do("resetPassword", "endedSessions", fields))["errors"] == []
+        assert codes(await alice.do("resetPassword", "endedSessions", fields)) == ["LINK_INVALID"]
+        assert codes(await alice.log_in(**ALICE)) == ["INVALID_CREDENTIALS"]
+        assert (await alice.log_in("alice", NEW))["errors"] == []
+        assert await alice.mail("alice@example.com", "was changed")
+
+
+async def test_another_address(tmp_path: Path) -> None:
+    with story(tmp_path) as alice:
+        await alice.log_in(**ALICE)
+        fields = {"newEmail": "new@example.com", "password": "secret123"}
+        assert (await alice.do("requestEmailChange", "emailSentTo", fields))["errors"] == []
+        token = (await alice.mail("new@example.com")).token
+        changed = await alice.do(
+            "confirmEmailChange", "user { email emailVerified }", {"token": token}
+        )
+        assert changed["user"] == {"email": "new@example.com", "emailVerified": True}
+        assert "another e-mail address" in (await alice.mail("alice@example.com")).text
+
+
+async def test_a_changed_password_is_told(tmp_path: Path) -> None:
+    with story(tmp_path) as alice:
+        await alice.log_in(**ALICE)
+        fields = {"currentPassword": "secret123", "newPassword": NEW}
+        assert (await alice.do("changePassword", "endedSessions", fields))["errors"] == []
+        assert "was changed" in (await alice.mail("alice@example.com")).subject
+
+
+async def test_registration_that_waits_for_the_link(tmp_path: Path) -> None:
+    with story(tmp_path, POSTERN_EMAIL_VERIFICATION="required") as carol:
+        new = await carol.do("register", "user { id } emailSentTo", FORM)
+        taken = await carol.do(
+            "register",
+            "user { id } emailSentTo",
+            {**FORM, "username": "carol2", "email": "alice@example.com"},
+        )
+        assert new == {"user": None, "emailSentTo": CAROL, "errors": []}
+        assert taken == {"user": None, "emailSentTo": "alice@example.com", "errors": []}
+        assert codes(await carol.log_in("carol", PASSWORD)) == ["INVALID_CREDENTIALS"]
+        token = (await carol.mail(CAROL)).token
+        assert (await carol.do("verifyEmail", "user { id }", {"token": token}))["errors"] == []
+        assert (await carol.log_in("carol", PASSWORD))["errors"] == []
+        assert "#token=" not in (await carol.mail("alice@example.com")).text
+
+
+async def test_registration_by_invitation(tmp_path: Path) -> None:
+    with story(tmp_path, POSTERN_REGISTRATION="invitation") as operator:
+        assert codes(await operator.do("register", "user { id }", FORM)) == ["INVITATION_REQUIRED"]
+        await operator.log_in("admin", admin_password(tmp_path))
+        await operator.do("createInvitation", "invitation { id }", {"email": CAROL})
+        token = (await operator.mail(CAROL)).token
+        carol = await operator.do(
+            "register", "user { emailVerified }", {**FORM, "invitation": token}
+        )
+        assert carol["user"] == {"emailVerified": True}
+
+
+async def test_an_operator_asks_for_another_password(tmp_path: Path) -> None:
+    with story(tmp_path) as operator:
+        await operator.log_in("admin", admin_password(tmp_path))
+        made = await operator.do("createUser", "user { id }", {"username": "carol", "email": CAROL})
+        first = await operator.mail(CAROL)
+        chosen = {"token": first.token, "newPassword": NEW}
+        await operator.do("resetPassword", "endedSessions", chosen)
+        await operator.do("requirePasswordReset", "user { id }", {"userId": made["user"]["id"]})
+        assert codes(await operator.log_in("carol", NEW)) == ["INVALID_CREDENTIALS"]
+        token = (await operator.mail(CAROL, "An administrator of")).token
+        fields = {"token": token, "newPassword": PASSWORD}
+        assert (await operator.do("resetPassword", "endedSessions", fields))["errors"] == []
+        assert (await operator.log_in("carol", PASSWORD))["errors"] == []
+
+
+def admin_password(folder: Path) -> str:
+    lines = (folder / "serve.log").read_text().splitlines()
+    (line,) = [line for line in lines if "admin / " in line]
+    return line.partition("admin / ")[2].split()[0]
+
+
+async def test_a_forged_header_reaches_no_mail(tmp_path: Path) -> None:
+    query = """mutation {
+        requestPasswordReset(input: {email: "alice@example.com"}) { emailSentTo }
+    }"""
+    with server_with_mail(tmp_path) as (process, mails):
+        async with httpx2.AsyncClient(base_url=process.base_url) as http:
+            for header in ("X-Forwarded-Host", "Forwarded", "Origin"):
+                forged = {header: "evil.example"}
+                await http.post("/graphql", json={"query": query}, headers=forged)
+        await is_soon(lambda: len(mails.mails) > 0)
+    assert all(mail.link.startswith(process.base_url) for mail in mails.mails)
+
+
+@pytest.mark.soak
+async def test_without_a_mail_server_people_still_get_their_replies(tmp_path: Path) -> None:
+    with server_with_mail(tmp_path) as (process, mails):
+        mails.stop()
+        alice = Story(process, mails)
+        asked = await alice.do(
+            "requestPasswordReset", "emailSentTo", {"email": "alice@example.com"}
+        )
+        assert asked["errors"] == []
+        await is_soon(lambda: "mail.not_delivered" in process.output)
+        mails.start_again()
+        await is_soon(lambda: len(mails.mails) == 1, within_seconds=30)
