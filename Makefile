@@ -16,8 +16,9 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
-	SESSION_LIFE_EXAMPLES=200 KILLS=50 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
-	  tests/auth/test_session_life.py tests/faults tests/journeys/test_accounts_by_mail.py $(ARGS)
+	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 KILLS=50 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
+	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/test_throttling.py \
+	  tests/faults tests/journeys/test_accounts_by_mail.py $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .
@@ -32,7 +33,7 @@ docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the co
 	$(BIN)/postern settings > docs/settings.md
 
 bench: $(VENV)/.test ## Measures, and prints tables
-	$(BIN)/python -m benchmarks.login_times
+	$(BIN)/python -m benchmarks.account_times
 	$(BIN)/python -m benchmarks.users_pages
 	$(BIN)/python -m benchmarks.viewer_cache
 	$(BIN)/python -m benchmarks.revocation

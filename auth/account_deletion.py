@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
+from auth.errors import about_field
 from auth.outbox import Kind, queue
 from auth.policies import Actor, check_may
 from auth.reauthentication import get_proved, own_act, prove_password
@@ -22,9 +23,11 @@ from models.user import User
 
 async def delete_account(auth: Auth, viewer: Viewer, *, password: str) -> UUID:
     """Deletes one's own account. Raises WrongPassword, RateLimited, LastAdmin."""
-    stored = await prove_password(auth, viewer, password, Action.USER_DELETED)
+    with about_field("password"):
+        stored = await prove_password(auth, viewer, password, Action.USER_DELETED)
     async with auth.db.begin() as tx:
-        row = await get_proved(tx, viewer, stored)
+        with about_field("password"):
+            row = await get_proved(tx, viewer, stored)
         await _delete(tx, auth, row, own_act(auth, viewer, Action.USER_DELETED))
     return viewer.user_id
 

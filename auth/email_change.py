@@ -32,12 +32,14 @@ async def request_email_change(
         raise MailUnavailable
     with about_field("new_email"):
         address = parse_email(new_email)
-    stored = await prove_password(auth, viewer, password, Action.EMAIL_CHANGE_REQUESTED)
+    with about_field("password"):
+        stored = await prove_password(auth, viewer, password, Action.EMAIL_CHANGE_REQUESTED)
     await auth.throttle.attempt(
         Budget(MAIL, canonical(address)), Budget(MAIL_NETWORK, network_of(viewer.client.address))
     )
     async with auth.db.begin() as tx:
-        row = await get_proved(tx, viewer, stored)
+        with about_field("password"):
+            row = await get_proved(tx, viewer, stored)
         await send_link(tx, auth, row, Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE, email=address)
         record(tx, own_act(auth, viewer, Action.EMAIL_CHANGE_REQUESTED))
 

@@ -46,16 +46,16 @@ class Refusals(AuthError):
 
 
 @contextmanager
-def about_field(field: str | None) -> Iterator[None]:
-    """What is refused inside is about this field of the input, or about none of them."""
+def about_field(field: str) -> Iterator[None]:
+    """Refusals inside that name a field name this one: as the input of the caller has it."""
     try:
         yield
     except Refusal as refusal:
-        refusal.field = field
+        refusal.field = refusal.field and field
         raise
     except Refusals as several:
         for each in several.refusals:
-            each.field = field
+            each.field = each.field and field
         raise
 
 

@@ -111,7 +111,11 @@ class MailDelivery:
             taken = (
                 update(OutgoingMail)
                 .where(OutgoingMail.id.in_(ids))
-                .values(next_attempt_at=now + TAKEN_FOR, attempts=OutgoingMail.attempts + 1)
+                .values(
+                    next_attempt_at=now + TAKEN_FOR,
+                    attempts=OutgoingMail.attempts + 1,
+                    last_error=None,
+                )
             )
             return (await tx.scalars(taken.returning(OutgoingMail))).all()
 

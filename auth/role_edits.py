@@ -11,7 +11,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
-from auth.errors import EditConflict, Forbidden, Refusal, Refusals, RoleNotFound
+from auth.errors import (
+    EditConflict,
+    Forbidden,
+    Refusal,
+    Refusals,
+    RoleNotFound,
+    about_field,
+)
 from auth.policies import Actor, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord
 from auth.role_errors import (
@@ -127,7 +134,8 @@ async def _get(tx: AsyncSession, role_id: UUID) -> Role:
     query = select(Role).where(Role.id == role_id).options(WITH_PERMISSIONS).with_for_update()
     row = await tx.scalar(query, execution_options={"populate_existing": True})
     if row is None:
-        raise RoleNotFound
+        with about_field("role_id"):
+            raise RoleNotFound
     return row
 
 

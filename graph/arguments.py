@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from auth.errors import RoleNotFound, UserNotFound
+from auth.errors import RoleNotFound, UserNotFound, about_field
 
 T = TypeVar("T")
 
@@ -39,3 +39,10 @@ def read_role_ids(texts: Sequence[str]) -> list[UUID]:
     if len(role_ids) != len(texts):
         raise RoleNotFound
     return role_ids
+
+
+def read_role_id(text: str) -> UUID:
+    """The id of one role. Raises RoleNotFound."""
+    with about_field("role_id"):
+        (role_id,) = read_role_ids([text])
+    return role_id

@@ -14,7 +14,7 @@ from auth.role_errors import (
     RoleNameInvalid,
     RoleNameTaken,
 )
-from graph.arguments import given, read_role_ids
+from graph.arguments import given, read_role_id
 from graph.context import Info
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import HasPermission
@@ -122,7 +122,7 @@ class RoleMutations:
         ],
     ) -> UpdateRolePayload | None:
         context = info.context
-        (role_id,) = read_role_ids([input.role_id])
+        role_id = read_role_id(input.role_id)
         form = RoleForm(given(input.name), given(input.description), given(input.permissions))
         role = await update_role(context.auth, context.viewer, role_id, form, given(input.version))
         return UpdateRolePayload(role=Role.of(role))
@@ -138,6 +138,6 @@ class RoleMutations:
         input: Annotated[DeleteRoleInput, strawberry.argument(description="Which role to delete.")],
     ) -> DeleteRolePayload | None:
         context = info.context
-        (role_id,) = read_role_ids([input.role_id])
+        role_id = read_role_id(input.role_id)
         gone = await delete_role(context.auth, context.viewer, role_id)
         return DeleteRolePayload(role_id=strawberry.ID(str(gone)))

@@ -19,6 +19,7 @@ from models.migrate import upgrade
 from server import doctor, reference
 from server.app import build_auth
 from server.cli_keys import keys_app
+from server.cli_mail import mail_app
 from server.cli_sessions import sessions_app
 from server.cli_users import user_app
 from server.console import Stop, read_settings
@@ -37,6 +38,7 @@ app = typer.Typer(
 schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 app.add_typer(keys_app, name="keys")
+app.add_typer(mail_app, name="mail")
 app.add_typer(sessions_app, name="sessions")
 app.add_typer(schema_app, name="schema")
 

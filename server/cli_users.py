@@ -7,9 +7,12 @@ from uuid import UUID
 
 import typer
 
+from auth.account_deletion import delete_user
 from auth.errors import UserNotFound
+from auth.invitations import InvitationRecord, create_invitation
 from auth.new_users import NewUserForm
 from auth.pages import Page
+from auth.password_reset import require_password_reset
 from auth.policies import Console
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
@@ -84,6 +87,48 @@ def user_disable(username: str) -> None:
 def user_enable(username: str) -> None:
     """Lets a disabled person log in again."""
     _show_user(run_as_console(lambda auth, console: _on_user(auth, console, username, enable_user)))
+
+
+@user_app.command("delete")
+def user_delete(
+    username: str,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Deletes an account, for good."""
+    if not yes:
+        typer.confirm(f"Delete the account {username} for good?", abort=True)
+
+    async def work(auth: Auth, console: Console) -> UUID:
+        return await delete_user(auth, console, (await _find(auth, username)).id)
+
+    typer.echo(f"{run_as_console(work)}  deleted")
+
+
+@user_app.command("require-password-reset")
+def user_require_password_reset(username: str) -> None:
+    """Takes the password away, ends all sessions, and has a link sent to choose another."""
+    _show_user(
+        run_as_console(
+            lambda auth, console: _on_user(auth, console, username, require_password_reset)
+        )
+    )
+
+
+@user_app.command("invite")
+def user_invite(
+    email: str,
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+) -> None:
+    """Has an invitation to register sent."""
+
+    async def work(auth: Auth, console: Console) -> InvitationRecord:
+        roles = await find_roles_by_name(auth, role or [])
+        ids = [found.id for found in roles]
+        return await create_invitation(auth, console, email=email, role_ids=ids)
+
+    invitation = run_as_console(work)
+    typer.echo(f"{invitation.id}  {invitation.email}  until {invitation.expires_at.isoformat()}")
 
 
 @user_app.command("roles")

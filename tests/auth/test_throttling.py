@@ -281,3 +281,46 @@ def test_two_limits_of_one_name_are_two_budgets(sqlite_api: Api) -> None:
         for budget in (Budget(ACCOUNT, "x"), Budget(other, "x"), Budget(ACCOUNT, "y"))
     }
     assert len(names) == 3
+
+
+THOUSAND = [f"198.51.{number // 250}.{number % 250}" for number in range(1000)]
+
+
+@pytest.mark.soak
+async def test_ten_thousand_guesses_at_one_account_from_a_thousand_addresses(
+    api: Api, clock: ManualClock
+) -> None:
+    """Two hours of guessing: as many are tried as the waits let through; the owner gets in."""
+    await Device(api).log_in(ALICE)
+    tried = 0
+    for number in range(10_000):
+        async with at(api, THOUSAND[number % 1000]):
+            tried += (await guess(api))["code"] == "INVALID_CREDENTIALS"
+        clock.tick(seconds=0.72)
+    # Ten are free; the waits double from a second to an hour: 12 more fill 4095 seconds, then the
+    # thirteenth the hour after.
+    assert tried <= 10 + 14
+    # At home, where alice has signed in before, nobody's guesses count but those made there.
+    assert await Device(api).log_in(ALICE)
+    # Elsewhere she waits for an hour at the longest, and resets her password meanwhile.
+    clock.tick(hours=1)
+    async with at(api, "203.0.113.99"):
+        assert await Device(api).log_in(ALICE)
+
+
+@pytest.mark.soak
+async def test_ten_thousand_guesses_at_a_thousand_accounts_from_one_address(
+    api: Api, clock: ManualClock
+) -> None:
+    """Two hours of spraying one password: a hundred are free, then one each quarter of an hour."""
+    tried = 0
+    async with at(api, ELSEWHERE):
+        for number in range(10_000):
+            refused = await guess(api, f"person{number % 1000}")
+            tried += refused["code"] == "INVALID_CREDENTIALS"
+            clock.tick(seconds=0.72)
+    # The waits double from a second to a quarter of an hour: 10 more in 1023 seconds, then seven.
+    assert tried <= 100 + 10 + 8
+    # Everybody else, and everybody elsewhere, signs in as ever.
+    assert await Device(api).log_in(ALICE)
+    assert await Device(api).log_in(BOB)

@@ -5,7 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from graphql import ListValueNode, ObjectTypeDefinitionNode, parse, print_ast
+from graphql import (
+    InputObjectTypeDefinitionNode,
+    ListValueNode,
+    ObjectTypeDefinitionNode,
+    parse,
+    print_ast,
+)
 
 from auth.policies import PermissionRegistry
 from auth.wiring import RegistrationMode, RegistrationPolicy
@@ -24,6 +30,25 @@ RESULTS = {
     "setUserRoles": ["user { roles { name } }"],
     "disableUser": ["user { disabled }"],
     "enableUser": ["user { disabled }"],
+    "changePassword": ["user { id }", "endedSessions"],
+    "requestPasswordReset": ["emailSentTo"],
+    "resetPassword": ["endedSessions"],
+    "requestEmailVerification": ["emailSentTo"],
+    "verifyEmail": ["user { emailVerified }"],
+    "requestEmailChange": ["emailSentTo"],
+    "confirmEmailChange": ["user { email }"],
+    "updateProfile": ["user { fullName version }"],
+    "deleteAccount": ["userId"],
+    "exportAccount": ["document"],
+    "updateUser": ["user { username email fullName version }"],
+    "deleteUser": ["userId"],
+    "revokeUserSessions": ["endedSessions"],
+    "requirePasswordReset": ["user { id }"],
+    "createInvitation": ["invitation { id email roles { name } }"],
+    "deleteInvitation": ["invitationId"],
+    "createRole": ["role { id name permissions builtIn version }"],
+    "updateRole": ["role { name permissions version }"],
+    "deleteRole": ["roleId"],
 }
 
 
@@ -41,6 +66,8 @@ async def mutate(
     assert all(result is not None for result in results) == (payload["errors"] == [])
     assert all(result is None for result in results) == (payload["errors"] != [])
     assert set(codes(payload)) <= named_in_the_schema(name)
+    places = {error["field"][-1] for error in payload["errors"] if error["field"]}
+    assert places <= fields_of_the_input(kind)
     return payload
 
 
@@ -59,6 +86,19 @@ def named_in_the_schema(mutation: str) -> set[str]:
     (codes_,) = fails.arguments or ()
     assert isinstance(codes_.value, ListValueNode)
     return {print_ast(value) for value in codes_.value.values}
+
+
+@cache
+def fields_of_the_input(kind: str) -> set[str]:
+    """What an input has: errors point at nothing else."""
+    sdl = build_schema(PermissionRegistry()).as_str()
+    named = [d for d in parse(sdl).definitions if isinstance(d, InputObjectTypeDefinitionNode)]
+    return {
+        field.name.value
+        for definition in named
+        if definition.name.value == f"{kind}Input"
+        for field in definition.fields or ()
+    }
 
 
 async def role_ids(api: Api, *names: str, token: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The command line, in this process."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -11,34 +12,23 @@ from typing import Any
 import pytest
 import structlog
 import uvicorn
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
+from models.database import Database
+from models.user import User
 from server import cli
 from server.console import Stop
 from server.settings import ConfigurationError
+from tests.commands import in_development, run, stopped
+from tests.people import BEGINNING
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def development(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
-    monkeypatch.setenv("POSTERN_ENVIRONMENT", "development")
-    monkeypatch.setenv("POSTERN_DATABASE_URL", sqlite_url)
-    monkeypatch.setenv("POSTERN_BCRYPT_COST", "4")
-
-
-def run(*arguments: str, stdin: str = "") -> str:
-    """Runs a command that must succeed, and returns what it prints."""
-    result = CliRunner().invoke(cli.app, arguments, input=stdin, catch_exceptions=False)
-    assert result.exit_code == 0
-    return str(result.output)
-
-
-def stopped(*arguments: str, stdin: str = "") -> list[str]:
-    """Runs a command that must stop, and returns what it says."""
-    with pytest.raises(Stop) as stop:
-        CliRunner().invoke(cli.app, arguments, input=stdin, catch_exceptions=False)
-    return list(stop.value.lines)
+    in_development(monkeypatch, sqlite_url)
 
 
 def test_accounts_are_listed_newest_first() -> None:
@@ -47,10 +37,18 @@ def test_accounts_are_listed_newest_first() -> None:
     assert len(run("user", "list", "--search", "al").splitlines()) == 1
 
 
-def test_a_long_list_is_whole() -> None:
-    for number in range(101):
-        run("user", "create", "--username", f"user{number}")
+def test_a_long_list_is_whole(sqlite_url: str) -> None:
+    names = [f"user{number}" for number in range(101)]
+    rows = [{"username": name, "username_key": name, "created_at": BEGINNING} for name in names]
+    asyncio.run(_add(sqlite_url, rows))
     assert len(run("user", "list").splitlines()) == 106
+
+
+async def _add(url: str, rows: list[dict[str, Any]]) -> None:
+    db = Database.connect(url)
+    async with db.begin() as tx:
+        await tx.execute(insert(User), rows)
+    await db.close()
 
 
 def test_a_user_is_disabled_and_enabled_by_name_or_address() -> None:

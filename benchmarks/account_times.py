@@ -1,0 +1,96 @@
+"""Logins that fail, resets and registrations: nobody can tell by the clock who has an account.
+
+python -m benchmarks.account_times [tries]
+"""
+
+import asyncio
+import itertools
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from benchmarks.measure import Work, medians, print_table
+from tests.processes import run_command, running_server
+
+TRIES = 50
+SETTINGS = {
+    "POSTERN_ENVIRONMENT": "development",
+    # Fifty failures in a row would wait, and nothing would be measured.
+    "POSTERN_THROTTLE": "off",
+    "POSTERN_EMAIL_VERIFICATION": "required",
+    "POSTERN_MAIL_URL": "file:mails",
+}
+NAMES = (f"newcomer{number}" for number in itertools.count())
+
+
+class Asking:
+    """Sends a mutation that must answer with these codes."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+
+    async def __call__(self, mutation: str, fields: Mapping[str, Any], codes: list[str]) -> object:
+        kind = mutation[0].upper() + mutation[1:]
+        query = f"mutation($i: {kind}Input!) {{ {mutation}(input: $i) {{ errors {{ code }} }} }}"
+        body = {"query": query, "variables": {"i": fields}}
+        reply = (await self._client.post("/graphql", json=body)).json()
+        assert [error["code"] for error in reply["data"][mutation]["errors"]] == codes
+        return reply
+
+    def login(self, username: str) -> Work:
+        fields = {"username": username, "password": "a wrong password"}
+        return lambda: self("login", fields, ["INVALID_CREDENTIALS"])
+
+    def reset(self, email: str) -> Work:
+        return lambda: self("requestPasswordReset", {"email": email}, [])
+
+    def register(self, email: str) -> Work:
+        form = {"email": email, "password": "of course a good one"}
+        return lambda: self("register", {"username": next(NAMES), **form}, [])
+
+
+async def compare(base_url: str, tries: int) -> None:
+    async with httpx2.AsyncClient(base_url=base_url, timeout=30) as client:
+        ask = Asking(client)
+        contenders = {
+            "Failing logins": {
+                "unknown user": ask.login("nobody"),
+                "wrong password": ask.login("alice"),
+                "disabled user": ask.login("dora"),
+                "no password yet": ask.login("emma"),
+            },
+            "Requests for a password reset": {
+                "unknown address": ask.reset("nobody@example.com"),
+                "address of an account": ask.reset("alice@example.com"),
+                "of a disabled one": ask.reset("dora@example.com"),
+            },
+            "Registrations that wait for the link": {
+                "new address": ask.register("carol@example.com"),
+                "address of an account": ask.register("alice@example.com"),
+            },
+        }
+        for title, works in contenders.items():
+            found = await medians(works, rounds=tries, warm_up=1)
+            print_table(f"{title}, {tries} tries each", found, base=next(iter(works)))
+
+
+def main() -> None:
+    tries = int(sys.argv[1]) if len(sys.argv) > 1 else TRIES
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run_command(folder, "migrate", **SETTINGS)
+        with running_server(folder, SETTINGS) as server:
+            create = ("user", "create", "--username")
+            dora = ("dora", "--email", "dora@example.com", "--password-stdin")
+            run_command(folder, *create, *dora, stdin="a right one", **SETTINGS)
+            run_command(folder, "user", "disable", "dora", **SETTINGS)
+            run_command(folder, *create, "emma", **SETTINGS)
+            asyncio.run(compare(server.base_url, tries))
+
+
+if __name__ == "__main__":
+    main()

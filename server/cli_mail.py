@@ -1,0 +1,61 @@
+"""`postern mail`: what waits to be sent, and whether it can be."""
+
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from auth.mail_errors import MailUnavailable
+from auth.mail_transports import NotDelivered, parse_mail_url
+from auth.mail_writing import Letter
+from auth.names import parse_email
+from auth.outbox import Kind
+from auth.outbox_list import list_waiting_mails, retry_mails
+from auth.policies import Console
+from auth.wiring import Auth
+from server.console import Stop, read_settings, run_as_console
+from server.mail import build_writer
+
+mail_app = typer.Typer(help="Mail.", no_args_is_help=True)
+
+
+@mail_app.command("test")
+def mail_test(email: Annotated[str, typer.Argument(help="Where to send it.")]) -> None:
+    """Sends a mail at once, and says what the mail server answers."""
+    settings = read_settings()
+
+    async def work(auth: Auth, _console: Console) -> None:
+        transport = parse_mail_url(settings.mail_address)
+        if transport is None:
+            raise MailUnavailable
+        parse_email(email)
+        letter = Letter(Kind.TEST, email, {"email": email})
+        message = build_writer(settings).write(letter, uuid4(), auth.clock.now())
+        await transport.send(message)
+
+    try:
+        run_as_console(work)
+    except NotDelivered as error:
+        raise Stop(f"The mail was not taken: {error}") from None
+    typer.echo("The mail is on its way.")
+
+
+@mail_app.command("list")
+def mail_list() -> None:
+    """Lists what has not been sent yet, oldest first."""
+
+    async def work(auth: Auth, _console: Console) -> None:
+        async for mail in list_waiting_mails(auth):
+            when = mail.next_attempt_at.isoformat() if mail.next_attempt_at else "given up"
+            typer.echo(
+                f"{mail.id}  {mail.kind}  {mail.attempts} attempts  {when}  {mail.error or '-'}"
+            )
+
+    run_as_console(work)
+
+
+@mail_app.command("retry")
+def mail_retry() -> None:
+    """Sends everything that waits as soon as the server looks again, also what was given up."""
+    count = run_as_console(lambda auth, _console: retry_mails(auth))
+    typer.echo(f"{count} mails will be tried again.")
