@@ -92,11 +92,8 @@ def create_app(
         Route("/graphql", GraphQLEndpoint(schema, auth, cookies, explorer)),
         WebSocketRoute("/graphql", GraphQLSocket(schema, auth, cookies, _sockets(settings))),
     ]
-    if settings.shows_account_pages:
-        app.router.routes += account_routes()
     _add_rest_endpoints(app, settings, auth)
-    if settings.shows_explorer:
-        add_docs_page(app)
+    _add_pages(app, settings)
     return app
 
 
@@ -107,6 +104,13 @@ def _add_rest_endpoints(app: FastAPI, settings: Settings, auth: Auth) -> None:
     app.include_router(userinfo_router(auth))
     app.include_router(well_known_router(auth, base_url=settings.base_url))
     app.include_router(health_router(auth.db))
+
+
+def _add_pages(app: FastAPI, settings: Settings) -> None:
+    if settings.shows_account_pages:
+        app.router.routes += account_routes()
+    if settings.shows_explorer:
+        add_docs_page(app)
 
 
 def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -> Auth:
