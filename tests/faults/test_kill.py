@@ -4,19 +4,26 @@ import asyncio
 import itertools
 import os
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.api import Client, codes
+from tests.databases import is_soon
 from tests.faults.cluster import clients, one_of_cluster
-from tests.people import ALICE, Account
+from tests.mails import Mailbox
+from tests.people import ALICE, BOB, Account
 from tests.sessions import Device
 
 # `make soak` kills more often: POSTERN_ names would be taken for settings.
 KILLS = int(os.environ.get("KILLS", "3"))
 
+ASK = 'mutation { requestPasswordReset(input: {email: "bob@example.com"}) { errors { code } } }'
+RESET = (
+    """mutation($input: ResetPasswordInput!) { resetPassword(input: $input) { errors { code } } }"""
+)
 REGISTER = """mutation($input: RegisterInput!) { register(input: $input) { errors { code } } }"""
 
 
@@ -79,3 +86,39 @@ async def test_nothing_is_lost_and_nothing_is_half_done(database_url: str, tmp_p
     with one_of_cluster(tmp_path, database_url) as server:
         async with clients([server]) as (client,):
             await ledger.check(client)
+
+
+@pytest.mark.soak
+async def test_a_reset_is_done_or_not_done(database_url: str, tmp_path: Path) -> None:
+    settings = {"POSTERN_THROTTLE": "off", "POSTERN_MAIL_URL": f"file:{tmp_path}/mails"}
+    mailbox, passwords, token = Mailbox(tmp_path / "mails"), [BOB.password], ""
+    for number in range(KILLS + 1):
+        with one_of_cluster(tmp_path, database_url, **settings) as server:
+            async with clients([server]) as (client,):
+                work = [p for p in passwords if not codes(await client.try_login("bob", p))]
+                assert len(work) == 1
+                if work == passwords[:1] and len(passwords) == 2:
+                    # It was not done: the link is as good as it was.
+                    assert await reset(client, token, passwords[1]) == []
+                    work = passwords[1:]
+                await client.data(ASK)
+                await is_soon(lambda: len(tokens(mailbox)) > number)
+                token = tokens(mailbox)[-1]
+                passwords = [*work, f"a phrase of mine, number {number}"]
+                resetting = asyncio.create_task(reset(client, token, passwords[1]))
+                await asyncio.sleep(random.uniform(0, 0.05))
+                server.process.kill()
+                with suppress(httpx2.TransportError):
+                    assert await resetting == []
+                    # What was told holds.
+                    passwords = passwords[1:]
+
+
+async def reset(client: Client, token: str, new: str) -> list[str]:
+    fields = {"token": token, "newPassword": new}
+    return codes((await client.data(RESET, {"input": fields}))["resetPassword"])
+
+
+def tokens(mailbox: Mailbox) -> list[str]:
+    """Of all links that were sent to bob, oldest first."""
+    return [mail.token for mail in mailbox.mails(BOB.email) if "Choose a new" in mail.subject]

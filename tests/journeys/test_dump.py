@@ -8,6 +8,7 @@ from sqlalchemy import MetaData, text
 
 from models.database import Database
 from tests.api import Api, codes
+from tests.mails import Mailbox
 from tests.people import ADMIN, ALICE, EVERYBODY
 from tests.sessions import Device
 
@@ -62,3 +63,25 @@ async def test_nothing_in_a_dump_opens_anything(api: Api) -> None:
             result = await api.ask("{ me { id } }", token=guess.replace("\n", " ") or "x")
             assert result["data"]["me"] is None
     assert await device.is_signed_in()
+
+
+async def test_no_link_can_be_made_from_a_dump(api: Api, admin: str, mailbox: Mailbox) -> None:
+    await api.data(ASK, {"email": ALICE.email})
+    await api.data(INVITE, {"email": "carol@example.com"}, token=admin)
+    waiting = await dump(api.auth.db)
+    await api.send_mails()
+    tokens = [mailbox.last(to).token for to in (ALICE.email, "carol@example.com")]
+    everything = set(waiting) | set(await dump(api.auth.db))
+    for token in tokens:
+        assert not any(token in value or token[-40:] in value for value in everything)
+    for value in everything:
+        for guess in (value, f"plt_{value}"):
+            payload = await api.data(RESET, {"token": guess.replace("\0", "")})
+            assert codes(payload["resetPassword"]) == ["LINK_INVALID"]
+
+
+ASK = "mutation($email: String!) { requestPasswordReset(input: {email: $email}) { emailSentTo } }"
+INVITE = """mutation($email: String!) {
+    createInvitation(input: {email: $email}) { invitation { id } } }"""
+RESET = """mutation($token: String!) {
+    resetPassword(input: {token: $token, newPassword: "what nobody knows"}) { errors { code } } }"""
