@@ -23,8 +23,6 @@ KILLS = int(os.environ.get("KILLS", "3"))
 ASK = 'mutation { requestPasswordReset(input: {email: "bob@example.com"}) { errors { code } } }'
 RESET = """mutation($input: ResetPasswordInput!) {
     resetPassword(input: $input) { errors { code } } }"""
-    """mutation($input: ResetPasswordInput!) { resetPassword(input: $input) { errors { code } } }"""
-)
 REGISTER = """mutation($input: RegisterInput!) { register(input: $input) { errors { code } } }"""
 
 
