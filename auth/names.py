@@ -4,7 +4,9 @@ Two spellings that look the same to a person must be the same account (CVE-2019-
 NFKC normalised and casefolded, and characters that cannot be seen are not allowed in at all.
 """
 
+import re
 import unicodedata
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -21,9 +23,17 @@ _INVISIBLE = frozenset(
     map(chr, [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810)])
 ) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 
+# What most names are: they need no look at each character.
+_PLAIN_USERNAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{1,{USERNAME_MAX_LENGTH - 1}}}")
+# Capitals are left to the library: it knows mailboxes that are written in small letters.
+_PLAIN_LOCAL_PART = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
+_PLAIN_DOMAIN = re.compile(r"(?:(?![Xx][Nn]--)[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
+
 
 def canonical(text: str) -> str:
     """The form in which names are compared."""
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
@@ -36,6 +46,8 @@ def lookup_key(name: str) -> str | None:
 
 def parse_username(text: str) -> str:
     """The username in its normal form (NFKC). Raises UsernameInvalid."""
+    if _PLAIN_USERNAME.fullmatch(text):
+        return text
     if len(text) > USERNAME_MAX_LENGTH or not storable(text):
         raise UsernameInvalid
     username = unicodedata.normalize("NFKC", text.strip())
@@ -53,7 +65,7 @@ def parse_email(text: str) -> str:
     if len(text) > EMAIL_MAX_LENGTH or not storable(text):
         raise EmailInvalid
     try:
-        email = validate_email(text.strip(), check_deliverability=False).normalized
+        email = _normal_email(text.strip())
     except EmailNotValidError:
         raise EmailInvalid from None
     if max(len(email), len(canonical(email))) > EMAIL_MAX_LENGTH:
@@ -61,10 +73,26 @@ def parse_email(text: str) -> str:
     return email
 
 
+def _normal_email(text: str) -> str:
+    local, _, domain = text.rpartition("@")
+    if not _PLAIN_LOCAL_PART.fullmatch(local) or not _PLAIN_DOMAIN.fullmatch(domain):
+        return validate_email(text, check_deliverability=False).normalized
+    return f"{local}@{_normal_domain(domain)}"
+
+
+# A million accounts have few domains. What the library says of a plain domain does not depend on
+# what stands before it, as long as that is plain too.
+@lru_cache(maxsize=1024)
+def _normal_domain(domain: str) -> str:
+    return validate_email(f"a@{domain}", check_deliverability=False).normalized.removeprefix("a@")
+
+
 def parse_full_name(text: str) -> str | None:
     """The full name without blanks around it; None if nothing is left. Raises FullNameInvalid."""
     if len(text) > FULL_NAME_MAX_LENGTH:
         raise FullNameInvalid
+    if text.isascii() and text.isprintable():
+        return text.strip() or None
     name = unicodedata.normalize("NFC", text.strip())
     # Cc control, Cf format (bidi overrides), Cs surrogate, Zl and Zp line breaks.
     if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in name):
@@ -76,7 +104,7 @@ def parse_full_name(text: str) -> str | None:
 
 def storable(text: str) -> bool:
     """Whether a database can hold the text: PostgreSQL refuses NUL, UTF-8 half a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
 
 
 def _may_stand_in_username(character: str) -> bool:
