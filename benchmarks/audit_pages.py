@@ -40,7 +40,7 @@ query Page($first: Int, $after: String, $last: Int, $before: String, $actorId: I
            $action: String) {
   auditEvents(first: $first, after: $after, last: $last, before: $before, actorId: $actorId,
               action: $action) {
-    nodes { id at action succeeded clientAddress }
+    nodes { id at action succeeded address }
     pageInfo { startCursor endCursor hasNextPage }
   }
 }
