@@ -3,13 +3,14 @@
 A refresh is not: it is the session that goes on, and its row says when.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clients import Client
@@ -26,6 +27,8 @@ class Action(StrEnum):
     USER_EDITED = "user.edited"
     USER_DELETED = "user.deleted"
     USER_EXPORTED = "user.exported"
+    USER_IMPORTED = "user.imported"
+    USERS_EXPORTED = "users.exported"
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     USER_ROLES_SET = "user.roles_set"
@@ -77,16 +80,25 @@ class Act:
 
 def record(tx: AsyncSession, act: Act) -> None:
     """Adds a row to the transaction of the act."""
-    tx.add(
-        AuditEvent(
-            at=act.at,
-            action=act.action.value,
-            succeeded=act.succeeded,
-            actor_id=act.actor_id,
-            subject_id=act.subject_id,
-            session_id=act.session_id,
-            client_address=act.client.address,
-            user_agent=printable(act.client.user_agent),
-            details=dict(act.details),
-        )
-    )
+    tx.add(AuditEvent(**_columns(act)))
+
+
+async def record_all(tx: AsyncSession, acts: Iterable[Act]) -> None:
+    """Adds a row for each of many acts to their transaction."""
+    # Past the unit of work, which would double the time.
+    connection = await tx.connection()
+    await connection.execute(insert(AuditEvent), [_columns(act) for act in acts])
+
+
+def _columns(act: Act) -> dict[str, Any]:
+    return {
+        "at": act.at,
+        "action": act.action.value,
+        "succeeded": act.succeeded,
+        "actor_id": act.actor_id,
+        "subject_id": act.subject_id,
+        "session_id": act.session_id,
+        "client_address": act.client.address,
+        "user_agent": printable(act.client.user_agent),
+        "details": dict(act.details),
+    }

@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator
@@ -56,6 +56,7 @@ def key_text(length: int) -> String:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _uuid7_lock = threading.Lock()
 _uuid7_last = 0
 
@@ -71,5 +72,15 @@ def uuid7() -> UUID:
     ticks = ((nanoseconds // 1_000_000) << 12) | ((nanoseconds % 1_000_000) * 4096 // 1_000_000)
     with _uuid7_lock:
         ticks = _uuid7_last = max(ticks, _uuid7_last + 1)
+    return _uuid7(ticks)
+
+
+def uuid7_at(instant: datetime) -> UUID:
+    """A UUID that sorts as if it had been made at an instant of the past; not before 1970."""
+    microseconds = max((instant - _EPOCH) // timedelta(microseconds=1), 0)
+    return _uuid7((microseconds // 1000) << 12 | (microseconds % 1000) * 4096 // 1000)
+
+
+def _uuid7(ticks: int) -> UUID:
     high = (ticks >> 12) << 16 | 0x7000 | ticks & 0xFFF
     return UUID(int=(high << 64) | (0b10 << 62) | secrets.randbits(62))

@@ -21,6 +21,7 @@ from server.app import build_auth
 from server.cli_keys import keys_app
 from server.cli_mail import mail_app
 from server.cli_sessions import sessions_app
+from server.cli_transfer import export_command, import_command
 from server.cli_users import user_app
 from server.console import Stop, read_settings
 from server.environment import files_open_to_everybody
@@ -36,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
+user_app.command("import")(import_command)
+user_app.command("export")(export_command)
 app.add_typer(user_app, name="user")
 app.add_typer(keys_app, name="keys")
 app.add_typer(mail_app, name="mail")
