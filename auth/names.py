@@ -30,6 +30,8 @@ _PLAIN_DOMAIN = re.compile(r"(?:(?![Xx][Nn]--)[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,6
 
 def canonical(text: str) -> str:
     """The form in which names are compared."""
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
@@ -96,7 +98,7 @@ def parse_full_name(text: str) -> str | None:
 
 def storable(text: str) -> bool:
     """Whether a database can hold the text: PostgreSQL refuses NUL, UTF-8 half a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
 
 
 def _may_stand_in_username(character: str) -> bool:

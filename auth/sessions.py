@@ -99,4 +99,6 @@ def printable(user_agent: str | None) -> str | None:
     """An agent's words, cut, without control characters: they are shown to people."""
     if user_agent is None:
         return None
+    if user_agent.isprintable():
+        return user_agent[:_USER_AGENT_MAX_LENGTH]
     return "".join(c for c in user_agent if c.isprintable())[:_USER_AGENT_MAX_LENGTH]

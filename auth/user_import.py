@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Act, Action, record_all
 from auth.import_claims import Claims
@@ -219,16 +221,19 @@ class _Batches:
             self._tell(problem)
 
 
-async def _find_known(tx: AsyncSession, some: list[Incoming]) -> _Known:
-    conditions = [
-        User.username_key.in_([incoming.username_key for incoming in some]),
-        User.email_key.in_([i.email_key for i in some if i.email_key is not None]),
-        User.id.in_([incoming.id for incoming in some if incoming.keeps_id]),
-    ]
-    rows = await tx.execute(
-        select(User.id, User.username_key, User.email_key).where(or_(*conditions))
-    )
-    return _Known(row.tuple() for row in rows)
+async def _find_known(session: AsyncSession, some: list[Incoming]) -> _Known:
+    names: dict[InstrumentedAttribute[Any], list[Any]] = {
+        User.username_key: [incoming.username_key for incoming in some],
+        User.email_key: [incoming.email_key for incoming in some if incoming.email_key],
+        User.id: [incoming.id for incoming in some if incoming.keeps_id],
+    }
+    rows: set[tuple[UUID, str, str | None]] = set()
+    # One by one: joined by OR, one of them that is empty makes SQLite read the whole table.
+    for column, values in names.items():
+        if values:
+            query = select(User.id, User.username_key, User.email_key).where(column.in_(values))
+            rows |= {row.tuple() for row in await session.execute(query)}
+    return _Known(rows)
 
 
 def _columns(incoming: Incoming) -> dict[str, object]:
