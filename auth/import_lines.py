@@ -101,7 +101,7 @@ def parse_line(
         return [Problem(line.number, None, "is not a JSON object")]
     reader = _Reader(line, line.fields, now)
     incoming = reader.read(known_roles)
-    return incoming if incoming and not reader.problems else reader.problems
+    return reader.problems or incoming
 
 
 def problem_of_field(name: object) -> str | None:
@@ -128,18 +128,16 @@ class _Reader:
         self._fields = fields
         self._now = now
 
-    def read(self, known_roles: Mapping[str, UUID]) -> Incoming | None:
-        """The account; None if it has no username. What is wrong is in `problems`."""
+    def read(self, known_roles: Mapping[str, UUID]) -> Incoming:
+        """The account; it is none if there are `problems` afterwards."""
         for name in self._fields.keys() - KNOWN_FIELDS:
             self._blame(None, problem_of_field(name) or "")
-        username = self._parsed("username", parse_username)
+        if self._fields.get("username") in (None, ""):
+            self._blame("username", "is missing")
+        username = self._parsed("username", parse_username) or ""
         email = self._parsed("email", parse_email)
         created_at = self._instant("created_at") or self._now
         given_id = self._id()
-        if username is None:
-            if self._fields.get("username") in (None, ""):
-                self._blame("username", "is missing")
-            return None
         return Incoming(
             line=self._line,
             id=given_id or uuid7_at(created_at),

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -232,7 +232,7 @@ async def _find_known(session: AsyncSession, some: list[Incoming]) -> _Known:
     for column, values in names.items():
         if values:
             query = select(User.id, User.username_key, User.email_key).where(column.in_(values))
-            rows |= {row.tuple() for row in await session.execute(query)}
+            rows |= {(*row,) for row in await session.execute(query)}
     return _Known(rows)
 
 

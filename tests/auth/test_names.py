@@ -3,6 +3,7 @@
 import unicodedata
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,3 +172,27 @@ def test_no_text_makes_the_parsers_stumble(text: str) -> None:
             parse(text)
         except Refusal:
             continue
+
+
+def normal_by_the_library(text: str) -> str | None:
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        return None
+
+
+plain_parts = st.text(st.sampled_from("abcxyzABXYZ0189._+-'\"@<> é\u0338\u212a\u017f"), max_size=12)
+domains = st.sampled_from(
+    ["example.com", "EXAMPLE.Com", "xn--bcher-kva.example", "ab--c.example", "localhost", "a.test"]
+) | st.text(st.sampled_from("abnxXN019.-ß\u212a"), max_size=20)
+local_parts = st.sampled_from(["postmaster", "Postmaster", "INFO", "a" * 64]) | plain_parts
+
+
+@given(st.builds("{}@{}".format, local_parts, domains) | st.emails())
+def test_a_plain_address_is_read_as_the_library_reads_it(text: str) -> None:
+    try:
+        email = parse_email(text)
+    except EmailInvalid:
+        email = None
+    wanted = normal_by_the_library(text.strip())
+    assert email == wanted
