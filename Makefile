@@ -37,6 +37,7 @@ bench: $(VENV)/.test ## Measures, and prints tables
 	$(BIN)/python -m benchmarks.users_pages
 	$(BIN)/python -m benchmarks.viewer_cache
 	$(BIN)/python -m benchmarks.revocation
+	$(BIN)/python -m benchmarks.user_import
 
 lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
 	$(BIN)/uv pip compile --universal --generate-hashes --upgrade --no-header --no-emit-index-url \
