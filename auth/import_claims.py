@@ -1,5 +1,6 @@
 """Which names the earlier lines of a file have, in a temporary file: memory stays as it is."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,14 +35,19 @@ class Claims:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Forgets what was claimed within, if that ends with an exception."""
-        self._db.execute("BEGIN")
+        """Forgets what was claimed within, if that ends with an exception.
+
+        Raises OSError where there is no room for the temporary file.
+        """
         try:
+            self._db.execute("BEGIN")
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise OSError(errno.EIO, f"the names seen so far cannot be kept: {error}") from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def find(self, incoming: Incoming) -> Claim | None:
         """The earlier line that has something which only one account can have."""
