@@ -26,7 +26,8 @@ def line(number: int, **fields: object) -> Incoming:
     return incoming
 
 
-def fail_after(_: None) -> None:
+def claim_and_fail(claims: Claims) -> None:
+    claims.claim(line(1, username="carol"))
     raise ZeroDivisionError
 
 
@@ -46,7 +47,7 @@ def test_a_name_an_address_and_an_id_are_claimed(claims: Claims) -> None:
 
 def test_a_failed_attempt_is_forgotten(claims: Claims) -> None:
     with pytest.raises(ZeroDivisionError), claims.attempt():
-        fail_after(claims.claim(line(1, username="carol")))
+        claim_and_fail(claims)
     with claims.attempt():
         claims.claim(line(2, username="carol"))
     assert claims.find(line(3, username="carol")) == Claim(2, "username")
