@@ -23,6 +23,8 @@ _INVISIBLE = frozenset(
     map(chr, [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810)])
 ) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 
+# What most names are: they need no look at each character.
+_PLAIN_USERNAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{1,{USERNAME_MAX_LENGTH - 1}}}")
 # Capitals are left to the library: it knows mailboxes that are written in small letters.
 _PLAIN_LOCAL_PART = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
 _PLAIN_DOMAIN = re.compile(r"(?:(?![Xx][Nn]--)[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
@@ -44,6 +46,8 @@ def lookup_key(name: str) -> str | None:
 
 def parse_username(text: str) -> str:
     """The username in its normal form (NFKC). Raises UsernameInvalid."""
+    if _PLAIN_USERNAME.fullmatch(text):
+        return text
     if len(text) > USERNAME_MAX_LENGTH or not storable(text):
         raise UsernameInvalid
     username = unicodedata.normalize("NFKC", text.strip())
@@ -87,6 +91,8 @@ def parse_full_name(text: str) -> str | None:
     """The full name without blanks around it; None if nothing is left. Raises FullNameInvalid."""
     if len(text) > FULL_NAME_MAX_LENGTH:
         raise FullNameInvalid
+    if text.isascii() and text.isprintable():
+        return text.strip() or None
     name = unicodedata.normalize("NFC", text.strip())
     # Cc control, Cf format (bidi overrides), Cs surrogate, Zl and Zp line breaks.
     if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in name):

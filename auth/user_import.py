@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Act, Action, record_all
-from auth.import_claims import Claims
+from auth.import_claims import Attempt, Claims
 from auth.import_lines import Incoming, Line, Problem, parse_line
 from auth.policies import Actor, check_may
 from auth.roles import list_roles
@@ -142,9 +142,9 @@ class _Batches:
 
     async def _write(self, some: list[Incoming], now: datetime) -> None:
         try:
-            with self._claims.attempt():
+            with self._claims.attempt(some) as attempt:
                 async with self._transaction() as tx:
-                    verdict = self._judge(some, await _find_known(tx, some))
+                    verdict = _judge(some, attempt, await _find_known(tx, some))
                     if verdict.new and not self._dry_run:
                         await self._insert(tx, verdict.new, now)
         except IntegrityError:
@@ -167,29 +167,6 @@ class _Batches:
         db = self._auth.db
         async with db.read() if self._dry_run else db.begin() as session:
             yield session
-
-    def _judge(self, some: list[Incoming], known: _Known) -> _Verdict:
-        verdict = _Verdict()
-        for incoming in some:
-            if problem := self._problem_in_file(incoming):
-                verdict.problems.append(problem)
-                continue
-            if known.is_there(incoming):
-                verdict.already_there += 1
-            elif problem := known.problem(incoming):
-                verdict.problems.append(problem)
-                continue
-            else:
-                verdict.new.append(incoming)
-            self._claims.claim(incoming)
-        return verdict
-
-    def _problem_in_file(self, incoming: Incoming) -> Problem | None:
-        # Asked before the database, where the earlier line would look like another account.
-        claim = self._claims.find(incoming)
-        if claim is None:
-            return None
-        return Problem(incoming.line, claim.field, f"line {claim.line} has it already")
 
     async def _insert(self, tx: AsyncSession, new: list[Incoming], now: datetime) -> None:
         # Past the unit of work, which would double the time.
@@ -219,6 +196,25 @@ class _Batches:
         self.counts.refused += 1
         for problem in problems:
             self._tell(problem)
+
+
+def _judge(some: list[Incoming], attempt: Attempt, known: _Known) -> _Verdict:
+    verdict = _Verdict()
+    for incoming in some:
+        # Asked before the database, where the earlier line would look like another account.
+        if claim := attempt.find(incoming):
+            message = f"line {claim.line} has it already"
+            verdict.problems.append(Problem(incoming.line, claim.field, message))
+            continue
+        if known.is_there(incoming):
+            verdict.already_there += 1
+        elif problem := known.problem(incoming):
+            verdict.problems.append(problem)
+            continue
+        else:
+            verdict.new.append(incoming)
+        attempt.claim(incoming)
+    return verdict
 
 
 async def _find_known(session: AsyncSession, some: list[Incoming]) -> _Known:
