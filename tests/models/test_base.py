@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import Dialect, create_mock_engine
 
-from models.base import UtcDateTime, uuid7
+from models.base import UtcDateTime, uuid7, uuid7_at
 
 DIALECTS: list[Dialect] = [
     create_mock_engine(url, print).dialect for url in ("sqlite://", "postgresql+asyncpg://")
@@ -63,3 +63,14 @@ def test_no_instant_is_none(dialect: Dialect) -> None:
 def test_a_datetime_without_a_zone_is_no_instant(dialect: Dialect) -> None:
     with pytest.raises(ValueError, match="not an instant"):
         UtcDateTime().process_bind_param(datetime(2026, 1, 1), dialect)  # noqa: DTZ001 - the point
+
+
+def test_an_id_of_the_past_sorts_by_its_instant() -> None:
+    instants = [datetime(1969, 1, 1, tzinfo=UTC), datetime(2019, 1, 1, tzinfo=UTC)]
+    instants += [instants[1] + timedelta(milliseconds=1), datetime(2026, 1, 1, tzinfo=UTC)]
+    ids = [uuid7_at(instant) for instant in instants]
+    assert ids == sorted(ids)
+    assert [(user_id.version, user_id.variant) for user_id in ids] == [
+        (7, "specified in RFC 4122")
+    ] * 4
+    assert ids[3].int >> 80 == int(instants[3].timestamp() * 1000)
