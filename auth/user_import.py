@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import insert, select
@@ -80,11 +80,32 @@ class _Verdict:
 class _Known:
     """The accounts of the database that have a name of a batch."""
 
-    def __init__(self, rows: Iterable[tuple[UUID, str, str | None]]) -> None:
+    def __init__(self) -> None:
         self._by_username: dict[str, tuple[UUID, str | None]] = {}
         self._emails: set[str | None] = set()
         self._ids: set[UUID] = set()
-        for user_id, username_key, email_key in rows:
+
+    @classmethod
+    async def of(cls, session: AsyncSession, some: list[Incoming]) -> Self:
+        """Looks for everything that only one account can have.
+
+        One by one: joined by OR, one of them that is empty makes SQLite read the whole table.
+        """
+        known = cls()
+        await known._look(session, User.username_key, {i.username_key for i in some})
+        emails = {incoming.email_key for incoming in some if incoming.email_key}
+        await known._look(session, User.email_key, emails - known._emails)
+        ids = {incoming.id for incoming in some if incoming.keeps_id}
+        await known._look(session, User.id, ids - known._ids)
+        return known
+
+    async def _look(
+        self, session: AsyncSession, column: InstrumentedAttribute[Any], values: set[Any]
+    ) -> None:
+        if not values:
+            return
+        query = select(User.id, User.username_key, User.email_key).where(column.in_(values))
+        for user_id, username_key, email_key in await session.execute(query):
             self._by_username[username_key] = (user_id, email_key)
             self._emails.add(email_key)
             self._ids.add(user_id)
@@ -144,7 +165,7 @@ class _Batches:
         try:
             with self._claims.attempt(some) as attempt:
                 async with self._transaction() as tx:
-                    verdict = _judge(some, attempt, await _find_known(tx, some))
+                    verdict = _judge(some, attempt, await _Known.of(tx, some))
                     if verdict.new and not self._dry_run:
                         await self._insert(tx, verdict.new, now)
         except IntegrityError:
@@ -215,21 +236,6 @@ def _judge(some: list[Incoming], attempt: Attempt, known: _Known) -> _Verdict:
             verdict.new.append(incoming)
         attempt.claim(incoming)
     return verdict
-
-
-async def _find_known(session: AsyncSession, some: list[Incoming]) -> _Known:
-    names: dict[InstrumentedAttribute[Any], list[Any]] = {
-        User.username_key: [incoming.username_key for incoming in some],
-        User.email_key: [incoming.email_key for incoming in some if incoming.email_key],
-        User.id: [incoming.id for incoming in some if incoming.keeps_id],
-    }
-    rows: set[tuple[UUID, str, str | None]] = set()
-    # One by one: joined by OR, one of them that is empty makes SQLite read the whole table.
-    for column, values in names.items():
-        if values:
-            query = select(User.id, User.username_key, User.email_key).where(column.in_(values))
-            rows |= {(*row,) for row in await session.execute(query)}
-    return _Known(rows)
 
 
 def _columns(incoming: Incoming) -> dict[str, object]:

@@ -1,18 +1,17 @@
 """Accounts by the thousand: every line that can be imported is, and every other one is told of."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth import user_import
 from auth.audit import Action
 from auth.clients import Client
 from auth.errors import Forbidden
-from auth.import_lines import Line, Problem
+from auth.import_lines import Incoming, Line, Problem
 from auth.login import log_in
 from auth.new_users import NewUserForm
 from auth.records import UserRecord
@@ -198,20 +197,16 @@ async def test_many_batches_are_one_import(auth: Auth, monkeypatch: pytest.Monke
 async def test_a_name_that_is_taken_at_the_last_moment_costs_its_line_only(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_import, "_find_known", looks_too_early(user_import._find_known))
+    monkeypatch.setattr(user_import._Known, "of", looks_too_early)
     people = ({"username": name} for name in ("carol", "dave", "alice", "erin", "frank"))
     report = await run(auth, *people)
     assert report.counts == (4, 0, 1)
     assert report.said[0].startswith("line 3: the database refuses it")
 
 
-def looks_too_early(look: Callable[..., Any]) -> Callable[..., Any]:
+async def looks_too_early(session: AsyncSession, some: list[Incoming]) -> user_import._Known:
     """As if every account had been made after the look."""
-
-    async def found_nobody(session: Any, some: Any) -> Any:
-        return await look(session, [])
-
-    return found_nobody
+    return user_import._Known()
 
 
 async def test_a_registration_between_two_batches_is_seen(
