@@ -69,6 +69,10 @@ def _problems_of_words(settings: Settings) -> list[str]:
         Address(addr_spec=parseaddr(settings.sender)[1])
     except (ValueError, IndexError):
         return ["POSTERN_MAIL_FROM: must look like Example <accounts@example.com>"]
+    return _problems_of_templates(settings) if settings.mail_templates else []
+
+
+def _problems_of_templates(settings: Settings) -> list[str]:
     try:
         build_writer(settings).check()
     except TemplateFault as fault:

@@ -41,7 +41,8 @@ class PostgresqlTemplates:
 
     async def new(self) -> str:
         name = f"test_{uuid4().hex}"
-        await self._execute(f"CREATE DATABASE {name} TEMPLATE template_postern")
+        # Many times as fast as by the log, where nobody waits for the disk.
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE template_postern STRATEGY FILE_COPY")
         return self.url(name)
 
     async def empty(self) -> str:
