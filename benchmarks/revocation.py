@@ -111,7 +111,7 @@ def main() -> None:
         folder = Path(name)
         urls = {
             "SQLite": SqliteTemplates(folder).new(folder),
-            "PostgreSQL": asyncio.run(PostgresqlTemplates(postgresql).new()),
+            "PostgreSQL": PostgresqlTemplates(postgresql).the_only_one(),
         }
         for kind, url in urls.items():
             with two_servers(url, folder) as pair:

@@ -6,7 +6,6 @@ Each command runs as its operator runs it, in a process of its own, whose peak o
 tells. The memory of few and of many accounts is compared: it must not grow with them.
 """
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -118,7 +117,7 @@ def main() -> None:
         postgresql = PostgresqlTemplates(socket)
         few, many = (measure(sqlite.new(folder), folder, file) for file in files)
         print_runs("SQLite", counts, few, many)
-        few, many = (measure(asyncio.run(postgresql.new()), folder, file) for file in files)
+        few, many = (measure(postgresql.the_only_one(), folder, file) for file in files)
         print_runs("PostgreSQL", counts, few, many)
 
 

@@ -147,7 +147,7 @@ def main() -> None:
         postgresql = PostgresqlTemplates(socket)
         few, many = sqlite.new(folder), sqlite.new(folder)
         asyncio.run(compare("SQLite", few, many, folder, count))
-        few, many = asyncio.run(postgresql.new()), asyncio.run(postgresql.new())
+        few, many = postgresql.the_only_one(), postgresql.the_only_one()
         asyncio.run(compare("PostgreSQL", few, many, folder, count))
 
 

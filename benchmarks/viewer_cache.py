@@ -84,7 +84,7 @@ async def main() -> None:
         folder = Path(name)
         urls = [
             await asyncio.to_thread(lambda: SqliteTemplates(folder).new(folder)),
-            await (await asyncio.to_thread(PostgresqlTemplates, postgresql)).new(),
+            await asyncio.to_thread(lambda: PostgresqlTemplates(postgresql).the_only_one()),
         ]
         for url in urls:
             async with serving(make_settings(url, folder), ManualClock()) as api:

@@ -108,6 +108,10 @@ class Api(Client):
         while await self.delivery.deliver_due():
             pass
 
+    async def hears_what_others_did(self) -> None:
+        """Waits for the milliseconds that the changes of another process are on their way."""
+        await self.auth.db.changes.catch_up()
+
     @asynccontextmanager
     async def socket(
         self, *, origin: str | None = None, host: str = "localhost", protocol: str = PROTOCOL

@@ -1,15 +1,22 @@
 """Fixtures: a database of each kind, a clock that tests move, a server, and people who use it."""
 
-import asyncio
+import gc
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from pydantic import SecretStr
 
+from auth.policies import PermissionRegistry
 from auth.wiring import Auth
+from graph.schema import Schema, build_schema
+from server import app
 from server.settings import Environment, Settings
 from tests.api import Api, serving
 from tests.clock import ManualClock
@@ -37,6 +44,46 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """What a test sets up of the logs is gone after it."""
+    root = logging.getLogger()
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_schema_for_many_servers() -> Iterator[None]:
+    """A schema without own code is made once: it knows nothing of the server that it serves."""
+    made: dict[bool, Schema] = {}
+
+    def build(registry: PermissionRegistry, *, introspection: bool, **own_code: Any) -> Schema:
+        if any(own_code.values()):
+            return build_schema(registry, introspection=introspection, **own_code)
+        if introspection not in made:
+            made[introspection] = build_schema(registry, introspection=introspection)
+        return made[introspection]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "build_schema", build)
+        yield
+
+
+def pytest_configure() -> None:
+    """Tracebacks are printed as Python does: drawing one with boxes takes seconds."""
+    *processors, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, plain])
+
+
+def pytest_collection_finish() -> None:
+    """What lives for the whole run is not looked through again by every collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplates:
     return SqliteTemplates(tmp_path_factory.mktemp("sqlite"))
@@ -44,8 +91,8 @@ def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate
 
 @pytest.fixture(scope="session")
 def postgresql_templates() -> Iterator[PostgresqlTemplates]:
-    with postgresql_folder() as folder:
-        yield PostgresqlTemplates(folder)
+    with postgresql_folder() as folder, closing(PostgresqlTemplates(folder)) as templates:
+        yield templates
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -61,9 +108,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def postgresql_url(postgresql_templates: PostgresqlTemplates) -> Iterator[str]:
     """The same on PostgreSQL only."""
-    url = asyncio.run(postgresql_templates.new())
+    url = postgresql_templates.new()
     yield url
-    asyncio.run(postgresql_templates.drop(url))
+    postgresql_templates.drop(url)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -29,39 +30,55 @@ class SqliteTemplates:
 
 
 class PostgresqlTemplates:
-    """Hands out copies of one migrated database of a server."""
+    """Hands out copies of one migrated database of a server; the next is made while one is used."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        asyncio.run(self._execute("CREATE DATABASE template_postern"))
+        self._execute("CREATE DATABASE template_postern")
         asyncio.run(_prepare(self.url("template_postern")))
+        self._worker = ThreadPoolExecutor(1)
+        self._next: Future[str] | None = None
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
-    async def new(self) -> str:
+    def new(self) -> str:
+        made = self._next or self._worker.submit(self._copy)
+        self._next = self._worker.submit(self._copy)
+        return made.result()
+
+    def the_only_one(self) -> str:
+        """For a server that may be stopped at any time: nothing is made ahead."""
+        return self._worker.submit(self._copy).result()
+
+    def empty(self) -> str:
+        name = f"test_{uuid4().hex}"
+        self._worker.submit(self._execute, f"CREATE DATABASE {name}").result()
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        name = url.partition("@/")[2].partition("?")[0]
+        self._worker.submit(self._execute, f"DROP DATABASE {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        self._worker.shutdown()
+
+    def _copy(self) -> str:
         name = f"test_{uuid4().hex}"
         # Many times as fast as by the log, where nobody waits for the disk.
-        await self._execute(f"CREATE DATABASE {name} TEMPLATE template_postern STRATEGY FILE_COPY")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE template_postern STRATEGY FILE_COPY")
         return self.url(name)
 
-    async def empty(self) -> str:
-        name = f"test_{uuid4().hex}"
-        await self._execute(f"CREATE DATABASE {name}")
-        return self.url(name)
+    def _execute(self, statement: str) -> None:
+        asyncio.run(_execute(self.folder, statement))
 
-    async def drop(self, url: str) -> None:
-        name = url.partition("@/")[2].partition("?")[0]
-        await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(
-            user="postgres", database="postgres", host=str(self.folder)
-        )
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
+async def _execute(folder: Path, statement: str) -> None:
+    connection = await asyncpg.connect(user="postgres", database="postgres", host=str(folder))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 class OwnPostgresql:

@@ -1,25 +1,77 @@
 """A server as its operator runs it: a process of its own, on a socket."""
 
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
 
 import httpx2
+
+from server import cli
 
 POSTERN = [sys.executable, "-m", "server"]
 STARTS_WITHIN_SECONDS = 30
 
 
+# Imports are most of a start: a process that has done them is forked by those who start many.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["server.cli", "tests.processes"])
+
+
+class Child(Protocol):
+    """A process of ours."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class Forked:
+    """A child of the process that has imported everything already."""
+
+    def __init__(self, start: Callable[..., None], *arguments: object) -> None:
+        self._process = _FORKS.Process(target=start, args=arguments)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        assert self._process.exitcode is not None, "it still runs"
+        return self._process.exitcode
+
+    def send_signal(self, sig: int, /) -> None:
+        os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
 class Process:
     """A running server and what it prints."""
 
-    def __init__(self, process: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
+    def __init__(self, process: Child, base_url: str, log: Path) -> None:
         self.process = process
         self.base_url = base_url
         self._log = log
@@ -58,17 +110,51 @@ def run_command(
 @contextmanager
 def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[Process]:
     """`postern serve` on a free port, ready to answer."""
-    port = free_port()
-    log = folder / "serve.log"
+
+    def start(given: dict[str, str], log: Path) -> Child:
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [*POSTERN, "serve", *arguments],
+                cwd=folder,
+                env=given,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    with _serving(folder, settings, start) as server:
+        yield server
+
+
+@contextmanager
+def forked_server(folder: Path, settings: Mapping[str, str]) -> Iterator[Process]:
+    """The same in a fraction of the time, for tests that are not about how it starts."""
+
+    def start(given: dict[str, str], log: Path) -> Child:
+        return Forked(_serve, folder, given, log)
+
+    with _serving(folder, settings, start) as server:
+        yield server
+
+
+def _serve(folder: Path, given: dict[str, str], log: Path) -> None:
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(given)
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*POSTERN, "serve", *arguments],
-            cwd=folder,
-            env=environment(POSTERN_PORT=str(port), **settings),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
+    sys.argv = ["postern", "serve"]
+    cli.main()
+
+
+@contextmanager
+def _serving(
+    folder: Path, settings: Mapping[str, str], start: Callable[[dict[str, str], Path], Child]
+) -> Iterator[Process]:
+    port, log = free_port(), folder / f"serve-{uuid4().hex}.log"
+    process = start(environment(POSTERN_PORT=str(port), **settings), log)
     server = Process(process, f"http://localhost:{port}", log)
     try:
         _wait_until_ready(server)

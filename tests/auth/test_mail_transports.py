@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,7 +23,7 @@ from auth.mail_transports import (
     UnsupportedMailUrl,
     parse_mail_url,
 )
-from tests.mails import Mail, MailServer
+from tests.mails import Mail, MailServer, PatientController
 from tests.processes import free_port
 
 
@@ -156,7 +155,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
 
 
 @pytest.fixture
-def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Controller]:
+def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[PatientController]:
     """A server that asks for a password, over TLS only."""
 
     def login(
@@ -165,7 +164,7 @@ def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Con
         assert isinstance(auth, LoginPassword)
         return AuthResult(success=auth.password == b"right", handled=False)
 
-    controller = Controller(
+    controller = PatientController(
         Receiver(),
         hostname="127.0.0.1",
         port=free_port(),
@@ -180,7 +179,7 @@ def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Con
 
 
 async def test_a_mail_travels_over_starttls_with_a_password(
-    starttls: Controller, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
+    starttls: PatientController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     transport = SmtpTransport(
         "localhost", starttls.port, "me", "right", start_tls=True, context=certificate[1]
@@ -190,14 +189,16 @@ async def test_a_mail_travels_over_starttls_with_a_password(
 
 
 async def test_a_wrong_password_keeps_the_mail(
-    starttls: Controller, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
+    starttls: PatientController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     transport = SmtpTransport("localhost", starttls.port, "me", "wrong", context=certificate[1])
     with pytest.raises(NotDelivered, match="SMTPAuthenticationError 535"):
         await transport.send(mail())
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(starttls: Controller) -> None:
+async def test_a_certificate_that_nobody_vouches_for_is_refused(
+    starttls: PatientController,
+) -> None:
     with pytest.raises(NotDelivered):
         await SmtpTransport("localhost", starttls.port, "me", "right").send(mail())
     assert starttls.handler.mails == []
@@ -214,7 +215,7 @@ async def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted() -> None:
 async def test_a_mail_travels_over_tls_from_the_first_byte(
     certificate: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    controller = Controller(
+    controller = PatientController(
         Receiver(), hostname="127.0.0.1", port=free_port(), ssl_context=certificate[0]
     )
     controller.start()

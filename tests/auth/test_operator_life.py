@@ -42,7 +42,7 @@ from tests.databases import PostgresqlTemplates, SqliteTemplates
 from tests.people import OPERATOR
 
 # `make soak` runs it longer: POSTERN_ names would be taken for settings.
-EXAMPLES = int(os.environ.get("OPERATOR_LIFE_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("OPERATOR_LIFE_EXAMPLES", "6"))
 
 PERMISSIONS = ["users:read", "users:write", "roles:write", "sessions:revoke", "audit:read"]
 NAMES = [f"person{number}" for number in range(6)]
@@ -241,7 +241,7 @@ def test_whatever_operators_do_some_things_stay_true(
         url = templates.new(tmp_path)
     else:
         postgresql: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
-        url = asyncio.run(postgresql.new())
+        url = postgresql.new()
     OperatorLife.url, OperatorLife.folder = url, tmp_path
     run_state_machine_as_test(
         OperatorLife,

@@ -31,7 +31,7 @@ from tests.sessions import Device
 GRACE = timedelta(seconds=10)
 IDLE = timedelta(days=30)
 # `make soak` runs it longer: POSTERN_ names would be taken for settings.
-EXAMPLES = int(os.environ.get("SESSION_LIFE_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("SESSION_LIFE_EXAMPLES", "8"))
 
 
 class SessionLife(RuleBasedStateMachine):
@@ -142,7 +142,7 @@ def test_every_order_of_acts_ends_as_the_model_says(
         url = templates.new(tmp_path)
     else:
         postgresql: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
-        url = asyncio.run(postgresql.new())
+        url = postgresql.new()
     SessionLife.url, SessionLife.folder = url, tmp_path
     run_state_machine_as_test(
         SessionLife,

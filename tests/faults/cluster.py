@@ -10,7 +10,7 @@ import httpx2
 
 from tests.api import Client
 from tests.people import ALICE, Account
-from tests.processes import Process, running_server
+from tests.processes import Process, forked_server
 from tests.sessions import Device
 
 SECRET = "a secret of the tests that is long enough"
@@ -32,7 +32,7 @@ def cluster(
 @contextmanager
 def one_of_cluster(folder: Path, database_url: str, **settings: str) -> Iterator[Process]:
     """One more process."""
-    with running_server(
+    with forked_server(
         folder,
         {
             "POSTERN_ENVIRONMENT": "development",

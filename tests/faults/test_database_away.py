@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -39,14 +39,15 @@ def own_server() -> Iterator[OwnPostgresql]:
 
 
 @pytest.fixture(scope="module")
-def own_templates(own_server: OwnPostgresql) -> PostgresqlTemplates:
-    return PostgresqlTemplates(own_server.folder)
+def own_templates(own_server: OwnPostgresql) -> Iterator[PostgresqlTemplates]:
+    with closing(PostgresqlTemplates(own_server.folder)) as templates:
+        yield templates
 
 
 @pytest.fixture
 def own_url(own_templates: PostgresqlTemplates) -> str:
     """A database of a server that may be stopped."""
-    return asyncio.run(own_templates.new())
+    return own_templates.the_only_one()
 
 
 SIGN_BOB_OUT = """UPDATE sessions SET revoked_at = now()

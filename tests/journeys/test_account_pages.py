@@ -8,7 +8,7 @@ import httpx2
 from tests.api import LOGIN
 from tests.browser.chromium import needs_chromium, visit
 from tests.mails import MailServer
-from tests.processes import running_server
+from tests.processes import forked_server
 
 pytestmark = needs_chromium
 
@@ -37,7 +37,7 @@ def test_a_person_chooses_another_password(tmp_path: Path) -> None:
             "POSTERN_MAIL_URL": mails.url,
             "POSTERN_BCRYPT_COST": "4",
         }
-        with running_server(tmp_path, settings) as server, visit() as browser:
+        with forked_server(tmp_path, settings) as server, visit() as browser:
             page = browser.page
             link = ask_for_a_link(server.base_url, mails)
             page.goto(link)

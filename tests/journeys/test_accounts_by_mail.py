@@ -11,7 +11,7 @@ import pytest
 from tests.api import Client, codes
 from tests.databases import is_soon
 from tests.mails import Mail, MailServer
-from tests.processes import Process, running_server
+from tests.processes import Process, forked_server
 
 TO_ALICE = {"email": "alice@example.com"}
 PASSWORD = "of course a good one"
@@ -29,7 +29,7 @@ def server_with_mail(folder: Path, **settings: str) -> Iterator[tuple[Process, M
             "POSTERN_BCRYPT_COST": "4",
             **settings,
         }
-        with running_server(folder, given) as process:
+        with forked_server(folder, given) as process:
             yield process, mails
 
 
@@ -56,6 +56,11 @@ class Story:
         if payload["tokens"]:
             self.token = payload["tokens"]["accessToken"]
         return payload
+
+    @property
+    def admin_password(self) -> str:
+        (line,) = [line for line in self._process.output.splitlines() if "admin / " in line]
+        return line.partition("admin / ")[2].split()[0]
 
     async def mail(self, recipient: str, words: str = "") -> Mail:
         """The mail to somebody that says this, when it has arrived."""
@@ -156,7 +161,7 @@ async def test_registration_that_waits_for_the_link(tmp_path: Path) -> None:
 async def test_registration_by_invitation(tmp_path: Path) -> None:
     with story(tmp_path, POSTERN_REGISTRATION="invitation") as operator:
         assert codes(await operator.do("register", "user { id }", FORM)) == ["INVITATION_REQUIRED"]
-        await operator.log_in("admin", admin_password(tmp_path))
+        await operator.log_in("admin", operator.admin_password)
         await operator.do("createInvitation", "invitation { id }", {"email": CAROL})
         token = (await operator.mail(CAROL)).token
         carol = await operator.do(
@@ -167,7 +172,7 @@ async def test_registration_by_invitation(tmp_path: Path) -> None:
 
 async def test_an_operator_asks_for_another_password(tmp_path: Path) -> None:
     with story(tmp_path) as operator:
-        await operator.log_in("admin", admin_password(tmp_path))
+        await operator.log_in("admin", operator.admin_password)
         made = await operator.do("createUser", "user { id }", {"username": "carol", "email": CAROL})
         first = await operator.mail(CAROL)
         chosen = {"token": first.token, "newPassword": NEW}
@@ -178,12 +183,6 @@ async def test_an_operator_asks_for_another_password(tmp_path: Path) -> None:
         fields = {"token": token, "newPassword": PASSWORD}
         assert (await operator.do("resetPassword", "endedSessions", fields))["errors"] == []
         assert (await operator.log_in("carol", PASSWORD))["errors"] == []
-
-
-def admin_password(folder: Path) -> str:
-    lines = (folder / "serve.log").read_text().splitlines()
-    (line,) = [line for line in lines if "admin / " in line]
-    return line.partition("admin / ")[2].split()[0]
 
 
 async def test_a_forged_header_reaches_no_mail(tmp_path: Path) -> None:

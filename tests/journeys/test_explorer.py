@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.browser.chromium import CDN, needs_chromium, needs_packages, visit
 from tests.browser.explorer import open_explorer, play, run, sign_in, type_query
-from tests.processes import running_server
+from tests.processes import forked_server
 
 pytestmark = [needs_chromium, needs_packages]
 
@@ -12,7 +12,7 @@ DEVELOPMENT = {"POSTERN_ENVIRONMENT": "development"}
 
 
 def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> None:
-    with running_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
+    with forked_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
         open_explorer(browser.page, server.base_url)
         token = sign_in(browser.page)
         assert '"username": "alice"' in play(browser.page, "Me")
@@ -27,7 +27,7 @@ def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> 
 
 
 def test_swagger_logs_in_with_no_other_host(tmp_path: Path) -> None:
-    with running_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
+    with forked_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
         page = browser.page
         page.goto(f"{server.base_url}/docs")
         page.click("button.authorize")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.browser.chromium import PACKAGES, needs_packages
 from tests.people import ALICE
-from tests.processes import Process, running_server
+from tests.processes import Process, forked_server
 
 SUBSCRIBER = Path(PACKAGES).parent / "subscriber.mjs"
 NODE = shutil.which("node")
@@ -80,8 +80,8 @@ def test_a_frontend_hears_of_its_sessions_across_processes_and_tokens(
         "POSTERN_BCRYPT_COST": "4",
     }
     with (
-        running_server(tmp_path, settings) as here,
-        running_server(tmp_path, settings) as there,
+        forked_server(tmp_path, settings) as here,
+        forked_server(tmp_path, settings) as there,
         subscriber(here) as frontend,
     ):
         frontend.waits_for(lambda told: "connected" in told)

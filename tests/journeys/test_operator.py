@@ -74,8 +74,10 @@ async def test_disabling_ends_access_at_once_and_enabling_gives_it_back(
     async with serving(load_settings(), clock) as api:
         token = await api.log_in(ALICE)
         await postern("user", "disable", "alice")
+        await api.hears_what_others_did()
         assert await reason_of_denial(api, token) == "USER_DISABLED"
         await postern("user", "enable", "alice")
+        await api.hears_what_others_did()
         assert await name_of(api, await api.log_in(ALICE)) == "alice"
 
 
@@ -86,6 +88,7 @@ async def test_roles_count_from_the_next_request_on(postern: Postern, clock: Man
         (denial,) = denials(await api.ask(ask, token=token))
         assert denial["code"] == "FORBIDDEN"
         await postern("user", "roles", "alice", "user", "admin")
+        await api.hears_what_others_did()
         assert (await api.data(ask, token=token))["users"]["nodes"]
 
 

@@ -157,9 +157,9 @@ async def test_names_are_compared_by_code_point_on_each_database(db: Database) -
 
 @pytest.fixture
 async def postgresql_url(postgresql_templates: PostgresqlTemplates) -> AsyncIterator[str]:
-    url = await postgresql_templates.new()
+    url = postgresql_templates.new()
     yield url
-    await postgresql_templates.drop(url)
+    postgresql_templates.drop(url)
 
 
 @pytest.fixture

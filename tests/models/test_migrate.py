@@ -19,9 +19,9 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
     templates: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
-    url = asyncio.run(templates.empty())
+    url = templates.empty()
     yield url
-    asyncio.run(templates.drop(url))
+    templates.drop(url)
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ async def start_and_fail(settings: Settings, clock: ManualClock) -> str:
 async def test_production_does_not_migrate_by_itself(
     production: Production, clock: ManualClock, postgresql_templates: PostgresqlTemplates
 ) -> None:
-    for url in ("sqlite:///empty.db", await postgresql_templates.empty()):
+    for url in ("sqlite:///empty.db", postgresql_templates.empty()):
         empty = production(database_url=SecretStr(url))
         assert "run `postern migrate`" in await start_and_fail(empty, clock)
         assert "run `postern migrate`" in await start_and_fail(empty, clock)
@@ -198,7 +198,7 @@ async def test_production_does_not_migrate_by_itself(
 async def test_development_migrates_and_lets_alice_in(
     clock: ManualClock, postgresql_templates: PostgresqlTemplates
 ) -> None:
-    for url in ("sqlite:///empty.db", await postgresql_templates.empty()):
+    for url in ("sqlite:///empty.db", postgresql_templates.empty()):
         settings = Settings(
             environment=Environment.DEVELOPMENT, database_url=SecretStr(url), bcrypt_cost=4
         )

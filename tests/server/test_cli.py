@@ -1,7 +1,6 @@
 """The command line, in this process."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import uvicorn
 from sqlalchemy import insert
 from typer.testing import CliRunner
@@ -178,19 +176,18 @@ def test_a_password_is_never_echoed(username: str) -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+def started(
+    monkeypatch: pytest.MonkeyPatch, logs_as_before: None
+) -> Iterator[list[dict[str, Any]]]:
     """What uvicorn was asked to run, with the process as it was before."""
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(
         uvicorn, "run", lambda app, **options: asked.append({"app": app, **options})
     )
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    root = logging.getLogger()
-    handlers, level, on_sigterm = root.handlers[:], root.level, signal.getsignal(signal.SIGTERM)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     yield asked
     signal.signal(signal.SIGTERM, on_sigterm)
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def test_serve_listens_to_this_machine_unless_told_otherwise(started: list[dict[str, Any]]) -> None:

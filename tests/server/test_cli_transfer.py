@@ -146,7 +146,7 @@ def test_what_was_exported_is_imported_elsewhere_as_it_was(
 
 
 def test_an_import_that_was_killed_goes_on(tmp_path: Path, database_url: str) -> None:
-    accounts = [{"username": f"person{n}", "email": f"p{n}@example.com"} for n in range(20_000)]
+    accounts = [{"username": f"person{n}", "email": f"p{n}@example.com"} for n in range(8_000)]
     file = write(tmp_path / "a.jsonl", *accounts)
     process = subprocess.Popen(
         [*POSTERN, "user", "import", file], cwd=tmp_path, env=environment(**settings(database_url))
@@ -168,7 +168,7 @@ def test_an_import_that_was_killed_goes_on(tmp_path: Path, database_url: str) ->
 async def test_people_log_in_while_an_import_runs(
     api: Api, tmp_path: Path, database_url: str
 ) -> None:
-    file = write(tmp_path / "a.jsonl", *({"username": f"person{n}"} for n in range(20_000)))
+    file = write(tmp_path / "a.jsonl", *({"username": f"person{n}"} for n in range(8_000)))
     process = await asyncio.create_subprocess_exec(
         *POSTERN, "user", "import", file, cwd=tmp_path, env=environment(**settings(database_url))
     )

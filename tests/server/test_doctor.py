@@ -72,7 +72,7 @@ async def test_a_proxy_that_is_no_network_is_told(
 
 
 async def test_an_empty_database_is_not_migrated(postgresql_templates: PostgresqlTemplates) -> None:
-    for url in ("sqlite:///empty.db", await postgresql_templates.empty()):
+    for url in ("sqlite:///empty.db", postgresql_templates.empty()):
         assert "run `postern migrate`" in await diagnosis(url)
 
 
