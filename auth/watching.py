@@ -29,7 +29,9 @@ class Watch:
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(at_most_seconds, 0), LOOK_AGAIN_AFTER_SECONDS)):
                 await self.changed.wait()
-        may_have_changed = self.changed.is_set() or not self._changes.is_current()
+        # The question itself may hear of a change.
+        all_is_heard = self._changes.is_current()
+        may_have_changed = self.changed.is_set() or not all_is_heard
         self.changed.clear()
         return may_have_changed
 
