@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 from fastapi import FastAPI
+from fastapi.dependencies import models
 
 from auth.mail_delivery import MailDelivery
 from auth.wiring import Auth
@@ -15,6 +16,9 @@ from server.settings import Settings
 from tests.clock import ManualClock
 from tests.people import Account
 from tests.sockets import PROTOCOL, Socket
+
+# FastAPI remembers functions, and with them the last hundreds of servers.
+_REMEMBERED = [value for value in vars(models).values() if hasattr(value, "cache_clear")]
 
 BASE_URL = "http://localhost:8000"
 
@@ -159,8 +163,12 @@ async def serving(settings: Settings, clock: ManualClock, **own_code: Any) -> As
     """Starts a server in this process, and stops it."""
     app = create_app(settings, clock=clock, **own_code)
     transport = httpx2.ASGITransport(app=app, client=("192.0.2.7", 50000))
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client,
-    ):
-        yield Api(client, app)
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client,
+        ):
+            yield Api(client, app)
+    finally:
+        for cache in _REMEMBERED:
+            cache.cache_clear()
