@@ -1,8 +1,8 @@
 """A server in the test's own process, and a client that speaks to it as a frontend would."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
@@ -11,6 +11,7 @@ from fastapi.dependencies import models
 
 from auth.mail_delivery import MailDelivery
 from auth.wiring import Auth
+from models.database import Database
 from server.app import create_app
 from server.settings import Settings
 from tests.clock import ManualClock
@@ -21,6 +22,7 @@ from tests.sockets import PROTOCOL, Socket
 _REMEMBERED = [value for value in vars(models).values() if hasattr(value, "cache_clear")]
 
 BASE_URL = "http://localhost:8000"
+NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
 
 LOGIN = """
 mutation LogIn($input: LoginInput!) {
@@ -111,6 +113,16 @@ class Api(Client):
         """Sends what is due, as the background job does a second later."""
         while await self.delivery.deliver_due():
             pass
+
+    @contextmanager
+    def without_database(self) -> Iterator[None]:
+        """Its database cannot be reached, as long as the block runs."""
+        good = self.auth.db
+        object.__setattr__(self.auth, "db", Database.connect(NOWHERE))
+        try:
+            yield
+        finally:
+            object.__setattr__(self.auth, "db", good)
 
     async def hears_what_others_did(self) -> None:
         """Waits for the milliseconds that the changes of another process are on their way."""

@@ -13,7 +13,7 @@ from auth import watching
 from auth.clients import Client
 from auth.session_events import SessionEvent, session_events
 from auth.viewers import viewer_of
-from models.database import Database, DatabaseUnavailable
+from models.database import DatabaseUnavailable
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
@@ -137,13 +137,11 @@ async def test_what_happened_while_the_database_was_away_is_told_afterwards(
     api: Api, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
-    good, broken = api.auth.db, Database.connect("postgresql://postgres@127.0.0.1:1/none")
-    object.__setattr__(api.auth, "db", broken)
-    api.auth.watchers.everything_changed()
-    with pytest.raises(DatabaseUnavailable):
-        async with api.auth.db.read() as session:
-            await session.execute(text("SELECT 1"))
-    await asyncio.sleep(0.1)
-    object.__setattr__(api.auth, "db", good)
+    with api.without_database():
+        api.auth.watchers.everything_changed()
+        with pytest.raises(DatabaseUnavailable):
+            async with api.auth.db.read() as session:
+                await session.execute(text("SELECT 1"))
+        await asyncio.sleep(0.1)
     await Device(api).log_in(ALICE)
     assert await listening.next() == "SIGNED_IN"

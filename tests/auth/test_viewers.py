@@ -140,9 +140,8 @@ async def test_an_unreachable_database_is_neither_yes_nor_no(
     sqlite_api: Api,
 ) -> None:
     token = await sqlite_api.log_in(ALICE)
-    broken = type(sqlite_api.auth.db).connect("postgresql://postgres@127.0.0.1:1/none")
-    object.__setattr__(sqlite_api.auth, "db", broken)
-    reply = await sqlite_api.post("{ me { id } }", token=token)
+    with sqlite_api.without_database():
+        reply = await sqlite_api.post("{ me { id } }", token=token)
     assert reply.status_code == 503
     assert reply.headers["Retry-After"]
     assert denials(reply.json()) == [{"code": "SERVICE_UNAVAILABLE"}]

@@ -138,11 +138,10 @@ async def test_signing_in_twice_ends_the_socket(sqlite_api: Api) -> None:
 
 async def test_an_unreachable_database_is_no_refusal(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
-    broken = type(sqlite_api.auth.db).connect("postgresql://postgres@127.0.0.1:1/none")
-    object.__setattr__(sqlite_api.auth, "db", broken)
-    async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
-        assert await socket.end() == (1013, "Try again later")
+    with sqlite_api.without_database():
+        async with sqlite_api.accepted_socket() as socket:
+            await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
+            assert await socket.end() == (1013, "Try again later")
 
 
 # The handshake
@@ -395,13 +394,10 @@ async def test_while_the_database_is_away_nobody_is_signed_out(
     device = await Device(sqlite_api).log_in()
     async with sqlite_api.accepted_socket() as socket:
         await (await socket.initialise(device.access_token)).subscribe(EVENTS)
-        good = sqlite_api.auth.db
-        broken = type(good).connect("postgresql://postgres@127.0.0.1:1/none")
-        object.__setattr__(sqlite_api.auth, "db", broken)
-        sqlite_api.auth.watchers.everything_changed()
-        sqlite_api.auth.viewer_cache.everything_changed()
-        await asyncio.sleep(0.2)
-        object.__setattr__(sqlite_api.auth, "db", good)
+        with sqlite_api.without_database():
+            sqlite_api.auth.watchers.everything_changed()
+            sqlite_api.auth.viewer_cache.everything_changed()
+            await asyncio.sleep(0.2)
         await sqlite_api.log_in(ALICE)
         assert (await socket.hear())["payload"]["data"]["sessionEvents"]["kind"] == "SIGNED_IN"
 
