@@ -35,6 +35,7 @@ docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the co
 bench: $(VENV)/.test ## Measures, and prints tables
 	$(BIN)/python -m benchmarks.account_times
 	$(BIN)/python -m benchmarks.users_pages
+	$(BIN)/python -m benchmarks.audit_pages
 	$(BIN)/python -m benchmarks.viewer_cache
 	$(BIN)/python -m benchmarks.revocation
 	$(BIN)/python -m benchmarks.user_import
