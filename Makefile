@@ -41,9 +41,9 @@ bench: $(VENV)/.test ## Measures, and prints tables
 	$(BIN)/python -m benchmarks.user_import
 
 lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
-	$(BIN)/uv pip compile --universal --generate-hashes --upgrade --no-header --no-emit-index-url \
+	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group build pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --universal --generate-hashes --upgrade --no-header --no-emit-index-url \
+	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group dev pyproject.toml -o requirements-dev.lock
 
 clean: ## Removes the environment; data/ stays
