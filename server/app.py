@@ -29,7 +29,7 @@ from auth.wiring import Auth, RegistrationPolicy
 from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint
 from graph.explorer import Explorer
-from graph.schema import build_schema
+from graph.schema import Schema, build_schema
 from graph.socket import GraphQLSocket
 from graph.socket_connection import SocketPolicy
 from models.database import Database
@@ -86,15 +86,19 @@ def create_app(
     )
     app.state.auth = auth
     app.state.mail_delivery = delivery
+    _add_graphql(app, settings, auth, schema)
+    _add_rest_endpoints(app, settings, auth)
+    _add_pages(app, settings)
+    return app
+
+
+def _add_graphql(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> None:
     cookies = _cookies(settings)
     explorer = _explorer(settings) if settings.shows_explorer else None
     app.router.routes += [
         Route("/graphql", GraphQLEndpoint(schema, auth, cookies, explorer)),
         WebSocketRoute("/graphql", GraphQLSocket(schema, auth, cookies, _sockets(settings))),
     ]
-    _add_rest_endpoints(app, settings, auth)
-    _add_pages(app, settings)
-    return app
 
 
 def _add_rest_endpoints(app: FastAPI, settings: Settings, auth: Auth) -> None:
