@@ -48,7 +48,7 @@ class PostgresqlTemplates:
         return made.result()
 
     def the_only_one(self) -> str:
-        """For a server that may be stopped at any time: nothing is made ahead."""
+        """The same with nothing made ahead: for a server that may be stopped, and to measure."""
         return self._worker.submit(self._copy).result()
 
     def empty(self) -> str:

@@ -46,7 +46,9 @@ def postern(
     def run(*arguments: str, stdin: str = "", **settings: str) -> Result:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {**PRODUCTION, **settings}.items():
-                patch.setenv(name, value)
+                # What is empty is not said at all.
+                if value:
+                    patch.setenv(name, value)
             patch.setattr(sys, "argv", ["postern", *arguments])
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
             with pytest.raises(SystemExit) as end:
