@@ -1,0 +1,193 @@
+"""From a validated operation to closures."""
+
+from types import CoroutineType
+from typing import Any
+
+import strawberry
+from graphql import (
+    GraphQLAbstractType,
+    GraphQLEnumType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    GraphQLUnionType,
+    OperationType,
+)
+from graphql.execution import Executor
+from graphql.execution.collect_fields import (
+    CollectedFields,
+    FieldDetailsList,
+    collect_fields,
+    collect_subfields,
+)
+from graphql.execution.executor import invalid_return_type_error
+from graphql.pyutils import Path
+
+from graph.compiled.completion import (
+    Complete,
+    Place,
+    ResolveInfo,
+    Unsupported,
+    complete_leaf,
+    complete_list,
+    complete_non_null,
+    complete_nullable,
+)
+from graph.compiled.fields import (
+    RunField,
+    attribute_field,
+    plain_field,
+    resolved_field,
+    typename_field,
+)
+from graph.compiled.infos import Document
+from graph.compiled.resolvers import attribute_of, plain_resolver
+from graph.compiled.runs import Run, is_awaitable
+from graph.compiled.selections import RunSelection, one_after_the_other, side_by_side
+
+
+class Compiler:
+    """Compiles one operation, for one set of values of the variables that skip or include."""
+
+    def __init__(self, schema: strawberry.Schema, executor: Executor[Any]) -> None:
+        self._strawberry_schema = schema
+        # graphql-core's own, for what it knows of the operation: it never runs.
+        self._executor = executor
+        self._schema = executor.schema
+        self._document = Document(
+            executor.schema,
+            executor.operation,
+            executor.fragment_definitions,
+            executor.async_helpers,
+        )
+
+    def compile(self) -> RunSelection:
+        """The whole operation. Raises Unsupported."""
+        operation = self._executor.operation
+        root = self._schema.get_root_type(operation.operation)
+        if root is None or operation.operation is OperationType.SUBSCRIPTION:
+            raise Unsupported
+        collected = collect_fields(
+            self._schema,
+            self._executor.fragments,
+            self._executor.variable_values,
+            root,
+            operation,
+        )
+        fields = self._fields(root, collected)
+        if operation.operation is OperationType.MUTATION:
+            return one_after_the_other(fields)
+        return side_by_side(fields)
+
+    def _selection(self, parent: GraphQLObjectType, details: FieldDetailsList) -> RunSelection:
+        collected = collect_subfields(
+            self._schema,
+            self._executor.fragments,
+            self._executor.variable_values,
+            self._executor.operation,
+            parent,
+            details,
+        )
+        return side_by_side(self._fields(parent, collected))
+
+    def _fields(self, parent: GraphQLObjectType, collected: CollectedFields) -> dict[str, RunField]:
+        if collected.new_defer_usages:
+            raise Unsupported
+        return {
+            key: self._field(parent, key, details)
+            for key, details in collected.grouped_field_set.items()
+        }
+
+    def _field(self, parent: GraphQLObjectType, key: str, details: FieldDetailsList) -> RunField:
+        name = details[0].node.name.value
+        if name == "__typename":
+            return typename_field(parent)
+        field = self._schema.get_field(parent, name)
+        if name.startswith("__") or field is None or details[0].fragment_variable_values:
+            raise Unsupported
+        place = Place([detail.node for detail in details], parent)
+        complete = self._completer(field.type, place, details)
+        attribute = attribute_of(field)
+        if attribute is not None:
+            return attribute_field(attribute, key, field, complete, place)
+        finish_with = (complete, place, self._document.info_at(field, place))
+        resolver = plain_resolver(field, self._strawberry_schema)
+        if resolver is not None:
+            return plain_field(resolver, key, field, finish_with)
+        return resolved_field(key, field, finish_with)
+
+    def _completer(
+        self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
+    ) -> Complete:
+        if isinstance(type_, GraphQLNonNull):
+            return complete_non_null(self._completer(type_.of_type, place, details), place)
+        return complete_nullable(self._completer_of_value(type_, place, details))
+
+    def _completer_of_value(
+        self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
+    ) -> Complete:
+        match type_:
+            case GraphQLScalarType() | GraphQLEnumType():
+                return complete_leaf(type_)
+            case GraphQLList():
+                return complete_list(type_, self._completer(type_.of_type, place, details), place)
+            case GraphQLObjectType():
+                return self._object(type_, details)
+            case GraphQLInterfaceType() | GraphQLUnionType():
+                return self._abstract(type_, details)
+            case _:
+                raise Unsupported
+
+    def _object(self, type_: GraphQLObjectType, details: FieldDetailsList) -> Complete:
+        run_selection = self._selection(type_, details)
+        is_type_of = type_.is_type_of
+
+        def run_object(value: Any, run: Run, path: Path, _info: ResolveInfo) -> Any:
+            return run_selection(value, run, path)
+
+        def run_checked(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+            assert is_type_of
+            answer = is_type_of(value, info)
+            if is_awaitable(answer):
+                return run_awaited(answer, value, run, path)
+            if not answer:
+                raise invalid_return_type_error(type_, value, details)
+            return run_selection(value, run, path)
+
+        async def run_awaited(answer: Any, value: Any, run: Run, path: Path) -> Any:
+            if not await answer:
+                raise invalid_return_type_error(type_, value, details)
+            completed = run_selection(value, run, path)
+            return await completed if type(completed) is CoroutineType else completed
+
+        return run_checked if is_type_of else run_object
+
+    def _abstract(self, type_: GraphQLAbstractType, details: FieldDetailsList) -> Complete:
+        executor = self._executor
+        resolve_type = type_.resolve_type or executor.type_resolver
+        # Made when a value of the type comes: a document may name many that never do.
+        made: dict[str, Complete] = {}
+
+        def complete_as(name: Any, value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+            complete = made.get(name) if isinstance(name, str) else None
+            if complete is None:
+                runtime = executor.ensure_valid_runtime_type(name, type_, details, info, value)
+                complete = made[name] = self._object(runtime, details)
+            return complete(value, run, path, info)
+
+        def run_abstract(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+            name = resolve_type(value, info, type_)
+            if is_awaitable(name):
+                return run_awaited(name, value, run, path, info)
+            return complete_as(name, value, run, path, info)
+
+        async def run_awaited(
+            name: Any, value: Any, run: Run, path: Path, info: ResolveInfo
+        ) -> Any:
+            completed = complete_as(await name, value, run, path, info)
+            return await completed if type(completed) is CoroutineType else completed
+
+        return run_abstract

@@ -1,0 +1,200 @@
+"""Values become what the reply holds, by the type of their field.
+
+https://spec.graphql.org/September2025/#sec-Value-Completion
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CoroutineType
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLBoolean,
+    GraphQLError,
+    GraphQLID,
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLString,
+    Undefined,
+    is_leaf_type,
+)
+from graphql.execution import Executor
+from graphql.pyutils import Path, is_async_iterable, is_iterable
+
+from graph.compiled.runs import Fail, Run, fill_in, is_awaitable, on_error, settle
+
+ResolveInfo = GraphQLResolveInfo[Any]
+
+# From a value to that of the reply, or to a coroutine that returns it.
+Complete = Callable[[Any, Run, Path, ResolveInfo], Any]
+
+# A value of exactly this type stands in the reply as it is.
+_AS_IT_IS: dict[GraphQLOutputType, type] = {
+    GraphQLString: str,
+    GraphQLID: str,
+    GraphQLBoolean: bool,
+}
+
+
+class Unsupported(Exception):
+    """Closures cannot express this: graphql-core runs the operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the document and in the schema a value belongs."""
+
+    nodes: list[FieldNode]
+    parent: GraphQLObjectType
+
+    @property
+    def name(self) -> str:
+        """As errors name it."""
+        return f"{self.parent}.{self.nodes[0].name.value}"
+
+
+def type_as_it_is(type_: GraphQLOutputType) -> type | None:
+    """The Python type whose values need no completion in a field of this type, if there is one."""
+    return _AS_IT_IS.get(type_.of_type if isinstance(type_, GraphQLNonNull) else type_)
+
+
+def complete_non_null(complete: Complete, place: Place) -> Complete:
+    """Refuses null."""
+    message = f"Cannot return null for non-nullable field {place.name}."
+
+    def run_non_null(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+        completed = complete(value, run, path, info)
+        if completed is None:
+            raise TypeError(message)
+        return completed
+
+    return run_non_null
+
+
+def complete_nullable(complete: Complete) -> Complete:
+    """Passes null on, and raises what a resolver returned instead of raising it."""
+
+    def run_nullable(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+        if value is None or value is Undefined:
+            return None
+        if isinstance(value, Exception):
+            raise value
+        return complete(value, run, path, info)
+
+    return run_nullable
+
+
+def complete_leaf(type_: GraphQLLeafType) -> Complete:
+    """Serialises a scalar or an enum."""
+    as_it_is = _AS_IT_IS.get(type_)
+
+    def run_leaf(value: Any, _run: Run, _path: Path, _info: ResolveInfo) -> Any:
+        return value if type(value) is as_it_is else Executor.complete_leaf_value(type_, value)
+
+    return run_leaf
+
+
+def complete_list(
+    type_: GraphQLList[GraphQLOutputType], complete_item: Complete, place: Place
+) -> Complete:
+    """Completes each item; what must be awaited is awaited side by side."""
+    nullable = not isinstance(type_.of_type, GraphQLNonNull)
+    item = _Item(complete_item, on_error(nullable=nullable), place)
+    as_they_are = {type_as_it_is(type_.of_type)} if is_leaf_type(_bare(type_.of_type)) else set()
+
+    def run_list(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+        if type(value) is list:
+            if as_they_are >= set(map(type, value)):
+                return value.copy()
+        elif is_async_iterable(value):
+            return _complete_async_iterable(item, value, run, path, info)
+        elif not is_iterable(value):
+            raise GraphQLError(f"Expected Iterable, but did not find one for field '{place.name}'.")
+        return _complete_iterable(item, value, run, path, info)
+
+    return run_list
+
+
+def _bare(type_: GraphQLOutputType) -> GraphQLOutputType:
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """How one entry of a list is completed."""
+
+    complete: Complete
+    fail: Fail
+    place: Place
+
+    def start(self, value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+        """The completed entry, or a coroutine that returns it."""
+        if is_awaitable(value):
+            return self._finish_value(value, run, path, info)
+        try:
+            completed = self.complete(value, run, path, info)
+        except Exception as error:
+            return self.fail(run, error, self.place.nodes, path)
+        if type(completed) is CoroutineType:
+            return self._finish(completed, run, path)
+        return completed
+
+    async def _finish_value(self, value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+        try:
+            completed = self.complete(await value, run, path, info)
+            return await completed if type(completed) is CoroutineType else completed
+        except Exception as error:
+            return self.fail(run, error, self.place.nodes, path)
+
+    async def _finish(self, completed: Any, run: Run, path: Path) -> Any:
+        try:
+            return await completed
+        except Exception as error:
+            return self.fail(run, error, self.place.nodes, path)
+
+
+def _complete_iterable(item: _Item, values: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+    results: list[Any] = []
+    awaited: list[int] = []
+    iterator = iter(values)
+    try:
+        for index, value in enumerate(iterator):
+            completed = item.start(value, run, Path(path, index, None), info)
+            if type(completed) is CoroutineType:
+                awaited.append(index)
+            results.append(completed)
+    except Exception:
+        begun = [results[index] for index in awaited]
+        begun += [value for value in iterator if is_awaitable(value)]
+        if begun:
+            settle(begun)
+        raise
+    return fill_in(results, awaited) if awaited else results
+
+
+async def _complete_async_iterable(
+    item: _Item, values: Any, run: Run, path: Path, info: ResolveInfo
+) -> Any:
+    results: list[Any] = []
+    awaited: list[int] = []
+    iterator = aiter(values)
+    try:
+        index = 0
+        async for value in iterator:
+            completed = item.start(value, run, Path(path, index, None), info)
+            if type(completed) is CoroutineType:
+                awaited.append(index)
+            results.append(completed)
+            index += 1
+    except Exception:
+        if hasattr(iterator, "aclose"):
+            await iterator.aclose()
+        if awaited:
+            settle([results[index] for index in awaited])
+        raise
+    return await fill_in(results, awaited) if awaited else results

@@ -1,0 +1,169 @@
+"""One field: its resolver is called, and what it gives is completed."""
+
+from collections.abc import Callable, Mapping
+from types import CoroutineType
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.values import VariableValues, get_argument_values
+from graphql.pyutils import Path
+
+from graph.compiled.completion import Complete, Place, type_as_it_is
+from graph.compiled.infos import LazyInfo, MakeInfo
+from graph.compiled.resolvers import Resolve, definition_of
+from graph.compiled.runs import Fail, Run, is_awaitable, on_error
+
+# From the object that has the field to the completed value, or to a coroutine that returns it.
+RunField = Callable[[Any, Run, Path | None], Any]
+Finish = Callable[[Any, Run, Path, Any], Any]
+Arguments = Callable[[Run], Mapping[str, Any]]
+
+
+def typename_field(parent: GraphQLObjectType) -> RunField:
+    """`__typename`."""
+    name = parent.name
+
+    def run_typename(_source: Any, _run: Run, _path: Path | None) -> str:
+        return name
+
+    return run_typename
+
+
+def attribute_field(
+    name: str, key: str, field: GraphQLField, complete: Complete, place: Place
+) -> RunField:
+    """A field without a resolver: the attribute of its object."""
+    as_it_is, parent, nodes = type_as_it_is(field.type), place.parent.name, place.nodes
+    fail = _on_error_in(field)
+    finish = _finish_field(complete, nodes, fail)
+
+    def run_attribute(source: Any, run: Run, parent_path: Path | None) -> Any:
+        try:
+            value = getattr(source, name)
+            if type(value) is as_it_is:
+                return value
+        except Exception as error:
+            return fail(run, error, nodes, Path(parent_path, key, parent))
+        return finish(value, run, Path(parent_path, key, parent), None)
+
+    return run_attribute
+
+
+def plain_field(
+    resolve: Resolve, key: str, field: GraphQLField, finish_with: tuple[Complete, Place, MakeInfo]
+) -> RunField:
+    """A field whose resolver takes no arguments."""
+    complete, place, make_info = finish_with
+    parent, nodes, fail = place.parent.name, place.nodes, _on_error_in(field)
+    finish = _finish_field(complete, nodes, fail)
+    definition = definition_of(field)
+    assert definition
+
+    def run_plain(source: Any, run: Run, parent_path: Path | None) -> Any:
+        path = Path(parent_path, key, parent)
+        try:
+            value = resolve(source, LazyInfo(make_info, definition, run, path))
+        except Exception as error:
+            return fail(run, error, nodes, path)
+        return finish(value, run, path, None)
+
+    return run_plain
+
+
+def resolved_field(
+    key: str, field: GraphQLField, finish_with: tuple[Complete, Place, MakeInfo]
+) -> RunField:
+    """Any field with a resolver, as Strawberry has wrapped it."""
+    complete, place, make_info = finish_with
+    nodes, parent, resolve = place.nodes, place.parent.name, field.resolve
+    arguments, fail = _arguments(field, nodes[0]), _on_error_in(field)
+    finish = _finish_field(complete, nodes, fail)
+    assert resolve
+
+    def run_resolved(source: Any, run: Run, parent_path: Path | None) -> Any:
+        path = Path(parent_path, key, parent)
+        info = make_info(run, path)
+        try:
+            value = resolve(source, info, **arguments(run)) if arguments else resolve(source, info)
+        except Exception as error:
+            return fail(run, error, nodes, path)
+        return finish(value, run, path, info)
+
+    return run_resolved
+
+
+def _on_error_in(field: GraphQLField) -> Fail:
+    return on_error(nullable=not isinstance(field.type, GraphQLNonNull))
+
+
+def _finish_field(complete: Complete, nodes: list[FieldNode], fail: Fail) -> Finish:
+    """From what a resolver gave to the completed value, or to a coroutine that returns it."""
+
+    async def finish_value(value: Any, run: Run, path: Path, info: Any) -> Any:
+        try:
+            completed = complete(await value, run, path, info)
+            return await completed if type(completed) is CoroutineType else completed
+        except Exception as error:
+            return fail(run, error, nodes, path)
+
+    async def finish_completed(completed: Any, run: Run, path: Path) -> Any:
+        try:
+            return await completed
+        except Exception as error:
+            return fail(run, error, nodes, path)
+
+    def finish(value: Any, run: Run, path: Path, info: Any) -> Any:
+        if is_awaitable(value):
+            return finish_value(value, run, path, info)
+        try:
+            completed = complete(value, run, path, info)
+        except Exception as error:
+            return fail(run, error, nodes, path)
+        if type(completed) is CoroutineType:
+            return finish_completed(completed, run, path)
+        return completed
+
+    return finish
+
+
+def _arguments(field: GraphQLField, node: FieldNode) -> Arguments | None:
+    """The arguments of a call; those without variables are read once."""
+    if not field.args:
+        return None
+
+    def read(run: Run) -> Mapping[str, Any]:
+        return get_argument_values(field, node, run.variables)
+
+    if _has_variable(node):
+        return read
+    try:
+        constant = get_argument_values(field, node, VariableValues({}, {}))
+    except GraphQLError:
+        # Told at each call, with its place.
+        return read
+    return lambda _run: constant
+
+
+class _VariableFinder(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
+        self.found = True
+
+
+def _has_variable(node: FieldNode) -> bool:
+    finder = _VariableFinder()
+    for argument in node.arguments or ():
+        visit(argument, finder)
+    return finder.found

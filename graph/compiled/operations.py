@@ -1,0 +1,149 @@
+"""An operation that was validated once, and runs any number of times."""
+
+from collections.abc import Awaitable
+from types import CoroutineType
+from typing import Any
+
+import strawberry
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    execute,
+    visit,
+)
+from graphql.execution import Executor
+from graphql.execution.values import VariableValues, get_variable_values
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from graph.compiled.compiler import Compiler
+from graph.compiled.completion import Unsupported
+from graph.compiled.runs import Run
+from graph.compiled.selections import RunSelection
+
+# `@skip` and `@include` make another operation of each combination of their variables.
+MAX_VARIANTS = 16
+
+Variables = dict[str, Any] | None
+
+
+class CompiledOperation:
+    """Runs one operation of a valid document. Safe to share between requests."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+    ) -> None:
+        self._strawberry_schema = schema
+        self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
+        self._document = document
+        self._name = operation.name.value if operation.name else None
+        self._definitions = operation.variable_definitions or ()
+        self._switches = _switches(document)
+        self._variants: dict[tuple[object, ...], RunSelection | None] = {}
+
+    def execute(
+        self, variables: Variables, context: object
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
+        """The result, or an awaitable of it, as graphql-core would give it."""
+        values = _NO_VALUES
+        if self._definitions:
+            coerced = get_variable_values(self._schema, self._definitions, variables or {})
+            if isinstance(coerced, list):
+                return ExecutionResult(None, coerced)
+            values = coerced
+        run_selection = self._variant(values, variables)
+        if run_selection is None:
+            return self.execute_uncompiled(variables, context)
+        run = Run(None, context, values)
+        try:
+            data = run_selection(None, run, None)
+        except GraphQLError as error:
+            return _failed(error, run)
+        if type(data) is CoroutineType:
+            return _finish(data, run)
+        return ExecutionResult(data, run.errors.errors or None)
+
+    def execute_uncompiled(
+        self, variables: Variables, context: object
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
+        """The same by graphql-core."""
+        return execute(
+            self._schema,
+            self._document,
+            context_value=context,
+            variable_values=variables,
+            operation_name=self._name,
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # a TypeGuard but for its name
+            executor_class=StrawberryGraphQLCoreExecutionContext,
+            operation_extensions=None,
+        )
+
+    def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
+        key = tuple(values.coerced.get(name) for name in self._switches)
+        if key not in self._variants:
+            if len(self._variants) >= MAX_VARIANTS:
+                return None
+            self._variants[key] = self._compile(variables)
+        return self._variants[key]
+
+    def _compile(self, variables: Variables) -> RunSelection | None:
+        executor = Executor.build(
+            self._schema,
+            self._document,
+            raw_variable_values=variables,
+            operation_name=self._name,
+        )
+        if not isinstance(executor, Executor):
+            return None
+        try:
+            return Compiler(self._strawberry_schema, executor).compile()
+        except Unsupported:
+            return None
+
+
+_NO_VALUES = VariableValues({}, {})
+
+
+async def _finish(data: Any, run: Run) -> ExecutionResult:
+    try:
+        return ExecutionResult(await data, run.errors.errors or None)
+    except GraphQLError as error:
+        return _failed(error, run)
+
+
+def _failed(error: GraphQLError, run: Run) -> ExecutionResult:
+    run.errors.add(error, None)
+    return ExecutionResult(None, run.errors.errors)
+
+
+class _SwitchFinder(Visitor):
+    """Notes the variables in directives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self._depth = 0
+
+    def enter_directive(self, _node: DirectiveNode, *_: Any) -> None:
+        self._depth += 1
+
+    def leave_directive(self, _node: DirectiveNode, *_: Any) -> None:
+        self._depth -= 1
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        if self._depth and node.name.value not in self.names:
+            self.names.append(node.name.value)
+
+
+def _switches(document: DocumentNode) -> tuple[str, ...]:
+    finder = _SwitchFinder()
+    visit(document, finder)
+    return tuple(finder.names)
