@@ -55,6 +55,8 @@ class AccessToken:
     user_id: UUID
     session_id: UUID
     token_id: str
+    # The machines that issue and verify may differ by the leeway; the end is exact.
+    valid_from: datetime
     expires_at: datetime
 
 
@@ -105,17 +107,21 @@ def _check_claims(payload: bytes, policy: TokenPolicy, now: datetime) -> AccessT
         user_id=_uuid(claims.get("sub")),
         session_id=_uuid(claims.get("sid")),
         token_id=_text(claims.get("jti")),
+        valid_from=_start(claims) - LEEWAY,
         expires_at=_instant(claims.get("exp")),
     )
     # RFC 9068, section 4: the leeway is for machines whose clocks differ, and bounds the future.
     # The end of a token gets none: we set it ourselves.
-    if _instant(claims.get("iat")) > now + LEEWAY:
-        raise TokenInvalid
-    if "nbf" in claims and _instant(claims["nbf"]) > now + LEEWAY:
+    if now < token.valid_from:
         raise TokenInvalid
     if now >= token.expires_at:
         raise TokenExpired
     return token
+
+
+def _start(claims: dict[str, Any]) -> datetime:
+    issued_at = _instant(claims.get("iat"))
+    return max(issued_at, _instant(claims["nbf"])) if "nbf" in claims else issued_at
 
 
 def _parse_claims(payload: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from auth.clients import Client
 from auth.errors import SessionRevoked, TokenExpired, TokenInvalid, UserDisabled
 from auth.records import WITH_ROLES, UserRecord
 from auth.sessions import ends_at
+from auth.tokens import AccessToken
 from auth.viewer_cache import SignedInUser
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
@@ -49,8 +50,9 @@ async def viewer_of(auth: Auth, client: Client, bearer_token: str) -> Viewer:
     a session that nobody can vouch for is neither good nor bad.
     """
     now = auth.clock.now()
-    token = await tokens.verify(auth.keys, auth.token_policy, bearer_token, now)
-    return await _vouch(auth, token.session_id, token.user_id, token.expires_at, client)
+    token = auth.token_cache.get(bearer_token, now) or await _verify(auth, bearer_token, now)
+    found = auth.viewer_cache.get(token.session_id) or await _load(auth, token.session_id)
+    return _admit(auth, found, token.user_id, token.expires_at, client)
 
 
 async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
@@ -81,15 +83,24 @@ async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
 
 async def look_again(auth: Auth, viewer: Viewer) -> Viewer:
     """The viewer as of now. Raises what `viewer_of` does."""
-    return await _vouch(
-        auth, viewer.session_id, viewer.user_id, viewer.token_expires_at, viewer.client
-    )
+    found = auth.viewer_cache.get(viewer.session_id) or await _load(auth, viewer.session_id)
+    return _admit(auth, found, viewer.user_id, viewer.token_expires_at, viewer.client)
 
 
-async def _vouch(
-    auth: Auth, session_id: UUID, user_id: UUID, token_expires_at: datetime, client: Client
+async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
+    mark = auth.token_cache.mark()
+    token = await tokens.verify(auth.keys, auth.token_policy, bearer_token, now)
+    auth.token_cache.keep(bearer_token, token, mark)
+    return token
+
+
+def _admit(
+    auth: Auth,
+    found: SignedInUser | None,
+    user_id: UUID,
+    token_expires_at: datetime,
+    client: Client,
 ) -> Viewer:
-    found = auth.viewer_cache.get(session_id) or await _load(auth, session_id)
     now = auth.clock.now()
     if found is None or found.user.id != user_id:
         raise TokenInvalid

@@ -13,6 +13,7 @@ from auth.policies import PermissionRegistry
 from auth.refresh_tokens import RefreshTokenCodec
 from auth.sessions import SessionPolicy
 from auth.throttling import Throttle
+from auth.token_cache import TokenCache
 from auth.tokens import TokenPolicy
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
@@ -43,6 +44,7 @@ class Auth:
     db: Database
     clock: Clock
     keys: KeyRing
+    token_cache: TokenCache
     viewer_cache: ViewerCache
     watchers: Watchers
     passwords: Passwords

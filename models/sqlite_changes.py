@@ -29,6 +29,7 @@ class SqliteChanges(ChangeFeed):
         self._version = 0
         self._heard_until = 0
         self._polling: asyncio.Task[None] | None = None
+        self._heard_in_this_turn = False
 
     async def start(self) -> None:
         """Opens a connection of its own."""
@@ -52,16 +53,27 @@ class SqliteChanges(ChangeFeed):
             self._connection = None
 
     def is_current(self) -> bool:
-        """Looks for commits, and tells of them."""
+        """Looks for commits, and tells of them; once per turn of the event loop.
+
+        Whoever asks within one turn came before it began: nobody can have sent their request after
+        a commit that this look did not see.
+        """
         if self._connection is None:
             return False
+        if self._heard_in_this_turn:
+            return True
         try:
             self._hear(self._connection)
         except sqlite3.Error:
             # Somebody holds the whole file (a VACUUM, a recovery). What was not read now is read
             # next time.
             return False
+        self._heard_in_this_turn = True
+        asyncio.get_running_loop().call_soon(self._begin_next_turn)
         return True
+
+    def _begin_next_turn(self) -> None:
+        self._heard_in_this_turn = False
 
     async def catch_up(self) -> None:
         """Needs nothing: `is_current` looks itself."""

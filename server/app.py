@@ -22,6 +22,7 @@ from auth.refresh_tokens import RefreshTokenCodec
 from auth.secret_keys import SecretKeys
 from auth.sessions import SessionPolicy
 from auth.throttling import Throttle
+from auth.token_cache import TokenCache
 from auth.tokens import TokenPolicy
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
@@ -125,6 +126,7 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         db=db,
         clock=clock,
         keys=KeyRing(db, secret_keys, clock, settings.jwt_algorithm),
+        token_cache=TokenCache(db.changes),
         viewer_cache=ViewerCache(db.changes),
         watchers=Watchers(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),

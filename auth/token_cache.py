@@ -1,0 +1,61 @@
+"""Access tokens whose signature this process has verified, so that it need not do so again.
+
+Expiry is checked at every use, and the viewer is asked for as ever; only good tokens are kept.
+"""
+
+from collections import OrderedDict
+from datetime import datetime
+from uuid import UUID
+
+from auth.tokens import AccessToken
+from models.changes import ChangeFeed
+
+MAX_TOKENS = 10_000
+
+
+class TokenCache:
+    """Verified tokens by their text: the most recently used."""
+
+    def __init__(self, changes: ChangeFeed, *, max_tokens: int = MAX_TOKENS) -> None:
+        self._changes = changes
+        self._max_tokens = max_tokens
+        self._kept: OrderedDict[str, AccessToken] = OrderedDict()
+        self._changes_heard = 0
+        changes.add(self)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, text: str, now: datetime) -> AccessToken | None:
+        """What the token says, if it is known and in its time, and no key may have changed."""
+        if not self._changes.is_current():
+            return None
+        token = self._kept.get(text)
+        if token is None:
+            return None
+        if not token.valid_from <= now < token.expires_at:
+            del self._kept[text]
+            return None
+        self._kept.move_to_end(text)
+        return token
+
+    def mark(self) -> int:
+        """The moment before a verification; `keep` wants it back."""
+        self._changes.is_current()
+        return self._changes_heard
+
+    def keep(self, text: str, token: AccessToken, mark: int) -> None:
+        """Remembers a token that was verified since the mark, unless keys have changed meanwhile."""
+        if not self._changes.is_current() or self._changes_heard != mark:
+            return
+        self._kept[text] = token
+        if len(self._kept) > self._max_tokens:
+            self._kept.popitem(last=False)
+
+    def user_changed(self, user_id: UUID) -> None:
+        """Concerns no signature."""
+
+    def everything_changed(self) -> None:
+        """Forgets all: a key may have been revoked."""
+        self._changes_heard += 1
+        self._kept.clear()
