@@ -45,7 +45,7 @@ class TokenCache:
         return self._changes_heard
 
     def keep(self, text: str, token: AccessToken, mark: int) -> None:
-        """Remembers a token that was verified since the mark, unless keys have changed meanwhile."""
+        """Remembers a token that was verified since the mark, unless keys may have changed."""
         if not self._changes.is_current() or self._changes_heard != mark:
             return
         self._kept[text] = token

@@ -1,6 +1,5 @@
 """Who calls: the bearer header is read once per request, and never fails a public field."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -44,29 +43,28 @@ Info = strawberry.Info[Context, None]
 
 
 async def get_context(
-    auth: Auth, client: Client, authorizations: Sequence[str], cookies: CookieJar
+    auth: Auth, client: Client, authorization: bytes | None, cookies: CookieJar
 ) -> Context:
-    """Decodes the `Authorization` headers of a request. Raises DatabaseUnavailable."""
+    """Decodes the `Authorization` header of a request. Raises DatabaseUnavailable."""
     try:
-        viewer = await viewer_of(auth, client, read_bearer_token(authorizations))
+        viewer = await viewer_of(auth, client, read_bearer_token(authorization))
     except Unauthenticated as unauthenticated:
         return Context(auth, client, type(unauthenticated), cookies)
     return Context(auth, client, viewer, cookies)
 
 
-def read_bearer_token(authorizations: Sequence[str]) -> str:
+def read_bearer_token(authorization: bytes | None) -> str:
     """The token of the bearer header (RFC 6750, 2.1): the only place where one is looked for.
 
-    Raises TokenMissing; TokenInvalid for two headers or a token that is none.
+    Raises TokenMissing, TokenInvalid. Two headers come joined, and are no token.
     """
-    if len(authorizations) > 1:
-        raise TokenInvalid
-    scheme, _, token = authorizations[0].partition(" ") if authorizations else ("", "", "")
+    scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
         raise TokenMissing
-    if not token.strip():
+    token = token.strip()
+    if not token:
         raise TokenInvalid
-    return token.strip()
+    return token
 
 
 def www_authenticate(reason: str) -> str:

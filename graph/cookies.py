@@ -1,9 +1,9 @@
 """The refresh token as a cookie: scripts cannot read it, other sites cannot use it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
 
@@ -23,16 +23,17 @@ class CookiePolicy:
         """The name of the cookie."""
         return "__Host-postern_refresh" if self.secure else "postern_refresh"
 
-    def read(self, headers: Headers) -> str | None:
+    def read(self, headers: Mapping[bytes, bytes]) -> str | None:
         """The refresh token of the cookie, where a page of an allowed origin sends it.
 
         A browser adds cookies to requests that other pages make; it also says which page that was,
         and pages cannot lie about it.
         """
-        if headers.get("origin") not in self.allowed_origins:
+        origin = headers.get(b"origin")
+        if origin is None or origin.decode("latin-1") not in self.allowed_origins:
             return None
         # Lenient, as browsers are: another application's odd cookie must not hide ours.
-        return cookie_parser(headers.get("cookie", "")).get(self.name)
+        return cookie_parser(headers.get(b"cookie", b"").decode("latin-1")).get(self.name)
 
     def write(self, refresh_token: str, lifetime: timedelta) -> str:
         """The `Set-Cookie` line that stores the token."""

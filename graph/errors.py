@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError, VariableDefinitionNode, print_ast
-from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import FieldExtension
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.schema_directive import Location
 from strawberry.types.base import StrawberryOptional
 from strawberry.types.field import StrawberryField
@@ -116,7 +114,7 @@ class Fails(FieldExtension):
     """
 
     def __init__(self, *refusals: type[Refusal]) -> None:
-        self._refusals = refusals
+        self.refusals = refusals
         self._directive = FailsDirective(with_=[UserErrorCode[r.code] for r in refusals])
         self._payload: Callable[..., Any] = dict
 
@@ -136,11 +134,11 @@ class Fails(FieldExtension):
         try:
             return await next_(source, info, **kwargs)
         except Refusals as refused:
-            if not all(isinstance(refusal, self._refusals) for refusal in refused.refusals):
+            if not all(isinstance(refusal, self.refusals) for refusal in refused.refusals):
                 raise
             return self._payload(errors=[UserError.of(refusal) for refusal in refused.refusals])
         except Refusal as refusal:
-            if not isinstance(refusal, self._refusals):
+            if not isinstance(refusal, self.refusals):
                 raise
             return self._payload(errors=[UserError.of(refusal)])
 
@@ -189,10 +187,6 @@ def _tell_no(cause: BaseException) -> tuple[str, dict[str, Any]] | None:
                 "code": "SERVICE_UNAVAILABLE",
                 "retryAfter": RETRY_AFTER_UNAVAILABLE_SECONDS,
             }
-        case InvalidOperationTypeError():
-            return "Only subscriptions run over a socket.", {"code": "BAD_REQUEST"}
-        case CannotGetOperationTypeError() | MissingQueryError():
-            return NO_SUCH_OPERATION, {"code": "OPERATION_RESOLUTION_FAILURE"}
         case _:
             return None
 
@@ -211,8 +205,6 @@ def _tell_request_error(
     if "code" in given:
         return error.message, dict(given)
     if isinstance(error, GraphQLSyntaxError):
-        if "tokens. Parsing aborted" in error.message:
-            return error.message.removeprefix("Syntax Error: "), {"code": "LIMIT_EXCEEDED"}
         return error.message, {"code": "GRAPHQL_PARSE_FAILED"}
     if error.path is not None:
         return error.message, {"code": "BAD_USER_INPUT"}

@@ -1,9 +1,9 @@
 """The explorer: GraphiQL in the browser, at the address of the API itself."""
 
 import secrets
+from collections.abc import Mapping
 from importlib.resources import files
 
-from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
@@ -24,11 +24,11 @@ class Explorer:
         template = files("graph").joinpath("explorer.html").read_text(encoding="utf-8")
         self._html = template.replace("{{username}}", username).replace("{{password}}", password)
 
-    def is_asked_for(self, scope: Scope, headers: Headers) -> bool:
+    def is_asked_for(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Whether this is a person who opens the address, rather than a program with a query."""
         return (
             scope["method"] == "GET"
-            and "text/html" in headers.get("accept", "").lower()
+            and b"text/html" in headers.get(b"accept", b"").lower()
             and b"query=" not in scope["query_string"]
         )
 

@@ -1,51 +1,63 @@
 """What a client sent: media types, body and parameters, read strictly and within bounds."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from auth.clients import Client
+from graph.statuses import JSON, RESPONSE_JSON, Problem
 
-MAX_BODY_BYTES = 100_000
-
-RESPONSE_JSON = "application/graphql-response+json"
-JSON = "application/json"
+# What a program calls itself; more than this is noise.
+MAX_USER_AGENT_BYTES = 512
 
 
 class RequestRefused(Exception):
-    """The request cannot be run; says the status, a code and a sentence on what to do."""
+    """The request cannot be run; says what is wrong, and in a sentence what to do."""
 
     def __init__(
-        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+        self, problem: Problem, message: str, headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.headers = headers or {}
+        self.problem = problem
+        self.headers = headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GraphQLRequest:
-    """What to run."""
+    """What to run: a document, or the id of a trusted one."""
 
-    query: str
+    query: str | None
+    document_id: str | None
     variables: dict[str, Any] | None
     operation_name: str | None
 
 
-def accepted_media_type(headers: Headers) -> str | None:
+# Names in lower case, as ASGI has them.
+Headers = Mapping[bytes, bytes]
+
+
+def read_headers(scope: Scope) -> Headers:
+    """The headers by name; of those that came twice, the values joined (RFC 9110, 5.3)."""
+    fields = scope["headers"]
+    headers: dict[bytes, bytes] = dict(fields)
+    if len(headers) == len(fields):
+        return headers
+    joined: dict[bytes, bytes] = {}
+    for name, value in fields:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
+
+
+@lru_cache(maxsize=256)
+def accepted_media_type(accept: bytes) -> str | None:
     """The media type of the reply: the newer one where it is named; None if neither will do."""
-    ranges = [
-        part.split(";")[0].strip().lower()
-        for accept in headers.getlist("accept")
-        for part in accept.split(",")
-    ]
+    ranges = [part.split(";")[0].strip().lower() for part in accept.decode("latin-1").split(",")]
     if RESPONSE_JSON in ranges:
         return RESPONSE_JSON
     if not any(ranges) or {JSON, "application/*", "*/*"} & set(ranges):
@@ -56,35 +68,52 @@ def accepted_media_type(headers: Headers) -> str | None:
 def client_of(scope: Scope) -> Client:
     """Where a request or a socket comes from: the peer of the connection."""
     peer = scope.get("client")
-    agent = Headers(scope=scope).get("user-agent")
-    return Client(address=peer[0][:64] if peer else None, user_agent=agent)
+    return client_at(peer[0] if peer else None, read_headers(scope).get(b"user-agent"))
 
 
-async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """The body, up to `MAX_BODY_BYTES`. Raises RequestRefused, ClientDisconnect."""
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and len(declared) < 20 and int(declared) > MAX_BODY_BYTES:
-        raise _too_large()
-    body = bytearray()
-    while True:
+@lru_cache(maxsize=1024)
+def client_at(address: str | None, user_agent: bytes | None) -> Client:
+    """The client with this address, which calls itself so."""
+    return Client(
+        address=address[:64] if address else None,
+        user_agent=user_agent[:MAX_USER_AGENT_BYTES].decode("latin-1") if user_agent else None,
+    )
+
+
+async def read_body(headers: Headers, receive: Receive, max_bytes: int) -> bytes:
+    """The body. Raises RequestRefused, ClientDisconnect."""
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and len(declared) < 20 and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") and len(body) <= max_bytes:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
         body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
-        if not message.get("more_body"):
-            return bytes(body)
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
 
 
 def read_post(headers: Headers, body: bytes) -> GraphQLRequest:
     """Reads a POST. Raises RequestRefused."""
     # Exactly JSON: what an HTML form of another site can send without asking is not (CSRF).
-    if headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
+    if not _is_json(headers.get(b"content-type", b"")):
         raise RequestRefused(
-            415, "UNSUPPORTED_MEDIA_TYPE", "Send the request as Content-Type: application/json."
+            Problem.WRONG_CONTENT_TYPE, "Send the request as Content-Type: application/json."
+        )
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise RequestRefused(
+            Problem.WRONG_CONTENT_TYPE, "Send the body as it is, without Content-Encoding."
         )
     return _parse(_parse_json(body, "The body"))
+
+
+@lru_cache(maxsize=256)
+def _is_json(content_type: bytes) -> bool:
+    return content_type.decode("latin-1").split(";")[0].strip().lower() == JSON
 
 
 def read_query_string(query_string: bytes) -> GraphQLRequest:
@@ -121,12 +150,11 @@ def _parse(request: Any) -> GraphQLRequest:
         raise _malformed("Batches are not supported: send one operation per request.")
     if not isinstance(request, dict):
         raise _malformed('The request is a JSON object: {"query": "…", "variables": {…}}.')
-    query = request.get("query")
-    if query is None and isinstance(request.get("extensions"), dict):
-        # Apollo Client then sends the whole document by itself.
-        raise RequestRefused(200, "PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported")
-    if not isinstance(query, str) or not query.strip():
-        raise _malformed("`query` must hold the GraphQL document.")
+    query, document_id = request.get("query"), request.get("documentId")
+    if document_id is not None and (query is not None or not isinstance(document_id, str)):
+        raise _malformed("`documentId` must be text, and stand in the place of `query`.")
+    if document_id is None and (not isinstance(query, str) or not query.strip()):
+        raise _no_document(request)
     variables = request.get("variables")
     if variables is not None and not isinstance(variables, dict):
         raise _malformed("`variables` must be a JSON object.")
@@ -135,17 +163,22 @@ def _parse(request: Any) -> GraphQLRequest:
     operation_name = request.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise _malformed("`operationName` must be text.")
-    return GraphQLRequest(query, variables, operation_name or None)
+    return GraphQLRequest(query, document_id, variables, operation_name or None)
+
+
+def _no_document(request: dict[str, Any]) -> RequestRefused:
+    if request.get("query") is None and isinstance(request.get("extensions"), dict):
+        return RequestRefused(Problem.NO_PERSISTED_QUERIES, "PersistedQueryNotSupported")
+    return _malformed("`query` must hold the GraphQL document.")
 
 
 def _malformed(message: str) -> RequestRefused:
-    return RequestRefused(400, "BAD_REQUEST", message)
+    return RequestRefused(Problem.MALFORMED, message)
 
 
-def _too_large() -> RequestRefused:
+def _too_large(max_bytes: int) -> RequestRefused:
     return RequestRefused(
-        413,
-        "LIMIT_EXCEEDED",
-        f"The body is larger than {MAX_BODY_BYTES} bytes.",
-        {"Connection": "close"},
+        Problem.TOO_LARGE,
+        f"The body is larger than {max_bytes} bytes.",
+        [(b"connection", b"close")],
     )

@@ -1,21 +1,23 @@
 """The schema: Postern's root fields and those of own code, joined and guarded."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
-from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, SchemaExtension
+from graphql import GraphQLError, GraphQLField
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
 from strawberry.types.execution import ExecutionContext
+from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
 
+from auth.errors import RateLimited
 from auth.policies import PermissionRegistry
 from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
 from graph.emails import EmailMutations
+from graph.errors import Fails
 from graph.guards import prepare_guards
 from graph.instants import DATE_TIME
 from graph.invitations import InvitationMutations, InvitationQueries
@@ -28,9 +30,6 @@ from graph.session_events import SessionSubscriptions
 from graph.sessions import SessionMutations
 from graph.user_edits import UserEditMutations
 from graph.users import UserQueries
-
-# The standard introspection query has about 300 tokens; validation is quadratic in places.
-MAX_TOKENS = 1000
 
 _QUERIES = (UserQueries, RoleQueries, InvitationQueries, AuditQueries)
 _MUTATIONS = (
@@ -61,27 +60,20 @@ class Schema(strawberry.Schema):
         """Leaves the errors to whoever formats the reply."""
 
 
-class OneOperation(SchemaExtension):
-    """Refuses a document with several operations when none is named."""
-
-    def on_validate(self) -> Iterator[None]:
-        """Adds the error before the document is validated."""
-        context = self.execution_context
-        # The public `operation_name` falls back to the first operation, which is the guess.
-        named = context._provided_operation_name is not None  # noqa: SLF001
-        if not named and _count_operations(context.graphql_document) > 1:
-            context.pre_execution_errors = [
-                GraphQLError(
-                    "The document has several operations: name one in `operationName`.",
-                    extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
-                )
-            ]
-        yield
+def guessing_mutations(schema: Schema) -> frozenset[str]:
+    """The mutations that answer RATE_LIMITED: they check a secret, or spend a slow hash."""
+    mutation = schema._schema.mutation_type  # noqa: SLF001 - Strawberry has no public name for it
+    assert mutation
+    return frozenset(name for name, field in mutation.fields.items() if _is_rate_limited(field))
 
 
-def _count_operations(document: DocumentNode | None) -> int:
-    definitions = document.definitions if document else ()
-    return sum(isinstance(definition, OperationDefinitionNode) for definition in definitions)
+def _is_rate_limited(field: GraphQLField) -> bool:
+    definition = field.extensions.get("strawberry-definition")
+    return isinstance(definition, StrawberryField) and any(
+        RateLimited in extension.refusals
+        for extension in definition.extensions
+        if isinstance(extension, Fails)
+    )
 
 
 def _describe_directive_arguments(schema: Schema) -> None:
@@ -99,25 +91,17 @@ def build_schema(
     queries: Sequence[type] = (),
     mutations: Sequence[type] = (),
     subscriptions: Sequence[type] = (),
-    introspection: bool = True,
 ) -> Schema:
     """Joins the root types. Raises UnguardedField, UnknownPermission."""
     query = merge_types("Query", (*_QUERIES, *queries))
     mutation = merge_types("Mutation", (*_MUTATIONS, *mutations))
     subscription = merge_types("Subscription", (SessionSubscriptions, *subscriptions))
     prepare_guards([query, mutation, subscription], registry)
-    extensions: list[type[SchemaExtension] | Callable[[], SchemaExtension]] = [
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        OneOperation,
-    ]
-    if not introspection:
-        extensions.append(DisableIntrospection)
     schema = Schema(
         query,
         mutation,
         subscription,
-        extensions=extensions,
-        config=StrawberryConfig(disable_field_suggestions=not introspection, scalar_map=_SCALARS),
+        config=StrawberryConfig(scalar_map=_SCALARS),
     )
     _describe_directive_arguments(schema)
     return schema

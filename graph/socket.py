@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from auth.wiring import Auth
 from graph.cookies import CookiePolicy
-from graph.schema import Schema
+from graph.operations import Operations
 from graph.socket_connection import SocketConnection, SocketPolicy
 from graph.socket_messages import SocketEnd
 
@@ -26,9 +26,9 @@ class GraphQLSocket:
     """The ASGI application for WebSockets at `/graphql`."""
 
     def __init__(
-        self, schema: Schema, auth: Auth, cookies: CookiePolicy, policy: SocketPolicy
+        self, operations: Operations, auth: Auth, cookies: CookiePolicy, policy: SocketPolicy
     ) -> None:
-        self._schema = schema
+        self._operations = operations
         self._auth = auth
         self._cookies = cookies
         self._policy = policy
@@ -37,7 +37,9 @@ class GraphQLSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one socket to its end."""
         socket = WebSocket(scope, receive, send)
-        connection = SocketConnection(self._schema, self._auth, self._cookies, self._policy, socket)
+        connection = SocketConnection(
+            self._operations, self._auth, self._cookies, self._policy, socket
+        )
         try:
             self._check_origin(socket)
             with self._counted(connection.client.address, self._policy.per_address):

@@ -1,7 +1,7 @@
 """One WebSocket from its first message to its end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +9,8 @@ from uuid import uuid4
 
 import orjson
 import structlog
+from graphql import ExecutionResult, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from strawberry.types import ExecutionResult
-from strawberry.types.execution import PreExecutionError
 
 from auth.errors import Unauthenticated
 from auth.viewers import Viewer, follow, look_again, viewer_of
@@ -19,8 +18,8 @@ from auth.wiring import Auth
 from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.errors import coded_error, format_errors
+from graph.operations import OperationRefused, Operations
 from graph.requests import client_of
-from graph.schema import Schema
 from graph.socket_messages import (
     SocketEnd,
     Subscribe,
@@ -56,20 +55,20 @@ class SocketConnection:
 
     def __init__(
         self,
-        schema: Schema,
+        operations: Operations,
         auth: Auth,
         cookies: CookiePolicy,
         policy: SocketPolicy,
         socket: WebSocket,
     ) -> None:
-        self._schema = schema
+        self._operations = operations
         self._auth = auth
         self._cookies = cookies
         self._policy = policy
         self._socket = socket
         self._viewer: Viewer | None = None
         self._following: asyncio.Task[None] | None = None
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self.client = client_of(socket.scope)
 
     async def serve(self, viewer: Viewer) -> None:
@@ -118,7 +117,7 @@ class SocketConnection:
             case "subscribe":
                 await self._subscribe(read_subscribe(message))
             case "complete":
-                if task := self._operations.pop(read_id(message), None):
+                if task := self._running.pop(read_id(message), None):
                     task.cancel()
             case "connection_init":
                 raise SocketEnd(4429, "Too many initialisation requests")
@@ -147,8 +146,8 @@ class SocketConnection:
 
     async def _close_in_the_end(self, viewer: Viewer) -> None:
         end = await self._wait_for_the_end(viewer)
-        if self._operations and end.code == 4401:
-            await asyncio.wait(self._operations.values(), timeout=LAST_WORDS_SECONDS)
+        if self._running and end.code == 4401:
+            await asyncio.wait(self._running.values(), timeout=LAST_WORDS_SECONDS)
         await self.close(end)
 
     async def _wait_for_the_end(self, viewer: Viewer) -> SocketEnd:
@@ -166,29 +165,28 @@ class SocketConnection:
         return SocketEnd(4403, "Your roles have changed")
 
     async def _subscribe(self, wanted: Subscribe) -> None:
-        if wanted.id in self._operations:
+        if wanted.id in self._running:
             raise SocketEnd(4409, f"Subscriber for {wanted.id[:50]} already exists")
         bound = self._policy.subscriptions
-        if len(self._operations) >= bound:
+        if len(self._running) >= bound:
             message = f"A socket carries at most {bound} subscriptions."
             await self._tell_errors(wanted.id, [coded_error("LIMIT_EXCEEDED", message)])
             return
-        self._operations[wanted.id] = asyncio.create_task(self._run(wanted))
+        self._running[wanted.id] = asyncio.create_task(self._run(wanted))
 
     async def _run(self, wanted: Subscribe) -> None:
         """Sends what one subscription gives, and `complete` when it is over."""
         request_id = uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            async with aclosing(await self._results(wanted)) as results:
-                async for result in results:
-                    errors = format_errors(result.errors or [], request_id)
-                    if isinstance(result, PreExecutionError) or (errors and result.data is None):
-                        await self._tell_errors(wanted.id, errors)
-                        return
-                    told = {"data": result.data, **({"errors": errors} if errors else {})}
-                    await self._send({"id": wanted.id, "type": "next", "payload": told})
+            results = await self._results(wanted)
+            if isinstance(results, ExecutionResult):
+                await self._tell_errors(wanted.id, format_errors(results.errors or [], request_id))
+                return
+            await self._send_all(wanted, results, request_id)
             await self._complete(wanted)
+        except OperationRefused as refused:
+            await self._tell_errors(wanted.id, refused.errors)
         except DatabaseUnavailable:
             await self.close(SocketEnd(1013, "Try again later"))
         except WebSocketDisconnect:
@@ -198,8 +196,19 @@ class SocketConnection:
             error = coded_error("INTERNAL_SERVER_ERROR", f"Something went wrong: {request_id}.")
             await self._tell_errors(wanted.id, [error])
         finally:
-            if self._operations.get(wanted.id) is asyncio.current_task():
-                del self._operations[wanted.id]
+            if self._running.get(wanted.id) is asyncio.current_task():
+                del self._running[wanted.id]
+
+    async def _send_all(
+        self, wanted: Subscribe, results: AsyncIterator[ExecutionResult], request_id: str
+    ) -> None:
+        async with aclosing(results):  # type: ignore[type-var] # a generator in fact
+            async for result in results:
+                errors = format_errors(result.errors or [], request_id)
+                if errors and result.data is None:
+                    raise OperationRefused(errors)
+                told = {"data": result.data, **({"errors": errors} if errors else {})}
+                await self._send({"id": wanted.id, "type": "next", "payload": told})
 
     async def _complete(self, wanted: Subscribe) -> None:
         # After `complete` a client closes the socket itself, and would never know why.
@@ -211,18 +220,18 @@ class SocketConnection:
         else:
             await self._send({"id": wanted.id, "type": "complete"})
 
-    async def _results(self, wanted: Subscribe) -> AsyncGenerator[ExecutionResult, None]:
+    async def _results(self, wanted: Subscribe) -> ExecutionResult | AsyncIterator[ExecutionResult]:
+        """What the subscription gives. Raises OperationRefused."""
         viewer = self._viewer
         assert viewer is not None
+        operation = self._operations.find(wanted.query, wanted.document_id, wanted.operation_name)
+        if operation.type is not OperationType.SUBSCRIPTION:
+            message = "Only subscriptions run over a socket."
+            raise OperationRefused([coded_error("BAD_REQUEST", message)])
         context = Context(self._auth, self.client, viewer, CookieJar(self._cookies, None))
-        return await self._schema.subscribe(
-            wanted.query,
-            variable_values=wanted.variables,
-            context_value=context,
-            operation_name=wanted.operation_name,
-        )
+        return await operation.subscribe(wanted.variables, context)
 
-    async def _tell_errors(self, operation_id: str, errors: list[dict[str, Any]]) -> None:
+    async def _tell_errors(self, operation_id: str, errors: Sequence[Mapping[str, Any]]) -> None:
         await self._send({"id": operation_id, "type": "error", "payload": errors})
 
     async def _receive(self) -> Mapping[str, Any]:
@@ -243,7 +252,7 @@ class SocketConnection:
             raise WebSocketDisconnect from None
 
     async def _cancel_everything(self) -> None:
-        tasks = [*self._operations.values(), *([self._following] if self._following else [])]
+        tasks = [*self._running.values(), *([self._following] if self._following else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -35,7 +35,8 @@ class Subscribe:
     """What a client wants to hear of."""
 
     id: str
-    query: str
+    query: str | None
+    document_id: str | None
     variables: dict[str, Any] | None
     operation_name: str | None
 
@@ -56,14 +57,17 @@ def read_message(text: str | None) -> Mapping[str, Any]:
 def read_subscribe(message: Mapping[str, Any]) -> Subscribe:
     """The operation of a `subscribe` message. Raises SocketEnd."""
     payload = message.get("payload")
-    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
-        raise SocketEnd(4400, "A subscribe message needs a payload with a query")
+    if not isinstance(payload, dict):
+        raise SocketEnd(4400, "A subscribe message needs a payload")
+    query, document_id = payload.get("query"), payload.get("documentId")
+    if not isinstance(query if document_id is None else document_id, str):
+        raise SocketEnd(4400, "The payload needs a query, or a documentId, as text")
     variables, operation_name = payload.get("variables"), payload.get("operationName")
     if not isinstance(variables, dict | None):
         raise SocketEnd(4400, "The variables must be an object")
     if not isinstance(operation_name, str | None):
         raise SocketEnd(4400, "The operationName must be text")
-    return Subscribe(read_id(message), payload["query"], variables, operation_name)
+    return Subscribe(read_id(message), query, document_id, variables, operation_name)
 
 
 def read_id(message: Mapping[str, Any]) -> str:
@@ -86,8 +90,8 @@ def read_token(payload: object) -> str:
     """
     text = _find_token(payload)
     if text is None:
-        return read_bearer_token([])
-    return read_bearer_token([text if " " in text else f"Bearer {text}"])
+        return read_bearer_token(None)
+    return read_bearer_token((text if " " in text else f"Bearer {text}").encode())
 
 
 def _find_token(payload: object) -> str | None:

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth.clock import Clock
@@ -27,28 +26,23 @@ from auth.tokens import TokenPolicy
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
 from auth.wiring import Auth, RegistrationPolicy
-from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint
-from graph.explorer import Explorer
-from graph.schema import Schema, build_schema
-from graph.socket import GraphQLSocket
-from graph.socket_connection import SocketPolicy
+from graph.schema import build_schema
 from models.database import Database
 from models.migrate import upgrade
 from server import development, doctor, mail
 from server.account_pages import account_routes
 from server.docs_page import add_docs_page
 from server.environment import load_settings
+from server.graphql_mount import mount
 from server.health import health_router
 from server.introspection import introspection_router
-from server.middleware import RequestMiddleware
+from server.middleware import GRAPHQL, GraphQLMiddleware, OriginMiddleware, RequestMiddleware
 from server.oauth import token_router
 from server.revocation import revocation_router
 from server.settings import Settings, Switch
 from server.userinfo import userinfo_router
 from server.well_known import well_known_router
-
-_EXPOSED_HEADERS = ["WWW-Authenticate", "Retry-After", "X-Request-Id"]
 
 
 def create_app(
@@ -69,17 +63,14 @@ def create_app(
     doctor.check(settings)
     auth = build_auth(settings, PermissionRegistry(permissions), clock or Clock())
     schema = build_schema(
-        auth.permissions,
-        queries=queries,
-        mutations=mutations,
-        subscriptions=subscriptions,
-        introspection=settings.allows_introspection,
+        auth.permissions, queries=queries, mutations=mutations, subscriptions=subscriptions
     )
     delivery = mail.build_delivery(settings, auth)
+    graphql = mount(settings, auth, schema)
     app = FastAPI(
         title="Postern",
         lifespan=_lifespan(settings, auth, delivery),
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, graphql.endpoint),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
@@ -87,19 +78,10 @@ def create_app(
     )
     app.state.auth = auth
     app.state.mail_delivery = delivery
-    _add_graphql(app, settings, auth, schema)
+    app.router.routes.append(WebSocketRoute(GRAPHQL, graphql.socket))
     _add_rest_endpoints(app, settings, auth)
     _add_pages(app, settings)
     return app
-
-
-def _add_graphql(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> None:
-    cookies = _cookies(settings)
-    explorer = _explorer(settings) if settings.shows_explorer else None
-    app.router.routes += [
-        Route("/graphql", GraphQLEndpoint(schema, auth, cookies, explorer)),
-        WebSocketRoute("/graphql", GraphQLSocket(schema, auth, cookies, _sockets(settings))),
-    ]
 
 
 def _add_rest_endpoints(app: FastAPI, settings: Settings, auth: Auth) -> None:
@@ -186,36 +168,16 @@ def _lifespan(
     return lifespan
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, endpoint: GraphQLEndpoint) -> list[Middleware]:
+    """What every request passes, from the outside inwards; GraphQL goes no further than this."""
+    behind_proxies = [
+        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    ]
     return [
-        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies)),
+        *(behind_proxies if settings.trusted_proxies else []),
         Middleware(
             RequestMiddleware, hosts=settings.hosts, https=settings.base_url.startswith("https://")
         ),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_credentials=True,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=_EXPOSED_HEADERS,
-        ),
+        Middleware(OriginMiddleware, origins=settings.cors_origins),
+        Middleware(GraphQLMiddleware, endpoint=endpoint),
     ]
-
-
-def _cookies(settings: Settings) -> CookiePolicy:
-    return CookiePolicy(
-        secure=settings.base_url.startswith("https://"), allowed_origins=settings.own_origins
-    )
-
-
-def _sockets(settings: Settings) -> SocketPolicy:
-    return SocketPolicy(
-        allowed_origins=settings.own_origins, per_address=settings.sockets_per_address
-    )
-
-
-def _explorer(settings: Settings) -> Explorer:
-    if settings.in_development:
-        return Explorer(username=development.ALICE, password=development.ALICE_PASSWORD)
-    return Explorer(username="", password="")

@@ -4,9 +4,11 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from graph.requests import RequestRefused, read_body
+from graph.requests import RequestRefused, read_body, read_headers
+from graph.statuses import JSON
 
 FORM = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 100_000
 
 
 class MalformedForm(Exception):
@@ -23,11 +25,11 @@ async def read_form(request: Request) -> dict[str, str]:
     if content_type.split(";", maxsplit=1)[0].strip().lower() != FORM:
         raise MalformedForm(f"Send the request as Content-Type: {FORM}.")
     try:
-        body = await read_body(request.headers, request.receive)
+        body = await read_body(read_headers(request.scope), request.receive, MAX_FORM_BYTES)
         text = body.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=16)
     except RequestRefused as refused:
-        raise MalformedForm(refused.message, refused.status) from None
+        raise MalformedForm(str(refused), refused.problem.status(JSON)) from None
     except ValueError:
         raise MalformedForm("The form cannot be read.") from None
     form = dict(pairs)

@@ -10,7 +10,7 @@ from auth.introspection import LiveToken, introspect
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from graph.context import read_bearer_token
-from graph.requests import client_of
+from graph.requests import client_of, read_headers
 from server.forms import MalformedForm, documented_form, read_form
 from server.replies import NO_STORE, denied, json_reply, oauth_error
 
@@ -24,7 +24,7 @@ def introspection_router(auth: Auth) -> APIRouter:
     @router.post("/introspect", openapi_extra=_OPENAPI, summary="Ask about a token (RFC 7662)")
     async def introspection(request: Request) -> Response:
         try:
-            bearer = read_bearer_token(request.headers.getlist("authorization"))
+            bearer = read_bearer_token(read_headers(request.scope).get(b"authorization"))
             viewer = await viewer_of(auth, client_of(request.scope), bearer)
             form = await read_form(request)
             live = await introspect(auth, viewer, form.get("token", ""))

@@ -1,8 +1,11 @@
 """Logs: one event per line, readable in development, JSON in production, never a secret."""
 
+import json
 import logging
 import sys
+import time
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -10,6 +13,16 @@ import structlog
 # A field whose name holds one of these is not shown, whoever logs it.
 _SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "hash", "credential")
 _HIDDEN = "[hidden]"
+# Nobody may fill the disk with one request.
+_LOGGED_PATH_BYTES = 200
+_HTTP = "postern.http"
+
+_ROOT = logging.getLogger()
+_log = structlog.get_logger(_HTTP)
+
+
+class _JsonLines(logging.StreamHandler):  # type: ignore[type-arg] # not subscriptable in 3.11
+    """Where lines of JSON go."""
 
 
 def configure_logs(*, for_people: bool) -> None:
@@ -27,17 +40,55 @@ def configure_logs(*, for_people: bool) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = (logging.StreamHandler if for_people else _JsonLines)(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=_rendering(for_people=for_people)
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.INFO)
+    _ROOT.handlers = [handler]
+    _ROOT.setLevel(logging.INFO)
     # Alembic tells each step of a migration; its own lines suffice at WARNING.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def log_request(method: str, path: bytes, status: int, seconds: float, request_id: str) -> None:
+    """Logs one request: its path as it came, percent-encoded and without the query."""
+    path = path[:_LOGGED_PATH_BYTES]
+    output = _ROOT.handlers[0] if _ROOT.handlers else None
+    if not isinstance(output, _JsonLines):
+        _log.info(
+            "request",
+            method=method,
+            path=path.decode("ascii", "backslashreplace"),
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+            request_id=request_id,
+        )
+        return
+    # The same line as through structlog, in a tenth of the time: there is one per request.
+    now = time.time()
+    try:
+        output.stream.write(
+            f'{{"method": {_quoted(method.encode())}, "path": {_quoted(path)}, "status": {status},'
+            f' "milliseconds": {seconds * 1000:.1f}, "event": "request",'
+            f' "request_id": "{request_id}", "level": "info", "logger": "{_HTTP}",'
+            f' "timestamp": "{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"}}\n'
+        )
+        output.stream.flush()
+    except (OSError, ValueError):
+        # Whoever reads the log has gone; requests are answered all the same.
+        return
+
+
+@lru_cache(maxsize=64)
+def _quoted(text: bytes) -> str:
+    return json.dumps(text.decode("ascii", "backslashreplace"))
+
+
+@lru_cache(maxsize=2)
+def _second(since_epoch: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since_epoch))
 
 
 def hide_secrets(

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from auth.key_material import Algorithm
 from auth.wiring import RegistrationMode
+from server.limit_settings import LimitSettings
 
 PREFIX = "POSTERN_"
 DOTENV = ".env"
@@ -48,7 +49,7 @@ class ConfigurationError(Exception):
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """The configuration of one server."""
 
     model_config = SettingsConfigDict(
@@ -198,6 +199,9 @@ class Settings(BaseSettings):
         "",
         description="Whether `/graphql` and `/docs` show a page in a browser. `on` in development,"
         " `off` in production.",
+    )
+    trusted_documents_only: Switch = Field(
+        Switch.OFF, description="Whether every document but those of the manifest is refused."
     )
 
     @field_validator("allowed_hosts", "cors_origins", "trusted_proxies", mode="before")

@@ -12,7 +12,7 @@ from auth.viewers import viewer_of
 from auth.wiring import Auth
 from graph.context import read_bearer_token
 from graph.instants import format_instant
-from graph.requests import client_of
+from graph.requests import client_of, read_headers
 from server.replies import denied, json_reply
 
 
@@ -27,7 +27,7 @@ def userinfo_router(auth: Auth) -> APIRouter:
         request: Request, _documented: Annotated[str | None, Depends(documented)]
     ) -> Response:
         try:
-            token = read_bearer_token(request.headers.getlist("authorization"))
+            token = read_bearer_token(read_headers(request.scope).get(b"authorization"))
             viewer = await viewer_of(auth, client_of(request.scope), token)
         except Denial as denial:
             return denied(denial)

@@ -57,14 +57,14 @@ def logs_as_before() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def one_schema_for_many_servers() -> Iterator[None]:
     """A schema without own code is made once: it knows nothing of the server that it serves."""
-    made: dict[bool, Schema] = {}
+    made: list[Schema] = []
 
-    def build(registry: PermissionRegistry, *, introspection: bool, **own_code: Any) -> Schema:
+    def build(registry: PermissionRegistry, **own_code: Any) -> Schema:
         if any(own_code.values()):
-            return build_schema(registry, introspection=introspection, **own_code)
-        if introspection not in made:
-            made[introspection] = build_schema(registry, introspection=introspection)
-        return made[introspection]
+            return build_schema(registry, **own_code)
+        if not made:
+            made.append(build_schema(registry))
+        return made[0]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "build_schema", build)

@@ -1,6 +1,6 @@
 """An operation that was validated once, and runs any number of times."""
 
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from types import CoroutineType
 from typing import Any
 
@@ -14,6 +14,7 @@ from graphql import (
     VariableNode,
     Visitor,
     execute,
+    subscribe,
     visit,
 )
 from graphql.execution import Executor
@@ -44,6 +45,7 @@ class CompiledOperation:
         self._strawberry_schema = schema
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
         self._document = document
+        self.type = operation.operation
         self._name = operation.name.value if operation.name else None
         self._definitions = operation.variable_definitions or ()
         self._switches = _switches(document)
@@ -85,6 +87,22 @@ class CompiledOperation:
             executor_class=StrawberryGraphQLCoreExecutionContext,
             operation_extensions=None,
         )
+
+    async def subscribe(
+        self, variables: Variables, context: object
+    ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
+        """The results of a subscription, or why there are none, by graphql-core."""
+        subscribed = subscribe(
+            self._schema,
+            self._document,
+            context_value=context,
+            variable_values=variables,
+            operation_name=self._name,
+            is_awaitable=optimized_is_awaitable,
+            executor_class=StrawberryGraphQLCoreExecutionContext,
+            operation_extensions=None,
+        )
+        return await subscribed if isinstance(subscribed, Awaitable) else subscribed
 
     def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
         key = tuple(values.coerced.get(name) for name in self._switches)

@@ -39,7 +39,7 @@ async def test_probes_call_by_address(sqlite_api: Api) -> None:
     ("host", "name"), [("A.b:80", "a.b"), ("[::1]:80", "::1"), ("[::1", "::1"), ("", "")]
 )
 def test_the_name_is_what_stands_before_the_port(host: str, name: str) -> None:
-    assert host_name(host) == name
+    assert host_name(host.encode()) == name
 
 
 @pytest.mark.parametrize("path", ["/graphql/", "/token/", "/users/me/", "//evil.example"])

@@ -1,0 +1,242 @@
+"""What clients ask for: each document is parsed, checked and compiled once, and then remembered."""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationDefinitionNode,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import NoSchemaIntrospectionCustomRule
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from graph.compiled.operations import CompiledOperation
+from graph.costs import CostMeter
+from graph.document_cache import DocumentCache
+from graph.errors import NO_SUCH_OPERATION, coded_error, format_errors
+from graph.limits import LimitPolicy, check_shape, check_variables, exceeded
+from graph.schema import Schema
+from graph.statuses import Problem
+from graph.trusted_documents import InvalidManifest, TrustedDocuments
+
+# Of what is wrong with a document, the first few tell enough.
+MAX_DOCUMENT_ERRORS = 5
+_RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+# An estimate, in bytes: a token of a document becomes nodes, and these closures.
+_BYTES_PER_TOKEN = 1_500
+_BYTES_PER_DOCUMENT = 2_000
+_MAX_REMEMBERED_BYTES = 32_000_000
+# For how many combinations of page sizes an operation remembers that they are within its cost.
+_MAX_REMEMBERED_SIZES = 200
+
+
+class OperationRefused(Exception):
+    """The document cannot be run; says why, as the reply tells it."""
+
+    def __init__(
+        self, errors: Sequence[Mapping[str, Any]], problem: Problem = Problem.DOCUMENT
+    ) -> None:
+        super().__init__("operation refused")
+        self.errors = errors
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPolicy:
+    """Which documents run, how much they may ask for, and by what they run."""
+
+    introspection: bool = True
+    compiled: bool = True
+    trusted: TrustedDocuments = field(default_factory=TrustedDocuments)
+    limits: LimitPolicy = field(default_factory=LimitPolicy)
+
+
+class Operation:
+    """An operation that may be run, as often as is wished."""
+
+    def __init__(
+        self, compiled: CompiledOperation, cost: CostMeter, policy: OperationPolicy
+    ) -> None:
+        """Raises GraphQLError if it costs too much whatever the variables are."""
+        self.type = compiled.type
+        self._compiled = compiled
+        self._execute = compiled.execute if policy.compiled else compiled.execute_uncompiled
+        self._limits = policy.limits
+        self._cost = cost
+        self._affordable: set[tuple[int | None, ...]] = set()
+        if not cost.size_variables:
+            self._check_cost({})
+
+    def start(
+        self, variables: dict[str, Any] | None, context: object
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
+        """Runs it: the result, or where something must be waited for, an awaitable of it."""
+        if variables or self._cost.size_variables:
+            try:
+                self._check(variables or {})
+            except GraphQLError as error:
+                return ExecutionResult(None, [error])
+        return self._execute(variables, context)
+
+    async def subscribe(
+        self, variables: dict[str, Any] | None, context: object
+    ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
+        """Subscribes to it: its results, or one result that tells why there are none."""
+        try:
+            self._check(variables or {})
+        except GraphQLError as error:
+            return ExecutionResult(None, [error])
+        return await self._compiled.subscribe(variables, context)
+
+    def _check(self, variables: Mapping[str, Any]) -> None:
+        check_variables(variables, self._limits)
+        sizes = self._cost.sizes(variables)
+        if sizes not in self._affordable:
+            self._check_cost(variables)
+
+    def _check_cost(self, variables: Mapping[str, Any]) -> None:
+        cost, maximum = self._cost.measure(variables), self._limits.cost
+        if cost > maximum:
+            raise exceeded("cost", maximum, cost, f"The operation may cost {cost}")
+        if len(self._affordable) < _MAX_REMEMBERED_SIZES:
+            self._affordable.add(self._cost.sizes(variables))
+
+
+class Operations:
+    """The operations of one schema, by document and name."""
+
+    def __init__(self, schema: Schema, policy: OperationPolicy) -> None:
+        """Raises InvalidManifest for a trusted document that cannot be run."""
+        self._schema = schema
+        self._policy = policy
+        self._remembered = DocumentCache[Operation | OperationRefused](_MAX_REMEMBERED_BYTES)
+        self._trusted: dict[tuple[str, str | None], Operation] = {}
+        for document_id, text in policy.trusted.documents.items():
+            self._trust(document_id, text)
+
+    def __len__(self) -> int:
+        return len(self._remembered)
+
+    def find(self, query: str | None, document_id: str | None, name: str | None) -> Operation:
+        """The operation of this name; without a name, the only one. Raises OperationRefused.
+
+        The document is given as it is, or by the id of a trusted one.
+        """
+        if document_id is not None:
+            return self._find_trusted(document_id, name)
+        if self._policy.trusted.only:
+            raise _refusal(Problem.NOT_TRUSTED, "Only trusted documents run: send `documentId`.")
+        text = query or ""
+        prepared = self._remembered.get((text, name))
+        if prepared is None:
+            prepared, tokens = self._prepare(text, name)
+            weight = len(text) + _BYTES_PER_DOCUMENT + tokens * _BYTES_PER_TOKEN
+            self._remembered.put((text, name), prepared, weight)
+        if isinstance(prepared, OperationRefused):
+            raise OperationRefused(prepared.errors, prepared.problem)
+        return prepared
+
+    def _find_trusted(self, document_id: str, name: str | None) -> Operation:
+        trusted = self._policy.trusted
+        text = trusted.find(document_id)
+        if text is None:
+            raise _refusal(Problem.UNKNOWN_DOCUMENT, "No trusted document has this id.")
+        operation = self._trusted.get((text, name))
+        if operation is None:
+            raise _refusal(Problem.DOCUMENT, NO_SUCH_OPERATION, "OPERATION_RESOLUTION_FAILURE")
+        return operation
+
+    def _trust(self, document_id: str, text: str) -> None:
+        """Prepares every operation of a trusted document. Raises InvalidManifest."""
+        names = _names_of_operations(document_id, text)
+        for name in names if len(names) > 1 else [*names, None]:
+            prepared, _ = self._prepare(text, name)
+            if isinstance(prepared, OperationRefused):
+                why = "; ".join(error["message"] for error in prepared.errors)
+                raise InvalidManifest(f"the document {document_id} cannot be run: {why}")
+            self._trusted[text, name] = prepared
+
+    def _prepare(self, text: str, name: str | None) -> tuple[Operation | OperationRefused, int]:
+        """The operation or why there is none, and how many tokens the document has."""
+        limits = self._policy.limits
+        try:
+            document = _parse(text, limits.tokens)
+            definition = _find_operation(document, name)
+            check_shape(document, definition, limits)
+            errors = self._validate(document)
+            if errors:
+                return _refuse(errors), 0
+            operation = self._compile(document, definition)
+        except GraphQLError as error:
+            return _refuse([error]), 0
+        return operation, document.token_count
+
+    def _validate(self, document: DocumentNode) -> list[GraphQLError]:
+        schema = self._schema._schema  # noqa: SLF001 - Strawberry has no public name for it
+        open_ = self._policy.introspection
+        if not open_ and validate(schema, document, [NoSchemaIntrospectionCustomRule]):
+            code = {"code": "INTROSPECTION_DISABLED"}
+            return [GraphQLError("This server does not tell its schema.", extensions=code)]
+        return validate(
+            schema, document, _RULES, max_errors=MAX_DOCUMENT_ERRORS, hide_suggestions=not open_
+        )
+
+    def _compile(self, document: DocumentNode, definition: OperationDefinitionNode) -> Operation:
+        compiled = CompiledOperation(self._schema, document, definition)
+        cost = CostMeter(self._schema._schema, document, definition)  # noqa: SLF001 - the same
+        return Operation(compiled, cost, self._policy)
+
+
+def _refuse(errors: Sequence[GraphQLError]) -> OperationRefused:
+    # None of these is a fault, which alone would tell the id of a request.
+    return OperationRefused(format_errors(errors[:MAX_DOCUMENT_ERRORS], request_id=""))
+
+
+def _refusal(problem: Problem, message: str, code: str | None = None) -> OperationRefused:
+    return OperationRefused([coded_error(code or problem.code, message)], problem)
+
+
+def _parse(text: str, max_tokens: int) -> DocumentNode:
+    try:
+        return parse(text, max_tokens=max_tokens)
+    except GraphQLError as error:
+        # Parsing ends at the first token too many, so that their number is not known.
+        if "tokens. Parsing aborted" not in error.message:
+            raise
+        told = f"The document has more than {max_tokens} tokens"
+        raise exceeded("tokens", max_tokens, max_tokens + 1, told) from None
+
+
+def _names_of_operations(document_id: str, text: str) -> list[str | None]:
+    try:
+        operations = _operations_of(parse(text))
+    except GraphQLError as error:
+        raise InvalidManifest(f"the document {document_id}: {error.message}") from None
+    return [operation.name.value if operation.name else None for operation in operations]
+
+
+def _operations_of(document: DocumentNode) -> list[OperationDefinitionNode]:
+    definitions = document.definitions
+    return [node for node in definitions if isinstance(node, OperationDefinitionNode)]
+
+
+def _find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    operations = _operations_of(document)
+    if name is not None:
+        operations = [node for node in operations if node.name and node.name.value == name]
+    elif len(operations) > 1:
+        raise _unresolved("The document has several operations: name one in `operationName`.")
+    if not operations:
+        raise _unresolved(NO_SUCH_OPERATION)
+    return operations[0]
+
+
+def _unresolved(message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})

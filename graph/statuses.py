@@ -1,0 +1,41 @@
+"""The status of every reply that is no result, in one table.
+
+Drafts and clients differ (https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes): the
+newest draft wants 422 for an invalid document and 294 for partial data; clients know 400 and 200.
+Under `application/json` they take a 4xx for the word of a proxy and do not read the errors.
+"""
+
+from enum import Enum
+
+RESPONSE_JSON = "application/graphql-response+json"
+JSON = "application/json"
+
+
+class Problem(Enum):
+    """What is wrong with a request as a whole.
+
+    Its code, its status under `application/graphql-response+json`, and under `application/json`.
+    """
+
+    MALFORMED = ("BAD_REQUEST", 400, 400)
+    WRONG_METHOD = ("METHOD_NOT_ALLOWED", 405, 405)
+    NOT_ACCEPTABLE = ("NOT_ACCEPTABLE", 406, 406)
+    TOO_LARGE = ("LIMIT_EXCEEDED", 413, 413)
+    WRONG_CONTENT_TYPE = ("UNSUPPORTED_MEDIA_TYPE", 415, 415)
+    # The document, its operation or its variables; each error has its own code.
+    DOCUMENT = ("GRAPHQL_VALIDATION_FAILED", 400, 200)
+    UNKNOWN_DOCUMENT = ("PERSISTED_QUERY_NOT_FOUND", 400, 200)
+    NOT_TRUSTED = ("DOCUMENT_NOT_TRUSTED", 403, 403)
+    # Apollo Client then sends the whole document by itself.
+    NO_PERSISTED_QUERIES = ("PERSISTED_QUERY_NOT_SUPPORTED", 200, 200)
+    TIMED_OUT = ("LIMIT_EXCEEDED", 503, 503)
+    UNAVAILABLE = ("SERVICE_UNAVAILABLE", 503, 503)
+
+    @property
+    def code(self) -> str:
+        """As programs know it."""
+        return self.value[0]
+
+    def status(self, media_type: str) -> int:
+        """The status of a reply of this media type."""
+        return self.value[1] if media_type == RESPONSE_JSON else self.value[2]

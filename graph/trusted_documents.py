@@ -1,0 +1,51 @@
+"""Trusted documents: those that the team's own frontends send, known by their hash.
+
+https://benjie.dev/graphql/trusted-documents; clients send `documentId` in the place of `query`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+# The appendix on persisted documents of GraphQL over HTTP writes ids like this.
+_PREFIX = "sha256:"
+
+
+class InvalidManifest(Exception):
+    """The file is no manifest; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedDocuments:
+    """The documents by their ids; `only` refuses every other."""
+
+    documents: Mapping[str, str] = field(default_factory=dict)
+    only: bool = False
+
+    @classmethod
+    def read(cls, path: Path, *, only: bool) -> "TrustedDocuments":
+        """Reads what GraphQL Code Generator and Relay write: `{hash: document}`.
+
+        Raises InvalidManifest.
+        """
+        try:
+            manifest = orjson.loads(path.read_bytes())
+        except OSError as error:
+            raise InvalidManifest(f"{path} cannot be read: {error.strerror}") from None
+        except orjson.JSONDecodeError:
+            raise InvalidManifest(f"{path} is not JSON") from None
+        if not isinstance(manifest, dict) or not all(
+            isinstance(document, str) for document in manifest.values()
+        ):
+            raise InvalidManifest(f'{path} is not of the form {{"hash": "document"}}')
+        return cls({_bare(name): document for name, document in manifest.items()}, only)
+
+    def find(self, document_id: str) -> str | None:
+        """The document with this id."""
+        return self.documents.get(_bare(document_id))
+
+
+def _bare(document_id: str) -> str:
+    return document_id.removeprefix(_PREFIX)

@@ -1,0 +1,90 @@
+"""GraphQL over HTTP and over sockets, with the policies that the settings ask for."""
+
+from dataclasses import dataclass
+
+from auth.wiring import Auth
+from graph.cookies import CookiePolicy
+from graph.endpoint import GraphQLEndpoint, RequestPolicy
+from graph.explorer import Explorer
+from graph.limits import LimitPolicy
+from graph.operations import OperationPolicy, Operations
+from graph.schema import Schema, guessing_mutations
+from graph.socket import GraphQLSocket
+from graph.socket_connection import SocketPolicy
+from graph.trusted_documents import InvalidManifest, TrustedDocuments
+from server import development
+from server.limit_settings import Executor
+from server.settings import ConfigurationError, Settings, Switch
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLMount:
+    """The two ASGI applications at `/graphql`."""
+
+    endpoint: GraphQLEndpoint
+    socket: GraphQLSocket
+
+
+def mount(settings: Settings, auth: Auth, schema: Schema) -> GraphQLMount:
+    """Makes both. Raises ConfigurationError for trusted documents that cannot be run."""
+    operations = build_operations(settings, schema)
+    cookies = CookiePolicy(
+        secure=settings.base_url.startswith("https://"), allowed_origins=settings.own_origins
+    )
+    requests = RequestPolicy(
+        body_bytes=settings.max_body_bytes, seconds=settings.max_operation_seconds
+    )
+    sockets = SocketPolicy(
+        allowed_origins=settings.own_origins, per_address=settings.sockets_per_address
+    )
+    return GraphQLMount(
+        GraphQLEndpoint(operations, auth, cookies, requests, _explorer(settings)),
+        GraphQLSocket(operations, auth, cookies, sockets),
+    )
+
+
+def build_operations(settings: Settings, schema: Schema) -> Operations:
+    """Fills the policy of documents from the settings. Raises ConfigurationError."""
+    try:
+        return Operations(
+            schema,
+            OperationPolicy(
+                introspection=settings.allows_introspection,
+                compiled=settings.executor is Executor.COMPILED,
+                trusted=_trusted_documents(settings),
+                limits=_limits(settings, guessing_mutations(schema)),
+            ),
+        )
+    except InvalidManifest as error:
+        raise ConfigurationError([f"POSTERN_TRUSTED_DOCUMENTS: {error}"]) from None
+
+
+def _trusted_documents(settings: Settings) -> TrustedDocuments:
+    only = settings.trusted_documents_only is Switch.ON
+    if settings.trusted_documents is None:
+        if only:
+            raise InvalidManifest("POSTERN_TRUSTED_DOCUMENTS_ONLY needs this file")
+        return TrustedDocuments()
+    return TrustedDocuments.read(settings.trusted_documents, only=only)
+
+
+def _limits(settings: Settings, one_at_a_time: frozenset[str]) -> LimitPolicy:
+    return LimitPolicy(
+        tokens=settings.max_tokens,
+        depth=settings.max_depth,
+        aliases=settings.max_aliases,
+        repeats=settings.max_repeats,
+        directives=settings.max_directives,
+        root_fields=settings.max_root_fields,
+        cost=settings.max_cost,
+        list_input=settings.max_list_input,
+        one_at_a_time=one_at_a_time,
+    )
+
+
+def _explorer(settings: Settings) -> Explorer | None:
+    if not settings.shows_explorer:
+        return None
+    if settings.in_development:
+        return Explorer(username=development.ALICE, password=development.ALICE_PASSWORD)
+    return Explorer(username="", password="")
