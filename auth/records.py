@@ -38,9 +38,9 @@ class RoleRecord:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UserRecord:
-    """An account as the other floors see it: without its password hash."""
+    """An account as the other floors see it, at one moment: without its password hash."""
 
     id: UUID
     username: str

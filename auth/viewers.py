@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -23,8 +23,7 @@ from models.user import User
 RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
+class Viewer(NamedTuple):
     """A signed-in person: the account and the session as the rows have them, not the token."""
 
     user: UserRecord
@@ -49,10 +48,28 @@ async def viewer_of(auth: Auth, client: Client, bearer_token: str) -> Viewer:
     Raises TokenInvalid, TokenExpired, SessionRevoked, UserDisabled; and DatabaseUnavailable, since
     a session that nobody can vouch for is neither good nor bad.
     """
+    known = known_viewer(auth, client, bearer_token)
+    if known is not None:
+        return known
     now = auth.clock.now()
     token = auth.token_cache.get(bearer_token, now) or await _verify(auth, bearer_token, now)
     found = auth.viewer_cache.get(token.session_id) or await _load(auth, token.session_id)
-    return _admit(auth, found, token.user_id, token.expires_at, client)
+    return _admit(found, token.user_id, token.expires_at, client, auth.clock.now())
+
+
+def known_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None:
+    """The same for a token and a session that this process knows: at once, without a query.
+
+    None if it does not know them; otherwise raises what `viewer_of` does.
+    """
+    now = auth.clock.now()
+    token = auth.token_cache.get(bearer_token, now)
+    if token is None:
+        return None
+    found = auth.viewer_cache.get(token.session_id)
+    if found is None:
+        return None
+    return _admit(found, token.user_id, token.expires_at, client, now)
 
 
 async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
@@ -84,7 +101,8 @@ async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
 async def look_again(auth: Auth, viewer: Viewer) -> Viewer:
     """The viewer as of now. Raises what `viewer_of` does."""
     found = auth.viewer_cache.get(viewer.session_id) or await _load(auth, viewer.session_id)
-    return _admit(auth, found, viewer.user_id, viewer.token_expires_at, viewer.client)
+    now = auth.clock.now()
+    return _admit(found, viewer.user_id, viewer.token_expires_at, viewer.client, now)
 
 
 async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
@@ -95,20 +113,19 @@ async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
 
 
 def _admit(
-    auth: Auth,
     found: SignedInUser | None,
     user_id: UUID,
     token_expires_at: datetime,
     client: Client,
+    now: datetime,
 ) -> Viewer:
-    now = auth.clock.now()
     if found is None or found.user.id != user_id:
         raise TokenInvalid
     if found.user.disabled:
         raise UserDisabled
     if found.revoked:
         raise SessionRevoked
-    if now >= min(found.ends_at, token_expires_at):
+    if now >= found.ends_at or now >= token_expires_at:
         raise TokenExpired
     return Viewer(found.user, found.session_id, token_expires_at, client)
 

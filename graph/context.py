@@ -1,19 +1,18 @@
 """Who calls: the bearer header is read once per request, and never fails a public field."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import strawberry
 
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, TokenInvalid, TokenMissing, Unauthenticated
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, known_viewer, viewer_of
 from auth.wiring import Auth
 from graph.cookies import CookieJar
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a resolver gets as `info.context`."""
 
     auth: Auth
@@ -40,6 +39,17 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
+
+
+def get_known_context(
+    auth: Auth, client: Client, authorization: bytes | None, cookies: CookieJar
+) -> Context | None:
+    """Decodes the `Authorization` header of a request, if that can be done without waiting."""
+    try:
+        viewer = known_viewer(auth, client, read_bearer_token(authorization))
+    except Unauthenticated as unauthenticated:
+        return Context(auth, client, type(unauthenticated), cookies)
+    return None if viewer is None else Context(auth, client, viewer, cookies)
 
 
 async def get_context(

@@ -92,7 +92,8 @@ class CostMeter:
 
     def _given(self, name: str, variables: Mapping[str, Any]) -> int | None:
         given = variables.get(name, self._defaults.get(name))
-        return given if isinstance(given, int) else None
+        # A number that is no `Int` is refused as such.
+        return given if isinstance(given, int) and abs(given) < 2**31 else None
 
 
 class _Cost(NamedTuple):

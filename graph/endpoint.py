@@ -5,7 +5,6 @@ those that today's clients understand (`statuses.py`).
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -14,23 +13,23 @@ from graphql import ExecutionResult, OperationType
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from auth.clients import Client
 from auth.wiring import Auth
-from graph.context import get_context
+from graph.context import Context, get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.errors import coded_error
 from graph.explorer import Explorer
 from graph.operations import Operation, OperationRefused, Operations
 from graph.replies import RETRY_LATER, Reply, reply_problem, reply_result
 from graph.requests import (
-    GraphQLRequest,
     Headers,
     RequestRefused,
     accepted_media_type,
     client_at,
     read_body,
+    read_get,
     read_headers,
     read_post,
-    read_query_string,
 )
 from graph.statuses import JSON, Problem
 from models.database import DatabaseUnavailable
@@ -76,50 +75,44 @@ class GraphQLEndpoint:
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
         media_type = accepted_media_type(headers.get(b"accept", b""))
         if media_type is None:
-            return _refuse(
-                Problem.NOT_ACCEPTABLE, "Accept application/json, or a type like it.", JSON
-            )
+            message = "Accept application/json, or a type like it."
+            error = coded_error(Problem.NOT_ACCEPTABLE.code, message)
+            return reply_problem(Problem.NOT_ACCEPTABLE, [error], JSON)
         try:
-            request = await self._read(scope, headers, receive)
+            if scope["method"] == "POST":
+                body = await read_body(headers, receive, self._policy.body_bytes)
+                request = read_post(headers, body)
+            else:
+                request = read_get(scope)
             operation = self._operations.find(
                 request.query, request.document_id, request.operation_name
             )
             _check_type(operation, scope["method"])
-            return await self._run(scope, headers, operation, request, media_type)
+            context = self._known_context(scope, headers) or await self._context(scope, headers)
+            result = operation.start(request.variables, context)
+            if not isinstance(result, ExecutionResult):
+                result = await self._finish(result)
+            return _reply(scope, result, context.cookies, media_type)
         except OperationRefused as refused:
             return reply_problem(refused.problem, refused.errors, media_type)
         except RequestRefused as refused:
-            return _refuse(refused.problem, str(refused), media_type, refused.headers)
+            error = coded_error(refused.problem.code, str(refused), **refused.extensions)
+            return reply_problem(refused.problem, [error], media_type, refused.headers)
         except DatabaseUnavailable:
-            message = "The server cannot reach its database."
-            return _refuse(Problem.UNAVAILABLE, message, media_type, RETRY_LATER)
+            error = coded_error(Problem.UNAVAILABLE.code, "The server cannot reach its database.")
+            return reply_problem(Problem.UNAVAILABLE, [error], media_type, RETRY_LATER)
 
-    async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> GraphQLRequest:
-        if scope["method"] == "POST":
-            return read_post(headers, await read_body(headers, receive, self._policy.body_bytes))
-        if scope["method"] == "GET":
-            return read_query_string(scope["query_string"])
-        raise RequestRefused(Problem.WRONG_METHOD, "Use GET or POST.", [(b"allow", b"GET, POST")])
+    def _known_context(self, scope: Scope, headers: Headers) -> Context | None:
+        return get_known_context(*self._who(scope, headers))
 
-    async def _run(
-        self,
-        scope: Scope,
-        headers: Headers,
-        operation: Operation,
-        request: GraphQLRequest,
-        media_type: str,
-    ) -> Reply:
-        cookies = CookieJar(self._cookies, self._cookies.read(headers))
+    async def _context(self, scope: Scope, headers: Headers) -> Context:
+        return await get_context(*self._who(scope, headers))
+
+    def _who(self, scope: Scope, headers: Headers) -> tuple[Auth, Client, bytes | None, CookieJar]:
         peer = scope.get("client")
         client = client_at(peer[0] if peer else None, headers.get(b"user-agent"))
-        context = await get_context(self._auth, client, headers.get(b"authorization"), cookies)
-        result = operation.start(request.variables, context)
-        if not isinstance(result, ExecutionResult):
-            result = await self._finish(result)
-        reply = reply_result(result, media_type, scope.get("postern.request_id") or uuid4().hex)
-        if cookies.set_cookie:
-            reply.headers.append((b"set-cookie", cookies.set_cookie.encode()))
-        return reply
+        cookies = CookieJar(self._cookies, self._cookies.read(headers))
+        return self._auth, client, headers.get(b"authorization"), cookies
 
     async def _finish(self, result: Any) -> ExecutionResult:
         try:
@@ -127,8 +120,20 @@ class GraphQLEndpoint:
                 finished: ExecutionResult = await result
                 return finished
         except TimeoutError:
-            message = f"The operation took longer than {self._policy.seconds:g} seconds."
-            raise RequestRefused(Problem.TIMED_OUT, message) from None
+            seconds = self._policy.seconds
+            raise RequestRefused(
+                Problem.TIMED_OUT,
+                f"The operation took longer than {seconds:g} seconds and was given up.",
+                limit="operation_seconds",
+                maximum=seconds,
+            ) from None
+
+
+def _reply(scope: Scope, result: ExecutionResult, cookies: CookieJar, media_type: str) -> Reply:
+    reply = reply_result(result, media_type, scope.get("postern.request_id") or uuid4().hex)
+    if cookies.set_cookie:
+        reply.headers.append((b"set-cookie", cookies.set_cookie.encode()))
+    return reply
 
 
 def _check_type(operation: Operation, method: str) -> None:
@@ -139,12 +144,3 @@ def _check_type(operation: Operation, method: str) -> None:
     if method == "GET" and operation.type is not OperationType.QUERY:
         message = "A GET runs queries only; send this operation by POST."
         raise RequestRefused(Problem.WRONG_METHOD, message, [(b"allow", b"POST")])
-
-
-def _refuse(
-    problem: Problem,
-    message: str,
-    media_type: str,
-    headers: Sequence[tuple[bytes, bytes]] = (),
-) -> Reply:
-    return reply_problem(problem, [coded_error(problem.code, message)], media_type, headers)

@@ -71,14 +71,15 @@ class Operation:
         self._limits = policy.limits
         self._cost = cost
         self._affordable: set[tuple[int | None, ...]] = set()
-        if not cost.size_variables:
+        self._is_always_affordable = not cost.size_variables
+        if self._is_always_affordable:
             self._check_cost({})
 
     def start(
         self, variables: dict[str, Any] | None, context: object
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
         """Runs it: the result, or where something must be waited for, an awaitable of it."""
-        if variables or self._cost.size_variables:
+        if variables or not self._is_always_affordable:
             try:
                 self._check(variables or {})
             except GraphQLError as error:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult
+from graphql import ExecutionResult, GraphQLError
 from starlette.types import Send
 
 from graph.context import www_authenticate
@@ -49,13 +49,23 @@ def _fixed_headers(media_type: str) -> HeaderFields:
 
 def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> Reply:
     """What an operation gave: its data, and the errors beside it."""
-    if not result.errors:
-        return Reply(200, media_type, _dump({"data": result.data}))
-    errors = format_errors(result.errors, request_id)
+    try:
+        if not result.errors:
+            return Reply(200, media_type, _dump({"data": result.data}))
+        return _reply_errors(result, format_errors(result.errors, request_id), media_type)
+    except orjson.JSONEncodeError as error:
+        # A scalar of own code gave what is no JSON: half a surrogate pair, an endless number.
+        fault = GraphQLError("no JSON", original_error=error)
+        return reply_problem(Problem.FAULT, format_errors([fault], request_id), media_type)
+
+
+def _reply_errors(
+    result: ExecutionResult, errors: Sequence[Mapping[str, Any]], media_type: str
+) -> Reply:
+    codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     if result.data is None and all("path" not in error for error in errors):
         # The variables did not fit: nothing ran, and so there is no `data` rather than null.
         return reply_problem(Problem.DOCUMENT, errors, media_type)
-    codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     reply = Reply(200, media_type, _dump({"data": result.data, "errors": errors}))
     if "UNAUTHENTICATED" in codes:
         challenge = www_authenticate(codes["UNAUTHENTICATED"]["reason"])

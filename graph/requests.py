@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from auth.clients import Client
 from graph.statuses import JSON, RESPONSE_JSON, Problem
@@ -21,11 +21,16 @@ class RequestRefused(Exception):
     """The request cannot be run; says what is wrong, and in a sentence what to do."""
 
     def __init__(
-        self, problem: Problem, message: str, headers: Sequence[tuple[bytes, bytes]] = ()
+        self,
+        problem: Problem,
+        message: str,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        **extensions: object,
     ) -> None:
         super().__init__(message)
         self.problem = problem
         self.headers = headers
+        self.extensions = extensions
 
 
 @dataclass(slots=True)
@@ -38,20 +43,28 @@ class GraphQLRequest:
     operation_name: str | None
 
 
+# Where a request keeps them, once they were read.
+_HEADERS = "postern.headers"
+
 # Names in lower case, as ASGI has them.
 Headers = Mapping[bytes, bytes]
 
 
 def read_headers(scope: Scope) -> Headers:
     """The headers by name; of those that came twice, the values joined (RFC 9110, 5.3)."""
-    fields = scope["headers"]
+    known: Headers | None = scope.get(_HEADERS)
+    if known is None:
+        known = scope[_HEADERS] = _join(scope["headers"])
+    return known
+
+
+def _join(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
     headers: dict[bytes, bytes] = dict(fields)
-    if len(headers) == len(fields):
-        return headers
-    joined: dict[bytes, bytes] = {}
-    for name, value in fields:
-        joined[name] = joined[name] + b", " + value if name in joined else value
-    return joined
+    if len(headers) < len(fields):
+        headers.clear()
+        for name, value in fields:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 @lru_cache(maxsize=256)
@@ -82,19 +95,28 @@ def client_at(address: str | None, user_agent: bytes | None) -> Client:
 
 async def read_body(headers: Headers, receive: Receive, max_bytes: int) -> bytes:
     """The body. Raises RequestRefused, ClientDisconnect."""
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and len(declared) < 20 and int(declared) > max_bytes:
-        raise _too_large(max_bytes)
+    declared = headers.get(b"content-length", b"0")
+    if len(declared) < 20 and declared.isdigit() and int(declared) > max_bytes:
+        raise _too_large(max_bytes, int(declared))
     message = await receive()
     body: bytes = message.get("body", b"")
-    while message.get("more_body") and len(body) <= max_bytes:
-        message = await receive()
-        body += message.get("body", b"")
+    if message.get("more_body"):
+        body, message = await _read_on(body, receive, max_bytes)
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     if len(body) > max_bytes:
-        raise _too_large(max_bytes)
+        raise _too_large(max_bytes, len(body))
     return body
+
+
+async def _read_on(begun: bytes, receive: Receive, max_bytes: int) -> tuple[bytes, Message]:
+    """The rest of a body that comes in pieces, or the piece that makes it too long."""
+    body = bytearray(begun)
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body") or len(body) > max_bytes:
+            return bytes(body), message
 
 
 def read_post(headers: Headers, body: bytes) -> GraphQLRequest:
@@ -116,11 +138,13 @@ def _is_json(content_type: bytes) -> bool:
     return content_type.decode("latin-1").split(";")[0].strip().lower() == JSON
 
 
-def read_query_string(query_string: bytes) -> GraphQLRequest:
-    """Reads the parameters of a GET. Raises RequestRefused."""
+def read_get(scope: Scope) -> GraphQLRequest:
+    """Reads the parameters of a GET. Raises RequestRefused, for any other method too."""
+    if scope["method"] != "GET":
+        raise RequestRefused(Problem.WRONG_METHOD, "Use GET or POST.", [(b"allow", b"GET, POST")])
     try:
         pairs = parse_qsl(
-            query_string.decode("ascii"),
+            scope["query_string"].decode("ascii"),
             keep_blank_values=True,
             errors="strict",
             max_num_fields=16,
@@ -176,9 +200,12 @@ def _malformed(message: str) -> RequestRefused:
     return RequestRefused(Problem.MALFORMED, message)
 
 
-def _too_large(max_bytes: int) -> RequestRefused:
+def _too_large(max_bytes: int, found: int) -> RequestRefused:
     return RequestRefused(
         Problem.TOO_LARGE,
-        f"The body is larger than {max_bytes} bytes.",
+        f"The body has at least {found} bytes; at most {max_bytes} may be.",
         [(b"connection", b"close")],
+        limit="body_bytes",
+        maximum=max_bytes,
+        found=found,
     )

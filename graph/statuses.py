@@ -28,6 +28,7 @@ class Problem(Enum):
     NOT_TRUSTED = ("DOCUMENT_NOT_TRUSTED", 403, 403)
     # Apollo Client then sends the whole document by itself.
     NO_PERSISTED_QUERIES = ("PERSISTED_QUERY_NOT_SUPPORTED", 200, 200)
+    FAULT = ("INTERNAL_SERVER_ERROR", 500, 500)
     TIMED_OUT = ("LIMIT_EXCEEDED", 503, 503)
     UNAVAILABLE = ("SERVICE_UNAVAILABLE", 503, 503)
 

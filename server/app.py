@@ -32,6 +32,7 @@ from models.database import Database
 from models.migrate import upgrade
 from server import development, doctor, mail
 from server.account_pages import account_routes
+from server.application import Application
 from server.docs_page import add_docs_page
 from server.environment import load_settings
 from server.graphql_mount import mount
@@ -67,10 +68,10 @@ def create_app(
     )
     delivery = mail.build_delivery(settings, auth)
     graphql = mount(settings, auth, schema)
-    app = FastAPI(
+    app = Application(
         title="Postern",
         lifespan=_lifespan(settings, auth, delivery),
-        middleware=_middleware(settings, graphql.endpoint),
+        outside=_middleware(settings, graphql.endpoint),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,

@@ -85,6 +85,8 @@ def serve(
     uvicorn.run(
         "server.process:app",
         factory=True,
+        interface="asgi3",
+        lifespan="on",
         host=settings.host,
         port=settings.port,
         workers=workers,

@@ -1,12 +1,15 @@
 """Logs: one event per line, readable in development, JSON in production, never a secret."""
 
+import asyncio
 import json
 import logging
 import sys
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -17,6 +20,9 @@ _HIDDEN = "[hidden]"
 _LOGGED_PATH_BYTES = 200
 _HTTP = "postern.http"
 
+# The request that is being answered, for the lines that are logged meanwhile.
+current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
+
 _ROOT = logging.getLogger()
 _log = structlog.get_logger(_HTTP)
 
@@ -24,11 +30,31 @@ _log = structlog.get_logger(_HTTP)
 class _JsonLines(logging.StreamHandler):  # type: ignore[type-arg] # not subscriptable in 3.11
     """Where lines of JSON go."""
 
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+
+    def write_soon(self, line: str) -> None:
+        """Writes a line with all others of this turn of the event loop, but for its time."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write_now)
+        self._waiting.append(line)
+
+    def _write_now(self) -> None:
+        now = time.time()
+        end = f'"timestamp": "{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"}}\n'
+        lines, self._waiting = self._waiting, []
+        # Whoever reads the log may have gone; requests are answered all the same.
+        with suppress(OSError, ValueError):
+            self.stream.write(end.join([*lines, ""]))
+            self.stream.flush()
+
 
 def configure_logs(*, for_people: bool) -> None:
     """Sends every log line, of libraries too, through one formatter to standard output."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_request_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -67,28 +93,31 @@ def log_request(method: str, path: bytes, status: int, seconds: float, request_i
         )
         return
     # The same line as through structlog, in a tenth of the time: there is one per request.
-    now = time.time()
-    try:
-        output.stream.write(
-            f'{{"method": {_quoted(method.encode())}, "path": {_quoted(path)}, "status": {status},'
-            f' "milliseconds": {seconds * 1000:.1f}, "event": "request",'
-            f' "request_id": "{request_id}", "level": "info", "logger": "{_HTTP}",'
-            f' "timestamp": "{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"}}\n'
-        )
-        output.stream.flush()
-    except (OSError, ValueError):
-        # Whoever reads the log has gone; requests are answered all the same.
-        return
+    output.write_soon(
+        f'{_beginning(method, path, status)}{seconds * 1000:.1f}, "event": "request",'
+        f' "request_id": "{request_id}", "level": "info", "logger": "{_HTTP}", '
+    )
 
 
 @lru_cache(maxsize=64)
-def _quoted(text: bytes) -> str:
-    return json.dumps(text.decode("ascii", "backslashreplace"))
+def _beginning(method: str, path: bytes, status: int) -> str:
+    fields = {"method": method, "path": path.decode("ascii", "backslashreplace"), "status": status}
+    return json.dumps(fields).removesuffix("}") + ', "milliseconds": '
 
 
 @lru_cache(maxsize=2)
 def _second(since_epoch: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since_epoch))
+
+
+def add_request_id(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Says during which request something was logged."""
+    request_id = current_request_id.get()
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def hide_secrets(

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from functools import lru_cache
 from random import getrandbits
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.requests import read_headers
 from models.database import DatabaseUnavailable
-from server.logs import log_request
+from server.logs import current_request_id, log_request
 
 log = structlog.get_logger("postern.http")
 
@@ -26,6 +26,10 @@ _FOR_PROBES = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
 _EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "X-Request-Id")
 
+_POLICY = b"content-security-policy"
+# No browser makes a page of these.
+_DATA = (b"application/json", b"application/graphql-response+json")
+
 Headers = Mapping[bytes, bytes]
 
 
@@ -35,24 +39,30 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], https: bool) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
-        self._headers = _safe_headers(https=https)
+        self._headers = _SafeHeaders(https=https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
         headers = read_headers(scope)
         request_id = _read_request_id(headers)
         scope["postern.request_id"] = request_id
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        current_request_id.set(request_id)
         if scope["type"] == "websocket":
             await self._serve_socket(scope, headers, receive, send)
             return
-        reply = _Reply(send, [*self._headers, (b"x-request-id", request_id.encode())])
+        reply = _Reply(send, self._headers, request_id)
         began = time.perf_counter()
         try:
-            await self._answer(scope, headers, receive, reply)
+            if self._is_called_by_its_name(scope, headers):
+                await self._app(scope, receive, reply)
+            else:
+                await _called_by_another_name()(scope, receive, reply)
+        except DatabaseUnavailable:
+            log.warning("database.unavailable")
+            await reply.instead(_unavailable(), scope, receive)
+        except Exception:
+            log.exception("http.fault")
+            await reply.instead(_fault(request_id), scope, receive)
         finally:
             log_request(
                 scope["method"],
@@ -61,23 +71,6 @@ class RequestMiddleware:
                 time.perf_counter() - began,
                 request_id,
             )
-
-    async def _answer(
-        self, scope: Scope, headers: Headers, receive: Receive, reply: "_Reply"
-    ) -> None:
-        if not self._is_called_by_its_name(scope, headers):
-            await _error(400, "This server is not called by that name: see POSTERN_ALLOWED_HOSTS.")(
-                scope, receive, reply
-            )
-            return
-        try:
-            await self._app(scope, receive, reply)
-        except DatabaseUnavailable:
-            log.warning("database.unavailable")
-            await reply.instead(_unavailable(), scope, receive)
-        except Exception:
-            log.exception("http.fault")
-            await reply.instead(_fault(scope["postern.request_id"]), scope, receive)
 
     async def _serve_socket(
         self, scope: Scope, headers: Headers, receive: Receive, send: Send
@@ -101,24 +94,56 @@ class RequestMiddleware:
 class _Reply:
     """A `send` that adds the safe headers and remembers what was sent."""
 
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    __slots__ = ("_headers", "_request_id", "_send", "status")
+
+    def __init__(self, send: Send, headers: "_SafeHeaders", request_id: str) -> None:
         self._send = send
         self._headers = headers
+        self._request_id = request_id
         self.status = 0
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            given = {name for name, _ in message["headers"]}
-            ours = [header for header in self._headers if header[0] not in given]
-            message["headers"] = [*message["headers"], *ours]
-        await self._send(message)
+            given = message["headers"]
+            message["headers"] = [
+                *given,
+                (b"x-request-id", self._request_id.encode()),
+                *self._headers.beside(given),
+            ]
+        return self._send(message)
 
     async def instead(self, response: Response, scope: Scope, receive: Receive) -> None:
         """Sends this response, unless another has begun: then only cutting it off is left."""
         if self.status:
             raise ConnectionAbortedError("the reply had begun")
         await response(scope, receive, self)
+
+
+class _SafeHeaders:
+    """The headers that keep browsers from doing with a reply what it is not for."""
+
+    def __init__(self, *, https: bool) -> None:
+        self._for_data = [
+            (b"x-content-type-options", b"nosniff"),
+            (_POLICY, b"default-src 'none'; frame-ancestors 'none'"),
+        ]
+        if https:
+            self._for_data.append((b"strict-transport-security", b"max-age=31536000"))
+        self._for_pages = [
+            *self._for_data,
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+        ]
+
+    def beside(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Those for a reply that has these."""
+        for name, value in given:
+            if name == b"content-type" and value.startswith(_DATA):
+                return self._for_data
+        names = dict(given)
+        return [header for header in self._for_pages if header[0] not in names]
 
 
 class OriginMiddleware:
@@ -135,10 +160,10 @@ class OriginMiddleware:
             expose_headers=_EXPOSED_HEADERS,
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handles one request."""
-        from_a_page = any(name == b"origin" for name, _ in scope.get("headers", ()))
-        await (self._cors if from_a_page else self._app)(scope, receive, send)
+        app = self._cors if b"origin" in read_headers(scope) else self._app
+        return app(scope, receive, send)
 
 
 class GraphQLMiddleware:
@@ -148,12 +173,10 @@ class GraphQLMiddleware:
         self._app = app
         self._endpoint = endpoint
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handles one request."""
-        if scope["type"] == "http" and scope["path"] == GRAPHQL:
-            await self._endpoint(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        is_graphql = scope["path"] == GRAPHQL and scope["type"] == "http"
+        return (self._endpoint if is_graphql else self._app)(scope, receive, send)
 
 
 @lru_cache(maxsize=256)
@@ -173,25 +196,16 @@ def _read_request_id(headers: Headers) -> str:
     return f"{getrandbits(128):032x}"
 
 
-def _safe_headers(*, https: bool) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"x-content-type-options", b"nosniff"),
-        (b"x-frame-options", b"DENY"),
-        (b"referrer-policy", b"no-referrer"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-        (b"cross-origin-opener-policy", b"same-origin"),
-    ]
-    if https:
-        headers.append((b"strict-transport-security", b"max-age=31536000"))
-    return headers
-
-
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     return Response(
         orjson.dumps({"detail": message}),
         status,
         {"Content-Type": "application/json; charset=utf-8", **(headers or {})},
     )
+
+
+def _called_by_another_name() -> Response:
+    return _error(400, "This server is not called by that name: see POSTERN_ALLOWED_HOSTS.")
 
 
 def _unavailable() -> Response:

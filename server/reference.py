@@ -12,9 +12,13 @@ from auth.policies import BUILT_IN_PERMISSIONS
 from graph.errors import refusal_classes
 from graph.guards import guards_of
 from graph.schema import Schema
+from server.limit_settings import LimitSettings
 from server.settings import FROM_FILES, PREFIX, Settings
 
 _WRITTEN = "<!-- Written by `make docs`; a test keeps it true. -->\n"
+
+# They come last, though Python has them first.
+LIMITS = LimitSettings.model_fields
 
 _ERROR_CODES = {
     "UNAUTHENTICATED": "The field needs a signed-in caller; `reason` says why there is none.",
@@ -30,7 +34,12 @@ _ERROR_CODES = {
     "METHOD_NOT_ALLOWED": "A mutation by GET, or a method other than GET and POST.",
     "NOT_ACCEPTABLE": "`Accept` names no media type that the server can send.",
     "UNSUPPORTED_MEDIA_TYPE": "The body is not `application/json`.",
-    "LIMIT_EXCEEDED": "The request is larger than the server reads; the message says which limit.",
+    "LIMIT_EXCEEDED": "The request asks for more than one may; `limit` says of what, `maximum` how"
+    " much may be, `found` how much was asked for.",
+    "INTROSPECTION_DISABLED": "This server does not tell its schema: see `POSTERN_INTROSPECTION`.",
+    "PERSISTED_QUERY_NOT_FOUND": "No trusted document has this `documentId`: the manifest of the"
+    " server is another one than that of the client.",
+    "DOCUMENT_NOT_TRUSTED": "This server runs the documents of its manifest only.",
     "SERVICE_UNAVAILABLE": "The database cannot be reached. Try again after `retryAfter` seconds;"
     " nobody was signed out.",
     "INTERNAL_SERVER_ERROR": "A fault of the server. Its log line has the `requestId`.",
@@ -79,7 +88,7 @@ def settings_page() -> str:
     """Every setting with its default."""
     rows = [
         f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_meaning(name, field)} |"
-        for name, field in Settings.model_fields.items()
+        for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] in LIMITS)
     ]
     return _page(
         "Settings",

@@ -24,7 +24,6 @@ from graphql.execution.collect_fields import (
     collect_subfields,
 )
 from graphql.execution.executor import invalid_return_type_error
-from graphql.pyutils import Path
 
 from graph.compiled.completion import (
     Complete,
@@ -35,6 +34,7 @@ from graph.compiled.completion import (
     complete_list,
     complete_non_null,
     complete_nullable,
+    complete_present,
 )
 from graph.compiled.fields import (
     RunField,
@@ -45,7 +45,7 @@ from graph.compiled.fields import (
 )
 from graph.compiled.infos import Document
 from graph.compiled.resolvers import attribute_of, plain_resolver
-from graph.compiled.runs import Run, is_awaitable
+from graph.compiled.runs import Path, Run, is_awaitable
 from graph.compiled.selections import RunSelection, one_after_the_other, side_by_side
 
 
@@ -123,7 +123,11 @@ class Compiler:
         self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
     ) -> Complete:
         if isinstance(type_, GraphQLNonNull):
-            return complete_non_null(self._completer(type_.of_type, place, details), place)
+            bare = type_.of_type
+            complete = self._completer_of_value(bare, place, details)
+            if isinstance(bare, GraphQLList | GraphQLObjectType):
+                return complete_present(complete, place)
+            return complete_non_null(complete_nullable(complete), place)
         return complete_nullable(self._completer_of_value(type_, place, details))
 
     def _completer_of_value(

@@ -24,9 +24,9 @@ from graphql import (
     is_leaf_type,
 )
 from graphql.execution import Executor
-from graphql.pyutils import Path, is_async_iterable, is_iterable
+from graphql.pyutils import is_async_iterable, is_iterable
 
-from graph.compiled.runs import Fail, Run, fill_in, is_awaitable, on_error, settle
+from graph.compiled.runs import Fail, Path, Run, fill_in, is_awaitable, on_error, settle
 
 ResolveInfo = GraphQLResolveInfo[Any]
 
@@ -65,7 +65,7 @@ def type_as_it_is(type_: GraphQLOutputType) -> type | None:
 
 def complete_non_null(complete: Complete, place: Place) -> Complete:
     """Refuses null."""
-    message = f"Cannot return null for non-nullable field {place.name}."
+    message = _null_where_none_may_be(place)
 
     def run_non_null(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
         completed = complete(value, run, path, info)
@@ -74,6 +74,24 @@ def complete_non_null(complete: Complete, place: Place) -> Complete:
         return completed
 
     return run_non_null
+
+
+def complete_present(complete: Complete, place: Place) -> Complete:
+    """The same in one step for what never becomes null unless it is."""
+    message = _null_where_none_may_be(place)
+
+    def run_present(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+        if value is None or value is Undefined:
+            raise TypeError(message)
+        if isinstance(value, Exception):
+            raise value
+        return complete(value, run, path, info)
+
+    return run_present
+
+
+def _null_where_none_may_be(place: Place) -> str:
+    return f"Cannot return null for non-nullable field {place.name}."
 
 
 def complete_nullable(complete: Complete) -> Complete:
@@ -164,7 +182,7 @@ def _complete_iterable(item: _Item, values: Any, run: Run, path: Path, info: Res
     iterator = iter(values)
     try:
         for index, value in enumerate(iterator):
-            completed = item.start(value, run, Path(path, index, None), info)
+            completed = item.start(value, run, (path, index, None), info)
             if type(completed) is CoroutineType:
                 awaited.append(index)
             results.append(completed)
@@ -186,7 +204,7 @@ async def _complete_async_iterable(
     try:
         index = 0
         async for value in iterator:
-            completed = item.start(value, run, Path(path, index, None), info)
+            completed = item.start(value, run, (path, index, None), info)
             if type(completed) is CoroutineType:
                 awaited.append(index)
             results.append(completed)

@@ -15,12 +15,11 @@ from graphql import (
     visit,
 )
 from graphql.execution.values import VariableValues, get_argument_values
-from graphql.pyutils import Path
 
 from graph.compiled.completion import Complete, Place, type_as_it_is
 from graph.compiled.infos import LazyInfo, MakeInfo
 from graph.compiled.resolvers import Resolve, definition_of
-from graph.compiled.runs import Fail, Run, is_awaitable, on_error
+from graph.compiled.runs import Fail, Path, Run, is_awaitable, on_error
 
 # From the object that has the field to the completed value, or to a coroutine that returns it.
 RunField = Callable[[Any, Run, Path | None], Any]
@@ -52,8 +51,8 @@ def attribute_field(
             if type(value) is as_it_is:
                 return value
         except Exception as error:
-            return fail(run, error, nodes, Path(parent_path, key, parent))
-        return finish(value, run, Path(parent_path, key, parent), None)
+            return fail(run, error, nodes, (parent_path, key, parent))
+        return finish(value, run, (parent_path, key, parent), None)
 
     return run_attribute
 
@@ -69,7 +68,7 @@ def plain_field(
     assert definition
 
     def run_plain(source: Any, run: Run, parent_path: Path | None) -> Any:
-        path = Path(parent_path, key, parent)
+        path = (parent_path, key, parent)
         try:
             value = resolve(source, LazyInfo(make_info, definition, run, path))
         except Exception as error:
@@ -90,7 +89,7 @@ def resolved_field(
     assert resolve
 
     def run_resolved(source: Any, run: Run, parent_path: Path | None) -> Any:
-        path = Path(parent_path, key, parent)
+        path = (parent_path, key, parent)
         info = make_info(run, path)
         try:
             value = resolve(source, info, **arguments(run)) if arguments else resolve(source, info)

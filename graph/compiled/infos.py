@@ -12,7 +12,6 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
 )
-from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import (
     _OperationContextAwareGraphQLResolveInfo as ResolveInfo,  # what Strawberry's resolvers expect
@@ -20,7 +19,7 @@ from strawberry.schema.schema import (
 from strawberry.types.field import StrawberryField
 
 from graph.compiled.completion import Place
-from graph.compiled.runs import Run
+from graph.compiled.runs import Path, Run, core_path
 
 MakeInfo = Callable[[Run, Path], Any]
 
@@ -51,7 +50,7 @@ class Document:
                 nodes,
                 return_type,
                 parent,
-                path,
+                core_path(path),
                 schema,
                 fragments,
                 run.root,
@@ -70,17 +69,15 @@ class Document:
 class LazyInfo(strawberry.Info[Any, Any]):
     """Strawberry's `Info`, of which hardly anybody wants more than the context."""
 
+    # A property of Strawberry's, asked for several times by each field.
+    context: Any = None
+
     def __init__(self, make: MakeInfo, field: StrawberryField, run: Run, path: Path) -> None:
-        self._make = make
+        self.context = run.context
         self._field = field
-        self._run = run
-        self._place = path
+        self._wanted = make, run, path
 
     @cached_property
     def _raw_info(self) -> Any:  # type: ignore[override] # set by nobody
-        return self._make(self._run, self._place)
-
-    @property
-    def context(self) -> Any:
-        """What the request was given."""
-        return self._run.context
+        make, run, path = self._wanted
+        return make(run, path)

@@ -68,10 +68,10 @@ class CompiledOperation:
         try:
             data = run_selection(None, run, None)
         except GraphQLError as error:
-            return _failed(error, run)
+            return ExecutionResult(None, run.fail(error))
         if type(data) is CoroutineType:
             return _finish(data, run)
-        return ExecutionResult(data, run.errors.errors or None)
+        return ExecutionResult(data, run.errors)
 
     def execute_uncompiled(
         self, variables: Variables, context: object
@@ -105,7 +105,8 @@ class CompiledOperation:
         return await subscribed if isinstance(subscribed, Awaitable) else subscribed
 
     def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
-        key = tuple(values.coerced.get(name) for name in self._switches)
+        switches = self._switches
+        key = tuple([values.coerced.get(name) for name in switches]) if switches else ()
         if key not in self._variants:
             if len(self._variants) >= MAX_VARIANTS:
                 return None
@@ -132,14 +133,9 @@ _NO_VALUES = VariableValues({}, {})
 
 async def _finish(data: Any, run: Run) -> ExecutionResult:
     try:
-        return ExecutionResult(await data, run.errors.errors or None)
+        return ExecutionResult(await data, run.errors)
     except GraphQLError as error:
-        return _failed(error, run)
-
-
-def _failed(error: GraphQLError, run: Run) -> ExecutionResult:
-    run.errors.add(error, None)
-    return ExecutionResult(None, run.errors.errors)
+        return ExecutionResult(None, run.fail(error))
 
 
 class _SwitchFinder(Visitor):

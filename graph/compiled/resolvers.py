@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
+from inspect import isawaitable, iscoroutine
 from typing import Any
 
 import strawberry
 from graphql import GraphQLField, get_named_type, is_abstract_type
+from strawberry.exceptions import (
+    PermissionReturnedAwaitableInSyncContextError,
+    PermissionReturnedNonBooleanError,
+)
 from strawberry.extensions.field_extension import build_field_extension_resolvers
+from strawberry.permission import BasePermission, PermissionExtension
 from strawberry.types.field import StrawberryField
 
 # From the object that has the field, and its `info`, to the value.
@@ -33,8 +39,41 @@ def plain_resolver(field: GraphQLField, schema: strawberry.Schema) -> Resolve | 
     call = _call(definition)
     if call is None:
         return None
-    extensions = build_field_extension_resolvers(definition)
-    return reduce(lambda next_, extension: partial(extension, next_), extensions, call)
+    return reduce(_extended, build_field_extension_resolvers(definition), call)
+
+
+def _extended(next_: Resolve, extend: Callable[..., Any]) -> Resolve:
+    extension = getattr(extend, "__self__", None)
+    if type(extension) is PermissionExtension:
+        return _permitted(next_, extension)
+    return partial(extend, next_)
+
+
+def _permitted(next_: Resolve, extension: PermissionExtension) -> Resolve:
+    """The same as the extension does, in one step where all is well."""
+    permissions = tuple(extension.permissions)
+
+    def resolve(source: Any, info: strawberry.Info[Any, Any], **arguments: Any) -> Any:
+        for permission in permissions:
+            permitted = permission.has_permission(source, info, **arguments)
+            if permitted is not True:
+                return _not_permitted(extension, permission, permitted)
+        return next_(source, info, **arguments)
+
+    return resolve
+
+
+def _not_permitted(
+    extension: PermissionExtension, permission: BasePermission, answer: object
+) -> Any:
+    if answer is False:
+        return extension._on_unauthorized(permission)  # noqa: SLF001 - what Strawberry calls then
+    # Nothing but a boolean decides: a coroutine would be as good as a yes.
+    if isawaitable(answer):
+        if iscoroutine(answer):
+            answer.close()
+        raise PermissionReturnedAwaitableInSyncContextError(permission)
+    raise PermissionReturnedNonBooleanError(permission, answer)
 
 
 def definition_of(field: GraphQLField) -> StrawberryField | None:
@@ -48,18 +87,19 @@ def _call(definition: StrawberryField) -> Resolve | None:
     resolver = definition.base_resolver
     if resolver is None or definition.arguments:
         return None
-    info = resolver.info_parameter
-    if resolver.parent_parameter or resolver.root_parameter or (info and info.name != "info"):
+    info, function = resolver.info_parameter, resolver.wrapped_func
+    wants_more = resolver.parent_parameter or resolver.root_parameter
+    if wants_more or (info and info.name != "info") or not callable(function):
         return None
     match bool(resolver.self_parameter), bool(info):
         case True, True:
-            return lambda source, info, **more: resolver(source, info=info, **more)
+            return lambda source, info, **more: function(source, info=info, **more)
         case True, False:
-            return lambda source, _info, **more: resolver(source, **more)
+            return lambda source, _info, **more: function(source, **more)
         case False, True:
-            return lambda _source, info, **more: resolver(info=info, **more)
+            return lambda _source, info, **more: function(info=info, **more)
         case _:
-            return lambda _source, _info, **more: resolver(**more)
+            return lambda _source, _info, **more: function(**more)
 
 
 def _completion_wants_info(field: GraphQLField) -> bool:

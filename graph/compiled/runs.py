@@ -2,40 +2,71 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from types import CoroutineType
+from types import CoroutineType, GeneratorType
 from typing import Any, Never
 
-from graphql import FieldNode, located_error
+from graphql import FieldNode, GraphQLError, located_error
 from graphql.execution.executor import CollectedErrors
 from graphql.execution.values import VariableValues
-from graphql.pyutils import Path, gather_with_cancel
+from graphql.pyutils import Path as CorePath
+from graphql.pyutils import gather_with_cancel
 from strawberry.execution import optimized_is_awaitable
 
+# Types whose values were seen to be plain, so that they are not asked again.
+_NEVER_AWAITABLE: set[type] = set()
+_MAX_KINDS = 1000
 # Held until they end: the event loop itself keeps no task alive.
 _settling: set[asyncio.Future[Any]] = set()
+
+
+# A place in the reply: that around it, the key or index in it, and the type that has the key. It is
+# what graphql-core's `Path` is, without the cost of making one for each value that is well.
+Path = tuple[Any, str | int, str | None]
 
 
 class Run:
     """The values that closures get beside their source: those of this request."""
 
-    __slots__ = ("context", "errors", "root", "variables")
+    __slots__ = ("_collected", "context", "root", "variables")
 
     def __init__(self, root: object, context: object, variables: VariableValues) -> None:
         self.root = root
         self.context = context
         self.variables = variables
-        self.errors = CollectedErrors()
+        self._collected: CollectedErrors | None = None
+
+    @property
+    def errors(self) -> list[GraphQLError] | None:
+        """What went wrong; None if nothing did."""
+        return self._collected.errors if self._collected else None
+
+    def fail(self, error: GraphQLError) -> list[GraphQLError]:
+        """Null stands for the whole reply."""
+        return self._collect(error, None)
 
     def note(self, error: Exception, nodes: list[FieldNode], path: Path) -> None:
         """Tells the error at its place, where null stands for the value.
 
         https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors
         """
-        self.errors.add(located_error(error, nodes, path.as_list()), path)
+        place = core_path(path)
+        self._collect(located_error(error, nodes, place.as_list()), place)
 
     def pass_on(self, error: Exception, nodes: list[FieldNode], path: Path) -> Never:
         """Raises the error with its place, where null is not allowed."""
-        raise located_error(error, nodes, path.as_list())
+        raise located_error(error, nodes, core_path(path).as_list())
+
+    def _collect(self, error: GraphQLError, path: CorePath | None) -> list[GraphQLError]:
+        if self._collected is None:
+            self._collected = CollectedErrors()
+        self._collected.add(error, path)
+        return self._collected.errors
+
+
+def core_path(path: Path) -> CorePath:
+    """The same as graphql-core has it."""
+    around, key, parent = path
+    return CorePath(around and core_path(around), key, parent)
 
 
 # What becomes of an error: `Run.note` or `Run.pass_on`.
@@ -48,8 +79,17 @@ def on_error(*, nullable: bool) -> Fail:
 
 
 def is_awaitable(value: object) -> bool:
-    """Whether it must be awaited; a coroutine is told by its type alone."""
-    return type(value) is CoroutineType or optimized_is_awaitable(value)
+    """Whether it must be awaited."""
+    kind = type(value)
+    if kind in _NEVER_AWAITABLE:
+        return False
+    if kind is CoroutineType:
+        return True
+    if kind is not GeneratorType and not hasattr(kind, "__await__"):
+        if len(_NEVER_AWAITABLE) < _MAX_KINDS:
+            _NEVER_AWAITABLE.add(kind)
+        return False
+    return optimized_is_awaitable(value)
 
 
 async def fill_in(results: Any, keys: list[Any]) -> Any:

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
 
-from graphql.pyutils import Path
-
 from graph.compiled.fields import RunField
-from graph.compiled.runs import Run, fill_in, settle
+from graph.compiled.runs import Path, Run, fill_in, settle
 
 # From an object to the completed fields, or to a coroutine that returns them.
 RunSelection = Callable[[Any, Run, Path | None], Any]

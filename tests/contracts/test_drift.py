@@ -7,6 +7,7 @@ import pytest
 
 from auth.policies import PermissionRegistry
 from graph.schema import build_schema
+from graph.statuses import Problem
 from server.reference import access_page, errors_page, settings_page
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ def test_every_code_that_is_sent_is_told() -> None:
     for file in (ROOT / "graph").glob("*.py"):
         text = file.read_text(encoding="utf-8")
         sent |= set(re.findall(r'"code": "([A-Z_]+)"', text))
-        sent |= set(re.findall(r'(?:RequestRefused|coded_error)\(\s*(?:\d+,\s*)?"([A-Z_]+)"', text))
+        sent |= set(re.findall(r'coded_error\(\s*"([A-Z_]+)"', text))
+    sent |= {problem.code for problem in Problem}
     assert len(sent) > 10
     assert [code for code in sorted(sent) if f"`{code}`" not in PAGES["docs/errors.md"]] == []

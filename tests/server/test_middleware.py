@@ -63,11 +63,17 @@ REPLIES: dict[str, dict[str, Any]] = {
 async def test_every_reply_has_the_safe_headers(sqlite_api: Api, kind: str) -> None:
     headers = (await sqlite_api.http.request(**REPLIES[kind])).headers
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "charset" in headers["content-type"] or headers["content-type"] == "application/json"
     assert "server" not in headers
     assert headers["x-request-id"]
+
+
+async def test_a_page_tells_nobody_where_its_reader_came_from(sqlite_api: Api) -> None:
+    headers = (await sqlite_api.http.request(**REPLIES["page"])).headers
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize(
