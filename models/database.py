@@ -21,7 +21,6 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import NullPool
 
 from models.changes import ChangeFeed, NoChanges
-from models.postgresql_changes import PostgresqlChanges
 from models.sqlite_changes import SqliteChanges
 
 SQLITE_BUSY_TIMEOUT_SECONDS = 5
@@ -75,6 +74,9 @@ class Database:
         address = parse_url(url)
         if address.get_backend_name() == "sqlite":
             return cls(_sqlite_engine(address), _sqlite_changes(address))
+        # asyncpg takes memory, and SQLite needs none of it.
+        from models.postgresql_changes import PostgresqlChanges  # noqa: PLC0415
+
         # The pool would hand the listening connection to others.
         listening = _postgresql_engine(address, poolclass=NullPool)
         pooled = _postgresql_engine(

@@ -1,13 +1,9 @@
 """Brings the tables to the state that this code needs, with Alembic."""
 
-from enum import Enum
-from pathlib import Path
-
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from models import (
@@ -23,6 +19,7 @@ from models import (
 )
 from models.base import Base
 from models.database import Database
+from models.schema_state import MIGRATIONS
 
 # Every module with a table, so that Base.metadata is whole whenever migrations look at it.
 TABLE_MODULES = (
@@ -38,24 +35,9 @@ TABLE_MODULES = (
 )
 
 
-class SchemaState(Enum):
-    """How the tables of a database relate to this code."""
-
-    CURRENT = "current"
-    BEHIND = "behind"
-    AHEAD = "ahead"
-
-
 async def upgrade(db: Database) -> None:
     """Applies every pending migration, in one transaction. Raises DatabaseUnavailable."""
     await db.run(_upgrade)
-
-
-async def schema_state(db: Database) -> SchemaState:
-    """Tells whether migrations are pending, without applying any. Raises DatabaseUnavailable."""
-    async with db.read() as session:
-        connection = await session.connection()
-        return await connection.run_sync(_schema_state)
 
 
 def drift(connection: Connection) -> list[object]:
@@ -73,7 +55,7 @@ def _is_modelled(name: str | None, kind: str, _parents: object) -> bool:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     return config
 
@@ -85,12 +67,3 @@ def _upgrade(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _schema_state(connection: Connection) -> SchemaState:
-    script = ScriptDirectory.from_config(_config())
-    applied = MigrationContext.configure(connection).get_current_revision()
-    if applied == script.get_current_head():
-        return SchemaState.CURRENT
-    known = {revision.revision for revision in script.walk_revisions()}
-    return SchemaState.BEHIND if applied is None or applied in known else SchemaState.AHEAD

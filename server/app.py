@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -13,7 +14,6 @@ from auth.clock import Clock
 from auth.housekeeping import Housekeeping
 from auth.keys import KeyRing
 from auth.links import LinkTokens
-from auth.mail_delivery import MailDelivery
 from auth.password_policy import PasswordPolicy
 from auth.passwords import Passwords
 from auth.policies import PermissionRegistry
@@ -29,7 +29,6 @@ from auth.wiring import Auth, RegistrationPolicy
 from graph.endpoint import GraphQLEndpoint
 from graph.schema import build_schema
 from models.database import Database
-from models.migrate import upgrade
 from server import development, doctor, mail
 from server.account_pages import account_routes
 from server.application import Application
@@ -44,6 +43,9 @@ from server.revocation import revocation_router
 from server.settings import Settings, Switch
 from server.userinfo import userinfo_router
 from server.well_known import well_known_router
+
+if TYPE_CHECKING:
+    from auth.mail_delivery import MailDelivery
 
 
 def create_app(
@@ -142,7 +144,7 @@ def _or_never(seconds: int) -> timedelta | None:
 
 
 def _lifespan(
-    settings: Settings, auth: Auth, delivery: MailDelivery | None
+    settings: Settings, auth: Auth, delivery: "MailDelivery | None"
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     housekeeping = Housekeeping(auth)
 
@@ -150,7 +152,7 @@ def _lifespan(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
             if settings.in_development:
-                await upgrade(auth.db)
+                await development.migrate(auth.db)
             await doctor.check_database(auth.db)
             await doctor.check_keys(auth.keys)
             await auth.start()

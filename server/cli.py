@@ -15,7 +15,6 @@ from auth.policies import PermissionRegistry
 from graph.schema import build_schema
 from graph.socket_connection import MAX_MESSAGE_BYTES
 from models.database import DatabaseUnavailable
-from models.migrate import upgrade
 from server import doctor, reference
 from server.app import build_auth
 from server.cli_keys import keys_app
@@ -141,6 +140,8 @@ def export() -> None:
 
 
 async def _migrate(settings: Settings) -> None:
+    from models.migrate import upgrade  # noqa: PLC0415 - Alembic is large, and `serve` needs none
+
     doctor.check(settings)
     auth = build_auth(settings, PermissionRegistry(), Clock())
     try:

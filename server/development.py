@@ -16,6 +16,7 @@ from auth.policies import Console
 from auth.roles import ADMIN, DEFAULT_ROLE, find_roles_by_name
 from auth.users import UserFilter, list_users
 from auth.wiring import Auth
+from models.database import Database
 from server.doctor import DEVELOPMENT_SECRET_PREFIX
 from server.settings import ConfigurationError, Settings
 
@@ -41,6 +42,13 @@ def with_development_secret(settings: Settings) -> Settings:
             ["POSTERN_DATA_DIR: its file secret_key is empty: put the secret back, or delete it"]
         )
     return settings.model_copy(update={"secret_key": SecretStr(secret)})
+
+
+async def migrate(db: Database) -> None:
+    """Brings the tables to the state that this code needs."""
+    from models.migrate import upgrade  # noqa: PLC0415 - Alembic is large, and production needs none
+
+    await upgrade(db)
 
 
 async def add_development_accounts(auth: Auth) -> None:

@@ -8,7 +8,7 @@ from auth.clock import Clock
 from auth.keys import KeyRing
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
-from models.migrate import SchemaState, schema_state
+from models.schema_state import SchemaState, schema_state
 from server import mail
 from server.settings import ConfigurationError, Settings
 

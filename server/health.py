@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from models.database import Database, DatabaseUnavailable
-from models.migrate import SchemaState, schema_state
+from models.schema_state import SchemaState, schema_state
 from server.replies import json_reply
 
 

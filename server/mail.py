@@ -1,19 +1,29 @@
-"""Mail after the settings: what carries it, who writes it, and what is wrong with them."""
+"""Mail after the settings: what carries it, who writes it, and what is wrong with them.
+
+What writes and carries is imported only where mail is sent: templates and SMTP take megabytes.
+"""
 
 from email.headerregistry import Address
 from email.utils import parseaddr
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from auth.letters import Letters
-from auth.mail_delivery import MailDelivery
-from auth.mail_transports import ConsoleTransport, UnsupportedMailUrl, parse_mail_url
-from auth.mail_writing import Letterhead, MailWriter, TemplateFault
 from auth.wiring import Auth, RegistrationMode
 from server.settings import Settings
 
+if TYPE_CHECKING:
+    from auth.mail_delivery import MailDelivery
+    from auth.mail_writing import MailWriter
 
-def build_delivery(settings: Settings, auth: Auth) -> MailDelivery | None:
+
+def build_delivery(settings: Settings, auth: Auth) -> "MailDelivery | None":
     """The background job that sends mail; None where none is sent."""
+    if not settings.mail_address:
+        return None
+    from auth.letters import Letters  # noqa: PLC0415
+    from auth.mail_delivery import MailDelivery  # noqa: PLC0415
+    from auth.mail_transports import parse_mail_url  # noqa: PLC0415
+
     transport = parse_mail_url(settings.mail_address)
     if transport is None:
         return None
@@ -21,8 +31,10 @@ def build_delivery(settings: Settings, auth: Auth) -> MailDelivery | None:
     return MailDelivery(auth, letters, build_writer(settings), transport)
 
 
-def build_writer(settings: Settings) -> MailWriter:
+def build_writer(settings: Settings) -> "MailWriter":
     """Who fills the templates."""
+    from auth.mail_writing import Letterhead, MailWriter  # noqa: PLC0415
+
     return MailWriter(
         Letterhead(
             site_name=settings.site,
@@ -50,6 +62,14 @@ def problems_of(settings: Settings) -> list[str]:
 
 
 def _problems_of_transport(settings: Settings) -> list[str]:
+    if not settings.mail_address:
+        return []
+    from auth.mail_transports import (  # noqa: PLC0415
+        ConsoleTransport,
+        UnsupportedMailUrl,
+        parse_mail_url,
+    )
+
     try:
         transport = parse_mail_url(settings.mail_address)
     except UnsupportedMailUrl as error:
@@ -73,6 +93,8 @@ def _problems_of_words(settings: Settings) -> list[str]:
 
 
 def _problems_of_templates(settings: Settings) -> list[str]:
+    from auth.mail_writing import TemplateFault  # noqa: PLC0415
+
     try:
         build_writer(settings).check()
     except TemplateFault as fault:

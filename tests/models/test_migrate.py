@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from models.database import Database
-from models.migrate import SchemaState, drift, schema_state, upgrade
+from models.migrate import drift, upgrade
+from models.schema_state import MIGRATIONS, SchemaState, known_revisions, schema_state
 from tests.databases import PostgresqlTemplates
 
 
@@ -52,6 +55,13 @@ async def test_a_table_that_is_not_as_the_models_say_is_told(empty: Database) ->
         await tx.execute(text("DROP INDEX ix_users_disabled"))
         await tx.execute(text("ALTER TABLE users ADD COLUMN shoe_size INTEGER"))
     assert len(await empty.run(drift)) == 2
+
+
+def test_each_file_of_a_migration_begins_with_its_revision() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    assert known_revisions() == [r.revision for r in script.walk_revisions()][::-1]
 
 
 async def test_migrating_twice_is_harmless(empty: Database) -> None:

@@ -1,0 +1,44 @@
+"""Whether the tables are those that this code needs; asked without Alembic, which is large."""
+
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from models.database import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class SchemaState(Enum):
+    """How the tables of a database relate to this code."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    AHEAD = "ahead"
+
+
+async def schema_state(db: Database) -> SchemaState:
+    """Tells whether migrations are pending, without applying any. Raises DatabaseUnavailable."""
+    async with db.read() as session:
+        connection = await session.connection()
+        return await connection.run_sync(_schema_state)
+
+
+def known_revisions() -> list[str]:
+    """The migrations of this code, the newest last: each file begins with its revision."""
+    return sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
+
+
+def _schema_state(connection: Connection) -> SchemaState:
+    known, applied = known_revisions(), _applied_revision(connection)
+    if applied == known[-1]:
+        return SchemaState.CURRENT
+    return SchemaState.BEHIND if applied is None or applied in known else SchemaState.AHEAD
+
+
+def _applied_revision(connection: Connection) -> str | None:
+    # Where Alembic keeps it.
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
