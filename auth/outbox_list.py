@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, or_, select, update
+from sqlalchemy import CursorResult, func, or_, select, update
 
 from auth.wiring import Auth
 from models.outgoing_mail import OutgoingMail
@@ -23,6 +23,12 @@ class WaitingMail:
     attempts: int
     next_attempt_at: datetime | None
     error: str | None
+
+
+async def count_waiting_mails(auth: Auth) -> int:
+    """How many mails are in the outbox. Raises DatabaseUnavailable."""
+    async with auth.db.read() as session:
+        return await session.scalar(select(func.count()).select_from(OutgoingMail)) or 0
 
 
 async def list_waiting_mails(auth: Auth) -> AsyncIterator[WaitingMail]:

@@ -71,6 +71,11 @@ class Passwords:
         """Drops what waits and ends the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def pending(self) -> int:
+        """How many hashes are being made, or wait for it."""
+        return self._pending
+
     async def hash(self, password: str) -> str:
         """The hash to store. Raises RateLimited when too many wait already."""
         return await self._run(self._context.hash, normalise(password))

@@ -37,6 +37,7 @@ from server.environment import load_settings
 from server.graphql_mount import mount
 from server.health import health_router
 from server.introspection import introspection_router
+from server.metrics import RequestCounts, metrics_router
 from server.middleware import GRAPHQL, GraphQLMiddleware, OriginMiddleware, RequestMiddleware
 from server.oauth import token_router
 from server.revocation import revocation_router
@@ -70,10 +71,11 @@ def create_app(
     )
     delivery = mail.build_delivery(settings, auth)
     graphql = mount(settings, auth, schema)
+    counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
     app = Application(
         title="Postern",
         lifespan=_lifespan(settings, auth, delivery),
-        outside=_middleware(settings, graphql.endpoint),
+        outside=_middleware(settings, graphql.endpoint, counts),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
@@ -83,6 +85,9 @@ def create_app(
     app.state.mail_delivery = delivery
     app.router.routes.append(WebSocketRoute(GRAPHQL, graphql.socket))
     _add_rest_endpoints(app, settings, auth)
+    if counts is not None:
+        router = metrics_router(auth, graphql.operations, counts, settings.metrics_token)
+        app.include_router(router)
     _add_pages(app, settings)
     return app
 
@@ -171,7 +176,9 @@ def _lifespan(
     return lifespan
 
 
-def _middleware(settings: Settings, endpoint: GraphQLEndpoint) -> list[Middleware]:
+def _middleware(
+    settings: Settings, endpoint: GraphQLEndpoint, counts: RequestCounts | None
+) -> list[Middleware]:
     """What every request passes, from the outside inwards; GraphQL goes no further than this."""
     behind_proxies = [
         Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
@@ -179,7 +186,10 @@ def _middleware(settings: Settings, endpoint: GraphQLEndpoint) -> list[Middlewar
     return [
         *(behind_proxies if settings.trusted_proxies else []),
         Middleware(
-            RequestMiddleware, hosts=settings.hosts, https=settings.base_url.startswith("https://")
+            RequestMiddleware,
+            hosts=settings.hosts,
+            https=settings.base_url.startswith("https://"),
+            counts=counts,
         ),
         Middleware(OriginMiddleware, origins=settings.cors_origins),
         Middleware(GraphQLMiddleware, endpoint=endpoint),

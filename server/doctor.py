@@ -15,6 +15,8 @@ from server.settings import ConfigurationError, Settings
 SECRET_MIN_LENGTH = 32
 DEVELOPMENT_SECRET_PREFIX = "development_"  # noqa: S105 - not a secret, a mark on one
 
+_NEW_SECRET = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"  # noqa: S105
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _DEVELOPMENT_IN_PUBLIC = (
@@ -58,6 +60,10 @@ def _problems_anywhere(settings: Settings) -> list[str]:
         for proxy in settings.trusted_proxies
         if not _is_network(proxy)
     ]
+    if 0 < len(settings.metrics_token.get_secret_value()) < SECRET_MIN_LENGTH:
+        problems.append(
+            f"POSTERN_METRICS_TOKEN: shorter than {SECRET_MIN_LENGTH} characters: {_NEW_SECRET}"
+        )
     if settings.base_url and not _is_http(settings.base_url):
         problems.append("POSTERN_PUBLIC_URL: must look like https://auth.example.com")
     # What mail says of itself comes from the public address.
@@ -106,7 +112,7 @@ def _problems_in_production(settings: Settings) -> list[str]:
 
 
 def _explain_secret(secret: str) -> str:
-    advice = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    advice = _NEW_SECRET
     if not secret:
         return (
             f"POSTERN_SECRET_KEY is missing: {advice}. (To try Postern on your own machine, set"

@@ -19,8 +19,9 @@ from server.settings import ConfigurationError, Settings, Switch
 
 @dataclass(frozen=True, slots=True)
 class GraphQLMount:
-    """The two ASGI applications at `/graphql`."""
+    """The two ASGI applications at `/graphql`, and the operations that they run."""
 
+    operations: Operations
     endpoint: GraphQLEndpoint
     socket: GraphQLSocket
 
@@ -38,6 +39,7 @@ def mount(settings: Settings, auth: Auth, schema: Schema) -> GraphQLMount:
         allowed_origins=settings.own_origins, per_address=settings.sockets_per_address
     )
     return GraphQLMount(
+        operations,
         GraphQLEndpoint(operations, auth, cookies, requests, _explorer(settings)),
         GraphQLSocket(operations, auth, cookies, sockets),
     )

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from graph.requests import read_headers
 from models.database import DatabaseUnavailable
 from server.logs import current_request_id, log_request
+from server.metrics import RequestCounts
 
 log = structlog.get_logger("postern.http")
 
@@ -36,10 +37,13 @@ Headers = Mapping[bytes, bytes]
 class RequestMiddleware:
     """The outermost middleware of ours: nothing leaves the server without passing it."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], https: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Iterable[str], https: bool, counts: RequestCounts | None
+    ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
         self._headers = _SafeHeaders(https=https)
+        self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -64,13 +68,11 @@ class RequestMiddleware:
             log.exception("http.fault")
             await reply.instead(_fault(request_id), scope, receive)
         finally:
-            log_request(
-                scope["method"],
-                scope.get("raw_path", b""),
-                reply.status,
-                time.perf_counter() - began,
-                request_id,
-            )
+            seconds = time.perf_counter() - began
+            raw_path = scope.get("raw_path", b"")
+            log_request(scope["method"], raw_path, reply.status, seconds, request_id)
+            if self._counts is not None:
+                self._counts.add(scope["path"], reply.status, seconds)
 
     async def _serve_socket(
         self, scope: Scope, headers: Headers, receive: Receive, send: Send

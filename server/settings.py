@@ -14,7 +14,7 @@ from server.limit_settings import LimitSettings
 
 PREFIX = "POSTERN_"
 DOTENV = ".env"
-FROM_FILES = ("SECRET_KEY", "DATABASE_URL", "MAIL_URL")
+FROM_FILES = ("SECRET_KEY", "DATABASE_URL", "MAIL_URL", "METRICS_TOKEN")
 
 
 class Environment(StrEnum):
@@ -199,6 +199,11 @@ class Settings(LimitSettings):
         "",
         description="Whether `/graphql` and `/docs` show a page in a browser. `on` in development,"
         " `off` in production.",
+    )
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        description="What Prometheus sends as bearer token to read `/metrics`, at least 32"
+        " characters; without it there are no metrics. Each worker process counts for itself.",
     )
     trusted_documents_only: Switch = Field(
         Switch.OFF, description="Whether every document but those of the manifest is refused."
