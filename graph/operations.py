@@ -157,7 +157,8 @@ class Operations:
     def _trust(self, document_id: str, text: str) -> None:
         """Prepares every operation of a trusted document. Raises InvalidManifest."""
         names = _names_of_operations(document_id, text)
-        for name in names if len(names) > 1 else [*names, None]:
+        # The only one may go without its name.
+        for name in names if len(names) > 1 else {*names, None}:
             prepared, _ = self._prepare(text, name)
             if isinstance(prepared, OperationRefused):
                 why = "; ".join(error["message"] for error in prepared.errors)

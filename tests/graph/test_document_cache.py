@@ -1,0 +1,56 @@
+"""What was made of documents is remembered within a bound."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graph.document_cache import DocumentCache
+
+
+def key(number: int) -> tuple[str, str | None]:
+    return (f"document {number}", None)
+
+
+def test_what_was_put_is_found() -> None:
+    cache = DocumentCache[str](100)
+    cache.put(key(1), "one", 10)
+    assert (cache.get(key(1)), cache.get(key(2))) == ("one", None)
+
+
+def test_the_name_of_the_operation_belongs_to_the_key() -> None:
+    cache = DocumentCache[str](100)
+    cache.put(("document", "A"), "a", 10)
+    assert cache.get(("document", "B")) is None
+
+
+def test_a_flood_of_newcomers_pushes_no_regular_out() -> None:
+    cache = DocumentCache[str](100)
+    cache.put(key(0), "regular", 10)
+    assert cache.get(key(0)) == "regular"
+    for number in range(1, 1000):
+        cache.put(key(number), "newcomer", 10)
+    assert cache.get(key(0)) == "regular"
+
+
+def test_what_is_too_heavy_is_not_kept() -> None:
+    cache = DocumentCache[str](100)
+    cache.put(key(1), "heavy", 1000)
+    assert len(cache) == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "get"]), st.integers(0, 20), st.integers(1, 60)),
+        max_size=200,
+    )
+)
+def test_whatever_comes_it_stays_within_its_weight(steps: list[tuple[str, int, int]]) -> None:
+    cache = DocumentCache[int](100)
+    weights: dict[tuple[str, str | None], int] = {}
+    for act, number, weight in steps:
+        if act == "put":
+            cache.put(key(number), number, weight)
+            weights[key(number)] = weight
+        else:
+            assert cache.get(key(number)) in {None, number}
+    kept = [number for number in range(21) if cache.get(key(number)) is not None]
+    assert sum(weights[key(number)] for number in kept) <= 100
