@@ -182,7 +182,7 @@ def _parse(request: Any) -> GraphQLRequest:
     variables = request.get("variables")
     if variables is not None and not isinstance(variables, dict):
         raise _malformed("`variables` must be a JSON object.")
-    if not isinstance(request.get("extensions") or {}, dict):
+    if not isinstance(request.get("extensions"), dict | None):
         raise _malformed("`extensions` must be a JSON object.")
     operation_name = request.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):

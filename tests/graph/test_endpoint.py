@@ -1,13 +1,20 @@
 """GraphQL over HTTP: whatever comes in, the answer is clear, and it is never a 5xx."""
 
+import asyncio
+import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import strawberry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api import Api, denials
+from graph.permissions import Public
+from tests.api import Api, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
@@ -258,3 +265,57 @@ async def test_no_text_makes_login_stumble(sqlite_api: Api, text: str) -> None:
 
 async def test_replies_are_never_kept_by_a_cache(sqlite_api: Api) -> None:
     assert (await sqlite_api.post("{ __typename }")).headers["cache-control"] == "no-store"
+
+
+# Operations of own code
+
+
+@strawberry.type
+class Own:
+    @strawberry.field(permission_classes=[Public])
+    async def sleeps(self) -> str:
+        await asyncio.sleep(60)
+        return "awake"
+
+    @strawberry.field(permission_classes=[Public])
+    def half_a_pair(self) -> str:
+        return "\ud800"
+
+
+async def test_an_operation_that_takes_too_long_is_given_up(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    hasty = make_settings(sqlite_url, tmp_path).model_copy(update={"max_operation_seconds": 0.05})
+    async with serving(hasty, clock, queries=[Own]) as api:
+        reply = await api.post("{ sleeps }")
+    assert reply.status_code == 503
+    assert denials(reply.json()) == [
+        {"code": "LIMIT_EXCEEDED", "limit": "operation_seconds", "maximum": 0.05}
+    ]
+
+
+async def test_what_is_no_json_is_a_fault_that_tells_nothing(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Own]) as api:
+        reply = await api.post("{ halfAPair }")
+    assert (reply.status_code, code(reply)) == (500, "INTERNAL_SERVER_ERROR")
+    assert "surrogate" not in reply.text
+
+
+async def test_too_large_a_body_is_told_with_what_may_be(sqlite_api: Api) -> None:
+    reply = await send(sqlite_api, b" " * 100_001)
+    assert reply.status_code == 413
+    assert denials(reply.json()) == [
+        {
+            "code": "LIMIT_EXCEEDED",
+            "limit": "body_bytes",
+            "maximum": 100_000,
+            "found": 100_001,
+        }
+    ]
+
+
+async def test_a_body_that_is_compressed_is_not_read(sqlite_api: Api) -> None:
+    reply = await send(sqlite_api, gzip.compress(ASK.encode()), content_encoding="gzip")
+    assert (reply.status_code, code(reply)) == (415, "UNSUPPORTED_MEDIA_TYPE")

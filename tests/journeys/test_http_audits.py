@@ -1,0 +1,36 @@
+"""The working group's own audits of GraphQL over HTTP, against a server on a socket."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import PACKAGES, needs_packages
+from tests.databases import SqliteTemplates
+from tests.processes import forked_server
+
+AUDITS = Path(PACKAGES).parent / "audits.mjs"
+NODE = shutil.which("node")
+
+
+@needs_packages
+@pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
+def test_every_audit_passes(sqlite_templates: SqliteTemplates, tmp_path: Path) -> None:
+    settings = {
+        "POSTERN_ENVIRONMENT": "development",
+        "POSTERN_DATABASE_URL": sqlite_templates.new(tmp_path),
+    }
+    with forked_server(tmp_path, settings) as server:
+        assert NODE
+        done = subprocess.run(
+            [NODE, str(AUDITS), f"{server.base_url}/graphql"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) > 50
+    assert [result for result in results if result["status"] != "ok"] == []
