@@ -21,8 +21,10 @@ from models.role import Role, RolePermission, UserRole
 from models.stored import as_stored, joined, read_instant, read_uuid
 from models.user import User
 
-# Forty pages of fifty, some four megabytes.
+# Forty pages of fifty: some two megabytes.
 MAX_USERS = 2_000
+# Of roles that somebody has together; most have the same as others.
+MAX_COMBINATIONS = 200
 
 _held = UserRole.__table__.alias("held")
 _ROLE_IDS = (
@@ -52,6 +54,8 @@ _ROLES = select(
 ).where(Role.id.in_(bindparam("ids", expanding=True)))
 
 StoredUser = tuple[Any, ...]
+# Roles of one person, and what they permit together.
+Combination = tuple[tuple[RoleRecord, ...], frozenset[str]]
 
 
 class UserRows:
@@ -120,6 +124,7 @@ class RoleBook:
         self.roles: dict[str, RoleRecord] = {}
         self.users: OrderedDict[StoredUser, UserRecord] = OrderedDict()
         self._max_users = max_users
+        self._combinations: dict[str | None, Combination] = {}
 
     def user_of(self, stored: StoredUser) -> UserRecord:
         """The account, whose roles are in the book."""
@@ -134,9 +139,7 @@ class RoleBook:
         id_, username, email, full_name, verified, disabled, created, last_login, version, ids = (
             stored
         )
-        # A role that is not here was deleted since the row was read.
-        found = [self.roles[role_id] for role_id in _split(ids) if role_id in self.roles]
-        roles = tuple(sorted(found, key=attrgetter("name")))
+        roles, permissions = self._combinations.get(ids) or self._combine(ids)
         return UserRecord(
             id=read_uuid(id_),
             username=username,
@@ -145,12 +148,22 @@ class RoleBook:
             full_name=full_name,
             disabled=disabled is not None,
             roles=roles,
-            permissions=frozenset[str]().union(*(role.permissions for role in roles)),
+            permissions=permissions,
             created_at=read_instant(created),
             last_login_at=None if last_login is None else read_instant(last_login),
             version=version,
         )
 
+    def _combine(self, role_ids: str | None) -> Combination:
+        # A role that is not here was deleted since the row was read.
+        found = [self.roles[role_id] for role_id in _split(role_ids) if role_id in self.roles]
+        roles = tuple(sorted(found, key=attrgetter("name")))
+        combination = roles, frozenset[str]().union(*(role.permissions for role in roles))
+        if len(self._combinations) >= MAX_COMBINATIONS:
+            self._combinations.clear()
+        self._combinations[role_ids] = combination
+        return combination
 
-def _split(joined: str | None) -> list[str]:
-    return joined.split(",") if joined else []
+
+def _split(texts: str | None) -> list[str]:
+    return texts.split(",") if texts else []

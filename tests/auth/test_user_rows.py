@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 
+from auth import user_rows
 from auth.new_users import NewUserForm
 from auth.pages import Page
 from auth.policies import Console, PermissionRegistry
@@ -181,6 +182,17 @@ async def test_it_remembers_no_more_than_its_bound(
     for _ in range(2):
         assert {ALICE.username, BOB.username} <= (await page_of(auth)).keys()
         assert len(auth.user_rows) == 3
+
+
+async def test_it_remembers_no_more_combinations_of_roles_than_its_bound(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_rows, "MAX_COMBINATIONS", 1)
+    await give_many_roles(auth)
+    found = await page_of(auth)
+    assert roles_of(found["many"]) == ["admin", "support", "user"]
+    assert roles_of(found["none"]) == []
+    assert len(auth.user_rows._book._combinations) == 1
 
 
 async def test_a_page_does_not_wait_for_somebody_who_writes(auth: Auth, stranger: Database) -> None:
