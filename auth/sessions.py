@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, true, update
+from sqlalchemy import ColumnElement, CursorResult, Row, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clients import Client
@@ -52,9 +52,10 @@ def has_ended(session: Session, now: datetime) -> bool:
     return session.revoked_at is not None or now >= ends_at(session)
 
 
-def ends_at(session: Session) -> datetime:
+def ends_at(session: Session | Row[Any]) -> datetime:
     """When the session ends by itself."""
-    return min(session.idle_expires_at, session.expires_at)
+    ends: datetime = min(session.idle_expires_at, session.expires_at)
+    return ends
 
 
 async def revoke_session(

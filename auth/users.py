@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, false, or_, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -27,7 +29,9 @@ from auth.records import WITH_ROLES, UserRecord
 from auth.roles import ADMIN, check_may_grant, check_not_last_admin, get_roles
 from auth.sessions import revoke_sessions_of
 from auth.user_links import send_link
+from auth.user_rows import USER_COLUMNS
 from auth.wiring import Auth
+from models.database import Database
 from models.role import Role, UserRole
 from models.session import RevocationReason
 from models.user import User
@@ -54,13 +58,15 @@ class UserSlice:
     has_previous: bool
 
 
+_BY_ID = select(*USER_COLUMNS).where(User.id == bindparam("id"))
+
+
 async def find_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord | None:
     """The user with this id: anybody's own, or any for `users:read`. Raises Forbidden."""
     if actor.user_id != user_id:
         check_may(actor, "users:read")
-    async with auth.db.read() as session:
-        row = await session.scalar(select(User).where(User.id == user_id).options(WITH_ROLES))
-        return UserRecord.of(row, auth.permissions) if row else None
+    rows = await auth.db.look_up(_BY_ID, {"id": user_id})
+    return next(iter(await auth.user_rows.read(rows)), None)
 
 
 async def find_user_by_name(auth: Auth, name: str) -> UserRecord | None:
@@ -84,12 +90,9 @@ async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilte
     register meanwhile move nobody to another page.
     """
     check_may(actor, "users:read")
-    async with auth.db.read() as session:
-        query = _select_page(page, filters, await _find_role_id(session, filters.role))
-        rows = list(await session.scalars(query.options(WITH_ROLES)))
-        more = len(rows) > page.limit
-        kept = rows[: page.limit]
-        users = [UserRecord.of(row, auth.permissions) for row in kept]
+    rows = await _read_page(auth.db, page, filters)
+    more = len(rows) > page.limit
+    users = await auth.user_rows.read(rows[: page.limit])
     if page.backwards:
         return UserSlice(users[::-1], has_next=page.before is not None, has_previous=more)
     return UserSlice(users, has_next=more, has_previous=page.after is not None)
@@ -208,6 +211,35 @@ async def get_row(tx: AsyncSession, user_id: UUID) -> User:
     return row
 
 
+async def _read_page(db: Database, page: Page, filters: UserFilter) -> Sequence[Row[Any]]:
+    """The rows of a page, and of one user more if there is one."""
+    if filters == UserFilter():
+        query = _select_neighbours(
+            after=page.after is not None, before=page.before is not None, backwards=page.backwards
+        )
+        values = {"after": page.after, "before": page.before, "limit": page.limit + 1}
+        return await db.look_up(query, values)
+    async with db.read() as session:
+        ids = _select_ids(page, filters, await _find_role_id(session, filters.role))
+        # Ids first: what must be sorted, or is passed by, need not be put together.
+        query = select(*USER_COLUMNS).where(User.id.in_(ids))
+        order = User.id.asc() if page.backwards else User.id.desc()
+        rows: Sequence[Row[Any]] = (await session.execute(query.order_by(order))).all()
+        return rows
+
+
+@cache
+def _select_neighbours(*, after: bool, before: bool, backwards: bool) -> Select[Any]:
+    # Put together once: that takes as long as to run it.
+    query = select(*USER_COLUMNS)
+    if after:
+        query = query.where(User.id < bindparam("after"))
+    if before:
+        query = query.where(User.id > bindparam("before"))
+    order = User.id.asc() if backwards else User.id.desc()
+    return query.order_by(order).limit(bindparam("limit"))
+
+
 async def _find_role_id(session: AsyncSession, name: str | None) -> UUID | None:
     # Asked first: only for a role that it knows can PostgreSQL tell that its index is best walked.
     if name is None or not storable(name):
@@ -215,8 +247,8 @@ async def _find_role_id(session: AsyncSession, name: str | None) -> UUID | None:
     return await session.scalar(select(Role.id).where(Role.name == name))
 
 
-def _select_page(page: Page, filters: UserFilter, role_id: UUID | None) -> Select[User]:
-    query = select(User).where(*_conditions(filters))
+def _select_ids(page: Page, filters: UserFilter, role_id: UUID | None) -> Select[UUID]:
+    query = select(User.id).where(*_conditions(filters))
     ids: list[InstrumentedAttribute[UUID]] = [User.id]
     if filters.role is not None:
         has_it = UserRole.role_id == role_id if role_id else false()

@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from auth import tokens
 from auth.clients import Client
 from auth.errors import SessionRevoked, TokenExpired, TokenInvalid, UserDisabled
-from auth.records import WITH_ROLES, UserRecord
+from auth.records import UserRecord
 from auth.sessions import ends_at
 from auth.tokens import AccessToken
+from auth.user_rows import USER_COLUMNS
 from auth.viewer_cache import SignedInUser
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
@@ -21,6 +22,12 @@ from models.session import Session
 from models.user import User
 
 RETRY_SECONDS = 1.0
+
+_SIGNED_IN = (
+    select(*USER_COLUMNS, Session.revoked_at, Session.idle_expires_at, Session.expires_at)
+    .join(Session, Session.user_id == User.id)
+    .where(Session.id == bindparam("session_id"))
+)
 
 
 class Viewer(NamedTuple):
@@ -131,22 +138,15 @@ def _admit(
 
 
 async def _load(auth: Auth, session_id: UUID) -> SignedInUser | None:
-    query = (
-        select(Session, User)
-        .join(User, User.id == Session.user_id)
-        .where(Session.id == session_id)
-        .options(WITH_ROLES)
-    )
     mark = auth.viewer_cache.mark()
-    async with auth.db.read() as db:
-        row = (await db.execute(query)).one_or_none()
-    if row is None:
-        return None
-    found = SignedInUser(
-        session_id=session_id,
-        user=UserRecord.of(row.User, auth.permissions),
-        revoked=row.Session.revoked_at is not None,
-        ends_at=ends_at(row.Session),
-    )
-    auth.viewer_cache.keep(found, mark)
-    return found
+    rows = await auth.db.look_up(_SIGNED_IN, {"session_id": session_id})
+    for row, user in zip(rows, await auth.user_rows.read(rows), strict=True):
+        found = SignedInUser(
+            session_id=session_id,
+            user=user,
+            revoked=row.revoked_at is not None,
+            ends_at=ends_at(row),
+        )
+        auth.viewer_cache.keep(found, mark)
+        return found
+    return None

@@ -15,6 +15,7 @@ from auth.sessions import SessionPolicy
 from auth.throttling import Throttle
 from auth.token_cache import TokenCache
 from auth.tokens import TokenPolicy
+from auth.user_rows import UserRows
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
 from models.database import Database
@@ -46,6 +47,7 @@ class Auth:
     keys: KeyRing
     token_cache: TokenCache
     viewer_cache: ViewerCache
+    user_rows: UserRows
     watchers: Watchers
     passwords: Passwords
     throttle: Throttle

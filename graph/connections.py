@@ -57,22 +57,34 @@ class Connection(Generic[T]):
     """Relay's Connection, with the items themselves beside the edges."""
 
     nodes: list[T] = strawberry.field(description="The items of this page.")
-    edges: list[Edge[T]] = strawberry.field(description="The items with their cursors.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands in the list.")
+    keys: strawberry.Private[list[UUID]]
+    has_next: strawberry.Private[bool]
+    has_previous: strawberry.Private[bool]
+
+    @strawberry.field(description="The items with their cursors.")
+    def edges(self) -> list[Edge[T]]:
+        cursors = map(encode_cursor, self.keys)
+        return [
+            Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, self.nodes, strict=True)
+        ]
+
+    @strawberry.field(description="Where this page stands in the list.")
+    def page_info(self) -> PageInfo:
+        return PageInfo(
+            has_next_page=self.has_next,
+            has_previous_page=self.has_previous,
+            start_cursor=encode_cursor(self.keys[0]) if self.keys else None,
+            end_cursor=encode_cursor(self.keys[-1]) if self.keys else None,
+        )
 
     @classmethod
     def of(cls, items: Sequence[tuple[UUID, T]], *, has_next: bool, has_previous: bool) -> Self:
         """Makes a page of the items with their keys."""
-        edges = [Edge(cursor=encode_cursor(key), node=item) for key, item in items]
         return cls(
             nodes=[item for _, item in items],
-            edges=edges,
-            page_info=PageInfo(
-                has_next_page=has_next,
-                has_previous_page=has_previous,
-                start_cursor=edges[0].cursor if edges else None,
-                end_cursor=edges[-1].cursor if edges else None,
-            ),
+            keys=[key for key, _ in items],
+            has_next=has_next,
+            has_previous=has_previous,
         )
 
 

@@ -1,6 +1,6 @@
 """Roles in GraphQL."""
 
-from typing import Self
+from functools import lru_cache
 
 import strawberry
 
@@ -26,16 +26,22 @@ class Role:
     version: int = strawberry.field(description="Counts edits, for `updateRole`.")
 
     @classmethod
-    def of(cls, role: RoleRecord) -> Self:
+    def of(cls, role: RoleRecord) -> "Role":
         """Shows a role."""
-        return cls(
-            id=strawberry.ID(str(role.id)),
-            name=role.name,
-            description=role.description,
-            built_in=role.built_in,
-            permissions=sorted(role.permissions),
-            version=role.version,
-        )
+        return _show(role)
+
+
+# Roles are few, and every account on a page has some.
+@lru_cache(maxsize=1024)
+def _show(role: RoleRecord) -> Role:
+    return Role(
+        id=strawberry.ID(str(role.id)),
+        name=role.name,
+        description=role.description,
+        built_in=role.built_in,
+        permissions=sorted(role.permissions),
+        version=role.version,
+    )
 
 
 @strawberry.type(description="Something that a role can permit.")

@@ -109,8 +109,8 @@ class User:
 
 
 @lru_cache(maxsize=2048)
-def _show_viewer(user: UserRecord) -> User:
-    # The record stays the same one for as long as the viewer cache vouches for it.
+def _show(user: UserRecord) -> User:
+    # An account whose row says the same is the same record: see `auth/user_rows.py`.
     return User.of(user)
 
 
@@ -123,7 +123,7 @@ class UserQueries:
         permission_classes=[IsAuthenticated],
     )
     def me(self, info: Info) -> User | None:
-        return _show_viewer(info.context.viewer.user)
+        return _show(info.context.viewer.user)
 
     @strawberry.field(
         description="An account by its id; null if there is none.",
@@ -138,7 +138,7 @@ class UserQueries:
         if user_id is None:
             return None
         user = await find_user(info.context.auth, info.context.viewer, user_id)
-        return User.of(user) if user else None
+        return _show(user) if user else None
 
     @strawberry.field(
         description="Accounts, newest first.", permission_classes=[HasPermission("users:read")]
@@ -173,7 +173,7 @@ class UserQueries:
             ),
         )
         return Connection[User].of(
-            [(user.id, User.of(user)) for user in page.users],
+            [(user.id, _show(user)) for user in page.users],
             has_next=page.has_next,
             has_previous=page.has_previous,
         )

@@ -23,6 +23,7 @@ from auth.sessions import SessionPolicy
 from auth.throttling import Throttle
 from auth.token_cache import TokenCache
 from auth.tokens import TokenPolicy
+from auth.user_rows import UserRows
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
 from auth.wiring import Auth, RegistrationPolicy
@@ -118,6 +119,7 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
         keys=KeyRing(db, secret_keys, clock, settings.jwt_algorithm),
         token_cache=TokenCache(db.changes),
         viewer_cache=ViewerCache(db.changes),
+        user_rows=UserRows(db, registry),
         watchers=Watchers(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),
         throttle=Throttle(db, clock, secret_keys, enabled=settings.throttle is Switch.ON),

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 
 from auth import viewer_cache
 from auth.records import UserRecord
@@ -26,21 +26,21 @@ ME = "{ me { username roles { name } permissions } }"
 
 
 @contextmanager
-def statements_of(db: Database) -> Iterator[list[str]]:
-    """What is sent to the database meanwhile."""
+def noted_statements() -> Iterator[list[str]]:
+    """What is sent to the database meanwhile, on any connection but that of the feed."""
     sent: list[str] = []
 
     def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         sent.append(statement)
 
-    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", note)
     yield sent
-    event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+    event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_me_needs_no_query_when_the_viewer_is_known(api: Api, alice: str) -> None:
     first = await api.data(ME, token=alice)
-    with statements_of(api.auth.db) as statements:
+    with noted_statements() as statements:
         assert await api.data(ME, token=alice) == first
     assert statements == []
 
@@ -50,7 +50,7 @@ async def test_a_login_of_somebody_else_forgets_nobody(api: Api, alice: str, adm
     await Device(api).log_in(ALICE)
     await api.data(ME, token=alice)
     await api.data(ME, token=admin)
-    with statements_of(api.auth.db) as statements:
+    with noted_statements() as statements:
         await api.data(ME, token=alice)
         await api.data(ME, token=admin)
     assert statements == []
@@ -72,7 +72,7 @@ async def test_a_known_session_still_ends_in_time(api: Api, alice: str, clock: M
         await tx.execute(text(f"UPDATE sessions SET expires_at = '{later}'"))
     await api.data(ME, token=alice)
     clock.tick(minutes=5)
-    with statements_of(api.auth.db) as statements:
+    with noted_statements() as statements:
         result = await api.ask(ME, token=alice)
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
     assert statements == []
@@ -88,7 +88,7 @@ async def test_a_known_token_still_expires(api: Api, alice: str, clock: ManualCl
 async def test_without_the_feed_every_request_asks_the_database(api: Api, alice: str) -> None:
     await api.data(ME, token=alice)
     await api.auth.db.changes.stop()
-    with statements_of(api.auth.db) as statements:
+    with noted_statements() as statements:
         await api.data(ME, token=alice)
     assert statements != []
 
@@ -96,14 +96,14 @@ async def test_without_the_feed_every_request_asks_the_database(api: Api, alice:
 async def test_what_changes_while_it_is_read_is_not_kept(
     api: Api, alice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = UserRecord.of
+    read = api.auth.user_rows.read
 
-    def read_too_slowly(*args: Any) -> UserRecord:
-        record = read(*args)
+    async def read_too_slowly(rows: Sequence[Any]) -> list[UserRecord]:
+        users = await read(rows)
         api.auth.viewer_cache.user_changed(uuid4())
-        return record
+        return users
 
-    monkeypatch.setattr(UserRecord, "of", read_too_slowly)
+    monkeypatch.setattr(api.auth.user_rows, "read", read_too_slowly)
     await api.data(ME, token=alice)
     assert len(api.auth.viewer_cache) == 0
 

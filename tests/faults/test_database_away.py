@@ -163,7 +163,7 @@ async def test_a_refresh_whose_commit_was_lost_can_be_repeated(
     far: Api, line: BrokenLine, clock: ManualClock
 ) -> None:
     device = await Device(far).log_in(ALICE)
-    line.breaks_after = b"COMMIT"
+    line.breaks_after = b"COMMIT;"
     assert (await device.request_refresh()).status_code == 503
     line.breaks_after = None
     clock.tick(seconds=9)
@@ -176,7 +176,7 @@ async def test_a_refresh_that_never_arrives_is_never_a_replay(
     far: Api, line: BrokenLine, clock: ManualClock
 ) -> None:
     device = await Device(far).log_in(ALICE)
-    line.breaks_before = b"COMMIT"
+    line.breaks_before = b"COMMIT;"
     for _ in range(10):
         assert (await device.request_refresh()).status_code == 503
         clock.tick(minutes=1)
@@ -188,7 +188,7 @@ async def test_a_refresh_that_never_arrives_is_never_a_replay(
 async def test_a_registration_whose_commit_was_lost_makes_one_account(
     far: Api, line: BrokenLine
 ) -> None:
-    line.breaks_after = b"COMMIT"
+    line.breaks_after = b"COMMIT;"
     assert (await far.post(REGISTER)).status_code == 503
     line.breaks_after = None
     payload = (await far.data(REGISTER))["register"]

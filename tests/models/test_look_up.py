@@ -1,0 +1,169 @@
+"""`look_up`: a query that an index answers, on SQLite without a hop to another thread."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import bindparam, column, insert, literal, select, table, text, update
+from sqlalchemy.exc import DBAPIError
+
+from models.base import uuid7
+from models.database import Database, DatabaseUnavailable
+from models.user import User
+from tests.people import BEGINNING
+
+NAMES = select(User.username).order_by(User.id).limit(bindparam("limit"))
+NOBODY = "postgresql://postgres@127.0.0.1:1/none"
+
+
+async def names(db: Database) -> list[str]:
+    return [row.username for row in await db.look_up(NAMES, {"limit": 10})]
+
+
+async def add_carol(db: Database) -> None:
+    values = {"username": "carol", "username_key": "carol", "created_at": BEGINNING}
+    async with db.begin() as tx:
+        await tx.execute(insert(User), [{"id": uuid7(), **values}])
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def stranger(database_url: str) -> AsyncIterator[Database]:
+    database = Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """A SQLite file, and little patience with it."""
+    monkeypatch.setattr("models.database.SQLITE_BUSY_TIMEOUT_SECONDS", 0.1)
+    database = Database.connect(sqlite_url)
+    yield database
+    await database.close()
+
+
+def path_of(db: Database) -> Path:
+    return Path(str(db.engine.url.database))
+
+
+@contextmanager
+def connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection of somebody who knows nothing of Postern."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        yield connection
+
+
+async def test_it_sees_what_anybody_has_committed(db: Database, stranger: Database) -> None:
+    before = await names(db)
+    await add_carol(stranger)
+    assert await names(db) == [*before, "carol"]
+
+
+async def test_it_does_not_see_what_is_not_committed(db: Database, stranger: Database) -> None:
+    before = await names(db)
+    async with stranger.begin() as tx:
+        await tx.execute(update(User).values(full_name="x", username="x"))
+        assert await names(db) == before
+
+
+async def test_many_side_by_side_do_not_collide(db: Database) -> None:
+    assert len(set(map(str, await asyncio.gather(*(names(db) for _ in range(30)))))) == 1
+
+
+async def test_a_fault_of_ours_is_not_passed_off_as_the_databases(db: Database) -> None:
+    with pytest.raises(DBAPIError):
+        await db.look_up(select(column("nonsense")).select_from(table("nowhere")))
+    assert await names(db)
+
+
+async def test_a_database_that_is_not_there_is_unavailable() -> None:
+    db = Database.connect(NOBODY)
+    with pytest.raises(DatabaseUnavailable):
+        await names(db)
+    await db.close()
+
+
+async def test_a_database_in_memory_answers_too() -> None:
+    db = Database.connect("sqlite://")
+    ((one,),) = await db.look_up(select(literal(1)))
+    assert one == 1
+    await db.close()
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("milk, bread, butter " * 100)
+    db = Database.connect(f"sqlite:///{tmp_path / 'notes.db'}")
+    with pytest.raises(DatabaseUnavailable):
+        await names(db)
+    await db.close()
+
+
+async def test_it_waits_for_no_writer(file: Database) -> None:
+    with connected(path_of(file)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE users SET username = 'x'")
+        assert "alice" in await names(file)
+
+
+async def test_a_file_that_somebody_has_for_themselves_is_unavailable_until_they_go(
+    file: Database,
+) -> None:
+    with connected(path_of(file)) as owner:
+        owner.execute("PRAGMA locking_mode = EXCLUSIVE")
+        owner.execute("UPDATE users SET version = version + 1")
+        with pytest.raises(DatabaseUnavailable):
+            await names(file)
+    assert "alice" in await names(file)
+
+
+async def test_a_file_that_is_waited_for_stops_nobody_else(
+    file: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.database.SQLITE_BUSY_TIMEOUT_SECONDS", 5)
+    with connected(path_of(file)) as owner:
+        owner.execute("PRAGMA locking_mode = EXCLUSIVE")
+        owner.execute("UPDATE users SET version = version + 1")
+        asking = asyncio.create_task(names(file))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+    assert "alice" in await asking
+
+
+async def test_nothing_keeps_the_wal_from_being_emptied(file: Database) -> None:
+    await add_carol(file)
+    await names(file)
+    with connected(path_of(file)) as other:
+        (busy, _, _) = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert busy == 0
+
+
+async def test_a_query_that_fails_keeps_nothing_either(file: Database) -> None:
+    await names(file)
+    with pytest.raises(DBAPIError):
+        await file.look_up(select(text("json('{') FROM users")))
+    await add_carol(file)
+    with connected(path_of(file)) as other:
+        (busy, _, _) = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert busy == 0
+
+
+async def test_its_connection_cannot_write(file: Database) -> None:
+    assert file._reads_at_once
+    assert file._reads_at_once.read(select(text("1")), {}) == [(1,)]
+    assert file._reads_at_once.read(text("DELETE FROM user_roles"), {}) is None  # type: ignore[arg-type]
+
+
+async def test_when_it_is_closed_nothing_holds_the_file(file: Database) -> None:
+    await names(file)
+    await file.close()
+    assert not path_of(file).with_name(path_of(file).name + "-wal").exists()
