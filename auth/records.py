@@ -38,7 +38,7 @@ class RoleRecord:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class UserRecord:
     """An account as the other floors see it, at one moment: without its password hash."""
 
@@ -53,6 +53,10 @@ class UserRecord:
     created_at: datetime
     last_login_at: datetime | None
     version: int
+
+    def __hash__(self) -> int:
+        # Enough to find the same account by, and quick: one is looked up at each request.
+        return hash(self.id)
 
     @classmethod
     def of(cls, row: User, registry: PermissionRegistry) -> "UserRecord":

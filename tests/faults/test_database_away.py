@@ -225,11 +225,12 @@ async def test_a_feed_that_went_silent_is_not_believed(
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def over_the_line(_engine: object) -> postgresql_changes.PostgresqlChanges:
-        engine = create_async_engine(parse_url(line.url), poolclass=NullPool)
-        return postgresql_changes.PostgresqlChanges(engine)
+    changes = postgresql_changes.PostgresqlChanges
 
-    monkeypatch.setattr(database, "PostgresqlChanges", over_the_line)
+    def over_the_line(_engine: object) -> postgresql_changes.PostgresqlChanges:
+        return changes(create_async_engine(parse_url(line.url), poolclass=NullPool))
+
+    monkeypatch.setattr(postgresql_changes, "PostgresqlChanges", over_the_line)
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
         alice = await api.log_in(ALICE)
         assert await outcome(api, alice) == "ok"
