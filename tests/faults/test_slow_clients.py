@@ -19,7 +19,7 @@ from tests.faults.wire import SMALL_BUFFER, head, post, wire
 from tests.processes import Process
 from tests.sockets import PROTOCOL
 
-SECONDS = 1.0
+SECONDS = 0.5
 # A look each quarter of the time, and a noisy machine.
 BY_THEN = SECONDS + 2
 
