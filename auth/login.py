@@ -37,9 +37,10 @@ async def log_in(
     AccountDisabled and PasswordChangeRequired (only to who knows the password), RateLimited, and
     Refusals with everything that is wrong with the new password.
     """
-    found = await _find_credentials(auth, username)
-    budgets = await _budgets(auth, client, username, found)
-    wait = await auth.throttle.attempt(*budgets)
+    with auth.passwords.place_in_queue():
+        found = await _find_credentials(auth, username)
+        budgets = await _budgets(auth, client, username, found)
+        wait = await auth.throttle.attempt(*budgets)
     # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
     stored = found.password_hash if found else None
     try:

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -60,6 +61,7 @@ class Passwords:
         self._dummy = ""
         self._seconds_each = 0.0
         self._pending = 0
+        self._coming = 0
 
     async def start(self) -> None:
         """Makes the dummy hash, and measures by it how long a hash takes here."""
@@ -75,6 +77,20 @@ class Passwords:
     def pending(self) -> int:
         """How many hashes are being made, or wait for it."""
         return self._pending
+
+    @contextmanager
+    def place_in_queue(self) -> Iterator[None]:
+        """A place in the queue, for who has something to ask before. Raises RateLimited.
+
+        Whoever will not be let in is told before the database is asked anything: in a storm of
+        logins all of them would wait there, and with them everybody else.
+        """
+        self._check_room(self._pending + self._coming)
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     async def hash(self, password: str) -> str:
         """The hash to store. Raises RateLimited when too many wait already."""
@@ -117,15 +133,18 @@ class Passwords:
         return bool(self._context.verify(secret, stored))
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
-        if self._pending >= self._capacity:
-            seconds = math.ceil(self._pending * self._seconds_each / self._threads)
-            raise RateLimited(timedelta(seconds=max(seconds, 1)))
+        self._check_room(self._pending)
         self._pending += 1
         loop = asyncio.get_running_loop()
         future = self._pool.submit(work, *arguments)
         # Counted until the thread is done, even if the request that waits for it is given up.
         future.add_done_callback(lambda _: _call_soon(loop, self._finished))
         return await asyncio.wrap_future(future)
+
+    def _check_room(self, waiting: int) -> None:
+        if waiting >= self._capacity:
+            seconds = math.ceil(waiting * self._seconds_each / self._threads)
+            raise RateLimited(timedelta(seconds=max(seconds, 1)))
 
     @property
     def _capacity(self) -> int:

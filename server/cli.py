@@ -22,6 +22,7 @@ from server.cli_mail import mail_app
 from server.cli_sessions import sessions_app
 from server.cli_transfer import export_command, import_command
 from server.cli_users import user_app
+from server.connections import protocol
 from server.console import Stop, read_settings
 from server.environment import files_open_to_everybody
 from server.logs import configure_logs
@@ -94,6 +95,7 @@ def serve(
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=10,
+        http=protocol(settings.request_timeout),
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
     )

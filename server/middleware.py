@@ -9,6 +9,7 @@ from random import getrandbits
 import orjson
 import structlog
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,6 +65,9 @@ class RequestMiddleware:
         except DatabaseUnavailable:
             log.warning("database.unavailable")
             await reply.instead(_unavailable(), scope, receive)
+        except ClientDisconnect:
+            # Gone, or cut off, before its request was whole: nobody is left to answer.
+            pass
         except Exception:
             log.exception("http.fault")
             await reply.instead(_fault(request_id), scope, receive)

@@ -1,14 +1,37 @@
 """What each worker process runs."""
 
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 from fastapi import FastAPI
 
 from server.app import create_app
 from server.environment import load_settings
 from server.logs import configure_logs
+from server.signals import later_sigterm_ends_at_once
 
 
 def app() -> FastAPI:
-    """The server after the environment, with its logs."""
+    """The server after the environment, with its logs and its signals."""
     settings = load_settings()
     configure_logs(for_people=settings.in_development)
-    return create_app(settings)
+    _allow_many_connections()
+    app = create_app(settings)
+    lifespan = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan_with_signals(app: FastAPI) -> AsyncIterator[Any]:
+        with later_sigterm_ends_at_once():
+            async with lifespan(app) as state:
+                yield state
+
+    app.router.lifespan_context = lifespan_with_signals
+    return app
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets us have: most begin with 1024, for `select`."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -125,6 +125,13 @@ class Settings(LimitSettings):
         description="How many WebSockets one network address may have open in one process. Behind"
         " a proxy all clients come from its address: set as many as there may be in all.",
     )
+    request_timeout: float = Field(
+        10.0,
+        ge=0.1,
+        le=600,
+        description="Seconds that a client has for the head of a request, again for its body, and"
+        " for each 16 KiB of a reply. Who is slower is answered 408, or cut off.",
+    )
     bcrypt_cost: int = Field(
         12, ge=4, le=16, description="Work factor of password hashes; each step doubles the time."
     )

@@ -80,6 +80,12 @@ class Process:
     def output(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
+    @property
+    def resident_bytes(self) -> int:
+        """How much memory it has in use."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
     def stop(self) -> int:
         """Asks the server to end, as an operator's process manager does; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)

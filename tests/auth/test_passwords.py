@@ -196,6 +196,18 @@ async def test_past_its_bound_the_queue_says_at_once_when_to_come_back(narrow: P
     assert not await narrow.verify(PASSWORD, None)
 
 
+async def test_a_place_in_the_queue_is_taken_before_the_hash_and_given_back(
+    narrow: Passwords,
+) -> None:
+    with narrow.place_in_queue(), narrow.place_in_queue():
+        with pytest.raises(RateLimited), narrow.place_in_queue():
+            pass
+        # It keeps out those who come, not those who are in.
+        assert not await narrow.verify(PASSWORD, None)
+    with narrow.place_in_queue():
+        pass
+
+
 async def test_a_running_hash_that_was_given_up_counts_until_it_is_done(narrow: Passwords) -> None:
     with stuck(narrow, 1) as [running]:
         await settle()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Iterator
@@ -199,6 +200,15 @@ def test_serve_trusts_no_proxy_and_logs_through_us_only(started: list[dict[str, 
     run("serve")
     for option in ("proxy_headers", "access_log", "server_header", "log_config"):
         assert not started[0][option]
+
+
+def test_serve_waits_for_slow_clients_as_long_as_it_was_told(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTERN_REQUEST_TIMEOUT", "3.5")
+    run("serve", "--workers", "2")
+    # Workers get it by post.
+    assert pickle.loads(pickle.dumps(started[0]["http"]))._seconds == 3.5
 
 
 def test_an_option_goes_before_the_environment_and_reaches_the_workers(

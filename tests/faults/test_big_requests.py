@@ -1,0 +1,90 @@
+"""Requests that are too large are refused at once, in every part, and leave nothing in memory."""
+
+import gzip
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.databases import SqliteTemplates
+from tests.faults.cluster import one_of_cluster
+from tests.faults.wire import head, post, wire
+from tests.processes import Process
+
+ASK = b'{"query": "{ __typename }"}'
+FORM = {"path": "/token", "content_type": "application/x-www-form-urlencoded"}
+MEGABYTE = 1_000_000
+TIMES = 200
+MAY_GROW = 20 * MEGABYTE
+
+CHUNK = b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(
+    sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("big")
+    with one_of_cluster(folder, sqlite_templates.new(folder)) as process:
+        yield process
+        assert "Traceback" not in process.output
+
+
+def many_headers(count: int) -> bytes:
+    return head(**{f"x{i}": "y" for i in range(count)})
+
+
+REQUESTS: dict[str, tuple[int, Callable[[], bytes]]] = {
+    "announced body": (413, lambda: head(content_length=str(10**12))),
+    "announced form": (413, lambda: head(**FORM, content_length=str(10**12))),
+    "body": (413, lambda: post(b" " * MEGABYTE)),
+    "endless body": (413, lambda: head(transfer_encoding="chunked") + CHUNK * 10),
+    "endless form": (413, lambda: head(**FORM, transfer_encoding="chunked") + CHUNK * 10),
+    "deep json": (400, lambda: post(b"[" * 50_000 + b"]" * 50_000)),
+    "deep variables": (400, lambda: post(ASK[:-1] + b', "variables": ' + b'{"a":' * 15_000)),
+    "gzip bomb": (415, lambda: post(gzip.compress(b" " * 10**7), content_encoding="gzip")),
+    "10 000 headers": (431, lambda: many_headers(10_000)),
+    "endless header": (431, lambda: head()[:-2] + b"x: " + b"y" * MEGABYTE),
+    "endless line": (431, lambda: b"GET /" + b"y" * MEGABYTE),
+    "endless trailers": (
+        431,
+        lambda: head(transfer_encoding="chunked") + b"1\r\n{\r\n0\r\n" + b"x: y\r\n" * 50_000,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_what_is_too_large_is_refused_and_others_are_served(
+    server: Process, name: str
+) -> None:
+    status, request = REQUESTS[name]
+    async with wire(server) as attacker, wire(server) as other:
+        attacker.writer.write(request())
+        assert await attacker.status() == status
+        assert await other.ask(post(ASK)) == 200
+
+
+async def test_however_many_come_memory_stays(server: Process) -> None:
+    requests = [(status, request()) for status, request in REQUESTS.values()]
+    before = server.resident_bytes
+    for status, request in requests * (TIMES // len(requests) + 1):
+        async with wire(server) as attacker:
+            attacker.writer.write(request)
+            assert await attacker.status() == status
+    assert server.resident_bytes - before < MAY_GROW
+
+
+async def test_headers_as_long_as_clients_send_them_pass(server: Process) -> None:
+    async with wire(server) as client:
+        assert await client.ask(post(ASK, cookie="x" * 15_000)) == 200
+        # A pipeline of requests is longer than any of them.
+        for _ in range(10):
+            client.writer.write(post(ASK) * 300)
+        assert [await client.status() for _ in range(3000)] == [200] * 3000
+
+
+async def test_a_body_in_small_pieces_passes_as_long_as_it_is_no_longer(server: Process) -> None:
+    async with wire(server) as client:
+        await client.send(head(transfer_encoding="chunked"))
+        for byte in ASK + b" " * 10_000:
+            client.writer.write(b"1\r\n%c\r\n" % byte)
+        assert await client.ask(b"0\r\n\r\n") == 200

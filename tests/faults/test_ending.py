@@ -1,0 +1,100 @@
+"""SIGTERM: what runs is finished, nothing new begins, and everybody is told."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from tests.api import LOGIN, codes
+from tests.faults.cluster import clients, one_of_cluster
+from tests.faults.wire import head, wire
+from tests.people import ALICE
+from tests.processes import Process
+from tests.sockets import PROTOCOL
+
+# Two thirds of a second for each hash, or more.
+SLOW_HASHES = {"POSTERN_BCRYPT_COST": "13", "POSTERN_REQUEST_TIMEOUT": "2"}
+
+
+@pytest.fixture
+def server(sqlite_url: str, tmp_path: Path) -> Iterator[Process]:
+    with one_of_cluster(tmp_path, sqlite_url, **SLOW_HASHES) as process:
+        yield process
+
+
+def log_in_as_nobody(client: Any) -> asyncio.Task[Any]:
+    """A login that takes its time."""
+    variables = {"input": {"username": "nobody", "password": "wrong"}}
+    return asyncio.create_task(client.data(LOGIN, variables))
+
+
+async def open_socket(server: Process, token: str) -> ClientConnection:
+    url = server.base_url.replace("http", "ws", 1) + "/graphql"
+    socket = await connect(url, subprotocols=[Subprotocol(PROTOCOL)])
+    await socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": token}}))
+    assert json.loads(await socket.recv()) == {"type": "connection_ack"}
+    return socket
+
+
+async def exit_code(server: Process) -> int:
+    return await asyncio.to_thread(server.process.wait, 15)
+
+
+async def test_what_runs_is_finished_and_sockets_are_told(server: Process) -> None:
+    async with clients([server]) as (client,), AsyncExitStack() as stack:
+        token = await client.log_in(ALICE)
+        sockets = [await open_socket(server, f"Bearer {token}") for _ in range(3)]
+        idle = await stack.enter_async_context(wire(server))
+        half = await stack.enter_async_context(wire(server))
+        await half.send(head(content_length="10"))
+        logins = [log_in_as_nobody(client) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert [codes((await login)["login"]) for login in logins] == [["INVALID_CREDENTIALS"]] * 2
+        for socket in sockets:
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd
+            assert closed.value.rcvd.code == 1012
+        assert await idle.rest() == b""
+        # Whoever never finishes is not waited for longer than at any time.
+        assert b" 408 " in await half.rest()
+        assert await exit_code(server) == 0
+        assert time.monotonic() - began < 10
+    assert "Traceback" not in server.output
+
+
+async def test_nobody_new_is_let_in(server: Process) -> None:
+    async with clients([server]) as (client,):
+        login = log_in_as_nobody(client)
+        await asyncio.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        # To a probe too, which is how a load balancer learns of it.
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{server.base_url}/readyz")
+        await login
+    assert await exit_code(server) == 0
+
+
+async def test_a_second_sigterm_ends_it_where_it_stands(server: Process) -> None:
+    async with wire(server) as half:
+        await half.send(head(content_length="10"))
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(1.2)
+        assert server.process.poll() is None
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert await exit_code(server) == -signal.SIGTERM
+        assert time.monotonic() - began < 0.5

@@ -1,0 +1,53 @@
+"""A storm of logins: most are told to come back, and nobody else notices."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tests.api import LOGIN
+from tests.faults.cluster import clients, one_of_cluster, outcome, signed_in
+from tests.faults.wire import Wire, post, wire
+
+STORM = 200
+MEGABYTE = 1_000_000
+
+
+async def guess(client: Wire, number: int) -> tuple[float, Any]:
+    """Logs in as one of many who do not exist; returns how long it took, and what was said."""
+    variables = {"input": {"username": f"nobody-{number}", "password": "wrong"}}
+    began = time.monotonic()
+    await client.send(post(orjson.dumps({"query": LOGIN, "variables": variables})))
+    _, body = await client.reply()
+    return time.monotonic() - began, orjson.loads(body)["data"]["login"]["errors"][0]
+
+
+async def test_past_the_queue_people_are_told_at_once_and_me_is_answered(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    # A tenth of a second for each hash, or more: the queue ends well before the storm.
+    with one_of_cluster(tmp_path, sqlite_url, POSTERN_BCRYPT_COST="11") as server:
+        async with clients([server]) as (client,), AsyncExitStack() as stack:
+            alice = await signed_in(client)
+            crowd = [await stack.enter_async_context(wire(server)) for _ in range(STORM)]
+            before = server.resident_bytes
+            storm = asyncio.gather(*(guess(one, number) for number, one in enumerate(crowd)))
+            waits = []
+            while not storm.done():
+                began = time.monotonic()
+                assert await outcome(client, alice.access_token) == "ok"
+                waits.append(time.monotonic() - began)
+                await asyncio.sleep(0.01)
+            answers = await storm
+            assert server.resident_bytes - before < 20 * MEGABYTE
+    refused = [(took, e["retryAfter"]) for took, e in answers if e["code"] == "RATE_LIMITED"]
+    let_in = [took for took, e in answers if e["code"] == "INVALID_CREDENTIALS"]
+    assert len(refused) + len(let_in) == STORM
+    assert len(refused) > STORM / 2
+    assert all(retry_after > 0 for _, retry_after in refused)
+    # Who is told to come back does not wait for those who are let in.
+    assert max(took for took, _ in refused) < max(let_in) / 2
+    assert sorted(waits)[len(waits) // 2] < 0.25
