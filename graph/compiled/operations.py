@@ -123,7 +123,8 @@ class CompiledOperation:
             return None
         try:
             return Compiler(self._strawberry_schema, executor).compile()
-        except Unsupported:
+        except (Unsupported, GraphQLError):
+            # The latter where null was given to `@skip` or `@include`: told at its place.
             return None
 
 
