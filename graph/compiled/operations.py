@@ -106,6 +106,9 @@ class CompiledOperation:
 
     def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
         key = tuple(values.coerced.get(name) for name in self._switches)
+        if None in key:
+            # An error, which graphql-core tells where it comes upon it.
+            return None
         if key not in self._variants:
             if len(self._variants) >= MAX_VARIANTS:
                 return None
@@ -123,8 +126,7 @@ class CompiledOperation:
             return None
         try:
             return Compiler(self._strawberry_schema, executor).compile()
-        except (Unsupported, GraphQLError):
-            # The latter where null was given to `@skip` or `@include`: told at its place.
+        except Unsupported:
             return None
 
 
