@@ -4,6 +4,7 @@ https://spec.graphql.org/September2025/#sec-Value-Completion
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any
@@ -193,7 +194,9 @@ async def _complete_async_iterable(
             index += 1
     except Exception:
         if hasattr(iterator, "aclose"):
-            await iterator.aclose()
+            # What is told is why it was closed.
+            with suppress(Exception):
+                await iterator.aclose()
         if awaited:
             settle([results[index] for index in awaited])
         raise
