@@ -1,4 +1,4 @@
-"""What happens at each place of a reply: decided by a seed and the path, so the same in each run."""
+"""What happens at each place of a reply: decided by a seed and the path, the same in each run."""
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence

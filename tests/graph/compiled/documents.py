@@ -215,7 +215,7 @@ class Writer:
             case GraphQLList(of_type=inner):
                 return self._list(inner, name, constant=constant)
             case GraphQLEnumType(values=values):
-                return self.random.choice(list(values))
+                return str(self.random.choice(list(values)))
             case GraphQLInputObjectType():
                 return self._object(type_, constant=constant)
             case _:
@@ -233,7 +233,9 @@ class Writer:
     def _object(self, type_: GraphQLInputObjectType, *, constant: bool) -> str:
         parts = []
         for name, part in self._chosen_parts(type_):
-            wanted = GraphQLNonNull(part.type) if type_.is_one_of else part.type
+            wanted: Any = part.type
+            if type_.is_one_of:
+                wanted = GraphQLNonNull(wanted)
             parts.append(f"{name}: {self._value(wanted, name, constant=constant)}")
         return "{" + ", ".join(parts) + "}"
 

@@ -104,7 +104,7 @@ class Echoes:
 
     @strawberry.field
     def many_filters(self, filters: list[Filter] | None = None) -> list[str] | None:
-        return [repr(filter) for filter in filters] if filters is not None else None
+        return [repr(one) for one in filters] if filters is not None else None
 
     @strawberry.field
     def one_by(self, by: By) -> str:
