@@ -171,7 +171,9 @@ def _complete_iterable(item: _Item, values: Any, run: Run, path: Path, info: Res
             results.append(completed)
     except Exception:
         begun = [results[index] for index in awaited]
-        begun += [value for value in iterator if is_awaitable(value)]
+        # What is told is the first error, even if the rest cannot be read.
+        with suppress(Exception):
+            begun.extend(value for value in iterator if is_awaitable(value))
         if begun:
             settle(begun)
         raise
