@@ -234,7 +234,7 @@ class Writer:
         parts = []
         for name, part in self._chosen_parts(type_):
             wanted: Any = part.type
-            if type_.is_one_of:
+            if _is_one_of(type_):
                 wanted = GraphQLNonNull(wanted)
             parts.append(f"{name}: {self._value(wanted, name, constant=constant)}")
         return "{" + ", ".join(parts) + "}"
@@ -243,7 +243,7 @@ class Writer:
         self, type_: GraphQLInputObjectType
     ) -> Sequence[tuple[str, GraphQLInputField]]:
         parts = list(type_.fields.items())
-        if type_.is_one_of:
+        if _is_one_of(type_):
             return [self.random.choice(parts)]
         return [(n, part) for n, part in parts if _is_required(part) or self._happens(0.5)]
 
@@ -307,6 +307,11 @@ class Writer:
 
 def _is_required(part: GraphQLArgument | GraphQLInputField) -> bool:
     return isinstance(part.type, GraphQLNonNull) and not _has_default(part)
+
+
+def _is_one_of(type_: GraphQLInputObjectType) -> bool:
+    # graphql-core is not told; Strawberry has a rule of its own.
+    return getattr(type_.extensions.get("strawberry-definition"), "is_one_of", False)
 
 
 def _has_default(part: GraphQLArgument | GraphQLInputField) -> bool:

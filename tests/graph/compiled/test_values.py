@@ -3,6 +3,7 @@
 # Resolvers may give anything, whatever they declare.
 # mypy: disable-error-code="no-any-return"
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -175,3 +176,18 @@ async def test_a_list_that_cannot_be_closed_tells_why_it_was_closed() -> None:
             return broken
 
     assert told(await run(Query, "{ words }")) == [("torn", ["words"], [SourceLocation(1, 3)])]
+
+
+async def test_a_list_that_breaks_off_behind_an_error_tells_the_first() -> None:
+    def breaking() -> Iterator[Any]:
+        yield None
+        raise ValueError("broke off")
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def words(self) -> list[str] | None:
+            return breaking()
+
+    message = "Cannot return null for non-nullable field Query.words."
+    assert told(await run(Query, "{ words }")) == [(message, ["words", 0], [SourceLocation(1, 3)])]
