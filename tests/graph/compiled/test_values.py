@@ -187,7 +187,8 @@ async def test_a_list_that_breaks_off_behind_an_error_tells_the_first() -> None:
     class Query:
         @strawberry.field
         def words(self) -> list[str] | None:
-            return breaking()
+            broken: Any = breaking()
+            return broken
 
     message = "Cannot return null for non-nullable field Query.words."
     assert told(await run(Query, "{ words }")) == [(message, ["words", 0], [SourceLocation(1, 3)])]
