@@ -16,9 +16,9 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
-	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 KILLS=50 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
+	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
 	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/test_throttling.py \
-	  tests/faults tests/journeys/test_accounts_by_mail.py $(ARGS)
+	  tests/graph/compiled tests/faults tests/journeys/test_accounts_by_mail.py $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .

@@ -64,11 +64,11 @@ def check_shape(
     document: DocumentNode, operation: OperationDefinitionNode, limits: LimitPolicy
 ) -> None:
     """Checks what needs no schema, before the document is validated. Raises GraphQLError."""
-    shapes = {
-        _name(definition): _measure(definition)
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode)
-    }
+    shapes: dict[str, _Shape] = {}
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+            # Validation refuses two of one name; until then neither may hide the other.
+            _measure(definition, shapes.setdefault(_name(definition), _Shape()))
     whole = shapes.values()
     _check("aliases", limits.aliases, sum(s.aliases for s in whole), "aliases")
     _check("repeats", limits.repeats, sum(s.repeats for s in whole), "repeated fields and spreads")
@@ -110,8 +110,7 @@ class _Shape:
     spreads: list[tuple[str, int]] = field(default_factory=list)
 
 
-def _measure(definition: Definition) -> _Shape:
-    shape = _Shape()
+def _measure(definition: Definition, shape: _Shape) -> None:
     _count_directives(definition.directives, shape)
     if isinstance(definition, OperationDefinitionNode):
         for variable in definition.variable_definitions or ():
@@ -126,7 +125,6 @@ def _measure(definition: Definition) -> _Shape:
             _count_selection(selection, condition, depth, shape, seen)
             if isinstance(selection, FieldNode) and selection.selection_set:
                 waiting.append((selection.selection_set, depth + 1))
-    return shape
 
 
 def _flatten(selection_set: SelectionSetNode) -> Iterator[tuple[str, SelectionNode]]:

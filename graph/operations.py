@@ -186,9 +186,13 @@ class Operations:
         if not open_ and validate(schema, document, [NoSchemaIntrospectionCustomRule]):
             code = {"code": "INTROSPECTION_DISABLED"}
             return [GraphQLError("This server does not tell its schema.", extensions=code)]
-        return validate(
+        errors = validate(
             schema, document, _RULES, max_errors=MAX_DOCUMENT_ERRORS, hide_suggestions=not open_
         )
+        for error in errors:
+            # Said, because one about the declaration of a variable looks like one about its value.
+            error.extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
+        return errors
 
     def _compile(self, document: DocumentNode, definition: OperationDefinitionNode) -> Operation:
         compiled = CompiledOperation(self._schema, document, definition)

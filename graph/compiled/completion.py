@@ -4,6 +4,7 @@ https://spec.graphql.org/September2025/#sec-Value-Completion
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any
@@ -188,7 +189,9 @@ def _complete_iterable(item: _Item, values: Any, run: Run, path: Path, info: Res
             results.append(completed)
     except Exception:
         begun = [results[index] for index in awaited]
-        begun += [value for value in iterator if is_awaitable(value)]
+        # What is told is the first error, even if the rest cannot be read.
+        with suppress(Exception):
+            begun.extend(value for value in iterator if is_awaitable(value))
         if begun:
             settle(begun)
         raise
@@ -211,7 +214,9 @@ async def _complete_async_iterable(
             index += 1
     except Exception:
         if hasattr(iterator, "aclose"):
-            await iterator.aclose()
+            # What is told is why it was closed.
+            with suppress(Exception):
+                await iterator.aclose()
         if awaited:
             settle([results[index] for index in awaited])
         raise

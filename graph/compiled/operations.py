@@ -107,6 +107,9 @@ class CompiledOperation:
     def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
         switches = self._switches
         key = tuple([values.coerced.get(name) for name in switches]) if switches else ()
+        if None in key:
+            # An error, which graphql-core tells where it comes upon it.
+            return None
         if key not in self._variants:
             if len(self._variants) >= MAX_VARIANTS:
                 return None

@@ -91,7 +91,7 @@ async def test_denials_and_bad_documents_are_no_events(
 
 
 async def test_of_many_mistakes_the_first_few_are_told(api: Api) -> None:
-    result = await api.ask("{ " + " ".join(f"x{n}" for n in range(20)) + " }")
+    result = await api.ask("{ " + " ".join(f"x{n}" for n in range(15)) + " }")
     assert len(result["errors"]) == 5
 
 
@@ -103,3 +103,43 @@ async def test_each_refused_field_is_told(api: Api) -> None:
 async def test_an_argument_of_null_is_bad_input(api: Api) -> None:
     result = await api.ask("query U($id: ID!) { user(id: $id) { id } }", {"id": None})
     assert denials(result) == [{"code": "BAD_USER_INPUT"}]
+
+
+async def test_a_variable_that_nobody_uses_is_a_mistake_in_the_document(api: Api) -> None:
+    result = await api.ask("query ($id: ID) { __typename }")
+    assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
+    assert result["errors"][0]["message"] == "Variable '$id' is never used."
+
+
+async def test_a_variable_in_the_wrong_place_is_a_mistake_in_the_document(api: Api) -> None:
+    result = await api.ask("query ($id: Int) { user(id: $id) { id } }", {"id": 7})
+    assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
+    assert "used in position expecting type 'ID!'" in result["errors"][0]["message"]
+
+
+DOCUMENTS = {
+    "misspelt": f'mutation {{ login(input: {{username: "a", password: "{SECRET}"}}) {{ x }} }}',
+    "unclosed": f'mutation {{ login(input: {{username: "a", password: "{SECRET}"',
+    "many mistakes": "{ " + f'user(id: "{SECRET}") {{ x }} ' * 40 + "}",
+    "too long": "{ " + f'a: user(id: "{SECRET}") {{ id }} ' * 200 + "}",
+    "too many guesses": (
+        f'mutation {{ a: login(input: {{username: "a", password: "{SECRET}"}}) {{ x }}'
+        f' b: login(input: {{username: "a", password: "{SECRET}"}}) {{ x }} }}'
+    ),
+    "no such operation": f'fragment F on Query {{ user(id: "{SECRET}") {{ id }} }}',
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+async def test_a_document_that_does_not_run_is_not_logged(
+    api: Api,
+    document: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    reply = await api.post(DOCUMENTS[document])
+    assert "errors" in reply.json()
+    written = capsys.readouterr()
+    assert SECRET not in reply.text + written.out + written.err + caplog.text
+    assert len(written.out + written.err) < 2_000

@@ -1,0 +1,55 @@
+"""Runs operations of a test's own schema."""
+
+import asyncio
+from typing import Any
+
+import strawberry
+from graphql import ExecutionResult, OperationDefinitionNode, parse
+
+from graph.compiled.operations import CompiledOperation
+
+
+class Watched(CompiledOperation):
+    """Tells how often graphql-core had to run it."""
+
+    interpreted = 0
+
+    def execute_uncompiled(self, variables: Any, context: object) -> Any:
+        self.interpreted += 1
+        return super().execute_uncompiled(variables, context)
+
+    async def run(
+        self, variables: dict[str, Any] | None = None, context: object = None
+    ) -> ExecutionResult:
+        result = self.execute(variables, context)
+        return result if isinstance(result, ExecutionResult) else await result
+
+
+def prepare(query: type, text: str, mutation: type | None = None) -> Watched:
+    """The first operation of the document."""
+    document = parse(text)
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    return Watched(strawberry.Schema(query, mutation), document, operation)
+
+
+async def run(query: type, text: str, variables: dict[str, Any] | None = None) -> Any:
+    """What the operation gives, as compiled."""
+    operation = prepare(query, text)
+    result = await operation.run(variables)
+    assert operation.interpreted == 0
+    return result
+
+
+async def everything_ends() -> None:
+    """Waits for what still runs, and nobody waits for."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+    # The loop lets go of what has ended in its next turn.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def told(result: ExecutionResult) -> list[tuple[str, Any, Any]]:
+    """The errors: message, path, and lines and columns."""
+    return [(error.message, error.path, error.locations) for error in result.errors or []]

@@ -1,0 +1,140 @@
+"""Which operations are compiled, and which are left to graphql-core."""
+
+import asyncio
+from itertools import product
+from typing import Annotated, Any
+
+import pytest
+import strawberry
+
+from graph.compiled.operations import MAX_VARIANTS
+from tests.graph.compiled.running import prepare
+
+
+@strawberry.type
+class Leaf:
+    name: str = "leaf"
+
+
+@strawberry.type
+class Twig:
+    leaves: int = 2
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def leaf(self) -> Leaf:
+        return Leaf()
+
+    @strawberry.field
+    async def either(self, twig: bool = False) -> Annotated[Leaf | Twig, "Either"]:
+        return Twig() if twig else Leaf()
+
+    @strawberry.field
+    def word(self, info: strawberry.Info[dict[str, str], None], nth: int = 1) -> str:
+        return f"{(info.context or {}).get('word', 'word')} {nth}"
+
+
+COMPILED = [
+    "{ leaf { name } }",
+    "{ __typename leaf { __typename } }",
+    "query ($n: Int = 2) { word(nth: $n) one: word }",
+    "query ($a: Boolean = true) { word @skip(if: $a) leaf @include(if: $a) { name } }",
+    "{ ...F leaf { ... { ... on Leaf { name } } } } fragment F on Query { word }",
+    "{ either(twig: true) { ... on Leaf { name } ... on Twig { leaves } __typename } }",
+    "query A { word } query B { __schema { types { name } } }",
+]
+LEFT = [
+    "{ __schema { types { name } } }",
+    '{ word __type(name: "Leaf") { name } }',
+    "{ ...F } fragment F on Query { __schema { queryType { name } } }",
+]
+
+
+@pytest.mark.parametrize("text", COMPILED)
+async def test_what_a_client_asks_for_is_compiled(text: str) -> None:
+    operation = prepare(Query, text)
+    result = await operation.run()
+    assert (operation.interpreted, result.errors) == (0, None)
+
+
+@pytest.mark.parametrize("text", LEFT)
+async def test_the_schema_is_told_by_graphql_core(text: str) -> None:
+    operation = prepare(Query, text)
+    result = await operation.run()
+    assert (operation.interpreted, result.errors) == (1, None)
+
+
+def switched(count: int) -> str:
+    """An operation with as many fields that can be left out."""
+    declared = ", ".join(f"$v{n}: Boolean!" for n in range(count))
+    fields = " ".join(f"w{n}: word @include(if: $v{n})" for n in range(count))
+    return f"query ({declared}) {{ {fields} }}"
+
+
+async def test_each_combination_of_switches_is_an_operation_of_its_own() -> None:
+    operation = prepare(Query, switched(2))
+    for one, other in product([True, False], repeat=2):
+        result = await operation.run({"v0": one, "v1": other})
+        assert list(result.data or {}) == ["w0"] * one + ["w1"] * other
+    assert operation.interpreted == 0
+
+
+async def test_only_so_many_combinations_are_kept() -> None:
+    operation = prepare(Query, switched(5))
+    for values in product([True, False], repeat=5):
+        result = await operation.run({f"v{n}": value for n, value in enumerate(values)})
+        assert list(result.data or {}) == [f"w{n}" for n, value in enumerate(values) if value]
+    assert operation.interpreted == 2**5 - MAX_VARIANTS
+
+
+async def test_a_combination_that_is_kept_stays_compiled() -> None:
+    operation = prepare(Query, switched(5))
+    for values in [*product([True, False], repeat=5), (True,) * 5]:
+        before = operation.interpreted
+        await operation.run({f"v{n}": value for n, value in enumerate(values)})
+    assert operation.interpreted == before
+
+
+async def test_null_for_a_switch_is_an_error_of_its_place() -> None:
+    text = "query ($a: Boolean = true) { leaf { name @skip(if: $a) } }"
+    operation = prepare(Query, text)
+    result = await operation.run({"a": None})
+    assert result.data is None
+    assert [error.path for error in result.errors or []] == [["leaf"]]
+    assert (await operation.run({"a": False})).data == {"leaf": {"name": "leaf"}}
+    assert operation.interpreted == 1
+
+
+async def test_variables_that_do_not_fit_are_told_and_nothing_runs() -> None:
+    operation = prepare(Query, "query ($n: Int!) { word(nth: $n) }")
+    result = await operation.run({"n": "one"})
+    assert (result.data, len(result.errors or [])) == (None, 1)
+    assert operation.interpreted == 0
+
+
+async def test_what_needs_no_waiting_is_there_at_once() -> None:
+    result: Any = prepare(Query, "{ word leaf { name } }").execute(None, None)
+    assert result.data == {"word": "word 1", "leaf": {"name": "leaf"}}
+
+
+async def test_requests_at_the_same_time_do_not_meet() -> None:
+    operation = prepare(Query, "query ($n: Int) { either { __typename } word(nth: $n) }")
+    results = await asyncio.gather(
+        *(operation.run({"n": n}, {"word": f"word of {n}"}) for n in range(50))
+    )
+    words = [(result.data or {})["word"] for result in results]
+    assert words == [f"word of {n} {n}" for n in range(50)]
+
+
+async def test_arguments_of_one_request_do_not_reach_the_next() -> None:
+    @strawberry.type
+    class Keeper:
+        @strawberry.field
+        def kept(self, words: list[str]) -> list[str]:
+            words.append("more")
+            return words
+
+    operation = prepare(Keeper, '{ kept(words: ["one"]) }')
+    assert [(await operation.run()).data for _ in range(2)] == [{"kept": ["one", "more"]}] * 2

@@ -1,0 +1,136 @@
+"""Compiled operations answer as graphql-core does, byte for byte, whatever goes wrong in them."""
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    validate,
+)
+from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from graph.compiled.operations import CompiledOperation
+from graph.operations import _RULES
+from graph.replies import reply_result
+from graph.statuses import JSON
+from tests.graph.compiled.documents import Request, Writer
+from tests.graph.compiled.nasty import NASTY
+from tests.graph.compiled.nasty_inputs import POOLS
+from tests.graph.compiled.nasty_leaves import Context
+from tests.graph.compiled.running import everything_ends
+
+# Two thirds of them are asked here, the rest of servers (`test_same_replies.py`).
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "500"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What can be seen of one execution."""
+
+    reply: Any
+    # What the reply masks.
+    messages: list[str]
+    calls: list[str]
+    basket: list[int]
+
+
+@contextmanager
+def left_behind() -> Iterator[list[Any]]:
+    """What nobody has awaited, once the block is over."""
+    left: list[Any] = []
+    before, sys.unraisablehook = (
+        sys.unraisablehook,
+        lambda found: left.append(repr(found.exc_value)),
+    )
+    # So that everything of this run, and nothing of another one, is looked through.
+    gc.disable()
+    try:
+        yield left
+    finally:
+        gc.collect(0)
+        gc.enable()
+        sys.unraisablehook = before
+
+
+async def outcome(execute: Any, variables: dict[str, Any], context: Context) -> Outcome:
+    """Runs an operation, and lets everything that it has begun come to its end."""
+    result = execute(variables, context)
+    if not isinstance(result, ExecutionResult):
+        result = await result
+    calls = list(context.calls)
+    await everything_ends()
+    errors = result.errors or []
+    with capture_logs():
+        try:
+            reply: Any = reply_result(result, JSON, "the-request")
+        except TypeError as error:
+            # Some other scalar cannot be told as JSON.
+            reply = str(error)
+    messages = [f"{error.message} {error.original_error!r}" for error in errors]
+    return Outcome(reply, messages, calls, context.basket)
+
+
+def compiled(request: Request) -> CompiledOperation:
+    document = parse(request.text)
+    assume(_is_valid(document))
+    (operation,) = [node for node in document.definitions if _is_asked(node, request)]
+    assert isinstance(operation, OperationDefinitionNode)
+    return CompiledOperation(NASTY, document, operation)
+
+
+def _is_valid(document: DocumentNode) -> bool:
+    try:
+        return not validate(NASTY._schema, document, _RULES)
+    except AttributeError:
+        # Strawberry's rule for `@oneOf` stumbles over variables of fragments before operations.
+        return False
+
+
+def _is_asked(node: object, request: Request) -> bool:
+    if not isinstance(node, OperationDefinitionNode):
+        return False
+    return (node.name and node.name.value) == request.name
+
+
+@settings(
+    max_examples=EXAMPLES * 2 // 3,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    # Of its own, since Hypothesis would choose the simplest things too often; `room` shrinks.
+    random=st.randoms(use_true_random=True),
+    room=st.sampled_from([2, 5, 10, 25, 60]),
+    kind=st.sampled_from([OperationType.QUERY, OperationType.QUERY, OperationType.MUTATION]),
+    failing=st.sampled_from([0.0, 0.02, 0.1, 0.4]),
+    seed=st.integers(0, 999),
+)
+async def test_an_operation_ends_as_with_graphql_core(
+    random: Random, room: int, kind: OperationType, failing: float, seed: int
+) -> None:
+    request = Writer(NASTY._schema, random, POOLS, room=room).request(kind)
+    operation = compiled(request)
+    note(request.text)
+    for variables in request.variables:
+        note(f"{variables}")
+        with left_behind() as ours:
+            one = await outcome(operation.execute, variables, Context(f"{seed}", failing))
+        with left_behind() as theirs:
+            other = await outcome(
+                operation.execute_uncompiled, variables, Context(f"{seed}", failing)
+            )
+        assert one == other
+        # What is cancelled before it begins forgets what it would have awaited, here as there.
+        assert len(ours) <= len(theirs)
