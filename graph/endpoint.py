@@ -22,6 +22,7 @@ from graph.explorer import Explorer
 from graph.operations import Operation, OperationRefused, Operations
 from graph.replies import RETRY_LATER, Reply, reply_problem, reply_result
 from graph.requests import (
+    BodyReader,
     Headers,
     RequestRefused,
     accepted_media_type,
@@ -29,7 +30,6 @@ from graph.requests import (
     read_body,
     read_get,
     read_headers,
-    read_post,
 )
 from graph.statuses import JSON, Problem
 from models.database import DatabaseUnavailable
@@ -59,6 +59,7 @@ class GraphQLEndpoint:
         self._cookies = cookies
         self._policy = policy
         self._explorer = explorer
+        self._bodies = BodyReader()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -81,7 +82,7 @@ class GraphQLEndpoint:
         try:
             if scope["method"] == "POST":
                 body = await read_body(headers, receive, self._policy.body_bytes)
-                request = read_post(headers, body)
+                request = self._bodies.read(headers, body)
             else:
                 request = read_get(scope)
             operation = self._operations.find(
@@ -111,7 +112,9 @@ class GraphQLEndpoint:
     def _who(self, scope: Scope, headers: Headers) -> tuple[Auth, Client, bytes | None, CookieJar]:
         peer = scope.get("client")
         client = client_at(peer[0] if peer else None, headers.get(b"user-agent"))
-        cookies = CookieJar(self._cookies, self._cookies.read(headers))
+        # Without an origin it is no browser's.
+        token = self._cookies.read(headers) if b"origin" in headers else None
+        cookies = CookieJar(self._cookies, token)
         return self._auth, client, headers.get(b"authorization"), cookies
 
     async def _finish(self, result: Any) -> ExecutionResult:

@@ -10,12 +10,7 @@ from graphql import (
     GraphQLError,
     OperationDefinitionNode,
     parse,
-    specified_rules,
-    validate,
 )
-from graphql.validation import NoSchemaIntrospectionCustomRule
-from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from graph.compiled.operations import CompiledOperation
 from graph.costs import CostMeter
@@ -25,10 +20,8 @@ from graph.limits import LimitPolicy, check_shape, check_variables, exceeded
 from graph.schema import Schema
 from graph.statuses import Problem
 from graph.trusted_documents import InvalidManifest, TrustedDocuments
+from graph.validation import MAX_DOCUMENT_ERRORS, validate_document
 
-# Of what is wrong with a document, the first few tell enough.
-MAX_DOCUMENT_ERRORS = 5
-_RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 # An estimate, in bytes: a token of a document becomes nodes, and these closures.
 _BYTES_PER_TOKEN = 1_500
 _BYTES_PER_DOCUMENT = 2_000
@@ -116,6 +109,7 @@ class Operations:
     def __init__(self, schema: Schema, policy: OperationPolicy) -> None:
         """Raises InvalidManifest for a trusted document that cannot be run."""
         self._schema = schema
+        self._core_schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
         self._policy = policy
         self._remembered = DocumentCache[Operation | OperationRefused](_MAX_REMEMBERED_BYTES)
         self._trusted: dict[tuple[str, str | None], Operation] = {}
@@ -172,7 +166,9 @@ class Operations:
             document = _parse(text, limits.tokens)
             definition = _find_operation(document, name)
             check_shape(document, definition, limits)
-            errors = self._validate(document)
+            errors = validate_document(
+                self._core_schema, document, introspection=self._policy.introspection
+            )
             if errors:
                 return _refuse(errors), 0
             operation = self._compile(document, definition)
@@ -180,23 +176,9 @@ class Operations:
             return _refuse([error]), 0
         return operation, document.token_count
 
-    def _validate(self, document: DocumentNode) -> list[GraphQLError]:
-        schema = self._schema._schema  # noqa: SLF001 - Strawberry has no public name for it
-        open_ = self._policy.introspection
-        if not open_ and validate(schema, document, [NoSchemaIntrospectionCustomRule]):
-            code = {"code": "INTROSPECTION_DISABLED"}
-            return [GraphQLError("This server does not tell its schema.", extensions=code)]
-        errors = validate(
-            schema, document, _RULES, max_errors=MAX_DOCUMENT_ERRORS, hide_suggestions=not open_
-        )
-        for error in errors:
-            # Said, because one about the declaration of a variable looks like one about its value.
-            error.extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
-        return errors
-
     def _compile(self, document: DocumentNode, definition: OperationDefinitionNode) -> Operation:
         compiled = CompiledOperation(self._schema, document, definition)
-        cost = CostMeter(self._schema._schema, document, definition)  # noqa: SLF001 - the same
+        cost = CostMeter(self._core_schema, document, definition)
         return Operation(compiled, cost, self._policy)
 
 

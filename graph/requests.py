@@ -13,6 +13,9 @@ from starlette.types import Message, Receive, Scope
 from auth.clients import Client
 from graph.statuses import JSON, RESPONSE_JSON, Problem
 
+# Some megabytes at most, whoever sends what.
+MAX_KNOWN_BODIES = 1_000
+MAX_KNOWN_BODY_BYTES = 4_096
 # What a program calls itself; more than this is noise.
 MAX_USER_AGENT_BYTES = 512
 
@@ -33,7 +36,7 @@ class RequestRefused(Exception):
         self.extensions = extensions
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class GraphQLRequest:
     """What to run: a document, or the id of a trusted one."""
 
@@ -119,8 +122,32 @@ async def _read_on(begun: bytes, receive: Receive, max_bytes: int) -> tuple[byte
             return bytes(body), message
 
 
-def read_post(headers: Headers, body: bytes) -> GraphQLRequest:
-    """Reads a POST. Raises RequestRefused."""
+class BodyReader:
+    """Reads bodies. One that came before is not read anew, unless it has variables.
+
+    Those may be anybody's secrets, and differ each time.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, GraphQLRequest] = {}
+
+    def read(self, headers: Headers, body: bytes) -> GraphQLRequest:
+        """What a POST asks for. Raises RequestRefused."""
+        _check_content(headers)
+        request = self._known.get(body)
+        if request is None:
+            request = _parse(_parse_json(body, "The body"))
+            if not request.variables and len(body) <= MAX_KNOWN_BODY_BYTES:
+                self._remember(body, request)
+        return request
+
+    def _remember(self, body: bytes, request: GraphQLRequest) -> None:
+        if len(self._known) >= MAX_KNOWN_BODIES:
+            self._known.clear()
+        self._known[body] = request
+
+
+def _check_content(headers: Headers) -> None:
     # Exactly JSON: what an HTML form of another site can send without asking is not (CSRF).
     if not _is_json(headers.get(b"content-type", b"")):
         raise RequestRefused(
@@ -130,7 +157,6 @@ def read_post(headers: Headers, body: bytes) -> GraphQLRequest:
         raise RequestRefused(
             Problem.WRONG_CONTENT_TYPE, "Send the body as it is, without Content-Encoding."
         )
-    return _parse(_parse_json(body, "The body"))
 
 
 @lru_cache(maxsize=256)

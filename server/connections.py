@@ -23,6 +23,8 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from server.whole_replies import hold_head
+
 log = structlog.get_logger("postern.http")
 
 # A head of this length always passes; one of twice the length never does.
@@ -128,6 +130,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._watch.running = cycle
+        hold_head(cycle)
         _start(self, cycle, app)
 
     def _receive_in_pieces(self, data: bytes) -> None:

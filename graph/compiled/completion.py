@@ -27,7 +27,16 @@ from graphql import (
 from graphql.execution import Executor
 from graphql.pyutils import is_async_iterable, is_iterable
 
-from graph.compiled.runs import Fail, Path, Run, fill_in, is_awaitable, on_error, settle
+from graph.compiled.runs import (
+    Fail,
+    Path,
+    Run,
+    fill_in,
+    is_awaitable,
+    on_error,
+    plain_types,
+    settle,
+)
 
 ResolveInfo = GraphQLResolveInfo[Any]
 
@@ -153,7 +162,7 @@ class _Item:
 
     def start(self, value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
         """The completed entry, or a coroutine that returns it."""
-        if is_awaitable(value):
+        if type(value) not in plain_types and is_awaitable(value):
             return self._finish_value(value, run, path, info)
         try:
             completed = self.complete(value, run, path, info)

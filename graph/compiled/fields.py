@@ -19,7 +19,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from graph.compiled.completion import Complete, Place, type_as_it_is
 from graph.compiled.infos import LazyInfo, MakeInfo
 from graph.compiled.resolvers import Resolve, definition_of
-from graph.compiled.runs import Fail, Path, Run, is_awaitable, on_error
+from graph.compiled.runs import Fail, Path, Run, is_awaitable, on_error, plain_types
 
 # From the object that has the field to the completed value, or to a coroutine that returns it.
 RunField = Callable[[Any, Run, Path | None], Any]
@@ -121,7 +121,7 @@ def _finish_field(complete: Complete, nodes: list[FieldNode], fail: Fail) -> Fin
             return fail(run, error, nodes, path)
 
     def finish(value: Any, run: Run, path: Path, info: Any) -> Any:
-        if is_awaitable(value):
+        if type(value) not in plain_types and is_awaitable(value):
             return finish_value(value, run, path, info)
         try:
             completed = complete(value, run, path, info)

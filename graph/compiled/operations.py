@@ -50,6 +50,8 @@ class CompiledOperation:
         self._definitions = operation.variable_definitions or ()
         self._switches = _switches(document)
         self._variants: dict[tuple[object, ...], RunSelection | None] = {}
+        # The only variant, of an operation that nothing switches.
+        self._constant: RunSelection | None = None
 
     def execute(
         self, variables: Variables, context: object
@@ -61,7 +63,7 @@ class CompiledOperation:
             if isinstance(coerced, list):
                 return ExecutionResult(None, coerced)
             values = coerced
-        run_selection = self._variant(values, variables)
+        run_selection = self._constant or self._variant(values, variables)
         if run_selection is None:
             return self.execute_uncompiled(variables, context)
         run = Run(None, context, values)
@@ -114,6 +116,8 @@ class CompiledOperation:
             if len(self._variants) >= MAX_VARIANTS:
                 return None
             self._variants[key] = self._compile(variables)
+            if not switches:
+                self._constant = self._variants[key]
         return self._variants[key]
 
     def _compile(self, variables: Variables) -> RunSelection | None:

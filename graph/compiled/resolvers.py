@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
-from inspect import isawaitable, iscoroutine
+from inspect import Parameter, isawaitable, iscoroutine, signature
+from types import MethodType
 from typing import Any
 
 import strawberry
@@ -43,8 +44,8 @@ def plain_resolver(field: GraphQLField, schema: strawberry.Schema) -> Resolve | 
 
 
 def _extended(next_: Resolve, extend: Callable[..., Any]) -> Resolve:
-    extension = getattr(extend, "__self__", None)
-    if type(extension) is PermissionExtension:
+    if isinstance(extend, MethodType) and extend.__func__ is PermissionExtension.resolve:
+        extension: Any = extend.__self__
         return _permitted(next_, extension)
     return partial(extend, next_)
 
@@ -91,7 +92,13 @@ def _call(definition: StrawberryField) -> Resolve | None:
     wants_more = resolver.parent_parameter or resolver.root_parameter
     if wants_more or (info and info.name != "info") or not callable(function):
         return None
-    match bool(resolver.self_parameter), bool(info):
+    if resolver.self_parameter and info and _is_second(info, function):
+        return function
+    return _call_by_name(function, wants_self=bool(resolver.self_parameter), wants_info=bool(info))
+
+
+def _call_by_name(function: Callable[..., Any], *, wants_self: bool, wants_info: bool) -> Resolve:
+    match wants_self, wants_info:
         case True, True:
             return lambda source, info, **more: function(source, info=info, **more)
         case True, False:
@@ -100,6 +107,12 @@ def _call(definition: StrawberryField) -> Resolve | None:
             return lambda _source, info, **more: function(info=info, **more)
         case _:
             return lambda _source, _info, **more: function(**more)
+
+
+def _is_second(parameter: Parameter, function: Callable[..., Any]) -> bool:
+    """Whether a function may be given this parameter by its place."""
+    names = list(signature(function).parameters)
+    return names[1:2] == [parameter.name] and parameter.kind is not Parameter.KEYWORD_ONLY
 
 
 def _completion_wants_info(field: GraphQLField) -> bool:

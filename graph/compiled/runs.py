@@ -12,8 +12,8 @@ from graphql.pyutils import Path as CorePath
 from graphql.pyutils import gather_with_cancel
 from strawberry.execution import optimized_is_awaitable
 
-# Types whose values were seen to be plain, so that they are not asked again.
-_NEVER_AWAITABLE: set[type] = set()
+# Types whose values were seen to be no awaitables, so that they are not asked again.
+plain_types: set[type] = set()
 _MAX_KINDS = 1000
 # Held until they end: the event loop itself keeps no task alive.
 _settling: set[asyncio.Future[Any]] = set()
@@ -81,13 +81,13 @@ def on_error(*, nullable: bool) -> Fail:
 def is_awaitable(value: object) -> bool:
     """Whether it must be awaited."""
     kind = type(value)
-    if kind in _NEVER_AWAITABLE:
+    if kind in plain_types:
         return False
     if kind is CoroutineType:
         return True
     if kind is not GeneratorType and not hasattr(kind, "__await__"):
-        if len(_NEVER_AWAITABLE) < _MAX_KINDS:
-            _NEVER_AWAITABLE.add(kind)
+        if len(plain_types) < _MAX_KINDS:
+            plain_types.add(kind)
         return False
     return optimized_is_awaitable(value)
 
