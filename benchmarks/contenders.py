@@ -97,6 +97,8 @@ def _postern(
         "POSTERN_SECRET_KEY": secrets.token_urlsafe(48),
         "POSTERN_PUBLIC_URL": "http://localhost",
         "POSTERN_DATABASE_URL": url.replace("sqlite:///", f"sqlite:///{folder}/"),
+        # This checkout, whatever is installed.
+        "PYTHONPATH": str(ROOT),
     }
     done = run_command(folder, "migrate", **settings)
     assert done.returncode == 0, done.stderr
