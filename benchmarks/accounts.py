@@ -41,8 +41,7 @@ async def fill(db: Database, count: int, *, password_hash: str | None = None) ->
 
 
 def _user(number: int) -> dict[str, Any]:
-    # Names in another order than ids, as in life.
-    name = f"{number * 7919 % 1_000_003:06d}-person"
+    name = name_of(number)
     return {
         "id": uuid7(),
         "username": name,
@@ -52,6 +51,18 @@ def _user(number: int) -> dict[str, Any]:
         "created_at": BEGINNING + timedelta(seconds=number),
         "disabled_at": BEGINNING if number % 50 == 0 else None,
     }
+
+
+def name_of(number: int) -> str:
+    """The name of one of them: in another order than ids, as in life."""
+    return f"{number * 7919 % 1_000_003:06d}-person"
+
+
+async def find_users(db: Database, names: Sequence[str]) -> list[tuple[UUID, str]]:
+    """Ids and names of these accounts."""
+    async with db.read() as session:
+        query = select(User.id, User.username).where(User.username_key.in_(names))
+        return [(row.id, row.username) for row in await session.execute(query)]
 
 
 async def enabled_users(db: Database, limit: int) -> list[tuple[UUID, str]]:

@@ -46,6 +46,7 @@ class Contender:
 
     name: str
     port: int
+    pid: int
     people: Sequence[Person]
 
     def asking(self, query: str, person: Person, holds: str) -> Exchange:
@@ -106,7 +107,8 @@ def _postern(
     with ExitStack() as stack:
         with cores.on_the_servers_core():
             server = stack.enter_context(running_server(folder, settings))
-        yield Contender(name, int(server.base_url.rpartition(":")[2]), people)
+        port = int(server.base_url.rpartition(":")[2])
+        yield Contender(name, port, server.process.pid, people)
 
 
 @contextmanager
@@ -158,7 +160,7 @@ class _Peers:
             )
         try:
             _wait_until_ready(process, port, log)
-            yield Contender(name, port, self._people)
+            yield Contender(name, port, process.pid, self._people)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -9,6 +9,7 @@ import gc
 import itertools
 import math
 import multiprocessing
+import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -44,6 +45,8 @@ class Load:
     """Connections that each ask the next thing as soon as they are answered."""
 
     port: int
+    # Whose time on the core is counted.
+    pid: int
     exchanges: Sequence[Exchange]
     connections: int
     seconds: float
@@ -57,11 +60,18 @@ class Served:
     seconds: float
     # The share of its core that the load itself took.
     busy: float
+    # What the server's process had of its core; others on the machine do not change that much.
+    server_seconds: float
 
     @property
     def per_second(self) -> float:
         """Replies in a second."""
         return len(self.latencies) / self.seconds
+
+    @property
+    def server_seconds_each(self) -> float:
+        """What a request costs the server; not a number where the system does not tell."""
+        return self.server_seconds / len(self.latencies)
 
     def percentile(self, share: float) -> float:
         """The latency that this share of the requests did not exceed."""
@@ -80,6 +90,8 @@ class Storm:
     # Before the first probe, so that the storm has begun.
     warm_up_seconds: float
     seconds: float
+    # Whether clients wait as long as they are told to, or try again at once.
+    obedient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +154,7 @@ def _storm(storm: Storm) -> Stormed:
 async def _keep_asking(load: Load) -> Served:
     # Each connection begins elsewhere: no two ask for the same person at the same time.
     step = max(len(load.exchanges) // load.connections, 1)
-    began, used = time.perf_counter(), time.process_time()
+    began, used, served = time.perf_counter(), time.process_time(), cores.seconds_of(load.pid)
     ends_at = began + load.seconds
     askers = [
         await _connect(load.port, _Asker(_rotate(load.exchanges, number * step), ends_at))
@@ -151,7 +163,8 @@ async def _keep_asking(load: Load) -> Served:
     await _drain([asker.done for asker in askers])
     taken = time.perf_counter() - began
     latencies = sorted(itertools.chain.from_iterable(asker.latencies for asker in askers))
-    return Served(latencies, taken, (time.process_time() - used) / taken)
+    busy = (time.process_time() - used) / taken
+    return Served(latencies, taken, busy, cores.seconds_of(load.pid) - served)
 
 
 async def _log_in_and_probe(storm: Storm) -> Stormed:
@@ -159,7 +172,10 @@ async def _log_in_and_probe(storm: Storm) -> Stormed:
     ends_at = begins_at + storm.seconds
     step = max(len(storm.logins) // storm.clients, 1)
     clients = [
-        await _connect(storm.port, _LoginClient(_rotate(storm.logins, number * step), ends_at))
+        await _connect(
+            storm.port,
+            _LoginClient(_rotate(storm.logins, number * step), ends_at, obedient=storm.obedient),
+        )
         for number in range(storm.clients)
     ]
     prober = _Prober(storm.port)
@@ -171,15 +187,15 @@ async def _log_in_and_probe(storm: Storm) -> Stormed:
     await _drain([client.done for client in clients])
     prober.close()
     succeeded = [at for client in clients for at in client.succeeded_at]
-    refused = [at for client in clients for at in client.refused_at]
+    refused = [at for client in clients for at in client.refused_at if begins_at <= at <= ends_at]
     return Stormed(
-        sorted(latencies), _rate(succeeded, begins_at, ends_at), _rate(refused, begins_at, ends_at)
+        sorted(latencies), _rate(succeeded, begins_at, ends_at), len(refused) / storm.seconds
     )
 
 
 def _rate(times: Sequence[float], begin: float, end: float) -> float:
     """Events in a second: from one to another, since a few in a window are no round number."""
-    within = sorted(at for at in times if begin <= at)
+    within = sorted(at for at in times if begin <= at <= end)
     if len(within) < 2:
         return len(within) / (end - begin)
     return (len(within) - 1) / (within[-1] - within[0])
@@ -249,6 +265,11 @@ def _is_right(reply: bytes, exchange: Exchange) -> bool:
     return reply.startswith(b"HTTP/1.1 200") and exchange.holds in reply
 
 
+def _retry_after(reply: bytes) -> float:
+    told = re.search(rb'"retryAfter": ?(\d+)', reply)
+    return float(told[1]) if told else 0
+
+
 class _Asker(_Connection):
     """Asks again and again until the time is over."""
 
@@ -285,10 +306,11 @@ class _Asker(_Connection):
 class _LoginClient(_Connection):
     """Logs in again and again; being told to come back later counts, and does not stop it."""
 
-    def __init__(self, logins: Iterator[Exchange], ends_at: float) -> None:
+    def __init__(self, logins: Iterator[Exchange], ends_at: float, *, obedient: bool) -> None:
         super().__init__()
         self.succeeded_at: list[float] = []
         self.refused_at: list[float] = []
+        self._obedient = obedient
         self._logins = logins
         self._ends_at = ends_at
         self._tried: Exchange
@@ -299,15 +321,17 @@ class _LoginClient(_Connection):
 
     def reply_received(self, reply: bytes) -> None:
         now = time.perf_counter()
+        wait = 0.0
         if _is_right(reply, self._tried):
             self.succeeded_at.append(now)
         elif b"RATE_LIMITED" in reply:
             self.refused_at.append(now)
+            wait = _retry_after(reply) if self._obedient else 0
         else:
             self.fail(reply)
             return
-        if now < self._ends_at:
-            self._try()
+        if now + wait < self._ends_at:
+            asyncio.get_running_loop().call_later(wait, self._try)
         else:
             self.done.set_result(now)
             self.close()

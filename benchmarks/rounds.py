@@ -17,8 +17,8 @@ from benchmarks.load import Generator, Load, Served, Storm, Stormed
 
 T = TypeVar("T")
 
-WARM_UP_SECONDS = 1.0
-HIGHEST_BUSY = 0.9
+# The compilers of Node take their time.
+WARM_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Speed:
     per_second: float
     p50: float
     p99: float
+    # What a request costs the server's process, in seconds of its core.
+    cpu: float
+    # The share of its core that the load took: near 1 it is itself what was measured.
+    load: float
 
     @classmethod
     def of(cls, rounds: list[Served]) -> "Speed":
@@ -36,6 +40,8 @@ class Speed:
             statistics.median(served.per_second for served in rounds),
             statistics.median(served.percentile(0.5) for served in rounds),
             statistics.median(served.percentile(0.99) for served in rounds),
+            statistics.median(served.server_seconds_each for served in rounds),
+            statistics.median(served.busy for served in rounds),
         )
 
 
@@ -70,8 +76,6 @@ def measure(generator: Generator, loads: Mapping[str, Load], rounds: int) -> dic
     served = _take_turns(
         {name: partial(generator.run, load) for name, load in loads.items()}, rounds
     )
-    for name, results in served.items():
-        _warn_of_a_busy_load(name, results)
     return {name: Speed.of(results) for name, results in served.items()}
 
 
@@ -103,12 +107,6 @@ def _take_turns(
         for name, work in works.items():
             found[name].append(work())
     return found
-
-
-def _warn_of_a_busy_load(name: str, results: list[Served]) -> None:
-    busy = statistics.median(served.busy for served in results)
-    if busy > HIGHEST_BUSY:
-        print(f"  {name}: the load took {busy:.0%} of its core, and may be what was measured.")
 
 
 def _hasher() -> ProcessPoolExecutor:

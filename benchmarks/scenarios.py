@@ -1,6 +1,7 @@
 """What is asked of the contenders."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.contenders import APOLLO, CONSTANT, MERCURIUS, PLAIN, POSTERN, Contender
 from benchmarks.crowd import PASSWORD
@@ -8,9 +9,10 @@ from benchmarks.load import Exchange, Load, Storm
 
 ME = "{ me { id username roles { name } } }"
 LIST = "{ users(first: 50) { nodes { id username roles { name } } } }"
-LOGIN = """
-mutation($input: LoginInput!) { login(input: $input) { tokens { accessToken } errors { code } } }
-"""
+LOGIN = "mutation($input: LoginInput!) { login(input: $input) { %s } }"
+TOKENS = LOGIN % "tokens { accessToken } errors { code }"
+TOKENS_OR_WAIT = LOGIN % "tokens { accessToken } errors { code retryAfter }"
+OBEDIENT = f"{POSTERN}, clients wait as told"
 # More than a document may have; each alias is three of them.
 TOO_MANY_TOKENS = "{ " + " ".join(f"a{number}: __typename" for number in range(400)) + " }"
 CLIENTS = 16
@@ -22,7 +24,7 @@ STORM_BEGINS_WITHIN_SECONDS = 2.0
 def me(contenders: Mapping[str, Contender], connections: int, seconds: float) -> dict[str, Load]:
     """Everybody asks who they are, each person in turn."""
     return {
-        name: Load(contender.port, _asking_me(contender), connections, seconds)
+        name: Load(contender.port, contender.pid, _asking_me(contender), connections, seconds)
         for name, contender in contenders.items()
     }
 
@@ -30,7 +32,7 @@ def me(contenders: Mapping[str, Contender], connections: int, seconds: float) ->
 def lists(contenders: Mapping[str, Contender], connections: int, seconds: float) -> dict[str, Load]:
     """An administrator reads the newest fifty accounts."""
     return {
-        name: Load(contender.port, [asking_list(contender)], connections, seconds)
+        name: Load(contender.port, contender.pid, [asking_list(contender)], connections, seconds)
         for name, contender in contenders.items()
         if name != CONSTANT
     }
@@ -47,26 +49,32 @@ def floods(postern: Contender, connections: int, seconds: float) -> dict[str, Lo
         "too many tokens, a thousand documents": _too_long(postern, 1000),
     }
     return {
-        name: Load(postern.port, exchanges, connections, seconds)
+        name: Load(postern.port, postern.pid, exchanges, connections, seconds)
         for name, exchanges in floods.items()
     }
 
 
 def storms(contenders: Mapping[str, Contender], seconds: float) -> dict[str, Storm]:
     """Clients log in without pause while somebody asks who they are."""
-    return {
-        name: Storm(
-            contender.port,
-            _logging_in(contender),
-            CLIENTS,
-            _asking_me(contender),
-            PROBES_PER_SECOND,
-            STORM_BEGINS_WITHIN_SECONDS,
-            seconds,
-        )
+    found = {
+        name: _storm(contender, TOKENS, seconds)
         for name, contender in contenders.items()
         if name in {POSTERN, MERCURIUS, APOLLO, PLAIN}
     }
+    obedient = replace(_storm(contenders[POSTERN], TOKENS_OR_WAIT, seconds), obedient=True)
+    return {**found, OBEDIENT: obedient}
+
+
+def _storm(contender: Contender, mutation: str, seconds: float) -> Storm:
+    return Storm(
+        contender.port,
+        _logging_in(contender, mutation),
+        CLIENTS,
+        _asking_me(contender),
+        PROBES_PER_SECOND,
+        STORM_BEGINS_WITHIN_SECONDS,
+        seconds,
+    )
 
 
 def asking_list(contender: Contender) -> Exchange:
@@ -81,11 +89,11 @@ def _asking_me(contender: Contender) -> Sequence[Exchange]:
     return [contender.asking(ME, person, f'"{person.username}"') for person in contender.people]
 
 
-def _logging_in(contender: Contender) -> Sequence[Exchange]:
+def _logging_in(contender: Contender, mutation: str) -> Sequence[Exchange]:
     return [
         contender.exchange(
             {
-                "query": LOGIN,
+                "query": mutation,
                 "variables": {"input": {"username": person.username, "password": PASSWORD}},
             },
             '"accessToken"',

@@ -62,7 +62,7 @@ def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 def print_speeds(title: str, found: Mapping[str, Speed]) -> None:
     """Prints how fast each is, and ratios to the others."""
-    head = ["", "req/s", "p50 ms", "p99 ms", "x plain", "x mercurius", "of constant", "p99 x merc."]
+    figures = ["req/s", "p50 ms", "p99 ms", "x plain", "x merc.", "of constant", "p99 x merc."]
     rows = [
         [
             name,
@@ -73,10 +73,12 @@ def print_speeds(title: str, found: Mapping[str, Speed]) -> None:
             _text(_ratio(found, name, MERCURIUS, _rate)),
             _text(_ratio(found, name, CONSTANT, _rate)),
             _text(_ratio(found, name, MERCURIUS, _slowest)),
+            f"{speed.cpu * 1_000_000:,.0f}",
+            f"{speed.load:.0%}",
         ]
         for name, speed in found.items()
     ]
-    print_table(title, head, rows)
+    print_table(title, ["", *figures, "cpu us", "load"], rows)
 
 
 def print_floods(title: str, found: Mapping[str, Speed]) -> None:
@@ -88,10 +90,11 @@ def print_floods(title: str, found: Mapping[str, Speed]) -> None:
             _milliseconds(speed.p50),
             _milliseconds(speed.p99),
             _text(_ratio(found, name, "me", _rate)),
+            f"{speed.cpu * 1_000_000:,.0f}",
         ]
         for name, speed in found.items()
     ]
-    print_table(title, ["", "req/s", "p50 ms", "p99 ms", "x me"], rows)
+    print_table(title, ["", "req/s", "p50 ms", "p99 ms", "x me", "cpu us"], rows)
 
 
 def print_storm(title: str, found: Mapping[str, Weathered]) -> None:

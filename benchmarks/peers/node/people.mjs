@@ -7,7 +7,7 @@ const WITH_ROLES = `
   LEFT JOIN user_roles ON user_roles.user_id = users.id
   LEFT JOIN roles ON roles.id = user_roles.role_id`;
 
-const db = new Database(process.env.PEER_DATABASE, { readonly: true });
+const db = new Database(process.env.PEER_DATABASE);
 const byId = db.prepare(`${WITH_ROLES} WHERE users.id = ?`);
 const page = db.prepare(
   `${WITH_ROLES} WHERE users.id IN (SELECT id FROM users ORDER BY id DESC LIMIT ?)
