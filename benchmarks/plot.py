@@ -1,5 +1,6 @@
 """The results as a picture."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from benchmarks.contenders import POSTERN
 from benchmarks.tables import Results
 
+COLUMNS = 2
 OURS = "#1a7f5a"
 OTHERS = "#9aa5b1"
 
@@ -18,11 +20,14 @@ def draw(results: Results, path: Path) -> bool:
     except ImportError:
         return False
     panels = _panels(results)
-    figure = Figure(figsize=(5 * len(panels), 3.2), layout="constrained", dpi=120)
-    (row,) = figure.subplots(1, len(panels), squeeze=False)
-    for axes, (title, bars) in zip(row, panels, strict=True):
+    rows = math.ceil(len(panels) / COLUMNS)
+    figure = Figure(figsize=(12, 3 * rows), layout="constrained", dpi=110)
+    places = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    for axes, (title, bars) in zip(places, panels, strict=False):
         _bars(axes, title, bars)
-    figure.suptitle("One core for each server, medians of rounds in turn, logarithmic", fontsize=9)
+    for axes in figure.axes[len(panels) :]:
+        axes.remove()
+    figure.suptitle("One core for each server; medians of rounds in turn; logarithmic", fontsize=9)
     figure.savefig(path)
     return True
 
@@ -41,9 +46,13 @@ def _bars(axes: Any, title: str, values: Mapping[str, float]) -> None:
     names = sorted(values, key=lambda name: values[name])
     colours = [OURS if name.startswith(POSTERN) else OTHERS for name in names]
     drawn = axes.barh(names, [values[name] for name in names], color=colours)
-    axes.bar_label(drawn, [f"{values[name]:,.3g}" for name in names], padding=3, fontsize=8)
+    axes.bar_label(drawn, [_figure(values[name]) for name in names], padding=3, fontsize=8)
     axes.set_xscale("log")
     axes.margins(x=0.3)
     axes.set_title(title, fontsize=10)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -57,7 +57,7 @@ def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for first, *others in lines:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        print("  ".join([f"  {first.ljust(widths[0])}", *cells]).rstrip())
+        print("  ".join([f"  {first.ljust(widths[0])}", *cells]).rstrip(), flush=True)
 
 
 def print_speeds(title: str, found: Mapping[str, Speed]) -> None:
