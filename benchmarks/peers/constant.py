@@ -1,6 +1,6 @@
 """What uvicorn can do at all: it reads the request and sends bytes that are always the same."""
 
-from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+from starlette.types import Receive, Scope, Send
 
 BODY = (
     b'{"data":{"me":{"id":"018f2f6e-5c1a-7cc3-98c4-0b6a2f1d9e57","username":"000000-person",'
@@ -8,7 +8,7 @@ BODY = (
 )
 
 
-async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers anything."""
     if scope["type"] != "http":
         return
@@ -21,7 +21,6 @@ async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(BODY)).encode()),
             ],
-            "trailers": False,
         }
     )
-    await send({"type": "http.response.body", "body": BODY, "more_body": False})
+    await send({"type": "http.response.body", "body": BODY})
