@@ -143,15 +143,16 @@ def _prepare() -> None:
 def _run(load: Load) -> Served:
     # What the last run left.
     gc.collect()
-    return uvloop.run(_keep_asking(load))
+    return uvloop.run(keep_asking(load))
 
 
 def _storm(storm: Storm) -> Stormed:
     gc.collect()
-    return uvloop.run(_log_in_and_probe(storm))
+    return uvloop.run(log_in_and_probe(storm))
 
 
-async def _keep_asking(load: Load) -> Served:
+async def keep_asking(load: Load) -> Served:
+    """Loads a server from this process. Raises WrongReply."""
     # Each connection begins elsewhere: no two ask for the same person at the same time.
     step = max(len(load.exchanges) // load.connections, 1)
     began, used, served = time.perf_counter(), time.process_time(), cores.seconds_of(load.pid)
@@ -160,14 +161,15 @@ async def _keep_asking(load: Load) -> Served:
         await _connect(load.port, _Asker(_rotate(load.exchanges, number * step), ends_at))
         for number in range(load.connections)
     ]
-    await _drain([asker.done for asker in askers])
+    await _drain(askers)
     taken = time.perf_counter() - began
     latencies = sorted(itertools.chain.from_iterable(asker.latencies for asker in askers))
     busy = (time.process_time() - used) / taken
     return Served(latencies, taken, busy, cores.seconds_of(load.pid) - served)
 
 
-async def _log_in_and_probe(storm: Storm) -> Stormed:
+async def log_in_and_probe(storm: Storm) -> Stormed:
+    """Storms a server from this process. Raises WrongReply."""
     begins_at = time.perf_counter() + storm.warm_up_seconds
     ends_at = begins_at + storm.seconds
     step = max(len(storm.logins) // storm.clients, 1)
@@ -183,9 +185,12 @@ async def _log_in_and_probe(storm: Storm) -> Stormed:
     count = int(storm.seconds * storm.probes_per_second)
     times = [begins_at + number / storm.probes_per_second for number in range(count)]
     probes = zip(times, _rotate(storm.probes, 0), strict=False)
-    latencies = await _drain([asyncio.ensure_future(prober.ask(due, ask)) for due, ask in probes])
-    await _drain([client.done for client in clients])
-    prober.close()
+    try:
+        async with asyncio.timeout(GIVES_UP_AFTER_SECONDS):
+            latencies = await asyncio.gather(*(prober.ask(due, ask) for due, ask in probes))
+    finally:
+        prober.close()
+        await _drain(clients)
     succeeded = [at for client in clients for at in client.succeeded_at]
     refused = [at for client in clients for at in client.refused_at if begins_at <= at <= ends_at]
     return Stormed(
@@ -201,9 +206,13 @@ def _rate(times: Sequence[float], begin: float, end: float) -> float:
     return (len(within) - 1) / (within[-1] - within[0])
 
 
-async def _drain(futures: Sequence[asyncio.Future[float]]) -> list[float]:
-    async with asyncio.timeout(GIVES_UP_AFTER_SECONDS):
-        return await asyncio.gather(*futures)
+async def _drain(connections: Sequence["_Connection"]) -> None:
+    try:
+        async with asyncio.timeout(GIVES_UP_AFTER_SECONDS):
+            await asyncio.gather(*(connection.done for connection in connections))
+    finally:
+        for connection in connections:
+            connection.close()
 
 
 def _rotate(exchanges: Sequence[Exchange], start: int) -> Iterator[Exchange]:
@@ -221,6 +230,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked anything."""
+        return not self._transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
@@ -245,9 +259,11 @@ class _Connection(asyncio.Protocol):
     def fail(self, reply: bytes) -> None:
         if not self.done.done():
             self.done.set_exception(WrongReply(reply[:1000].decode(errors="replace")))
-        self._transport.close()
+        self.close()
 
     def close(self) -> None:
+        """Hangs up; nobody waits for a reply any more."""
+        self.done.cancel()
         self._transport.close()
 
 
@@ -346,6 +362,7 @@ class _Probe(_Connection):
 
     def __init__(self) -> None:
         super().__init__()
+        self.done.cancel()
         self._asked: Exchange
 
     def ask(self, exchange: Exchange) -> asyncio.Future[float]:
@@ -360,10 +377,6 @@ class _Probe(_Connection):
             self.done.set_result(time.perf_counter())
         else:
             self.fail(reply)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.done.done():
-            super().connection_lost(exc)
 
 
 class _Prober:
@@ -382,15 +395,22 @@ class _Prober:
     async def ask(self, due: float, exchange: Exchange) -> float:
         """Seconds from when it was due to the reply."""
         await asyncio.sleep(due - time.perf_counter())
-        probe = self._idle.pop() if self._idle else await _connect(self._port, _Probe())
+        probe = self._open_probe() or await _connect(self._port, _Probe())
         answered = await probe.ask(exchange)
         self._idle.append(probe)
         return answered - due
 
+    def _open_probe(self) -> _Probe | None:
+        while self._idle:
+            probe = self._idle.pop()
+            # Servers hang up on who says nothing for some seconds.
+            if probe.is_open:
+                return probe
+        return None
+
     def close(self) -> None:
         """Closes what it opened."""
         for probe in self._idle:
-            probe.done.cancel()
             probe.close()
 
 
