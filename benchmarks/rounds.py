@@ -13,7 +13,7 @@ import bcrypt
 
 from benchmarks import cores
 from benchmarks.crowd import BCRYPT_COST, PASSWORD
-from benchmarks.load import Generator, Load, Served, Storm, Stormed
+from benchmarks.load import Generator, Load, Served, Storm, Stormed, WrongReply
 
 T = TypeVar("T")
 
@@ -71,11 +71,13 @@ class Weathered:
 
 def measure(generator: Generator, loads: Mapping[str, Load], rounds: int) -> dict[str, Speed]:
     """Loads each in its turn, after a warm-up. Raises WrongReply."""
-    for load in loads.values():
-        generator.run(replace(load, seconds=min(WARM_UP_SECONDS, load.seconds)))
-    served = _take_turns(
-        {name: partial(generator.run, load) for name, load in loads.items()}, rounds
-    )
+    short = {
+        name: partial(generator.run, replace(load, seconds=min(WARM_UP_SECONDS, load.seconds)))
+        for name, load in loads.items()
+    }
+    _take_turns(short, rounds=1)
+    works = {name: partial(generator.run, load) for name, load in loads.items()}
+    served = _take_turns(works, rounds)
     return {name: Speed.of(results) for name, results in served.items()}
 
 
@@ -105,7 +107,10 @@ def _take_turns(
     for _ in range(rounds):
         first()
         for name, work in works.items():
-            found[name].append(work())
+            try:
+                found[name].append(work())
+            except WrongReply as wrong:
+                raise WrongReply(f"{name}: {wrong}") from None
     return found
 
 
