@@ -4,7 +4,6 @@ import asyncio
 import json
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -108,7 +107,10 @@ def _postern(
         with cores.on_the_servers_core():
             server = stack.enter_context(running_server(folder, settings))
         port = int(server.base_url.rpartition(":")[2])
-        yield Contender(name, port, server.process.pid, people)
+        try:
+            yield Contender(name, port, server.process.pid, people)
+        finally:
+            _tell_if_ended(name, server.process.poll(), server.output)
 
 
 @contextmanager
@@ -162,7 +164,8 @@ class _Peers:
             _wait_until_ready(process, port, log)
             yield Contender(name, port, process.pid, self._people)
         finally:
-            process.send_signal(signal.SIGKILL)
+            _tell_if_ended(name, process.poll(), log.read_text(encoding="utf-8"))
+            process.kill()
             process.wait()
 
 
@@ -176,6 +179,11 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
         else:
             return
     raise AssertionError(f"it does not start: {log.read_text(encoding='utf-8')}")
+
+
+def _tell_if_ended(name: str, code: int | None, output: str) -> None:
+    if code is not None:
+        print(f"{name} had ended before it was asked to, with {code}:\n{output[-2000:]}")
 
 
 def _can_run_node() -> bool:
