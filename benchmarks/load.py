@@ -101,6 +101,8 @@ class Stormed:
     latencies: list[float]
     logins_per_second: float
     refused_per_second: float
+    # Logins that were neither let in nor told to come back later.
+    failed: int
 
     def percentile(self, share: float) -> float:
         """The latency that this share of the probes did not exceed."""
@@ -194,7 +196,10 @@ async def log_in_and_probe(storm: Storm) -> Stormed:
     succeeded = [at for client in clients for at in client.succeeded_at]
     refused = [at for client in clients for at in client.refused_at if begins_at <= at <= ends_at]
     return Stormed(
-        sorted(latencies), _rate(succeeded, begins_at, ends_at), len(refused) / storm.seconds
+        sorted(latencies),
+        _rate(succeeded, begins_at, ends_at),
+        len(refused) / storm.seconds,
+        sum(client.failed for client in clients),
     )
 
 
@@ -320,12 +325,13 @@ class _Asker(_Connection):
 
 
 class _LoginClient(_Connection):
-    """Logs in again and again; being told to come back later counts, and does not stop it."""
+    """Logs in again and again; a reply of another kind counts, and does not stop it."""
 
     def __init__(self, logins: Iterator[Exchange], ends_at: float, *, obedient: bool) -> None:
         super().__init__()
         self.succeeded_at: list[float] = []
         self.refused_at: list[float] = []
+        self.failed = 0
         self._obedient = obedient
         self._logins = logins
         self._ends_at = ends_at
@@ -344,8 +350,7 @@ class _LoginClient(_Connection):
             self.refused_at.append(now)
             wait = _retry_after(reply) if self._obedient else 0
         else:
-            self.fail(reply)
-            return
+            self.failed += 1
         if now + wait < self._ends_at:
             asyncio.get_running_loop().call_later(wait, self._try)
         else:

@@ -47,12 +47,13 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Weathered:
-    """How somebody stood a storm: medians of the rounds, latencies in seconds."""
+    """How somebody stood a storm: medians of the rounds, and all failures; in seconds."""
 
     p50: float
     p99: float
     logins_per_second: float
     refused_per_second: float
+    failed: int
     # Logins as a share of the passwords that the same core hashes when it does nothing else.
     share_of_hashes: float
 
@@ -65,6 +66,7 @@ class Weathered:
             statistics.median(stormed.percentile(0.99) for stormed in rounds),
             logins,
             statistics.median(stormed.refused_per_second for stormed in rounds),
+            sum(stormed.failed for stormed in rounds),
             logins / hashes_per_second,
         )
 

@@ -99,7 +99,7 @@ def print_floods(title: str, found: Mapping[str, Speed]) -> None:
 
 def print_storm(title: str, found: Mapping[str, Weathered]) -> None:
     """Prints what a storm does to `me`, and how many get in."""
-    head = ["", "me p50 ms", "me p99 ms", "p99 x merc.", "logins/s", "of hashes", "refused/s"]
+    figures = ["me p50 ms", "me p99 ms", "p99 x merc.", "logins/s", "of hashes", "refused/s"]
     rows = [
         [
             name,
@@ -109,10 +109,11 @@ def print_storm(title: str, found: Mapping[str, Weathered]) -> None:
             f"{weathered.logins_per_second:.2f}",
             f"{weathered.share_of_hashes:.2f}",
             f"{weathered.refused_per_second:,.0f}",
+            f"{weathered.failed:,}",
         ]
         for name, weathered in found.items()
     ]
-    print_table(title, head, rows)
+    print_table(title, ["", *figures, "failed"], rows)
 
 
 def print_goals(results: Results) -> None:

@@ -8,7 +8,15 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from benchmarks.load import Exchange, Load, Storm, WrongReply, keep_asking, log_in_and_probe
+from benchmarks.load import (
+    Exchange,
+    Load,
+    Storm,
+    Stormed,
+    WrongReply,
+    keep_asking,
+    log_in_and_probe,
+)
 
 ASKS = Exchange(b"GET / HTTP/1.1\r\n\r\n", b"alice")
 LOGS_IN = Exchange(b"GET /login HTTP/1.1\r\n\r\n", b"accessToken")
@@ -83,9 +91,9 @@ async def test_a_wrong_reply_ends_the_run(wrong: bytes) -> None:
         await ask(lambda _: [wrong])
 
 
-async def storm(answer: Answer, *, obedient: bool = False) -> tuple[list[float], float, float]:
+async def storm(answer: Answer, *, obedient: bool = False) -> Stormed:
     async with server(answer) as port:
-        stormed = await log_in_and_probe(
+        return await log_in_and_probe(
             Storm(
                 port,
                 [LOGS_IN],
@@ -97,7 +105,6 @@ async def storm(answer: Answer, *, obedient: bool = False) -> tuple[list[float],
                 obedient=obedient,
             )
         )
-    return stormed.latencies, stormed.logins_per_second, stormed.refused_per_second
 
 
 async def test_a_probe_counts_from_when_it_was_due_and_none_waits_for_another() -> None:
@@ -113,13 +120,13 @@ async def test_a_probe_counts_from_when_it_was_due_and_none_waits_for_another() 
             time.sleep(0.25)
         return [reply(b"alice")]
 
-    latencies, logins, refused = await storm(answer)
+    stormed = await storm(answer)
 
-    assert len(latencies) == 10
+    assert len(stormed.latencies) == 10
     # Due at 0, 50, 100, 150 and 200 ms: all of them waited.
-    assert sum(latency > 0.04 for latency in latencies) >= 5
-    assert logins > 0
-    assert refused == 0
+    assert sum(latency > 0.04 for latency in stormed.latencies) >= 5
+    assert stormed.logins_per_second > 0
+    assert stormed.refused_per_second == stormed.failed == 0
 
 
 @pytest.mark.parametrize("obedient", [True, False])
@@ -133,7 +140,19 @@ async def test_a_refused_client_waits_only_if_it_obeys(*, obedient: bool) -> Non
             return [reply(b'{"code":"RATE_LIMITED","retryAfter":2}')]
         return [reply(b"alice")]
 
-    _, logins, _ = await storm(answer, obedient=obedient)
+    stormed = await storm(answer, obedient=obedient)
 
-    assert logins == 0
+    assert stormed.logins_per_second == 0
     assert (tries == 2) is obedient
+
+
+async def test_a_login_that_fails_is_counted_and_ends_nothing() -> None:
+    def answer(asked: bytes) -> list[bytes]:
+        if asked == LOGS_IN.request:
+            return [reply(b"no database", b"503 Service Unavailable")]
+        return [reply(b"alice")]
+
+    stormed = await storm(answer)
+
+    assert stormed.failed > 0
+    assert stormed.logins_per_second == 0
