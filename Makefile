@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-.PHONY: help run test soak lint docs lock bench clean
+.PHONY: help run test soak lint docs lock bench bench-endpoint clean
 
 help: ## Shows these lines
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 run: $(VENV)/.run ## Starts Postern on this machine, with a SQLite file in data/
 	POSTERN_ENVIRONMENT=development $(BIN)/postern serve
@@ -32,19 +32,26 @@ docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the co
 	$(BIN)/postern errors > docs/errors.md
 	$(BIN)/postern settings > docs/settings.md
 
-bench: $(VENV)/.test ## Measures, and prints tables
+bench: $(VENV)/.test bench-endpoint ## Measures, and prints tables
 	$(BIN)/python -m benchmarks.account_times
 	$(BIN)/python -m benchmarks.users_pages
 	$(BIN)/python -m benchmarks.audit_pages
 	$(BIN)/python -m benchmarks.viewer_cache
 	$(BIN)/python -m benchmarks.revocation
 	$(BIN)/python -m benchmarks.user_import
+	$(BIN)/python -m benchmarks.growth
+
+bench-endpoint: $(VENV)/.bench ## Measures Postern beside its peers, and draws a plot
+	$(BIN)/python -m benchmarks.endpoint
 
 lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
 	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 --constraints requirements-dev.lock \
+	  --group bench pyproject.toml -o requirements-bench.lock
 
 clean: ## Removes the environment; data/ stays
 	rm -rf $(VENV)
@@ -60,4 +67,8 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: requirements-dev.lock $(VENV)/.run
 	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.test
+	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-bench.lock
 	touch $@

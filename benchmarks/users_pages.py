@@ -9,29 +9,22 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import insert, select, text
 
+from benchmarks.accounts import cursor_at, fill
 from benchmarks.measure import Work, medians, print_table
-from graph.connections import encode_cursor
-from models.base import uuid7
-from models.database import Database
-from models.role import Role, UserRole
-from models.user import User
 from server.settings import Environment, Settings
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
-from tests.people import ADMIN, BEGINNING
+from tests.people import ADMIN
 
 FEW = 1_000
 MANY = 100_000
-BATCH = 5_000
 ROUNDS = 41
 
 QUERY = """
@@ -46,43 +39,11 @@ query Page($first: Int, $after: String, $last: Int, $before: String, $search: St
 """
 
 
-async def fill(db: Database, count: int) -> None:
-    """Adds accounts; every hundredth is an auditor, every fiftieth is disabled."""
-    async with db.read() as session:
-        roles = {role.name: role.id for role in await session.scalars(select(Role))}
-    for start in range(0, count, BATCH):
-        numbers = range(start, min(start + BATCH, count))
-        users = [_user(number) for number in numbers]
-        held = [
-            {"user_id": user["id"], "role_id": roles["auditor" if n % 100 == 0 else "user"]}
-            for n, user in zip(numbers, users, strict=True)
-        ]
-        async with db.begin() as tx:
-            await tx.execute(insert(User), users)
-            await tx.execute(insert(UserRole), held)
-    async with db.begin() as tx:
-        await tx.execute(text("ANALYZE"))
-
-
-def _user(number: int) -> dict[str, Any]:
-    # Names in another order than ids, as in life.
-    name = f"{number * 7919 % 1_000_003:06d}-person"
-    return {
-        "id": uuid7(),
-        "username": name,
-        "username_key": name,
-        "email": f"{name}@example.com",
-        "email_key": f"{name}@example.com",
-        "created_at": BEGINNING + timedelta(seconds=number),
-        "disabled_at": BEGINNING if number % 50 == 0 else None,
-    }
-
-
 async def pages(api: Api, count: int) -> dict[str, Work]:
     """The pages to compare, each of fifty accounts."""
     token = await api.log_in(ADMIN)
-    middle = await _cursor_at(api.auth.db, count // 2)
-    near_the_end = await _cursor_at(api.auth.db, 60)
+    middle = await cursor_at(api.auth.db, count // 2)
+    near_the_end = await cursor_at(api.auth.db, 60)
 
     def page(**arguments: Any) -> Work:
         async def work() -> object:
@@ -104,12 +65,6 @@ async def pages(api: Api, count: int) -> dict[str, Work]:
         "search, one match": page(first=50, search="000000-"),
         "search, a hundred matches": page(first=50, search="0001"),
     }
-
-
-async def _cursor_at(db: Database, position: int) -> str:
-    async with db.read() as session:
-        query = select(User.id).order_by(User.id).offset(position).limit(1)
-        return encode_cursor((await session.scalars(query)).one())
 
 
 @asynccontextmanager

@@ -1,0 +1,127 @@
+"""What a thousand times the accounts cost: who I am, finding who logs in, pages of `users`.
+
+python -m benchmarks.growth [accounts]
+"""
+
+import asyncio
+import itertools
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from auth.clients import Client
+from auth.users import find_user_by_name
+from auth.viewers import viewer_of
+from benchmarks.accounts import cursor_at, find_users, name_of, sign_in
+from benchmarks.measure import Work, medians
+from benchmarks.scenarios import ME
+from benchmarks.tables import Goal, print_table
+from benchmarks.users_pages import QUERY, filled
+from tests.api import Api
+from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
+from tests.people import ADMIN
+
+FEW = 1_000
+MANY = 1_000_000
+ROUNDS = 201
+# Enough that hardly anybody is asked for twice, from all over the table.
+PEOPLE = 500
+AT_MOST = 1.7
+
+
+async def works(api: Api, count: int) -> dict[str, Work]:
+    """What is compared."""
+    people = await _people_everywhere(api, count)
+    tokens = itertools.cycle(await sign_in(api.auth, [user_id for user_id, _ in people]))
+    names = itertools.cycle([username for _, username in people])
+    pages = await _pages(api, count)
+
+    async def me() -> object:
+        api.auth.viewer_cache.everything_changed()
+        data = await api.data(ME, token=next(tokens))
+        assert data["me"]
+        return data
+
+    async def viewer() -> object:
+        api.auth.viewer_cache.everything_changed()
+        return await viewer_of(api.auth, Client(), next(tokens))
+
+    async def find() -> object:
+        found = await find_user_by_name(api.auth, next(names))
+        assert found
+        return found
+
+    return {
+        "me, nothing remembered": me,
+        "the viewer alone": viewer,
+        "who logs in": find,
+        **pages,
+    }
+
+
+async def _people_everywhere(api: Api, count: int) -> Sequence[tuple[UUID, str]]:
+    numbers = range(1, count, max(count // PEOPLE, 2))
+    # Every fiftieth is disabled.
+    return await find_users(api.auth.db, [name_of(n) for n in numbers if n % 50])
+
+
+async def _pages(api: Api, count: int) -> dict[str, Work]:
+    token = await api.log_in(ADMIN)
+    db = api.auth.db
+
+    def page(cursors: Iterator[str | None]) -> Work:
+        async def work() -> object:
+            arguments: dict[str, Any] = {"first": 50, "after": next(cursors)}
+            data = await api.data(QUERY, arguments, token=token)
+            assert len(data["users"]["nodes"]) == 50
+            return data
+
+        return work
+
+    # The newest stand first: a place counted from the oldest is that far from the end.
+    middles = [await cursor_at(db, count * place // 100) for place in range(40, 61)]
+    return {
+        "first page": page(itertools.repeat(None)),
+        "middle page": page(itertools.cycle(middles)),
+        "last page": page(itertools.repeat(await cursor_at(db, 50))),
+    }
+
+
+async def compare(kind: str, few: str, many: str, folder: Path, count: int) -> None:
+    async with filled(few, folder, FEW) as small, filled(many, folder, count) as large:
+        little, much = await works(small, FEW), await works(large, count)
+        found = {
+            name: await medians({"few": little[name], "many": much[name]}, rounds=ROUNDS)
+            for name in little
+        }
+    head = ["", f"ms of {FEW:,}", f"ms of {count:,}", "wanted", "ratio", ""]
+    rows = [_row(name, taken["few"], taken["many"]) for name, taken in found.items()]
+    print_table(f"{kind}: medians of {ROUNDS} in turn", head, rows)
+
+
+def _row(name: str, few: float, many: float) -> list[str]:
+    goal = Goal(name, many / few, at_most=AT_MOST)
+    return [name, f"{few * 1000:.2f}", f"{many * 1000:.2f}", *goal.row[1:]]
+
+
+def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else MANY
+    with tempfile.TemporaryDirectory() as name, postgresql_folder() as socket:
+        folder = Path(name)
+        sqlite = SqliteTemplates(folder)
+        postgresql = PostgresqlTemplates(socket)
+        few, many = sqlite.new(folder), sqlite.new(folder)
+        asyncio.run(compare("SQLite", few, many, folder, count))
+        few, many = postgresql.the_only_one(), postgresql.the_only_one()
+        asyncio.run(compare("PostgreSQL", few, many, folder, count))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The servers that Postern is measured beside, each written as its own documentation shows."""
