@@ -56,7 +56,7 @@ class UserRecord:
 
     def __hash__(self) -> int:
         # Enough to find the same account by, and quick: one is looked up at each request.
-        return hash(self.id)
+        return hash(self.id.int)
 
     @classmethod
     def of(cls, row: User, registry: PermissionRegistry) -> "UserRecord":

@@ -34,8 +34,9 @@ class ViewerCache:
     def __init__(self, changes: ChangeFeed, *, max_viewers: int = MAX_VIEWERS) -> None:
         self._changes = changes
         self._max_viewers = max_viewers
-        self._kept: OrderedDict[UUID, tuple[float, SignedInUser]] = OrderedDict()
-        self._sessions_of: defaultdict[UUID, set[UUID]] = defaultdict(set)
+        # By the number of the session's id: hashing a UUID is slow.
+        self._kept: OrderedDict[int, tuple[float, SignedInUser]] = OrderedDict()
+        self._sessions_of: defaultdict[UUID, set[int]] = defaultdict(set)
         self._changes_heard = 0
         changes.add(self)
 
@@ -46,14 +47,15 @@ class ViewerCache:
         """What is known of a session; nothing while nobody can vouch for it."""
         if not self._changes.is_current():
             return None
-        kept = self._kept.get(session_id)
+        number = session_id.int
+        kept = self._kept.get(number)
         if kept is None:
             return None
         believed_until, found = kept
         if time.monotonic() >= believed_until:
-            self._forget(session_id)
+            self._forget(number)
             return None
-        self._kept.move_to_end(session_id)
+        self._kept.move_to_end(number)
         return found
 
     def mark(self) -> int:
@@ -65,17 +67,18 @@ class ViewerCache:
         """Remembers what was read since the mark, unless anything has changed meanwhile."""
         if not self._changes.is_current() or self._changes_heard != mark:
             return
-        self._forget(found.session_id)
-        self._kept[found.session_id] = (time.monotonic() + BELIEVED_FOR_SECONDS, found)
-        self._sessions_of[found.user.id].add(found.session_id)
+        number = found.session_id.int
+        self._forget(number)
+        self._kept[number] = (time.monotonic() + BELIEVED_FOR_SECONDS, found)
+        self._sessions_of[found.user.id].add(number)
         if len(self._kept) > self._max_viewers:
             self._forget(next(iter(self._kept)))
 
     def user_changed(self, user_id: UUID) -> None:
         """Forgets a user."""
         self._changes_heard += 1
-        for session_id in list(self._sessions_of.get(user_id, ())):
-            self._forget(session_id)
+        for number in list(self._sessions_of.get(user_id, ())):
+            self._forget(number)
 
     def everything_changed(self) -> None:
         """Forgets everybody."""
@@ -83,11 +86,11 @@ class ViewerCache:
         self._kept.clear()
         self._sessions_of.clear()
 
-    def _forget(self, session_id: UUID) -> None:
-        kept = self._kept.pop(session_id, None)
+    def _forget(self, number: int) -> None:
+        kept = self._kept.pop(number, None)
         if kept is None:
             return
         user_id = kept[1].user.id
-        self._sessions_of[user_id].discard(session_id)
+        self._sessions_of[user_id].discard(number)
         if not self._sessions_of[user_id]:
             del self._sessions_of[user_id]

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from auth.clients import Client
 from auth.wiring import Auth
-from graph.context import Context, get_context, get_known_context
+from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.errors import coded_error
 from graph.explorer import Explorer
@@ -89,7 +89,8 @@ class GraphQLEndpoint:
                 request.query, request.document_id, request.operation_name
             )
             _check_type(operation, scope["method"])
-            context = self._known_context(scope, headers) or await self._context(scope, headers)
+            who = self._who(scope, headers)
+            context = get_known_context(*who) or await get_context(*who)
             result = operation.start(request.variables, context)
             if not isinstance(result, ExecutionResult):
                 result = await self._finish(result)
@@ -102,12 +103,6 @@ class GraphQLEndpoint:
         except DatabaseUnavailable:
             error = coded_error(Problem.UNAVAILABLE.code, "The server cannot reach its database.")
             return reply_problem(Problem.UNAVAILABLE, [error], media_type, RETRY_LATER)
-
-    def _known_context(self, scope: Scope, headers: Headers) -> Context | None:
-        return get_known_context(*self._who(scope, headers))
-
-    async def _context(self, scope: Scope, headers: Headers) -> Context:
-        return await get_context(*self._who(scope, headers))
 
     def _who(self, scope: Scope, headers: Headers) -> tuple[Auth, Client, bytes | None, CookieJar]:
         peer = scope.get("client")

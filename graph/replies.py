@@ -1,7 +1,7 @@
 """What goes out: a result or the reason why there is none, as bytes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,7 +25,7 @@ class Reply:
     status: int
     media_type: str
     body: bytes
-    headers: HeaderFields = field(default_factory=list)
+    headers: HeaderFields
 
     async def send(self, send: Send) -> None:
         """Sends it."""
@@ -51,7 +51,7 @@ def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> R
     """What an operation gave: its data, and the errors beside it."""
     try:
         if not result.errors:
-            return Reply(200, media_type, _dump({"data": result.data}))
+            return Reply(200, media_type, _dump({"data": result.data}), [])
         return _reply_errors(result, format_errors(result.errors, request_id), media_type)
     except orjson.JSONEncodeError as error:
         # A scalar of own code gave what is no JSON: half a surrogate pair, an endless number.
@@ -66,7 +66,7 @@ def _reply_errors(
     if result.data is None and all("path" not in error for error in errors):
         # The variables did not fit: nothing ran, and so there is no `data` rather than null.
         return reply_problem(Problem.DOCUMENT, errors, media_type)
-    reply = Reply(200, media_type, _dump({"data": result.data, "errors": errors}))
+    reply = Reply(200, media_type, _dump({"data": result.data, "errors": errors}), [])
     if "UNAUTHENTICATED" in codes:
         challenge = www_authenticate(codes["UNAUTHENTICATED"]["reason"])
         reply.headers.append((b"www-authenticate", challenge.encode()))

@@ -23,7 +23,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from server.whole_replies import hold_head
+from server.whole_replies import Outbox, write_whole
 
 log = structlog.get_logger("postern.http")
 
@@ -72,6 +72,7 @@ class _Fruitless:
 class _Watch:
     """All that is remembered of a connection."""
 
+    outbox: Outbox
     wait: _Wait = field(default_factory=_Wait)
     fruitless: _Fruitless = field(default_factory=_Fruitless)
     # What is being answered: uvicorn knows the newest request only, which may wait behind it.
@@ -81,11 +82,15 @@ class _Watch:
 class TimedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with what `Connections` needs to judge how a client behaves."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Waits for the first request."""
+    def __init__(self, outbox: Outbox, *arguments: Any) -> None:
+        super().__init__(*arguments)
         # One attribute and no more: past thirty, Python looks up each of them more slowly.
-        self._watch = _Watch()
-        super().connection_made(transport)
+        self._watch = _Watch(outbox)
+
+    def shutdown(self) -> None:
+        """Ends the connection when its reply is over, and written."""
+        self._watch.outbox.flush()
+        super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the application, whichever request it answers."""
@@ -130,7 +135,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._watch.running = cycle
-        hold_head(cycle)
+        write_whole(cycle, self._watch.outbox)
         _start(self, cycle, app)
 
     def _receive_in_pieces(self, data: bytes) -> None:
@@ -185,6 +190,7 @@ class TimedProtocol(HttpToolsProtocol):
             may_reply = not self._head_is_whole()
         else:
             may_reply = running.scope is self.scope and not running.response_started
+        self._watch.outbox.flush()
         if may_reply:
             self.transport.write(
                 f"HTTP/1.1 {status.value} {status.phrase}\r\n"
@@ -208,6 +214,7 @@ class Connections:
         self._seconds = seconds
         self._looks_every = min(_SECONDS_BETWEEN_LOOKS, seconds / 4)
         self._looks_after: ServerState | None = None
+        self._outbox: Outbox | None = None
         self._closing: dict[Any, float] = {}
 
     def __call__(
@@ -218,11 +225,11 @@ class Connections:
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> TimedProtocol:
         """The protocol of a new connection."""
-        protocol = TimedProtocol(config, server_state, app_state, _loop)
-        if self._looks_after is not server_state:
-            self._looks_after = server_state
-            self._look_later(protocol.loop, server_state)
-        return protocol
+        if self._outbox is None or self._looks_after is not server_state:
+            loop = _loop or asyncio.get_running_loop()
+            self._looks_after, self._outbox = server_state, Outbox(loop)
+            self._look_later(loop, server_state)
+        return TimedProtocol(self._outbox, config, server_state, app_state, _loop)
 
     def _look_later(self, loop: asyncio.AbstractEventLoop, server_state: ServerState) -> None:
         loop.call_later(self._looks_every, self._look, loop, server_state)

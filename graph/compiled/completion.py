@@ -133,11 +133,11 @@ def complete_list(
     """Completes each item; what must be awaited is awaited side by side."""
     nullable = not isinstance(type_.of_type, GraphQLNonNull)
     item = _Item(complete_item, on_error(nullable=nullable), place)
-    as_they_are = {type_as_it_is(type_.of_type)} if is_leaf_type(_bare(type_.of_type)) else set()
+    is_leaf, as_it_is = is_leaf_type(_bare(type_.of_type)), {type_as_it_is(type_.of_type)}
 
     def run_list(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
         if type(value) is list:
-            if as_they_are >= set(map(type, value)):
+            if is_leaf and as_it_is >= set(map(type, value)):
                 return value.copy()
         elif is_async_iterable(value):
             return _complete_async_iterable(item, value, run, path, info)
