@@ -1,5 +1,6 @@
 """Who calls: the bearer header is read once per request, and never fails a public field."""
 
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -45,6 +46,8 @@ def get_known_context(
     auth: Auth, client: Client, authorization: bytes | None, cookies: CookieJar
 ) -> Context | None:
     """Decodes the `Authorization` header of a request, if that can be done without waiting."""
+    if authorization is None:
+        return Context(auth, client, TokenMissing, cookies)
     try:
         viewer = known_viewer(auth, client, read_bearer_token(authorization))
     except Unauthenticated as unauthenticated:
@@ -77,6 +80,7 @@ def read_bearer_token(authorization: bytes | None) -> str:
     return token
 
 
+@cache
 def www_authenticate(reason: str) -> str:
     """The challenge for an unauthenticated caller (RFC 6750, 3): no error where no token came."""
     if reason == TokenMissing.reason:

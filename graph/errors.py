@@ -161,7 +161,7 @@ def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
     message, extensions = _tell(error, request_id)
     told: dict[str, Any] = {"message": message}
     if error.locations:
-        told["locations"] = [location.formatted for location in error.locations]
+        told["locations"] = [{"line": line, "column": column} for line, column in error.locations]
     if error.path is not None:
         told["path"] = error.path
     told["extensions"] = extensions
@@ -170,6 +170,8 @@ def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
 
 def _tell(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     cause = error.original_error
+    if isinstance(cause, Denial):
+        return str(cause), _tell_denial(cause)
     if cause is None or isinstance(cause, GraphQLError):
         return _tell_request_error(error, cause)
     return _tell_no(cause) or _tell_fault(cause, request_id)
@@ -178,8 +180,6 @@ def _tell(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
 def _tell_no(cause: BaseException) -> tuple[str, dict[str, Any]] | None:
     """What is wrong with the request, or with the moment, and not with us."""
     match cause:
-        case Denial():
-            return str(cause), _tell_denial(cause)
         case BadUserInput():
             return str(cause), {"code": "BAD_USER_INPUT"}
         case DatabaseUnavailable():

@@ -62,11 +62,11 @@ def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> R
 def _reply_errors(
     result: ExecutionResult, errors: Sequence[Mapping[str, Any]], media_type: str
 ) -> Reply:
-    codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     if result.data is None and all("path" not in error for error in errors):
         # The variables did not fit: nothing ran, and so there is no `data` rather than null.
         return reply_problem(Problem.DOCUMENT, errors, media_type)
     reply = Reply(200, media_type, _dump({"data": result.data, "errors": errors}), [])
+    codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     if "UNAUTHENTICATED" in codes:
         challenge = www_authenticate(codes["UNAUTHENTICATED"]["reason"])
         reply.headers.append((b"www-authenticate", challenge.encode()))

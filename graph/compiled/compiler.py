@@ -36,6 +36,7 @@ from graph.compiled.completion import (
     complete_nullable,
     complete_present,
 )
+from graph.compiled.errors import Nodes
 from graph.compiled.fields import (
     RunField,
     attribute_field,
@@ -108,7 +109,7 @@ class Compiler:
         field = self._schema.get_field(parent, name)
         if name.startswith("__") or field is None or details[0].fragment_variable_values:
             raise Unsupported
-        place = Place([detail.node for detail in details], parent)
+        place = Place(Nodes(detail.node for detail in details), parent)
         complete = self._completer(field.type, place, details)
         attribute = attribute_of(field)
         if attribute is not None:

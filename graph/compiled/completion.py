@@ -10,7 +10,6 @@ from types import CoroutineType
 from typing import Any
 
 from graphql import (
-    FieldNode,
     GraphQLBoolean,
     GraphQLError,
     GraphQLID,
@@ -27,6 +26,7 @@ from graphql import (
 from graphql.execution import Executor
 from graphql.pyutils import is_async_iterable, is_iterable
 
+from graph.compiled.errors import Nodes
 from graph.compiled.runs import (
     Fail,
     Path,
@@ -59,7 +59,7 @@ class Unsupported(Exception):
 class Place:
     """Where in the document and in the schema a value belongs."""
 
-    nodes: list[FieldNode]
+    nodes: Nodes
     parent: GraphQLObjectType
 
     @property

@@ -17,6 +17,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values
 
 from graph.compiled.completion import Complete, Place, type_as_it_is
+from graph.compiled.errors import Nodes
 from graph.compiled.infos import LazyInfo, MakeInfo
 from graph.compiled.resolvers import Resolve, definition_of
 from graph.compiled.runs import Fail, Path, Run, is_awaitable, on_error, plain_types
@@ -104,7 +105,7 @@ def _on_error_in(field: GraphQLField) -> Fail:
     return on_error(nullable=not isinstance(field.type, GraphQLNonNull))
 
 
-def _finish_field(complete: Complete, nodes: list[FieldNode], fail: Fail) -> Finish:
+def _finish_field(complete: Complete, nodes: Nodes, fail: Fail) -> Finish:
     """From what a resolver gave to the completed value, or to a coroutine that returns it."""
 
     async def finish_value(value: Any, run: Run, path: Path, info: Any) -> Any:

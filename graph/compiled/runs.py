@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import CoroutineType, GeneratorType
 from typing import Any, Never
 
-from graphql import FieldNode, GraphQLError, located_error
+from graphql import GraphQLError
 from graphql.execution.executor import CollectedErrors
 from graphql.execution.values import VariableValues
 from graphql.pyutils import Path as CorePath
 from graphql.pyutils import gather_with_cancel
 from strawberry.execution import optimized_is_awaitable
+
+from graph.compiled.errors import Nodes, error_at
 
 # Types whose values were seen to be no awaitables, so that they are not asked again.
 plain_types: set[type] = set()
@@ -27,40 +29,59 @@ Path = tuple[Any, str | int, str | None]
 class Run:
     """The values that closures get beside their source: those of this request."""
 
-    __slots__ = ("_collected", "context", "root", "variables")
+    __slots__ = ("_collected", "_first", "context", "root", "variables")
 
     def __init__(self, root: object, context: object, variables: VariableValues) -> None:
         self.root = root
         self.context = context
         self.variables = variables
+        # Most runs meet no error, and most others one.
+        self._first: tuple[GraphQLError, Path | None] | None = None
         self._collected: CollectedErrors | None = None
 
     @property
     def errors(self) -> list[GraphQLError] | None:
         """What went wrong; None if nothing did."""
-        return self._collected.errors if self._collected else None
+        if self._collected is not None:
+            return self._collected.errors
+        return None if self._first is None else [self._first[0]]
 
-    def fail(self, error: GraphQLError) -> list[GraphQLError]:
+    def fail(self, error: GraphQLError) -> list[GraphQLError] | None:
         """Null stands for the whole reply."""
-        return self._collect(error, None)
+        self._collect(error, None)
+        return self.errors
 
-    def note(self, error: Exception, nodes: list[FieldNode], path: Path) -> None:
+    def note(self, error: Exception, nodes: Nodes, path: Path) -> None:
         """Tells the error at its place, where null stands for the value.
 
         https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors
         """
-        place = core_path(path)
-        self._collect(located_error(error, nodes, place.as_list()), place)
+        self._collect(error_at(error, nodes, _keys(path)), path)
 
-    def pass_on(self, error: Exception, nodes: list[FieldNode], path: Path) -> Never:
+    def pass_on(self, error: Exception, nodes: Nodes, path: Path) -> Never:
         """Raises the error with its place, where null is not allowed."""
-        raise located_error(error, nodes, core_path(path).as_list())
+        raise error_at(error, nodes, _keys(path))
 
-    def _collect(self, error: GraphQLError, path: CorePath | None) -> list[GraphQLError]:
+    def _collect(self, error: GraphQLError, path: Path | None) -> None:
+        if self._first is None:
+            self._first = error, path
+            return
         if self._collected is None:
+            first, its_path = self._first
             self._collected = CollectedErrors()
-        self._collected.add(error, path)
-        return self._collected.errors
+            self._collected.add(first, its_path and core_path(its_path))
+        self._collected.add(error, path and core_path(path))
+
+
+def _keys(path: Path) -> list[str | int]:
+    """The place as a reply tells it."""
+    keys: list[str | int] = []
+    place: Path | None = path
+    while place:
+        place, key, _ = place
+        keys.append(key)
+    keys.reverse()
+    return keys
 
 
 def core_path(path: Path) -> CorePath:
@@ -70,7 +91,7 @@ def core_path(path: Path) -> CorePath:
 
 
 # What becomes of an error: `Run.note` or `Run.pass_on`.
-Fail = Callable[[Run, Exception, list[FieldNode], Path], None]
+Fail = Callable[[Run, Exception, Nodes, Path], None]
 
 
 def on_error(*, nullable: bool) -> Fail:
