@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.clients import Client
-from auth.errors import AccountDisabled, InvalidCredentials, PasswordChangeRequired, RateLimited
+from auth.errors import (
+    AccountDisabled,
+    InvalidCredentials,
+    PasswordChangeRequired,
+    RateLimited,
+    Refusal,
+    Refusals,
+)
 from auth.names import lookup_key
 from auth.outbox import Kind, queue
 from auth.passwords import normalise
@@ -52,12 +59,14 @@ async def log_in(
     if found is None or stored is None or not verified:
         await _record_failure(auth, client, found, "wrong_credentials", wait)
         raise InvalidCredentials
-    await auth.throttle.forgive(*budgets)
-    kept = await _hash_to_keep(auth, found, password, new_password)
     try:
-        user, session = await _start(auth, client, found, kept)
-    except AccountDisabled:
-        await _record_failure(auth, client, found, "disabled", timedelta())
+        kept = await _hash_to_keep(auth, found, password, new_password)
+        user, session = await _start(auth, client, found, kept, budgets)
+    except (Refusal, Refusals) as refused:
+        # The password was right, whatever else was not.
+        await auth.throttle.forgive(*budgets)
+        if isinstance(refused, AccountDisabled):
+            await _record_failure(auth, client, found, "disabled", timedelta())
         raise
     return await issue_pair(auth, user, session, session.created_at)
 
@@ -73,18 +82,17 @@ class _Credentials:
 
 
 async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
-    async with auth.db.read() as session:
-        row = await session.scalar(select_by_name(username))
-    if row is None:
-        return None
-    return _Credentials(
-        row.id,
-        row.username,
-        row.email,
-        row.password_hash,
-        row.password_is_temporary,
-        row.disabled_at is not None,
-    )
+    rows = await auth.db.look_up(select_by_name(username, *_CREDENTIALS))
+    for user_id, name, email, password_hash, is_temporary, disabled_at in rows:
+        disabled = disabled_at is not None
+        return _Credentials(user_id, name, email, password_hash, is_temporary, disabled)
+    return None
+
+
+_CREDENTIALS = (
+    *(User.id, User.username, User.email, User.password_hash, User.password_is_temporary),
+    User.disabled_at,
+)
 
 
 async def _budgets(
@@ -109,9 +117,8 @@ async def _budgets(
 async def _networks_of(auth: Auth, user_id: UUID) -> set[str]:
     """Where the user has signed in of late."""
     query = select(Session.client_address).where(Session.user_id == user_id)
-    async with auth.db.read() as session:
-        recent = await session.scalars(query.order_by(Session.id.desc()).limit(_RECENT_SESSIONS))
-        return {network_of(address) for address in recent}
+    recent = query.order_by(Session.id.desc()).limit(_RECENT_SESSIONS)
+    return {network_of(address) for (address,) in await auth.db.look_up(recent)}
 
 
 async def _record_failure(
@@ -153,7 +160,7 @@ async def _hash_to_keep(
 
 
 async def _start(
-    auth: Auth, client: Client, proved: _Credentials, password_hash: str
+    auth: Auth, client: Client, proved: _Credentials, password_hash: str, budgets: list[Budget]
 ) -> tuple[UserRecord, Session]:
     now = auth.clock.now()
     async with auth.db.begin() as tx:
@@ -186,6 +193,7 @@ async def _start(
                 session_id=session.id,
             ),
         )
+        await auth.throttle.forgive_within(tx, *budgets)
         return UserRecord.of(row, auth.permissions), session
 
 

@@ -124,15 +124,19 @@ class Throttle:
 
     async def forgive(self, *budgets: Budget) -> None:
         """Takes the attempt back, since it went well, and with it what success forgives."""
+        async with self._db.begin() as tx:
+            await self.forgive_within(tx, *budgets)
+
+    async def forgive_within(self, tx: AsyncSession, *budgets: Budget) -> None:
+        """The same in a transaction that goes on; best at its end, since others wait for it."""
         if not self._enabled:
             return
         now = self._clock.now()
-        async with self._db.begin() as tx:
-            for budget in self._in_order(budgets):
-                row, _ = await self._lock(tx, budget, now)
-                past = 0 if budget.limit.forgiven_by_success else row.failures - 1
-                row.failures = max(past, 0)
-                row.blocked_until = None
+        for budget in self._in_order(budgets):
+            row, _ = await self._lock(tx, budget, now)
+            past = 0 if budget.limit.forgiven_by_success else row.failures - 1
+            row.failures = max(past, 0)
+            row.blocked_until = None
 
     async def forget(self, *budgets: Budget) -> None:
         """Forgives every failure."""

@@ -76,11 +76,12 @@ async def find_user_by_name(auth: Auth, name: str) -> UserRecord | None:
         return UserRecord.of(row, auth.permissions) if row else None
 
 
-def select_by_name(name: str) -> Select[User]:
-    """The user whose username, or e-mail address, this is; usernames hold no @."""
+def select_by_name(name: str, *columns: InstrumentedAttribute[Any]) -> Select[Any]:
+    """The user whose username, or e-mail address, this is, or these columns of theirs."""
+    # Usernames hold no @.
     column = User.email_key if "@" in name else User.username_key
     key = lookup_key(name)
-    return select(User).where(false() if key is None else column == key)
+    return select(*(columns or (User,))).where(false() if key is None else column == key)
 
 
 async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilter) -> UserSlice:

@@ -1,5 +1,6 @@
 """The one handle to the database: it gives a read or a transaction, and hides the dialects."""
 
+import asyncio
 import os
 import sqlite3
 import time
@@ -70,6 +71,7 @@ class Database:
         # A query alone is a transaction already; without BEGIN and ROLLBACK it takes half as long.
         single = {"isolation_level": "AUTOCOMMIT"} if self.dialect == "postgresql" else {}
         self._single = engine.execution_options(**single)
+        self._turn = asyncio.Lock() if self.dialect == "sqlite" else None
         self._reads = async_sessionmaker(reading, expire_on_commit=False, autoflush=False)
         self._writes = async_sessionmaker(writing, expire_on_commit=False)
 
@@ -124,9 +126,27 @@ class Database:
 
         When it is over, this process knows of its changes. Raises DatabaseUnavailable.
         """
-        async with _unavailable_when_lost(), self._writes.begin() as session:
+        async with (
+            _unavailable_when_lost(),
+            self._turn_to_write(),
+            self._writes.begin() as session,
+        ):
             yield session
         await self.changes.catch_up()
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        # SQLite lets one write at a time; those who wait ask it again and again, whoever came
+        # first. Within this process they form a queue instead, and hold no connection meanwhile.
+        if self._turn is None:
+            yield
+            return
+        async with asyncio.timeout(SQLITE_BUSY_TIMEOUT_SECONDS):
+            await self._turn.acquire()
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Runs synchronous work (a migration) in one transaction. Raises DatabaseUnavailable."""
