@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import starmap
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -22,11 +23,11 @@ from auth.names import lookup_key
 from auth.outbox import Kind, queue
 from auth.passwords import normalise
 from auth.reauthentication import check_new_password
-from auth.records import WITH_ROLES, UserRecord
+from auth.records import UserRecord
 from auth.sessions import start_session
 from auth.throttling import ACCOUNT, NETWORK, Budget, budget_of_account, network_of
 from auth.token_pairs import SignedIn, issue_pair
-from auth.users import select_by_name
+from auth.users import USER_BY_ID, select_by_name
 from auth.wiring import Auth
 from models.session import Session
 from models.user import User
@@ -78,15 +79,12 @@ class _Credentials:
     email: str | None
     password_hash: str | None
     password_is_temporary: bool
-    disabled: bool
+    disabled_at: datetime | None
 
 
 async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
     rows = await auth.db.look_up(select_by_name(username, *_CREDENTIALS))
-    for user_id, name, email, password_hash, is_temporary, disabled_at in rows:
-        disabled = disabled_at is not None
-        return _Credentials(user_id, name, email, password_hash, is_temporary, disabled)
-    return None
+    return next(starmap(_Credentials, rows), None)
 
 
 _CREDENTIALS = (
@@ -149,7 +147,7 @@ async def _hash_to_keep(
 ) -> str:
     """The hash of the new password, or of this one: as it is stored if that is good enough."""
     assert found.password_hash
-    if found.password_is_temporary and not found.disabled:
+    if found.password_is_temporary and found.disabled_at is None:
         if new_password is None or normalise(new_password) == normalise(password):
             raise PasswordChangeRequired
         check_new_password(auth, new_password, username=found.username, email=found.email)
@@ -169,7 +167,6 @@ async def _start(
         row = await tx.scalar(
             select(User)
             .where(User.id == proved.user_id, User.password_hash == proved.password_hash)
-            .options(WITH_ROLES)
             .with_for_update()
         )
         if row is None:
@@ -194,7 +191,10 @@ async def _start(
             ),
         )
         await auth.throttle.forgive_within(tx, *budgets)
-        return UserRecord.of(row, auth.permissions), session
+        stored = (await tx.execute(USER_BY_ID, {"id": row.id})).all()
+    # Behind the transaction: it may have to ask for roles, on a connection of its own.
+    (user,) = await auth.user_rows.read(stored)
+    return user, session
 
 
 def _record_own_password(tx: AsyncSession, auth: Auth, client: Client, row: User) -> None:

@@ -58,14 +58,14 @@ class UserSlice:
     has_previous: bool
 
 
-_BY_ID = select(*USER_COLUMNS).where(User.id == bindparam("id"))
+USER_BY_ID = select(*USER_COLUMNS).where(User.id == bindparam("id"))
 
 
 async def find_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord | None:
     """The user with this id: anybody's own, or any for `users:read`. Raises Forbidden."""
     if actor.user_id != user_id:
         check_may(actor, "users:read")
-    rows = await auth.db.look_up(_BY_ID, {"id": user_id})
+    rows = await auth.db.look_up(USER_BY_ID, {"id": user_id})
     return next(iter(await auth.user_rows.read(rows)), None)
 
 
