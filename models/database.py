@@ -3,13 +3,12 @@
 import asyncio
 import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, event, text
+from sqlalchemy import Connection, Row, Select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -21,11 +20,11 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import NullPool
 
+from models import sqlite_engine
 from models.changes import ChangeFeed, NoChanges
 from models.sqlite_changes import SqliteChanges
 from models.sqlite_reads import SqliteReads
 
-SQLITE_BUSY_TIMEOUT_SECONDS = 5
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 10
 
@@ -83,10 +82,11 @@ class Database:
         """
         address = parse_url(url)
         if address.get_backend_name() == "sqlite":
-            engine = _sqlite_engine(address)
             if _is_in_memory(address):
-                return cls(engine, NoChanges())
+                return cls(sqlite_engine.connect(address), NoChanges())
             path = Path(str(address.database))
+            _create_private_file(path)
+            engine = sqlite_engine.connect(address)
             return cls(engine, SqliteChanges(path), SqliteReads(address))
         # asyncpg takes memory, and SQLite needs none of it.
         from models.postgresql_changes import PostgresqlChanges  # noqa: PLC0415
@@ -141,7 +141,7 @@ class Database:
         if self._turn is None:
             yield
             return
-        async with asyncio.timeout(SQLITE_BUSY_TIMEOUT_SECONDS):
+        async with asyncio.timeout(sqlite_engine.BUSY_TIMEOUT_SECONDS):
             await self._turn.acquire()
         try:
             yield
@@ -208,19 +208,6 @@ def _with_known_options(address: URL) -> URL:
     return address.set(query=options)
 
 
-def _sqlite_engine(address: URL) -> AsyncEngine:
-    if not _is_in_memory(address):
-        _create_private_file(Path(str(address.database)))
-    engine = create_async_engine(
-        address,
-        hide_parameters=True,
-        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-    )
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite_connection)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite_transaction)
-    return engine
-
-
 def _is_in_memory(address: URL) -> bool:
     return not address.database or address.database == ":memory:"
 
@@ -245,36 +232,6 @@ def _create_private_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise DatabaseUnavailable(type(error).__name__) from error
-
-
-def _prepare_sqlite_connection(connection: Any, _record: object) -> None:
-    # The driver would open transactions on its own, too late for reads and never IMMEDIATE.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    _switch_to_wal(cursor)
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _switch_to_wal(cursor: Any) -> None:
-    # SQLite's own timeout does not hold here: of two servers that start together on a new file,
-    # one would be told at once that it is locked.
-    give_up_at = time.monotonic() + SQLITE_BUSY_TIMEOUT_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
-                raise
-        else:
-            return
-
-
-def _begin_sqlite_transaction(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot wait for another writer: it fails at
-    # once with SQLITE_BUSY. Taking the write lock first makes it wait instead.
-    writes = connection.get_execution_options().get("sqlite_begin_immediate")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from models import database, postgresql_changes
+from models import postgresql_changes
 from models.database import Database, DatabaseUnavailable, parse_url
 from models.session import Session
 from models.user import User
@@ -252,7 +252,7 @@ async def test_a_feed_that_went_silent_is_not_believed(
 async def test_while_somebody_writes_for_long_reads_go_on_and_writes_are_put_off(
     sqlite_url: str, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "SQLITE_BUSY_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.3)
     async with serving(make_settings(sqlite_url, tmp_path), clock) as api:
         known, unknown = await Device(api).log_in(ALICE), await Device(api).log_in(BOB)
         assert await known.is_signed_in()

@@ -245,7 +245,7 @@ async def test_sqlite_is_private_and_set_up(tmp_path: Path) -> None:
 async def test_a_lock_that_does_not_end_is_told(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.database.SQLITE_BUSY_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)
     holder, waiter = Database.connect(sqlite_url), Database.connect(sqlite_url)
     async with holder.begin() as tx:
         await tx.execute(text("SELECT 1"))
@@ -299,7 +299,7 @@ async def test_a_new_file_that_somebody_holds_is_waited_for(tmp_path: Path) -> N
 async def test_a_new_file_that_somebody_holds_for_too_long_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.database.SQLITE_BUSY_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)
     db = Database.connect(f"sqlite:///{tmp_path / 'new.db'}")
     with held(tmp_path / "new.db"), pytest.raises(DatabaseUnavailable):
         await ask(db)

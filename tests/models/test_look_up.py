@@ -46,7 +46,7 @@ async def stranger(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
     """A SQLite file, and little patience with it."""
-    monkeypatch.setattr("models.database.SQLITE_BUSY_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)
     database = Database.connect(sqlite_url)
     yield database
     await database.close()
@@ -129,7 +129,7 @@ async def test_a_file_that_somebody_has_for_themselves_is_unavailable_until_they
 async def test_a_file_that_is_waited_for_stops_nobody_else(
     file: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.database.SQLITE_BUSY_TIMEOUT_SECONDS", 5)
+    monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 5)
     with connected(path_of(file)) as owner:
         owner.execute("PRAGMA locking_mode = EXCLUSIVE")
         owner.execute("UPDATE users SET version = version + 1")

@@ -137,10 +137,11 @@ async def test_metadata_for_machines(sqlite_api: Api) -> None:
 async def test_a_database_that_is_not_there_makes_the_server_unready(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(_self: object) -> None:
+    def unreachable(*_arguments: object) -> None:
         raise DatabaseUnavailable("gone")
 
-    monkeypatch.setattr(Database, "read", unreachable)
+    for door in ("read", "look_up"):
+        monkeypatch.setattr(Database, door, unreachable)
     ready = await sqlite_api.http.get("/readyz")
     assert (ready.status_code, ready.headers["retry-after"]) == (503, "2")
     assert (await sqlite_api.http.get("/healthz")).status_code == 200
