@@ -2,10 +2,15 @@
 
 import sys
 
-if "rich" not in sys.modules:
-    # structlog would load rich, and rich pygments, for tracebacks that are never drawn here: of an
-    # idle process they were 7 MB.
-    sys.modules["rich"] = None  # type: ignore[assignment] # Python's own way to say: not there
-    import structlog.dev  # noqa: F401
+# structlog would load rich for tracebacks that are never drawn here, and uvicorn a watcher of files
+# for reloading: of an idle process they were 8 MB.
+_unwanted = {"rich", "watchfiles"} - sys.modules.keys()
+for name in _unwanted:
+    # Python's own way to say that there is no such module.
+    sys.modules[name] = None  # type: ignore[assignment]
 
-    del sys.modules["rich"]
+import structlog.dev  # noqa: E402, F401
+import uvicorn.supervisors  # noqa: E402, F401
+
+for name in _unwanted:
+    del sys.modules[name]

@@ -1,0 +1,112 @@
+"""`postern serve`, which loads nothing that only the other commands need: that is memory."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+
+from auth.clock import Clock
+from auth.policies import PermissionRegistry
+from graph.socket_connection import MAX_MESSAGE_BYTES
+from models.database import DatabaseUnavailable
+from server import doctor
+from server.app import build_auth
+from server.connections import protocol
+from server.console import Stop, read_settings
+from server.environment import files_open_to_everybody
+from server.logs import configure_logs
+from server.settings import ConfigurationError, Settings
+
+log = structlog.get_logger("postern.server")
+
+
+def main() -> None:
+    """Runs `serve` alone, of the command line."""
+    # Typer's own tracebacks print local variables, and with them passwords.
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.callback()(_nothing_before)
+    app.command()(serve)
+    run_command_line(app)
+
+
+def _nothing_before() -> None:
+    # With it a single command keeps its name.
+    pass
+
+
+def run_command_line(app: Callable[[], object]) -> None:
+    """Runs commands; a problem is told in plain words, without a traceback."""
+    try:
+        app()
+    except Stop as stop:
+        _fail(stop.lines)
+    except ConfigurationError as error:
+        _fail(error.problems)
+    except DatabaseUnavailable as error:
+        _fail([doctor.unreachable(error)])
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+) -> None:
+    """Starts the server."""
+    # The worker processes read the environment too.
+    given = {"POSTERN_HOST": host, "POSTERN_PORT": port}
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    settings = read_settings()
+    configure_logs(for_people=settings.in_development)
+    if settings.in_development:
+        asyncio.run(migrate_database(settings))
+    problems = asyncio.run(doctor.diagnose(settings))
+    if problems:
+        raise Stop(*problems)
+    for name in files_open_to_everybody():
+        log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")
+    if settings.in_development:
+        typer.echo(f"Postern serves at {settings.base_url}")
+        typer.echo(f"  explorer {settings.base_url}/graphql")
+    # uvicorn drains, then raises the signal that ended it once more: a wanted end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    uvicorn.run(
+        "server.process:app",
+        factory=True,
+        interface="asgi3",
+        lifespan="on",
+        host=settings.host,
+        port=settings.port,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+        http=protocol(settings.request_timeout),
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+    )
+
+
+async def migrate_database(settings: Settings) -> None:
+    """Brings the database to the state that this version needs. Raises DatabaseUnavailable."""
+    from models.migrate import upgrade  # noqa: PLC0415 - Alembic is large, and `serve` needs none
+
+    doctor.check(settings)
+    auth = build_auth(settings, PermissionRegistry(), Clock())
+    try:
+        await upgrade(auth.db)
+    finally:
+        await auth.stop()
+
+
+def _fail(lines: tuple[str, ...] | list[str]) -> None:
+    for line in lines:
+        typer.echo(f"postern: {line}", err=True)
+    sys.exit(1)
