@@ -171,6 +171,8 @@ def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
 def _tell(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     cause = error.original_error
     if isinstance(cause, Denial):
+        # Nobody logs it; its frames hold the whole run, and the run holds it: that is garbage.
+        cause.__traceback__ = error.__traceback__ = None
         return str(cause), _tell_denial(cause)
     if cause is None or isinstance(cause, GraphQLError):
         return _tell_request_error(error, cause)
