@@ -5,11 +5,12 @@ its `active_from`, then *current* until another key's, then *retired*; and it ve
 last token that it may have signed has expired.
 """
 
+import asyncio
 import json
 import secrets
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -42,6 +43,7 @@ RELOAD_FOR_STRANGERS_AFTER_SECONDS = 5.0
 PUBLISHED_BEFORE_USE = timedelta(minutes=10)
 
 _PURPOSE = "postern signing keys"
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class KeyState(StrEnum):
@@ -63,7 +65,11 @@ class KeyRing:
         self._clock = clock
         self._algorithm = algorithm
         self._keys: dict[str, Key] = {}
+        # Until when each key verifies, for as long as nothing has changed since it was read.
+        self._verifies_until: dict[str, datetime] = {}
         self._loaded_at = float("-inf")
+        self._changes_heard = 0
+        self._loading = asyncio.Lock()
         db.changes.add(self)
 
     def user_changed(self, user_id: UUID) -> None:
@@ -72,6 +78,15 @@ class KeyRing:
     def everything_changed(self) -> None:
         """Looks again before the next use: a key may have been added or revoked."""
         self._loaded_at = float("-inf")
+        self._verifies_until = {}
+        self._changes_heard += 1
+
+    def vouches_for(self, kid: str, now: datetime) -> bool:
+        """Whether what this key has signed is still good; never while that must be looked up."""
+        until = self._verifies_until.get(kid)
+        if until is None or now >= until:
+            return False
+        return time.monotonic() - self._loaded_at < RELOAD_AFTER_SECONDS
 
     async def start(self) -> None:
         """Loads the keys, and makes the first one where there is none.
@@ -187,25 +202,34 @@ class KeyRing:
         return max(self._keys.values(), key=_by_start)
 
     def _verifies(self, key: Key, now: datetime) -> bool:
+        return now < self._end_of(key)
+
+    def _end_of(self, key: Key) -> datetime:
         successors = [k.active_from for k in self._keys.values() if k.active_from > key.active_from]
         if not successors:
-            return True
-        return now < min(successors) + MAX_ACCESS_TOKEN_LIFETIME + LEEWAY
+            return _NEVER
+        return min(successors) + MAX_ACCESS_TOKEN_LIFETIME + LEEWAY
 
     async def _reload(self, after_seconds: float) -> None:
         if time.monotonic() - self._loaded_at < after_seconds:
             return
-        try:
-            await self._load()
-        except (DatabaseUnavailable, WrongSecretKey) as error:
-            # The keys we know stay good for what they have signed; the rows are asked elsewhere. A
-            # new key that we cannot open was made by a process with a newer secret than ours.
-            if not self._keys:
-                raise
-            log.warning("keys.not_reloaded", cause=type(error).__name__)
+        # Whoever comes meanwhile waits for the same look: the keys of before may be revoked.
+        async with self._loading:
+            if time.monotonic() - self._loaded_at < after_seconds:
+                return
+            try:
+                await self._load()
+            except (DatabaseUnavailable, WrongSecretKey) as error:
+                # The keys we know stay good for what they have signed; the rows are asked
+                # elsewhere. A new key that we cannot open was made by a process with a newer
+                # secret than ours.
+                self._loaded_at = time.monotonic()
+                if not self._keys:
+                    raise
+                log.warning("keys.not_reloaded", cause=type(error).__name__)
 
     async def _load(self) -> None:
-        self._loaded_at = time.monotonic()
+        began, heard = time.monotonic(), self._changes_heard
         async with self._db.read() as session:
             rows = list(
                 await session.scalars(select(SigningKey).where(SigningKey.revoked_at.is_(None)))
@@ -214,6 +238,9 @@ class KeyRing:
         live = {row.kid for row in rows}
         self._keys = {kid: key for kid, key in self._keys.items() if kid in live}
         self._keys |= {row.kid: self._open(row) for row in rows}
+        if heard == self._changes_heard:
+            self._loaded_at = began
+            self._verifies_until = {key.kid: self._end_of(key) for key in self._keys.values()}
 
     def _open(self, row: SigningKey) -> Key:
         # A key that has been opened is not opened again: it never changes.

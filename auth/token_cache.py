@@ -7,6 +7,7 @@ from collections import OrderedDict
 from datetime import datetime
 from uuid import UUID
 
+from auth.keys import KeyRing
 from auth.tokens import AccessToken
 from models.changes import ChangeFeed
 
@@ -16,8 +17,9 @@ MAX_TOKENS = 10_000
 class TokenCache:
     """Verified tokens by their text: the most recently used."""
 
-    def __init__(self, changes: ChangeFeed, *, max_tokens: int = MAX_TOKENS) -> None:
+    def __init__(self, changes: ChangeFeed, keys: KeyRing, *, max_tokens: int = MAX_TOKENS) -> None:
         self._changes = changes
+        self._keys = keys
         self._max_tokens = max_tokens
         self._kept: OrderedDict[str, AccessToken] = OrderedDict()
         self._changes_heard = 0
@@ -33,7 +35,8 @@ class TokenCache:
         token = self._kept.get(text)
         if token is None:
             return None
-        if not token.valid_from <= now < token.expires_at:
+        is_in_time = token.valid_from <= now < token.expires_at
+        if not is_in_time or not self._keys.vouches_for(token.kid, now):
             del self._kept[text]
             return None
         self._kept.move_to_end(text)

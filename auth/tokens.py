@@ -55,6 +55,7 @@ class AccessToken:
     user_id: UUID
     session_id: UUID
     token_id: str
+    kid: str
     # The machines that issue and verify may differ by the leeway; the end is exact.
     valid_from: datetime
     expires_at: datetime
@@ -96,10 +97,10 @@ async def verify(keys: KeyRing, policy: TokenPolicy, text: str, now: datetime) -
         payload = jws.verify(text, key)
     except jws.InvalidSignedToken:
         raise TokenInvalid from None
-    return _check_claims(payload, policy, now)
+    return _check_claims(payload, key.kid, policy, now)
 
 
-def _check_claims(payload: bytes, policy: TokenPolicy, now: datetime) -> AccessToken:
+def _check_claims(payload: bytes, kid: str, policy: TokenPolicy, now: datetime) -> AccessToken:
     claims = _parse_claims(payload)
     if claims.get("iss") != policy.issuer or not _is_for(policy.audience, claims.get("aud")):
         raise TokenInvalid
@@ -107,6 +108,7 @@ def _check_claims(payload: bytes, policy: TokenPolicy, now: datetime) -> AccessT
         user_id=_uuid(claims.get("sub")),
         session_id=_uuid(claims.get("sid")),
         token_id=_text(claims.get("jti")),
+        kid=kid,
         valid_from=_start(claims) - LEEWAY,
         expires_at=_instant(claims.get("exp")),
     )

@@ -28,6 +28,8 @@ from graphql import (
     get_named_type,
 )
 
+from graph.limits import fragments_of
+
 # What a page counts for if the operation does not say how many it wants.
 ASSUMED_PAGE = 50
 # The same of a list that cannot be paged: they are short.
@@ -44,11 +46,7 @@ class CostMeter:
     ) -> None:
         self._schema = schema
         self._operation = operation
-        self._fragments = {
-            definition.name.value: definition
-            for definition in document.definitions
-            if isinstance(definition, FragmentDefinitionNode)
-        }
+        self._fragments = fragments_of(document)
         self._defaults = {
             definition.variable.name.value: _constant(definition.default_value)
             for definition in operation.variable_definitions or ()
@@ -92,8 +90,10 @@ class CostMeter:
 
     def _given(self, name: str, variables: Mapping[str, Any]) -> int | None:
         given = variables.get(name, self._defaults.get(name))
-        # A number that is no `Int` is refused as such.
-        return given if isinstance(given, int) and abs(given) < 2**31 else None
+        if given is None or not isinstance(given, int | float):
+            return None
+        # `Int` takes 100.0 for 100; a number that is no `Int` is refused as such.
+        return int(given) if abs(given) < 2**31 else None
 
 
 class _Cost(NamedTuple):

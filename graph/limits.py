@@ -75,10 +75,10 @@ def check_shape(
     _check("directives", limits.directives, sum(s.directives for s in whole), "directives")
     longest = max((s.longest_list for s in whole), default=0)
     _check("list_input", limits.list_input, longest, "items in one list of its input")
-    depth = _deepest(shapes)
+    depth = max(_deepest(shapes), *(s.value_depth for s in whole), 0)
     if depth > limits.depth:
         raise exceeded("depth", limits.depth, depth, f"The document is {depth} levels deep")
-    _check_root(operation, _fragments(document), limits)
+    _check_root(operation, fragments_of(document), limits)
 
 
 def check_variables(variables: Mapping[str, Any], limits: LimitPolicy) -> None:
@@ -107,6 +107,7 @@ class _Shape:
     directives: int = 0
     depth: int = 0
     longest_list: int = 0
+    value_depth: int = 0
     spreads: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -115,7 +116,7 @@ def _measure(definition: Definition, shape: _Shape) -> None:
     if isinstance(definition, OperationDefinitionNode):
         for variable in definition.variable_definitions or ():
             _count_directives(variable.directives, shape)
-            shape.longest_list = max(shape.longest_list, _longest_list([variable.default_value]))
+            _measure_values([variable.default_value], shape)
     waiting = [(definition.selection_set, 1)]
     while waiting:
         selection_set, depth = waiting.pop()
@@ -148,8 +149,7 @@ def _count_selection(
         key = (selection.alias or selection.name).value
         shape.aliases += selection.alias is not None
         if selection.arguments:
-            values = [argument.value for argument in selection.arguments]
-            shape.longest_list = max(shape.longest_list, _longest_list(values))
+            _measure_values([argument.value for argument in selection.arguments], shape)
     elif isinstance(selection, FragmentSpreadNode):
         key = f"...{selection.name.value}"
         shape.spreads.append((selection.name.value, depth))
@@ -161,21 +161,21 @@ def _count_selection(
 def _count_directives(directives: Iterable[DirectiveNode] | None, shape: _Shape) -> None:
     for directive in directives or ():
         shape.directives += 1
-        values = [argument.value for argument in directive.arguments or ()]
-        shape.longest_list = max(shape.longest_list, _longest_list(values))
+        _measure_values([argument.value for argument in directive.arguments or ()], shape)
 
 
-def _longest_list(values: Iterable[ValueNode | None]) -> int:
-    longest = 0
-    waiting = list(values)
+def _measure_values(values: Iterable[ValueNode | None], shape: _Shape) -> None:
+    waiting = [(value, 1) for value in values]
     while waiting:
-        value = waiting.pop()
+        value, depth = waiting.pop()
+        parts: Iterable[ValueNode] = ()
         if isinstance(value, ListValueNode):
-            longest = max(longest, len(value.values))
-            waiting += value.values
+            parts = value.values
+            shape.longest_list = max(shape.longest_list, len(value.values))
         elif isinstance(value, ObjectValueNode):
-            waiting += [part.value for part in value.fields]
-    return longest
+            parts = [part.value for part in value.fields]
+        waiting += [(part, depth + 1) for part in parts]
+        shape.value_depth = max(shape.value_depth, depth)
 
 
 def _deepest(shapes: Mapping[str, _Shape]) -> int:
@@ -207,7 +207,8 @@ def _name(definition: Definition) -> str:
     return name if isinstance(definition, FragmentDefinitionNode) else f"operation {name}"
 
 
-def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    """The fragments of a document, by name."""
     return {
         definition.name.value: definition
         for definition in document.definitions
@@ -220,7 +221,7 @@ def _check_root(
     fragments: Mapping[str, FragmentDefinitionNode],
     limits: LimitPolicy,
 ) -> None:
-    names = [selection.name.value for selection in _root_fields(operation, fragments)]
+    names = [selection.name.value for selection in root_fields(operation, fragments)]
     _check("root_fields", limits.root_fields, len(names), "root fields")
     if operation.operation is not OperationType.MUTATION:
         return
@@ -230,9 +231,10 @@ def _check_root(
         raise exceeded("credentials", 1, len(guesses), told)
 
 
-def _root_fields(
+def root_fields(
     operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> Iterator[FieldNode]:
+    """The fields of `Query` or `Mutation` that an operation has, in whichever fragments."""
     waiting, seen = [operation.selection_set], set()
     while waiting:
         for _, selection in _flatten(waiting.pop()):

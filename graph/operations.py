@@ -16,15 +16,29 @@ from graph.compiled.operations import CompiledOperation
 from graph.costs import CostMeter
 from graph.document_cache import DocumentCache
 from graph.errors import NO_SUCH_OPERATION, coded_error, format_errors
-from graph.limits import LimitPolicy, check_shape, check_variables, exceeded
+from graph.limits import (
+    LimitPolicy,
+    check_shape,
+    check_variables,
+    exceeded,
+    fragments_of,
+    root_fields,
+)
 from graph.schema import Schema
 from graph.statuses import Problem
 from graph.trusted_documents import InvalidManifest, TrustedDocuments
 from graph.validation import MAX_DOCUMENT_ERRORS, validate_document
 
-# An estimate, in bytes: a token of a document becomes nodes, and these closures.
-_BYTES_PER_TOKEN = 1_500
+# Estimates, in bytes: of a document, of a token (it becomes nodes), of a field (it becomes
+# closures), of a character of what is wrong.
 _BYTES_PER_DOCUMENT = 2_000
+_BYTES_PER_TOKEN = 1_500
+_BYTES_PER_FIELD = 4_000
+_BYTES_PER_CHARACTER = 4
+# graphql-core quotes what it complains of, however long that is.
+_MAX_MESSAGE_LENGTH = 300
+# The standard introspection query has half as many.
+_MAX_INTROSPECTION_FIELDS = 400
 _MAX_REMEMBERED_BYTES = 32_000_000
 # For how many combinations of page sizes an operation remembers that they are within its cost.
 _MAX_REMEMBERED_SIZES = 200
@@ -131,8 +145,8 @@ class Operations:
         text = query or ""
         prepared = self._remembered.get((text, name))
         if prepared is None:
-            prepared, tokens = self._prepare(text, name)
-            weight = len(text) + _BYTES_PER_DOCUMENT + tokens * _BYTES_PER_TOKEN
+            prepared, weight = self._prepare(text, name)
+            weight += _BYTES_PER_DOCUMENT + len(text) * _BYTES_PER_CHARACTER
             self._remembered.put((text, name), prepared, weight)
         if isinstance(prepared, OperationRefused):
             raise OperationRefused(prepared.errors, prepared.problem)
@@ -160,7 +174,7 @@ class Operations:
             self._trusted[text, name] = prepared
 
     def _prepare(self, text: str, name: str | None) -> tuple[Operation | OperationRefused, int]:
-        """The operation or why there is none, and how many tokens the document has."""
+        """The operation or why there is none, and about how many bytes that takes."""
         limits = self._policy.limits
         try:
             document = _parse(text, limits.tokens)
@@ -170,21 +184,38 @@ class Operations:
                 self._core_schema, document, introspection=self._policy.introspection
             )
             if errors:
-                return _refuse(errors), 0
-            operation = self._compile(document, definition)
+                return _refuse(errors)
+            compiled = CompiledOperation(self._schema, document, definition)
+            _check_introspection(document, definition, compiled)
+            cost = CostMeter(self._core_schema, document, definition)
+            operation = Operation(compiled, cost, self._policy)
         except GraphQLError as error:
-            return _refuse([error]), 0
-        return operation, document.token_count
-
-    def _compile(self, document: DocumentNode, definition: OperationDefinitionNode) -> Operation:
-        compiled = CompiledOperation(self._schema, document, definition)
-        cost = CostMeter(self._core_schema, document, definition)
-        return Operation(compiled, cost, self._policy)
+            return _refuse([error])
+        weight = document.token_count * _BYTES_PER_TOKEN
+        return operation, weight + compiled.most_compiled_fields * _BYTES_PER_FIELD
 
 
-def _refuse(errors: Sequence[GraphQLError]) -> OperationRefused:
+def _refuse(errors: Sequence[GraphQLError]) -> tuple[OperationRefused, int]:
+    """The refusal, and about how many bytes it takes."""
     # None of these is a fault, which alone would tell the id of a request.
-    return OperationRefused(format_errors(errors[:MAX_DOCUMENT_ERRORS], request_id=""))
+    told = format_errors(errors[:MAX_DOCUMENT_ERRORS], request_id="")
+    for error in told:
+        if len(error["message"]) > _MAX_MESSAGE_LENGTH:
+            error["message"] = error["message"][:_MAX_MESSAGE_LENGTH] + "…"
+    characters = sum(len(error["message"]) for error in told)
+    return OperationRefused(told), characters * _BYTES_PER_CHARACTER
+
+
+def _check_introspection(
+    document: DocumentNode, operation: OperationDefinitionNode, compiled: CompiledOperation
+) -> None:
+    """Bounds what the schema is asked for at once: its lists are long. Raises GraphQLError."""
+    asked = {node.name.value for node in root_fields(operation, fragments_of(document))}
+    asks_for_schema = not asked.isdisjoint({"__schema", "__type"})
+    fields, maximum = compiled.fields, _MAX_INTROSPECTION_FIELDS
+    if asks_for_schema and fields > maximum:
+        told = f"The operation asks the schema for {fields} fields"
+        raise exceeded("introspection_fields", maximum, fields, told)
 
 
 def _refusal(problem: Problem, message: str, code: str | None = None) -> OperationRefused:

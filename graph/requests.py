@@ -16,6 +16,7 @@ from graph.statuses import JSON, RESPONSE_JSON, Problem
 # Some megabytes at most, whoever sends what.
 MAX_KNOWN_BODIES = 1_000
 MAX_KNOWN_BODY_BYTES = 4_096
+MAX_KNOWN_HEADER_BYTES = 256
 # What a program calls itself; more than this is noise.
 MAX_USER_AGENT_BYTES = 512
 
@@ -70,9 +71,12 @@ def _join(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
     return headers
 
 
-@lru_cache(maxsize=256)
 def accepted_media_type(accept: bytes) -> str | None:
     """The media type of the reply: the newer one where it is named; None if neither will do."""
+    return _accepted(accept) if len(accept) <= MAX_KNOWN_HEADER_BYTES else _accept(accept)
+
+
+def _accept(accept: bytes) -> str | None:
     ranges = [part.split(";")[0].strip().lower() for part in accept.decode("latin-1").split(",")]
     if RESPONSE_JSON in ranges:
         return RESPONSE_JSON
@@ -81,18 +85,25 @@ def accepted_media_type(accept: bytes) -> str | None:
     return None
 
 
+_accepted = lru_cache(maxsize=256)(_accept)
+
+
 def client_of(scope: Scope) -> Client:
     """Where a request or a socket comes from: the peer of the connection."""
     peer = scope.get("client")
     return client_at(peer[0] if peer else None, read_headers(scope).get(b"user-agent"))
 
 
-@lru_cache(maxsize=1024)
 def client_at(address: str | None, user_agent: bytes | None) -> Client:
     """The client with this address, which calls itself so."""
+    return _client(address, user_agent and user_agent[:MAX_USER_AGENT_BYTES])
+
+
+@lru_cache(maxsize=1024)
+def _client(address: str | None, user_agent: bytes | None) -> Client:
     return Client(
         address=address[:64] if address else None,
-        user_agent=user_agent[:MAX_USER_AGENT_BYTES].decode("latin-1") if user_agent else None,
+        user_agent=user_agent.decode("latin-1") if user_agent else None,
     )
 
 
@@ -149,7 +160,7 @@ class BodyReader:
 
 def _check_content(headers: Headers) -> None:
     # Exactly JSON: what an HTML form of another site can send without asking is not (CSRF).
-    if not _is_json(headers.get(b"content-type", b"")):
+    if not _is_json(headers.get(b"content-type", b"")[:MAX_KNOWN_HEADER_BYTES]):
         raise RequestRefused(
             Problem.WRONG_CONTENT_TYPE, "Send the request as Content-Type: application/json."
         )

@@ -113,11 +113,12 @@ def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -
     """Fills the policies of the rules from the settings."""
     db = Database.connect(settings.database_url.get_secret_value())
     secret_keys = SecretKeys(settings.secrets)
+    keys = KeyRing(db, secret_keys, clock, settings.jwt_algorithm)
     return Auth(
         db=db,
         clock=clock,
-        keys=KeyRing(db, secret_keys, clock, settings.jwt_algorithm),
-        token_cache=TokenCache(db.changes),
+        keys=keys,
+        token_cache=TokenCache(db.changes, keys),
         viewer_cache=ViewerCache(db.changes),
         user_rows=UserRows(db, registry),
         watchers=Watchers(db.changes),

@@ -107,8 +107,17 @@ class TimedProtocol(HttpToolsProtocol):
         if cycle is None or cycle.more_body or cycle.scope is not self.scope:
             self._count(len(data))
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no HTTP; what stood before it on the connection gets no reply either."""
+        self._watch.outbox.flush()
+        self._tell_application()
+        super().send_400_response(msg)
+
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to its WebSocket, which has timeouts of its own."""
+        # What is still being answered would write into the socket's messages.
+        self._watch.outbox.flush()
+        self._tell_application()
         super().handle_websocket_upgrade()
         socket = self.transport.get_protocol()
         # What httptools lets pass and websockets does not (200 headers) it never answers.

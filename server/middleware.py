@@ -93,7 +93,8 @@ class RequestMiddleware:
 
     def _is_called_by_its_name(self, scope: Scope, headers: Headers) -> bool:
         # Two Host headers come joined, and are the name of nobody.
-        name = host_name(headers.get(b"host", b""))
+        # No name is longer than this (RFC 1035, 2.3.4), with its port.
+        name = host_name(headers.get(b"host", b"")[:262])
         return name in self._hosts or scope["path"] in _FOR_PROBES
 
 

@@ -8,6 +8,7 @@ socket costs as much as a third of a small request, and more where it wakes the 
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -27,10 +28,12 @@ class Outbox:
         self._waiting.append((transport, data))
 
     def flush(self) -> None:
-        """Writes all that waits."""
+        """Writes all that waits, but to whom has gone meanwhile: nobody else waits for them."""
         while self._waiting:
             transport, data = self._waiting.popleft()
-            transport.write(data)
+            # uvloop's raises for a closed one.
+            with suppress(RuntimeError):
+                transport.write(data)
 
 
 class WholeReply:

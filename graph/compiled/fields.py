@@ -150,6 +150,9 @@ def _arguments(field: GraphQLField, node: FieldNode) -> Arguments | None:
     except GraphQLError:
         # Told at each call, with its place.
         return read
+    if any(isinstance(value, list | dict) for value in constant.values()):
+        # A resolver may write into what it is given.
+        return read
     return lambda _run: constant
 
 

@@ -24,11 +24,14 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.compiled.compiler import Compiler
 from graph.compiled.completion import Unsupported
+from graph.compiled.counting import count_fields
 from graph.compiled.runs import Run
 from graph.compiled.selections import RunSelection
 
 # `@skip` and `@include` make another operation of each combination of their variables.
 MAX_VARIANTS = 16
+# Of all variants together: a fragment counts wherever it is spread, and each field takes kilobytes.
+MAX_FIELDS = 500
 
 Variables = dict[str, Any] | None
 
@@ -49,6 +52,8 @@ class CompiledOperation:
         self._name = operation.name.value if operation.name else None
         self._definitions = operation.variable_definitions or ()
         self._switches = _switches(document)
+        self.fields = count_fields(document, operation)
+        self._room = MAX_FIELDS
         self._variants: dict[tuple[object, ...], RunSelection | None] = {}
         # The only variant, of an operation that nothing switches.
         self._constant: RunSelection | None = None
@@ -90,6 +95,13 @@ class CompiledOperation:
             operation_extensions=None,
         )
 
+    @property
+    def most_compiled_fields(self) -> int:
+        """How many fields there can be closures for, in all variants together."""
+        if self.fields > MAX_FIELDS:
+            return 0
+        return min(self.fields * (MAX_VARIANTS if self._switches else 1), MAX_FIELDS)
+
     async def subscribe(
         self, variables: Variables, context: object
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
@@ -113,8 +125,9 @@ class CompiledOperation:
             # An error, which graphql-core tells where it comes upon it.
             return None
         if key not in self._variants:
-            if len(self._variants) >= MAX_VARIANTS:
+            if len(self._variants) >= MAX_VARIANTS or self.fields > self._room:
                 return None
+            self._room -= self.fields
             self._variants[key] = self._compile(variables)
             if not switches:
                 self._constant = self._variants[key]
@@ -129,6 +142,12 @@ class CompiledOperation:
         )
         if not isinstance(executor, Executor):
             return None
+        # It is kept for as long as the operation: what else came with this request is not.
+        values = executor.variable_values
+        executor.variable_values = VariableValues(
+            {name: values.sources[name] for name in self._switches if name in values.sources},
+            {name: values.coerced[name] for name in self._switches if name in values.coerced},
+        )
         try:
             return Compiler(self._strawberry_schema, executor).compile()
         except Unsupported:
