@@ -1,6 +1,8 @@
 """The rows decide, not the token: what changes counts from the next request on."""
 
+import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import jwt
@@ -12,7 +14,7 @@ from auth.viewers import viewer_of
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE
+from tests.people import ADMIN, ALICE, OPERATOR
 
 CHANGES_BY_HAND = {
     "UPDATE users SET disabled_at = CURRENT_TIMESTAMP WHERE username = 'alice'": "USER_DISABLED",
@@ -163,3 +165,34 @@ async def test_the_token_itself_holds_no_name_and_no_address(api: Api) -> None:
     assert set(claims) == {
         *("iss", "aud", "sub", "sid", "jti", "iat", "exp", "roles", "scope"),
     }
+
+
+async def test_a_token_of_a_key_that_is_being_revoked_is_never_remembered(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = make_settings(database_url, tmp_path)
+    async with serving(settings, clock) as here, serving(settings, clock) as there:
+        tokens = [await here.log_in(ALICE) for _ in range(6)]
+        await there.auth.keys.replace_compromised(OPERATOR)
+        await here.hears_what_others_did()
+        for _ in range(2):
+            # The first looks for the keys; the others come meanwhile.
+            results = await asyncio.gather(
+                *(here.ask("{ me { id } }", token=token) for token in tokens)
+            )
+            reasons = [denials(result)[0]["reason"] for result in results]
+            assert reasons == ["TOKEN_INVALID"] * 6
+
+
+async def test_a_token_of_a_key_that_has_retired_is_no_longer_remembered(
+    api: Api, clock: ManualClock
+) -> None:
+    auth = api.auth
+    token = await api.log_in(ALICE)
+    assert "errors" not in await api.ask("{ me { id } }", token=token)
+    known = auth.token_cache.get(token, clock.now())
+    assert known is not None
+    await auth.keys.rotate(OPERATOR)
+    await auth.keys.find(known.kid)
+    assert auth.keys.vouches_for(known.kid, clock.now())
+    assert not auth.keys.vouches_for(known.kid, clock.now() + timedelta(hours=2))

@@ -88,3 +88,12 @@ async def test_a_body_in_small_pieces_passes_as_long_as_it_is_no_longer(server: 
         for byte in ASK + b" " * 10_000:
             client.writer.write(b"1\r\n%c\r\n" % byte)
         assert await client.ask(b"0\r\n\r\n") == 200
+
+
+async def test_nonsense_behind_a_request_stops_nobody_else(server: Process) -> None:
+    async with wire(server) as one, wire(server) as another:
+        for attacker in (one, another):
+            await attacker.send(post(ASK) + b"GARBAGE\r\n\r\n")
+        assert b"400 Bad Request" in await one.rest()
+    async with wire(server) as other:
+        assert await other.ask(post(ASK)) == 200

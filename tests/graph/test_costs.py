@@ -135,3 +135,14 @@ async def test_the_cost_of_each_request_is_checked(
         result = await sqlite_api.ask(BIG, {"n": size})
         found = [denial["code"] for denial in denials(result)]
         assert [code for code in found if code == "LIMIT_EXCEEDED"] == codes
+
+
+def test_a_size_may_be_written_with_a_point() -> None:
+    text = "query ($n: Int) { users(first: $n) { nodes { id } } }"
+    assert cost(text, {"n": 100.0}) == cost(text, {"n": 100}) == page(100)
+
+
+@pytest.mark.parametrize("size", [float("inf"), 1e300, -(2**40), "100", [100], {}])
+def test_a_size_that_is_no_number_is_left_to_be_refused_as_such(size: object) -> None:
+    text = "query ($n: Int) { users(first: $n) { nodes { id } } }"
+    assert cost(text, {"n": size}) == page(ASSUMED_PAGE)

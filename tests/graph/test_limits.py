@@ -397,3 +397,34 @@ def test_introspection_again_and_again_is_not() -> None:
 def test_no_nesting_is_too_deep_to_be_refused(nested: Callable[[int], str], depth: int) -> None:
     told = refusal(nested(depth), tokens=100_000)
     assert told is None or told["code"] in LIMIT | FAULTS_OF_CLIENTS
+
+
+def test_a_literal_is_as_deep_as_a_selection_may_be() -> None:
+    deep = "{a:" * 30 + "1" + "}" * 30
+    assert refusal(f"mutation {{ login(input: {deep}) {{ user {{ id }} }} }}") == {
+        "code": "LIMIT_EXCEEDED",
+        "limit": "depth",
+        "maximum": 20,
+        "found": 31,
+    }
+
+
+def test_a_refusal_quotes_no_more_than_a_few_words() -> None:
+    with pytest.raises(OperationRefused) as refused:
+        operations().find(f"{{ user(id: [{', '.join(['true'] * 90)}]) {{ id }} }}", None, None)
+    assert all(len(error["message"]) <= 301 for error in refused.value.errors)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ __schema { " + " ".join(f"a{n}: types {{ ...T }}" for n in range(25)) + " } }",
+        "{ ...Q } fragment Q on Query { "
+        + " ".join(f"a{n}: __schema {{ types {{ ...T }} }}" for n in range(15))
+        + " }",
+    ],
+)
+def test_the_schema_is_not_asked_for_many_times_at_once(text: str) -> None:
+    fragment = " fragment T on __Type { kind name description fields { name " + "type { name } " * 9
+    told = refusal(text + fragment + "} inputFields { name } enumValues { name } }", cost=10**9)
+    assert told["limit"] == "introspection_fields"

@@ -1,6 +1,7 @@
 """Which operations are compiled, and which are left to graphql-core."""
 
 import asyncio
+import gc
 from itertools import product
 from typing import Annotated, Any
 
@@ -138,3 +139,35 @@ async def test_arguments_of_one_request_do_not_reach_the_next() -> None:
 
     operation = prepare(Keeper, '{ kept(words: ["one"]) }')
     assert [(await operation.run()).data for _ in range(2)] == [{"kept": ["one", "more"]}] * 2
+
+
+def spread(times: int) -> str:
+    """A short document of many fields: each line doubles those of the one before."""
+    lines = [f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(times)]
+    return " ".join(["{ ...F0 }", *lines, f"fragment F{times} on Query {{ word }}"])
+
+
+async def test_an_operation_of_many_fields_is_left_to_graphql_core() -> None:
+    operation = prepare(Query, spread(10))
+    result = await operation.run()
+    assert (operation.interpreted, result.data) == (1, {"word": "word 1"})
+
+
+async def test_all_variants_together_have_no_more_fields_than_one_may() -> None:
+    fields = " ".join(f"w{n}: word @skip(if: $a{n % 4})" for n in range(200))
+    declared = ", ".join(f"$a{n}: Boolean!" for n in range(4))
+    operation = prepare(Query, f"query ({declared}) {{ {fields} }}")
+    for values in product([True, False], repeat=4):
+        await operation.run({f"a{n}": value for n, value in enumerate(values)})
+    assert operation.interpreted == 14
+
+
+async def test_a_plan_keeps_nothing_of_the_request_that_it_was_made_for() -> None:
+    operation = prepare(Query, "query ($n: Int!, $a: Boolean!) { word(nth: $n) @skip(if: $a) }")
+    await operation.run({"n": 271_828_182, "a": False})
+    gc.collect()
+    assert not [kept for kept in gc.get_objects() if _holds(kept, 271_828_182)]
+
+
+def _holds(kept: object, number: int) -> bool:
+    return isinstance(kept, dict) and any(value is number for value in kept.values())

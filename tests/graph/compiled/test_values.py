@@ -192,3 +192,17 @@ async def test_a_list_that_breaks_off_behind_an_error_tells_the_first() -> None:
 
     message = "Cannot return null for non-nullable field Query.words."
     assert told(await run(Query, "{ words }")) == [(message, ["words", 0], [SourceLocation(1, 3)])]
+
+
+@strawberry.type
+class Shop:
+    @strawberry.field
+    def fill(self, things: list[str]) -> list[str]:
+        things.append("more")
+        return things
+
+
+async def test_a_literal_is_anew_for_each_run() -> None:
+    operation = prepare(Shop, '{ fill(things: ["one"]) }')
+    for _ in range(2):
+        assert (await operation.run()).data == {"fill": ["one", "more"]}
