@@ -43,6 +43,10 @@ class SqliteReads:
         except DBAPIError:
             self.close()
             return None
+        except Exception:
+            # A value that cannot be read: the statement would stay open, and with it the WAL.
+            self.close()
+            raise
 
     def close(self) -> None:
         """Closes the connection; another read would open the next."""

@@ -121,8 +121,9 @@ class CompiledOperation:
     def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
         switches = self._switches
         key = tuple([values.coerced.get(name) for name in switches]) if switches else ()
-        if None in key:
-            # An error, which graphql-core tells where it comes upon it.
+        if not all(type(value) is bool for value in key):
+            # Null is an error, which graphql-core tells where it comes upon it; anything else is
+            # for a directive of own code.
             return None
         if key not in self._variants:
             if len(self._variants) >= MAX_VARIANTS or self.fields > self._room:
