@@ -348,7 +348,8 @@ class _LoginClient(_Connection):
             self.succeeded_at.append(now)
         elif b"RATE_LIMITED" in reply:
             self.refused_at.append(now)
-            wait = _retry_after(reply) if self._obedient else 0
+            # The server closes connections on which nothing happens for five seconds.
+            wait = min(_retry_after(reply), 4.0) if self._obedient else 0
         else:
             self.failed += 1
         if now + wait < self._ends_at:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import Any
 
 from graphql import (
@@ -26,6 +27,7 @@ from graph.limits import (
 )
 from graph.schema import Schema
 from graph.statuses import Problem
+from graph.tokens import count_tokens
 from graph.trusted_documents import InvalidManifest, TrustedDocuments
 from graph.validation import MAX_DOCUMENT_ERRORS, validate_document
 
@@ -146,7 +148,7 @@ class Operations:
         prepared = self._remembered.get((text, name))
         if prepared is None:
             prepared, weight = self._prepare(text, name)
-            weight += _BYTES_PER_DOCUMENT + len(text) * _BYTES_PER_CHARACTER
+            weight += _BYTES_PER_DOCUMENT + getsizeof(text)
             self._remembered.put((text, name), prepared, weight)
         if isinstance(prepared, OperationRefused):
             raise OperationRefused(prepared.errors, prepared.problem)
@@ -223,14 +225,13 @@ def _refusal(problem: Problem, message: str, code: str | None = None) -> Operati
 
 
 def _parse(text: str, max_tokens: int) -> DocumentNode:
-    try:
-        return parse(text, max_tokens=max_tokens)
-    except GraphQLError as error:
-        # Parsing ends at the first token too many, so that their number is not known.
-        if "tokens. Parsing aborted" not in error.message:
-            raise
+    # Counted first, in a fraction of the time that it takes to make nodes of them; no further than
+    # it takes to refuse.
+    found = count_tokens(text, max_tokens + 1)
+    if found > max_tokens:
         told = f"The document has more than {max_tokens} tokens"
-        raise exceeded("tokens", max_tokens, max_tokens + 1, told) from None
+        raise exceeded("tokens", max_tokens, found, told)
+    return parse(text, max_tokens=max_tokens)
 
 
 def _names_of_operations(document_id: str, text: str) -> list[str | None]:
