@@ -86,9 +86,8 @@ def create_app(
     app.state.mail_delivery = delivery
     app.router.routes.append(WebSocketRoute(GRAPHQL, graphql.socket))
     _add_rest_endpoints(app, settings, auth)
-    if counts is not None:
-        router = metrics_router(auth, graphql.operations, counts, settings.metrics_token)
-        app.include_router(router)
+    if counts:
+        app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
     _add_pages(app, settings)
     return app
 

@@ -26,6 +26,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # Probes call by the address of the machine, which no list of hosts can know.
 _FOR_PROBES = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
+_HOST_MAX_BYTES = 262
 _EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "X-Request-Id")
 
 _POLICY = b"content-security-policy"
@@ -92,10 +93,12 @@ class RequestMiddleware:
             log.info("socket", seconds=round(time.perf_counter() - began, 1))
 
     def _is_called_by_its_name(self, scope: Scope, headers: Headers) -> bool:
-        # Two Host headers come joined, and are the name of nobody.
-        # No name is longer than this (RFC 1035, 2.3.4), with its port.
-        name = host_name(headers.get(b"host", b"")[:262])
-        return name in self._hosts or scope["path"] in _FOR_PROBES
+        host = headers.get(b"host", b"")
+        # Two Host headers come joined by a comma, and are the name of nobody (RFC 9112, 3.2). No
+        # name is longer than this, with its port (RFC 1035, 2.3.4).
+        is_one_name = b"," not in host and len(host) <= _HOST_MAX_BYTES
+        is_ours = is_one_name and host_name(host) in self._hosts
+        return is_ours or scope["path"] in _FOR_PROBES
 
 
 class _Reply:

@@ -29,6 +29,26 @@ async def test_another_host_is_refused(sqlite_api: Api, host: str) -> None:
     assert "evil" not in reply.text
 
 
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        ("localhost:8000", "evil.example"),
+        ("localhost", "localhost"),
+        ("evil.example", "localhost:8000"),
+    ],
+)
+async def test_two_hosts_are_refused(sqlite_api: Api, hosts: tuple[str, str]) -> None:
+    headers = [("Host", host) for host in hosts]
+    reply = await sqlite_api.http.post("/graphql", json=ASK, headers=headers)
+    assert reply.status_code == 400
+
+
+async def test_a_host_that_is_too_long_is_nobodys(sqlite_api: Api) -> None:
+    host = "localhost:" + "8" * 300
+    reply = await sqlite_api.http.post("/graphql", json=ASK, headers={"Host": host})
+    assert reply.status_code == 400
+
+
 async def test_probes_call_by_address(sqlite_api: Api) -> None:
     for path in ("/healthz", "/readyz"):
         reply = await sqlite_api.http.get(path, headers={"Host": "10.0.0.7"})
