@@ -13,6 +13,9 @@ PACKAGES = Path(__file__).parent / "node_modules"
 CDN = "unpkg.com"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
+NODE = shutil.which("node")
+
+needs_node = pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 needs_packages = pytest.mark.skipif(
     not PACKAGES.exists(), reason="run `npm ci` in tests/browser first"

@@ -1,6 +1,7 @@
 """GraphQL over HTTP: whatever comes in, the answer is clear, and it is never a 5xx."""
 
 import asyncio
+import gc
 import gzip
 import json
 from pathlib import Path
@@ -11,7 +12,9 @@ import strawberry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auth.errors import TokenMissing
 from graph.permissions import Public
+from graph.requests import MAX_KNOWN_BODIES, MAX_KNOWN_BODY_BYTES, BodyReader
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
@@ -319,3 +322,33 @@ async def test_too_large_a_body_is_told_with_what_may_be(sqlite_api: Api) -> Non
 async def test_a_body_that_is_compressed_is_not_read(sqlite_api: Api) -> None:
     reply = await send(sqlite_api, gzip.compress(ASK.encode()), content_encoding="gzip")
     assert (reply.status_code, code(reply)) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_a_request_with_variables_is_not_remembered(sqlite_api: Api) -> None:
+    reader = BodyReader()
+    headers = {b"content-type": b"application/json"}
+    with_secret = b'{"query": "query ($p: String) { __typename }", "variables": {"p": "hunter2"}}'
+    for body in (ASK.encode(), with_secret):
+        reader.read(headers, body)
+    assert list(reader._known) == [ASK.encode()]
+
+
+async def test_known_requests_are_bounded() -> None:
+    reader = BodyReader()
+    headers = {b"content-type": b"application/json"}
+    for number in range(3 * MAX_KNOWN_BODIES):
+        reader.read(headers, f'{{"query": "{{ a{number} }}"}}'.encode())
+    assert len(reader._known) <= MAX_KNOWN_BODIES
+    reader.read(headers, b'{"query": "{ ' + b"a " * MAX_KNOWN_BODY_BYTES + b'}"}')
+    assert all(len(body) <= MAX_KNOWN_BODY_BYTES for body in reader._known)
+
+
+async def test_a_denial_leaves_no_garbage_behind(sqlite_api: Api) -> None:
+    await sqlite_api.ask("{ me { id } }")
+    gc.collect()
+    gc.disable()
+    try:
+        await sqlite_api.ask("{ me { id } }")
+        assert not [kept for kept in gc.get_objects() if isinstance(kept, TokenMissing)]
+    finally:
+        gc.enable()

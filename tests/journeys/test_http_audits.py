@@ -1,22 +1,18 @@
 """The working group's own audits of GraphQL over HTTP, against a server on a socket."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from tests.browser.chromium import PACKAGES, needs_packages
+from tests.browser.chromium import NODE, PACKAGES, needs_node, needs_packages
 from tests.databases import SqliteTemplates
 from tests.processes import forked_server
 
 AUDITS = Path(PACKAGES).parent / "audits.mjs"
-NODE = shutil.which("node")
 
 
 @needs_packages
-@pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
+@needs_node
 def test_every_audit_passes(sqlite_templates: SqliteTemplates, tmp_path: Path) -> None:
     settings = {
         "POSTERN_ENVIRONMENT": "development",

@@ -1,7 +1,6 @@
 """A frontend listens to its sessions, with the real client, over two processes and short tokens."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,17 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
-from tests.browser.chromium import PACKAGES, needs_packages
+from tests.browser.chromium import NODE, PACKAGES, needs_node, needs_packages
 from tests.people import ALICE
 from tests.processes import Process, forked_server
 
 SUBSCRIBER = Path(PACKAGES).parent / "subscriber.mjs"
-NODE = shutil.which("node")
-
-needs_node = pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
-
 LOGIN = "mutation($input: LoginInput!) { login(input: $input) { tokens { accessToken } } }"
 EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
 

@@ -372,3 +372,32 @@ def test_another_database_is_refused_without_telling_the_password(url: str) -> N
     with pytest.raises(UnsupportedDatabase) as refused:
         parse_url(url)
     assert "hunter2" not in str(refused.value)
+
+
+async def test_writers_of_a_file_take_turns_in_the_order_in_which_they_came(
+    sqlite_url: str,
+) -> None:
+    db = Database.connect(sqlite_url)
+    order: list[int] = []
+
+    async def write(number: int) -> None:
+        async with db.begin() as tx:
+            await tx.execute(text("UPDATE roles SET description = description"))
+            order.append(number)
+
+    # As many as would each take a connection of the pool otherwise, and ask for the lock by chance.
+    await asyncio.gather(*(write(number) for number in range(40)))
+    await db.close()
+    assert order == list(range(40))
+
+
+async def test_who_waits_too_long_for_a_turn_is_told_so(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)
+    db = Database.connect(sqlite_url)
+    async with db.begin():
+        with pytest.raises(DatabaseUnavailable):
+            async with db.begin():
+                raise AssertionError("two at once")
+    await db.close()
