@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from auth.clients import Client
+from auth.tokens import Grant, TokenPolicy, issue
 from auth.viewers import viewer_of
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
@@ -185,14 +186,31 @@ async def test_a_token_of_a_key_that_is_being_revoked_is_never_remembered(
 
 
 async def test_a_token_of_a_key_that_has_retired_is_no_longer_remembered(
-    api: Api, clock: ManualClock
+    sqlite_api: Api, clock: ManualClock
 ) -> None:
-    auth = api.auth
-    token = await api.log_in(ALICE)
-    assert "errors" not in await api.ask("{ me { id } }", token=token)
-    known = auth.token_cache.get(token, clock.now())
-    assert known is not None
+    auth = sqlite_api.auth
+    client = Client(address=None, user_agent=None)
+    viewer = await viewer_of(auth, client, await sqlite_api.log_in(ALICE))
+    days = timedelta(days=20)
+    # As who has stolen the key would sign one.
+    stolen = TokenPolicy(auth.token_policy.issuer, auth.token_policy.audience, lifetime=days)
+    grant = Grant(viewer.user_id, viewer.session_id, (), (), ends_at=clock.now() + days)
+    forged = (await issue(auth.keys, stolen, grant, clock.now())).text
+    assert "errors" not in await sqlite_api.ask("{ me { id } }", token=forged)
     await auth.keys.rotate(OPERATOR)
-    await auth.keys.find(known.kid)
-    assert auth.keys.vouches_for(known.kid, clock.now())
-    assert not auth.keys.vouches_for(known.kid, clock.now() + timedelta(hours=2))
+    assert "errors" not in await sqlite_api.ask("{ me { id } }", token=forged)
+    clock.tick(hours=2)
+    assert await why_refused(sqlite_api, forged) == "UNAUTHENTICATED TOKEN_INVALID"
+
+
+async def test_a_token_that_was_verified_before_a_change_is_not_remembered_after_it(
+    sqlite_api: Api, clock: ManualClock
+) -> None:
+    cache, text_ = sqlite_api.auth.token_cache, await sqlite_api.log_in(ALICE)
+    await sqlite_api.ask("{ me { id } }", token=text_)
+    token = cache.get(text_, clock.now())
+    assert token is not None
+    mark = cache.mark()
+    cache.everything_changed()
+    cache.keep(text_, token, mark)
+    assert len(cache) == 0
