@@ -3,8 +3,8 @@
 A client has the same number of seconds for each step: for the head of a request, for its body, and
 for each further piece of a reply that it takes. What comes too late is answered 408 where nobody
 has begun to answer yet, and cut otherwise; the application then hears `http.disconnect`.
-A connection without a request is ended by uvicorn's own keep-alive timeout, a WebSocket by its
-pings (one each 20 seconds, to be answered within 20).
+A connection without a request is ended after uvicorn's keep-alive timeout, a WebSocket by its pings
+(one each 20 seconds, to be answered within 20).
 
 No request pays for a timer: once a second all connections are looked at.
 """
@@ -23,7 +23,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from server.whole_replies import Outbox, write_whole
+from server.whole_replies import Outbox, whole
 
 log = structlog.get_logger("postern.http")
 
@@ -45,6 +45,12 @@ class Step(StrEnum):
     HEAD = "head"
     BODY = "body"
     READING = "reading"
+    UNWANTED_BODY = "unwanted body"
+    NEXT_REQUEST = "next request"
+
+
+# Nobody waits for a reply then.
+_SILENT = {Step.FIRST_BYTE, Step.UNWANTED_BODY, Step.NEXT_REQUEST}
 
 
 @dataclass(slots=True)
@@ -124,28 +130,38 @@ class TimedProtocol(HttpToolsProtocol):
         if not getattr(socket, "handshake_initiated", True):
             self._refuse(HTTPStatus.BAD_REQUEST)
 
+    def on_response_complete(self) -> None:
+        """Goes on to the next request, as uvicorn does, but makes no timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
     def pause_writing(self) -> None:
         """The client is behind: from now on it has to read."""
         super().pause_writing()
         self._watch.wait = _Wait()
 
     def end_if_too_late(self, now: float, seconds: float) -> Step | None:
-        """Ends the connection if its client has kept us waiting; returns for what."""
+        """Ends the connection if its client has kept us waiting; returns for what, if it had to."""
         step, wait = self._awaited_step(), self._watch.wait
         unread_bytes = self.transport.get_write_buffer_size()
         is_another = step is not wait.step or self.scope is not wait.request
+        if step is Step.NEXT_REQUEST:
+            seconds = self.timeout_keep_alive
         if not is_another and (step is None or now - wait.since < seconds):
             return None
         if is_another or wait.unread_bytes - unread_bytes >= LEAST_READ_BYTES:
             self._watch.wait = _Wait(step, self.scope, now, unread_bytes)
             return None
         self._end(step)
-        return step
+        return None if step is Step.NEXT_REQUEST else step
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._watch.running = cycle
-        write_whole(cycle, self._watch.outbox)
-        _start(self, cycle, app)
+        _start(self, cycle, whole(app, cycle, self._watch.outbox))
 
     def _receive_in_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), HEAD_BYTES):
@@ -170,7 +186,7 @@ class TimedProtocol(HttpToolsProtocol):
         return self.cycle is not None and self.cycle.scope is self.scope
 
     def _awaited_step(self) -> Step | None:
-        """What the client has to do next; None while it is the server's turn, or uvicorn's."""
+        """What the client has to do next; None while it is the server's turn."""
         if self.flow.write_paused or self.transport.is_closing():
             return Step.READING
         if self.flow.read_paused or self.pipeline:
@@ -178,15 +194,17 @@ class TimedProtocol(HttpToolsProtocol):
         head_is_whole = self._head_is_whole()
         if self.cycle is not None and not self.cycle.response_complete:
             return Step.BODY if head_is_whole and self.cycle.more_body else None
-        if head_is_whole and self.timeout_keep_alive_task is not None:
-            return None
-        # Empty lines between requests, or a body that nobody wanted, are no beginning either.
-        return Step.FIRST_BYTE if head_is_whole or self.scope is None else Step.HEAD
+        if self.scope is None:
+            return Step.FIRST_BYTE
+        if not head_is_whole:
+            return Step.HEAD
+        # What is left of a body that nobody wanted comes before the next request.
+        return Step.UNWANTED_BODY if self.cycle.more_body else Step.NEXT_REQUEST
 
     def _end(self, step: Step | None) -> None:
         if step is Step.READING:
             self.transport.abort()
-        elif step is Step.FIRST_BYTE:
+        elif step in _SILENT:
             # A browser that connected in advance takes a 408 for the reply to its first request.
             self.transport.close()
         else:

@@ -4,14 +4,25 @@ uvicorn writes the head of a reply, then its body, each at once. ASGI asks a ser
 until there is something of the body
 (https://asgi.readthedocs.io/en/latest/specs/www.html#response-start-send-event). A write to a
 socket costs as much as a third of a small request, and more where it wakes the reader each time.
+
+What is no such reply (a body in pieces, a HEAD, a client that is behind) uvicorn writes itself.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from starlette.types import Message
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+# What no header may hold (RFC 9110, 5.5), and the ends of its line.
+_CONTROLS = bytes({*range(32), 127} - {ord("\t")})
+# Headers that change how a connection goes on.
+_OF_CONNECTIONS = (b"connection", b"transfer-encoding")
+_pair = b": ".join
 
 
 class Outbox:
@@ -37,39 +48,77 @@ class Outbox:
 
 
 class WholeReply:
-    """What a request's cycle writes to, in the place of its connection."""
+    """The `send` of one request."""
 
-    __slots__ = ("_cycle", "_head", "_outbox", "_transport")
+    __slots__ = ("_cycle", "_outbox", "_send", "_start")
 
     def __init__(self, cycle: RequestResponseCycle, outbox: Outbox) -> None:
         self._cycle = cycle
         self._outbox = outbox
-        self._transport = cycle.transport
-        self._head: bytes | None = None
+        self._send = cycle.send
+        self._start: Message | None = None
 
-    def write(self, data: bytes) -> None:
-        """Keeps the head, writes it with the first of the body when the turn ends, and then all."""
-        if self._head:
-            self._outbox.add(self._transport, self._head + data)
-            self._head = b""
-        elif self._head is None and self._cycle.response_started:
-            self._head = data
+    async def __call__(self, message: Message) -> None:
+        """Keeps the head, and writes it with the body when the turn ends."""
+        cycle, start = self._cycle, self._start
+        if start is None:
+            if message["type"] == "http.response.start" and not cycle.response_started:
+                cycle.response_started, self._start = True, message
+                return
         else:
-            # `100 Continue`, or more of a body: of a long one no more is held than its beginning.
-            self._outbox.flush()
-            self._transport.write(data)
+            self._start = None
+            reply = self._whole(start, message)
+            if reply is not None:
+                self._outbox.add(cycle.transport, reply)
+                self._complete()
+                return
+            cycle.response_started = False
+            await self._send_in_order(start)
+        await self._send_in_order(message)
 
-    def is_closing(self) -> bool:
-        """Whether the connection is."""
-        return self._transport.is_closing()
+    def _whole(self, start: Message, message: Message) -> bytes | None:
+        """The bytes of a reply, where these two messages are all of it and nothing is special."""
+        cycle = self._cycle
+        if message["type"] != "http.response.body" or message.get("more_body"):
+            return None
+        if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+            return None
+        if cycle.scope["method"] == "HEAD":
+            return None
+        body = message.get("body", b"")
+        head = _head(start["status"], [*cycle.default_headers, *start["headers"]], len(body))
+        return head and head + body
 
-    def close(self) -> None:
-        """Closes the connection when all is written; a head without a body is no reply."""
+    def _complete(self) -> None:
+        """What uvicorn does when a reply is over."""
+        cycle = self._cycle
+        cycle.response_complete = True
+        cycle.message_event.set()
+        cycle.on_response()
+
+    async def _send_in_order(self, message: Message) -> None:
         self._outbox.flush()
-        self._transport.close()
+        await self._send(message)  # type: ignore[arg-type] # the same messages, typed more loosely
 
 
-def write_whole(cycle: RequestResponseCycle, outbox: Outbox) -> None:
-    """Lets the head of the reply wait for its body, where there is to be one."""
-    if cycle.scope["method"] != "HEAD":
-        cycle.transport = cast("asyncio.Transport", WholeReply(cycle, outbox))
+def _head(status: int, headers: list[tuple[bytes, bytes]], length: int) -> bytes | None:
+    """The head of a reply of this length; None if uvicorn had better look at the headers."""
+    values = dict(headers)
+    if values.get(b"content-length") != b"%d" % length:
+        return None
+    if any(name in values for name in _OF_CONNECTIONS) or not b"".join(values).islower():
+        return None
+    lines = b"\r\n".join(map(_pair, headers))
+    line_ends = 2 * (len(headers) - 1)
+    if len(lines.translate(None, _CONTROLS)) + line_ends != len(lines):
+        return None
+    return b"%b%b\r\n\r\n" % (STATUS_LINE[status], lines)
+
+
+def whole(app: ASGI3Application, cycle: RequestResponseCycle, outbox: Outbox) -> ASGI3Application:
+    """The application with another `send`, for this one request."""
+
+    def answer(scope: Any, receive: Any, _send: object) -> Awaitable[None]:
+        return app(scope, receive, cast("Any", WholeReply(cycle, outbox)))
+
+    return answer

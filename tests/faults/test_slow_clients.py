@@ -20,6 +20,8 @@ from tests.processes import Process
 from tests.sockets import PROTOCOL
 
 SECONDS = 0.5
+# Of uvicorn.
+KEEP_ALIVE_SECONDS = 5
 # A look each quarter of the time, and a noisy machine.
 BY_THEN = SECONDS + 2
 
@@ -106,14 +108,22 @@ async def test_a_connection_without_a_request_is_closed_without_a_word(
         assert ending.result() == b""
 
 
-async def test_empty_lines_after_a_reply_keep_no_connection(server: Process) -> None:
+@pytest.mark.parametrize("sent_on", [b"", b"\r\n"], ids=["silence", "empty lines"])
+async def test_a_connection_without_another_request_ends(server: Process, sent_on: bytes) -> None:
     async with wire(server) as client:
         assert await client.ask(post(ASK)) == 200
-        ending = asyncio.create_task(client.rest(within_seconds=BY_THEN))
+        ending = asyncio.create_task(client.rest(within_seconds=KEEP_ALIVE_SECONDS + 2))
         while not ending.done():
-            await client.send(b"\r\n")
+            await client.send(sent_on)
             await asyncio.sleep(0.05)
         assert ending.result() == b""
+
+
+async def test_a_connection_waits_for_its_next_request(server: Process) -> None:
+    async with wire(server) as client:
+        assert await client.ask(post(ASK)) == 200
+        await asyncio.sleep(KEEP_ALIVE_SECONDS - 1)
+        assert await client.ask(post(ASK)) == 200
 
 
 async def test_a_body_that_nobody_wanted_keeps_no_connection(server: Process) -> None:

@@ -4,7 +4,14 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from starlette.types import Message
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from server.whole_replies import Outbox, WholeReply
+
+DATE = (b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")
 
 
 class Connection:
@@ -12,7 +19,6 @@ class Connection:
 
     def __init__(self, *, gone: bool = False) -> None:
         self.written: list[bytes] = []
-        self.closed = False
         self._gone = gone
 
     def write(self, data: bytes) -> None:
@@ -20,62 +26,173 @@ class Connection:
             raise RuntimeError("unable to perform operation on a closed transport")
         self.written.append(data)
 
-    def is_closing(self) -> bool:
-        return self._gone
-
     def close(self) -> None:
-        self.closed = True
+        self.written.append(b"<closed>")
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
 
 
-def reply_on(connection: Any, outbox: Outbox, *, started: bool = True) -> WholeReply:
-    cycle: Any = SimpleNamespace(transport=connection, response_started=started)
-    return WholeReply(cycle, outbox)
+def cycle_on(
+    connection: Any, *, method: str = "GET", keep_alive: bool = True
+) -> RequestResponseCycle:
+    scope: Any = {"method": method}
+    logger: Any = SimpleNamespace()
+    return RequestResponseCycle(
+        scope,
+        connection,
+        FlowControl(connection),
+        logger,
+        logger,
+        access_log=False,
+        default_headers=[DATE],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=keep_alive,
+        on_response=lambda: None,
+    )
+
+
+def reply_on(connection: Any, outbox: Outbox) -> WholeReply:
+    return WholeReply(cycle_on(connection), outbox)
+
+
+def start(*headers: tuple[bytes, bytes], status: int = 200) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+def body(data: bytes, *, more: bool = False) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def length(data: bytes) -> tuple[bytes, bytes]:
+    return (b"content-length", b"%d" % len(data))
+
+
+async def new_outbox() -> Outbox:
+    return Outbox(asyncio.get_running_loop())
+
+
+async def written_by_uvicorn(*messages: Message, **options: Any) -> bytes:
+    connection = Connection()
+    cycle: Any = cycle_on(connection, **options)
+    for message in messages:
+        await cycle.send(message)
+    return b"".join(connection.written)
+
+
+async def written_whole(*messages: Message, **options: Any) -> bytes:
+    connection = Connection()
+    reply = WholeReply(cycle_on(connection, **options), await new_outbox())
+    for message in messages:
+        await reply(message)
+    await asyncio.sleep(0)
+    return b"".join(connection.written)
 
 
 async def test_head_and_body_leave_together_when_the_turn_ends() -> None:
     connection = Connection()
-    reply = reply_on(connection, Outbox(asyncio.get_running_loop()))
-    reply.write(b"head")
-    reply.write(b"body")
+    reply = reply_on(connection, await new_outbox())
+    await reply(start(length(b"body")))
+    await reply(body(b"body"))
     assert connection.written == []
     await asyncio.sleep(0)
-    assert connection.written == [b"headbody"]
+    assert len(connection.written) == 1
+    assert connection.written[0].endswith(b"\r\n\r\nbody")
 
 
-async def test_what_follows_the_first_of_a_body_keeps_its_order() -> None:
-    connection = Connection()
-    reply = reply_on(connection, Outbox(asyncio.get_running_loop()))
-    for part in (b"head", b"one", b"two", b"three"):
-        reply.write(part)
-    assert connection.written == [b"headone", b"two", b"three"]
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (start(length(b"body")), body(b"body")),
+        (start(length(b""), status=204), body(b"")),
+        (start((b"set-cookie", b"a=b"), (b"set-cookie", b"c=d"), length(b"x")), body(b"x")),
+        (start(length(b"body"), (b"Content-Type", b"text/plain")), body(b"body")),
+        (start(length(b"body"), (b"connection", b"close")), body(b"body")),
+        (start(length(b"onetwo")), body(b"one", more=True), body(b"two")),
+        (start(), body(b"of no known length")),
+        (start(), body(b"one", more=True), body(b"two", more=True), body(b"")),
+    ],
+    ids=[
+        "whole",
+        "empty",
+        "two cookies",
+        "capitals",
+        "closing",
+        "pieces",
+        "no length",
+        "pieces without a length",
+    ],
+)
+@pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_is_written_is_what_uvicorn_writes(
+    messages: tuple[Message, ...], keep_alive: bool, method: str
+) -> None:
+    options: Any = {"keep_alive": keep_alive, "method": method}
+    expected = await written_by_uvicorn(*messages, **options)
+    assert await written_whole(*messages, **options) == expected
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\0", b"a\x7f"])
+async def test_a_header_that_would_begin_another_is_refused(value: bytes) -> None:
+    with pytest.raises(RuntimeError, match="Invalid HTTP header value"):
+        await written_whole(start((b"x-name", value), length(b"x")), body(b"x"))
+
+
+async def test_a_body_of_another_length_than_promised_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="longer than Content-Length"):
+        await written_whole(start(length(b"x")), body(b"xyz"))
 
 
 async def test_who_has_gone_keeps_nobody_else_waiting() -> None:
-    outbox = Outbox(asyncio.get_running_loop())
+    outbox = await new_outbox()
     gone, other, later = Connection(gone=True), Connection(), Connection()
     for connection in (gone, other):
         reply = reply_on(connection, outbox)
-        reply.write(b"head")
-        reply.write(b"body")
+        await reply(start(length(b"body")))
+        await reply(body(b"body"))
     await asyncio.sleep(0)
     reply = reply_on(later, outbox)
-    reply.write(b"head")
-    reply.write(b"body")
+    await reply(start(length(b"body")))
+    await reply(body(b"body"))
     await asyncio.sleep(0)
-    assert (other.written, later.written) == ([b"headbody"], [b"headbody"])
+    assert [len(other.written), len(later.written)] == [1, 1]
 
 
-async def test_a_continue_is_written_at_once() -> None:
+async def test_a_client_that_is_behind_holds_up_its_reply() -> None:
     connection = Connection()
-    reply = reply_on(connection, Outbox(asyncio.get_running_loop()), started=False)
-    reply.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    assert connection.written == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    cycle = cycle_on(connection)
+    reply = WholeReply(cycle, await new_outbox())
+    await reply(start(length(b"body")))
+    cycle.flow.pause_writing()
+    sending = asyncio.create_task(reply(body(b"body")))
+    await asyncio.sleep(0)
+    assert not sending.done()
+    cycle.flow.resume_writing()
+    await sending
+    assert cycle.response_complete
 
 
-async def test_a_connection_is_closed_after_its_reply() -> None:
+async def test_a_client_that_has_gone_is_sent_nothing() -> None:
     connection = Connection()
-    reply = reply_on(connection, Outbox(asyncio.get_running_loop()))
-    reply.write(b"head")
-    reply.write(b"body")
-    reply.close()
-    assert (connection.written, connection.closed) == ([b"headbody"], True)
+    cycle = cycle_on(connection)
+    reply = WholeReply(cycle, await new_outbox())
+    await reply(start(length(b"body")))
+    cycle.disconnected = True
+    await reply(body(b"body"))
+    await asyncio.sleep(0)
+    assert connection.written == []
+
+
+async def test_a_reply_in_pieces_comes_after_the_one_before_it() -> None:
+    connection, outbox = Connection(), await new_outbox()
+    first, second = reply_on(connection, outbox), reply_on(connection, outbox)
+    await first(start(length(b"first")))
+    await first(body(b"first"))
+    await second(start())
+    await second(body(b"second", more=True))
+    assert connection.written[0].endswith(b"first")
