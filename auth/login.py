@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import starmap
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
@@ -27,8 +28,10 @@ from auth.records import UserRecord
 from auth.sessions import start_session
 from auth.throttling import ACCOUNT, NETWORK, Budget, budget_of_account, network_of
 from auth.token_pairs import SignedIn, issue_pair
-from auth.users import USER_BY_ID, select_by_name
+from auth.user_rows import USER_COLUMNS
+from auth.users import select_by_name
 from auth.wiring import Auth
+from models.base import Base
 from models.session import Session
 from models.user import User
 
@@ -162,42 +165,53 @@ async def _start(
 ) -> tuple[UserRecord, Session]:
     now = auth.clock.now()
     async with auth.db.begin() as tx:
-        # While the password was verified it may have been changed, or the account disabled: what
-        # was proved must still hold in the transaction that acts on it.
-        row = await tx.scalar(
-            select(User)
-            .where(User.id == proved.user_id, User.password_hash == proved.password_hash)
-            .with_for_update()
-        )
-        if row is None:
-            raise InvalidCredentials
-        if row.disabled_at is not None:
-            raise AccountDisabled
+        stored = await _keep(tx, proved, password_hash, now)
         if proved.password_is_temporary:
-            _record_own_password(tx, auth, client, row)
-        row.password_hash = password_hash
-        row.password_is_temporary = False
-        row.last_login_at = now
-        session = start_session(tx, auth.session_policy, row.id, client, now)
+            _record_own_password(tx, auth, client, proved.user_id)
+        session = start_session(tx, auth.session_policy, proved.user_id, client, now)
         record(
             tx,
             Act(
                 Action.SESSION_STARTED,
                 now,
                 client,
-                actor_id=row.id,
-                subject_id=row.id,
+                actor_id=proved.user_id,
+                subject_id=proved.user_id,
                 session_id=session.id,
             ),
         )
         await auth.throttle.forgive_within(tx, *budgets)
-        stored = (await tx.execute(USER_BY_ID, {"id": row.id})).all()
     # Behind the transaction: it may have to ask for roles, on a connection of its own.
-    (user,) = await auth.user_rows.read(stored)
+    (user,) = await auth.user_rows.read([stored])
     return user, session
 
 
-def _record_own_password(tx: AsyncSession, auth: Auth, client: Client, row: User) -> None:
+async def _keep(
+    tx: AsyncSession, proved: _Credentials, password_hash: str, now: datetime
+) -> Row[Any]:
+    """Writes the login down at the account, and returns it. Raises as `log_in` does."""
+    whose = {"row": proved.user_id, "proved": proved.password_hash}
+    kept = {"password_hash": password_hash, "password_is_temporary": False, "last_login_at": now}
+    # While the password was verified it may have been changed, or the account disabled: what was
+    # proved must still hold in the transaction that acts on it.
+    rows = await tx.execute(_KEEP, whose | kept)
+    row = rows.one_or_none()
+    if row is None:
+        raise InvalidCredentials
+    if row.disabled_at is not None:
+        raise AccountDisabled
+    return row
+
+
+_USERS = Base.metadata.tables[User.__tablename__]
+_KEEP = (
+    update(_USERS)
+    .where(_USERS.c.id == bindparam("row"), _USERS.c.password_hash == bindparam("proved"))
+    .returning(*USER_COLUMNS)
+)
+
+
+def _record_own_password(tx: AsyncSession, auth: Auth, client: Client, user_id: UUID) -> None:
     now = auth.clock.now()
-    record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=row.id, subject_id=row.id))
-    queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(row.id))
+    record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id))
+    queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(user_id))

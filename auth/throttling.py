@@ -129,9 +129,9 @@ class Throttle:
                 [
                     {
                         "row": failures.key,
-                        "number": failures.number + 1,
-                        "until": now + wait if wait else None,
-                        "forgotten": now + budget.limit.forgotten_after,
+                        "failures": failures.number + 1,
+                        "blocked_until": now + wait if wait else None,
+                        "forgotten_at": now + budget.limit.forgotten_after,
                     }
                     for (budget, failures), wait in zip(counted, waits, strict=True)
                 ],
@@ -246,15 +246,7 @@ def _lock_by(insert: Callable[..., Any]) -> Executable:
 _ROWS = Base.metadata.tables[Row.__tablename__]
 _LOCK = {"postgresql": _lock_by(postgresql.insert), "sqlite": _lock_by(sqlite.insert)}
 _THIS = _ROWS.c.key == bindparam("row")
-_COUNT = (
-    update(_ROWS)
-    .where(_THIS)
-    .values(
-        failures=bindparam("number"),
-        blocked_until=bindparam("until"),
-        forgotten_at=bindparam("forgotten"),
-    )
-)
+_COUNT = update(_ROWS).where(_THIS)
 _NONE_LEFT = (_ROWS.c.forgotten_at < bindparam("now")) | (_ROWS.c.failures < 1)
 _FORGIVE = (
     update(_ROWS)
