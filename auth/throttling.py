@@ -7,17 +7,18 @@ the right answer waits as well (NIST SP 800-63B-4, 3.2.2; ASVS 5.0, 6.3.1).
 
 import hmac
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Executable, bindparam, case, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clock import Clock
@@ -181,7 +182,7 @@ class Throttle:
     ) -> list[tuple[Budget, "_Failures"]]:
         in_order = self._in_order(budgets)
         rows = await tx.execute(
-            _LOCK[self._db.dialect],
+            _lock(self._db.dialect),
             [
                 {"key": key, "failures": 0, "forgotten_at": now + budget.limit.forgotten_after}
                 for key, budget in in_order
@@ -230,21 +231,19 @@ def network_of(address: str | None) -> str:
     return str(parsed)
 
 
-def _lock_by(insert: Callable[..., Any]) -> Executable:
+@cache
+def _lock(dialect: str) -> Executable:
+    # The other dialect is left alone: it takes megabytes.
+    insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(_ROWS)
     # A row that is there is locked by being written, whatever somebody else does to it.
-    touch = insert(_ROWS)
-    touch = touch.on_conflict_do_update(
-        index_elements=[_ROWS.c.key], set_={"key": touch.excluded.key}
-    )
-    locked: Executable = touch.returning(
-        _ROWS.c.key, _ROWS.c.failures, _ROWS.c.blocked_until, _ROWS.c.forgotten_at
-    )
+    locked: Executable = insert.on_conflict_do_update(
+        index_elements=[_ROWS.c.key], set_={"key": insert.excluded.key}
+    ).returning(_ROWS.c.key, _ROWS.c.failures, _ROWS.c.blocked_until, _ROWS.c.forgotten_at)
     return locked
 
 
 # Not through the ORM, which would take a third of what a login costs beside its hash.
 _ROWS = Base.metadata.tables[Row.__tablename__]
-_LOCK = {"postgresql": _lock_by(postgresql.insert), "sqlite": _lock_by(sqlite.insert)}
 _THIS = _ROWS.c.key == bindparam("row")
 _COUNT = update(_ROWS).where(_THIS)
 _NONE_LEFT = (_ROWS.c.forgotten_at < bindparam("now")) | (_ROWS.c.failures < 1)

@@ -11,6 +11,7 @@ from models import (
     invitation,
     link,
     outgoing_mail,
+    partial_indexes,
     pending_registration,
     session,
     signing_key,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, String, false
+from sqlalchemy import String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, UtcDateTime, key_text, uuid7
@@ -34,12 +34,3 @@ class User(Base):
     roles: Mapped[list[Role]] = relationship(
         secondary=UserRole.__table__, order_by=Role.name, lazy="raise", viewonly=True
     )
-
-
-# Disabled accounts are few among many: without it, listing them would walk the whole table.
-Index(
-    "ix_users_disabled",
-    User.id,
-    postgresql_where=User.disabled_at.is_not(None),
-    sqlite_where=User.disabled_at.is_not(None),
-)
