@@ -22,12 +22,13 @@ from models.base import Base
 from models.database import Database
 from models.schema_state import MIGRATIONS
 
-# Every module with a table, so that Base.metadata is whole whenever migrations look at it.
+# Every module with a table or an index, so that Base.metadata is whole when migrations look.
 TABLE_MODULES = (
     audit_event,
     invitation,
     link,
     outgoing_mail,
+    partial_indexes,
     pending_registration,
     session,
     signing_key,
