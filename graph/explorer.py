@@ -1,28 +1,53 @@
-"""The explorer: GraphiQL in the browser, at the address of the API itself."""
+"""The explorer: GraphiQL in the browser, at the address of the API itself.
+
+Our own page around it (`explorer/`) where that is built. Without its files the page is one that
+loads GraphiQL from a CDN, as Strawberry's does.
+"""
 
 import secrets
 from collections.abc import Mapping
+from html import escape
 from importlib.resources import files
 
 from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
+from graph import explorer_files
+
 _CDN = "https://unpkg.com"
 
 # Scripts run only with the nonce of this reply; GraphiQL's editor writes style attributes.
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; "
+_POLICY_OF_CDN_PAGE = (
+    "default-src 'none'; script-src 'nonce-{{nonce}}'; "
     f"style-src 'unsafe-inline' {_CDN}; font-src data:; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Its editor writes style elements, and has its fonts as `data:` in its style sheet.
+_POLICY_OF_BUILT_PAGE = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "font-src 'self' data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
 
 
 class Explorer:
-    """Serves GraphiQL. `username` and `password` stand in its example; empty ones are blanks."""
+    """Serves GraphiQL. `username` and `password` stand filled in; empty ones are blanks.
 
-    def __init__(self, *, username: str, password: str) -> None:
-        template = files("graph").joinpath("explorer.html").read_text(encoding="utf-8")
-        self._html = template.replace("{{username}}", username).replace("{{password}}", password)
+    `schema_needs_account` tells the page to ask for the schema with a token only.
+    """
+
+    def __init__(self, *, username: str, password: str, schema_needs_account: bool = False) -> None:
+        if explorer_files.is_built():
+            template = explorer_files.PAGE.read_text(encoding="utf-8")
+            self._policy = _POLICY_OF_BUILT_PAGE
+        else:
+            template = files("graph").joinpath("explorer.html").read_text(encoding="utf-8")
+            self._policy = _POLICY_OF_CDN_PAGE
+        self._html = (
+            template.replace("{{username}}", escape(username))
+            .replace("{{password}}", escape(password))
+            .replace("{{schemaNeeds}}", "account" if schema_needs_account else "nothing")
+        )
 
     def is_asked_for(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Whether this is a person who opens the address, rather than a program with a query."""
@@ -38,7 +63,7 @@ class Explorer:
         return HTMLResponse(
             self._html.replace("{{nonce}}", nonce),
             headers={
-                "Content-Security-Policy": _CONTENT_SECURITY_POLICY.format(nonce=nonce),
+                "Content-Security-Policy": self._policy.replace("{{nonce}}", nonce),
                 "Cache-Control": "no-store",
             },
         )

@@ -28,7 +28,9 @@ from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
 from auth.wiring import Auth, RegistrationPolicy
 from graph.endpoint import GraphQLEndpoint
-from graph.schema import build_schema
+from graph.explorer_files import file_routes
+from graph.explorer_schema import schema_route
+from graph.schema import Schema, build_schema
 from models.database import Database
 from server import development, doctor, mail
 from server.account_pages import account_routes
@@ -88,7 +90,7 @@ def create_app(
     _add_rest_endpoints(app, settings, auth)
     if counts:
         app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
-    _add_pages(app, settings)
+    _add_pages(app, settings, auth, schema)
     return app
 
 
@@ -101,11 +103,14 @@ def _add_rest_endpoints(app: FastAPI, settings: Settings, auth: Auth) -> None:
     app.include_router(health_router(auth.db))
 
 
-def _add_pages(app: FastAPI, settings: Settings) -> None:
+def _add_pages(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> None:
     if settings.shows_account_pages:
         app.router.routes += account_routes()
     if settings.shows_explorer:
         add_docs_page(app)
+        needs_account = not settings.allows_introspection
+        app.router.routes.append(schema_route(auth, schema, needs_account=needs_account))
+        app.router.routes += file_routes()
 
 
 def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -> Auth:

@@ -88,5 +88,11 @@ def _explorer(settings: Settings) -> Explorer | None:
     if not settings.shows_explorer:
         return None
     if settings.in_development:
-        return Explorer(username=development.ALICE, password=development.ALICE_PASSWORD)
-    return Explorer(username="", password="")
+        username, password = development.ALICE, development.ALICE_PASSWORD
+    else:
+        username = password = ""
+    return Explorer(
+        username=username,
+        password=password,
+        schema_needs_account=not settings.allows_introspection,
+    )

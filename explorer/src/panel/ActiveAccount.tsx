@@ -1,0 +1,101 @@
+import { useGraphiQL } from "@graphiql/react";
+import { useEffect, useRef, useState } from "react";
+
+import { hasAuthorization, messageOf } from "../requests";
+import type { Session } from "../session";
+import { useAccounts } from "../useAccounts";
+import { Countdown } from "./Countdown";
+import { SignInForm } from "./SignInForm";
+
+interface Props {
+  session: Session;
+  onEmpty: () => void;
+}
+
+/** The chosen account: its roles, until when its token lasts, and what goes along. */
+export function ActiveAccount({ session, onEmpty }: Props) {
+  const heading = useFocusAtFirst<HTMLHeadingElement>();
+  const { username, roles } = session.user;
+  return (
+    <section className="account-active" aria-labelledby="account-active-title">
+      <h3 id="account-active-title" ref={heading} tabIndex={-1}>
+        {username}
+      </h3>
+      {session.endedBecause === null ? (
+        <>
+          <dl>
+            <dt>Roles</dt>
+            <dd>{roles.map(({ name }) => name).join(", ") || "none"}</dd>
+            <dt>Access until</dt>
+            <dd>
+              <Countdown until={session.expiresAt} />
+            </dd>
+            <dt>Sent along</dt>
+            <dd>
+              <SentHeader />
+            </dd>
+          </dl>
+          <SignOut session={session} onEmpty={onEmpty} />
+        </>
+      ) : (
+        <>
+          <p role="alert" className="account-problem">
+            {session.endedBecause} Sign in again.
+          </p>
+          <SignInForm username={username} />
+        </>
+      )}
+    </section>
+  );
+}
+
+function SentHeader() {
+  const typed = useGraphiQL((state) => state.tabs[state.activeTabIndex]?.headers ?? "");
+  return writesAuthorization(typed) ? (
+    <>the Authorization of the Headers tab, which wins over Account</>
+  ) : (
+    <code>Authorization: Bearer … (from Account)</code>
+  );
+}
+
+function writesAuthorization(headers: string): boolean {
+  try {
+    return hasAuthorization(JSON.parse(headers));
+  } catch {
+    return false;
+  }
+}
+
+function SignOut({ session, onEmpty }: Props) {
+  const accounts = useAccounts();
+  const [problem, setProblem] = useState("");
+  const signOut = async () => {
+    try {
+      await accounts.signOut(session);
+      if (!accounts.sessions.length) onEmpty();
+    } catch (error) {
+      setProblem(messageOf(error));
+    }
+  };
+  return (
+    <>
+      <button type="button" onClick={() => void signOut()}>
+        Sign out {session.user.username}
+      </button>
+      {problem && (
+        <p role="alert" className="account-problem">
+          {problem}
+        </p>
+      )}
+    </>
+  );
+}
+
+// Whoever signs in or out lost the place where they were: the form or the button is gone.
+function useFocusAtFirst<Target extends HTMLElement>() {
+  const target = useRef<Target>(null);
+  useEffect(() => {
+    if (document.activeElement === document.body) target.current?.focus();
+  }, []);
+  return target;
+}

@@ -1,0 +1,24 @@
+import type { Submission } from "./useSubmission";
+import { useNow } from "./Countdown";
+
+/** What went wrong, told at once to who cannot see it. */
+export function Problems({ id, submission }: { id: string; submission: Submission }) {
+  const { errors, waitUntil } = submission;
+  return (
+    <>
+      <div role="alert" id={id} className="account-problem">
+        {errors.map(({ code, message }) => (
+          <p key={`${code} ${message}`}>
+            {message} {code && <code>{code}</code>}
+          </p>
+        ))}
+      </div>
+      {waitUntil > 0 && <Wait until={waitUntil} />}
+    </>
+  );
+}
+
+function Wait({ until }: { until: number }) {
+  const seconds = Math.ceil((until - useNow()) / 1000);
+  return <p role="timer">{seconds > 0 ? `Try again in ${seconds} s.` : "You may try again now."}</p>;
+}

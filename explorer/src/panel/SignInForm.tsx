@@ -1,0 +1,62 @@
+import { useId, useState } from "react";
+
+import type { UserError } from "../operations";
+import { PASSWORD, USERNAME } from "../page";
+import { useAccounts } from "../useAccounts";
+import { Field } from "./Field";
+import { Problems } from "./Problems";
+import { useSubmission } from "./useSubmission";
+
+interface Props {
+  /** Whose session is over; a stranger's if left out. */
+  username?: string;
+  focuses?: boolean;
+  onDone?: () => void;
+  onRegister?: () => void;
+}
+
+const isAskedForAnother = ({ code }: UserError) => code === "PASSWORD_CHANGE_REQUIRED";
+
+export function SignInForm({ username, focuses = false, onDone, onRegister }: Props) {
+  const accounts = useAccounts();
+  const [choosesPassword, setChoosesPassword] = useState(false);
+  const submission = useSubmission(async ({ username = "", password = "", newPassword }) => {
+    const errors = await accounts.signIn({ username, password, newPassword });
+    if (errors.some(isAskedForAnother)) setChoosesPassword(true);
+    if (!errors.length) onDone?.();
+    return errors;
+  });
+  const id = useId();
+  const shared = { submission, problems: id };
+  // The example is for the first account: an example signs in once.
+  const isFirst = username === undefined && accounts.sessions.length === 0;
+  return (
+    <form onSubmit={submission.submit} aria-label="Sign in">
+      <h3>{username === undefined ? "Sign in" : "Sign in again"}</h3>
+      <Field {...shared} name="username" label="Username or e-mail" autoComplete="username"
+        value={username ?? (isFirst ? USERNAME : "")} focuses={focuses} required />
+      <Field {...shared} name="password" label="Password" type="password"
+        autoComplete="current-password" value={isFirst ? PASSWORD : ""} required />
+      {choosesPassword && (
+        <Field {...shared} name="newPassword" label="New password" type="password"
+          autoComplete="new-password" focuses required />
+      )}
+      <Problems id={id} submission={submission} />
+      <div className="account-buttons">
+        <button type="submit" className="account-main" aria-disabled={submission.busy}>
+          Sign in
+        </button>
+        {onRegister && (
+          <button type="button" onClick={onRegister}>
+            Create an account
+          </button>
+        )}
+        {!isFirst && onDone && (
+          <button type="button" onClick={onDone}>
+            Cancel
+          </button>
+        )}
+      </div>
+    </form>
+  );
+}

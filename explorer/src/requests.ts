@@ -1,0 +1,64 @@
+import { API } from "./page";
+
+export interface GraphQLFailure {
+  message: string;
+  path?: (string | number)[];
+  extensions?: { code?: string; reason?: string };
+}
+
+export interface Result<Data = Record<string, unknown>> {
+  data?: Data | null;
+  errors?: GraphQLFailure[];
+}
+
+export type Headers = Record<string, string>;
+
+export interface Operation {
+  query: string;
+  variables?: unknown;
+  operationName?: string | null;
+}
+
+/** Sends an operation. Throws where no GraphQL comes back. */
+export async function post<Data>(operation: Operation, headers: Headers = {}): Promise<Result<Data>> {
+  const reply = await fetch(API, {
+    method: "POST",
+    // Accounts are told by their tokens: a cookie would tell of another.
+    credentials: "omit",
+    headers: {
+      Accept: "application/graphql-response+json, application/json;q=0.9",
+      "Content-Type": "application/json",
+      ...headers,
+    },
+    body: JSON.stringify(operation),
+  });
+  try {
+    return await reply.json();
+  } catch {
+    throw new Error(`The server answered ${reply.status}, and no GraphQL.`);
+  }
+}
+
+/** Sends one of the panel's own mutations. Throws where its payload does not come back. */
+export async function mutate<Payload>(
+  query: string,
+  variables: unknown,
+  headers: Headers = {},
+): Promise<Payload> {
+  const { data, errors } = await post<Record<string, Payload | null>>({ query, variables }, headers);
+  const payload = data && Object.values(data)[0];
+  if (payload) return payload;
+  throw new Error(errors?.[0]?.message ?? "The server answered nothing.");
+}
+
+export function bearer(token: string | undefined): Headers {
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+export function hasAuthorization(headers: Headers): boolean {
+  return Object.keys(headers).some((name) => name.toLowerCase() === "authorization");
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,50 @@
+import {
+  buildASTSchema,
+  type ConstDirectiveNode,
+  type FieldDefinitionNode,
+  type GraphQLSchema,
+  Kind,
+  parse,
+  print,
+  visit,
+} from "graphql";
+
+/** The schema of an SDL, where the description of a field also says what its directives mean. */
+export function schemaWithRequirements(sdl: string): GraphQLSchema {
+  const document = visit(parse(sdl), { FieldDefinition: { leave: withRequirements } });
+  return buildASTSchema(document, { assumeValidSDL: true });
+}
+
+function withRequirements(field: FieldDefinitionNode): FieldDefinitionNode {
+  const sentences = (field.directives ?? []).map(sentenceOf).filter((text) => text !== "");
+  if (!sentences.length) return field;
+  const value = [field.description?.value, ...sentences.sort()].filter(Boolean).join("\n\n");
+  return { ...field, description: { kind: Kind.STRING, value, block: true } };
+}
+
+function sentenceOf(directive: ConstDirectiveNode): string {
+  switch (directive.name.value) {
+    case "deprecated":
+      return "";
+    case "public":
+      return "**Requires** nothing: anybody may ask.";
+    case "authenticated":
+      return "**Requires** to be signed in.";
+    case "requires":
+      return `**Requires** the permission ${argument(directive)}.`;
+    case "requiresRole":
+      return `**Requires** the role ${argument(directive)}.`;
+    case "requiresSelfOr":
+      return `**Requires** that the account is one's own, or the permission ${argument(directive)}.`;
+    case "fails":
+      return argument(directive) && `**May fail with** ${argument(directive)}.`;
+    default:
+      return `\`${print(directive)}\``;
+  }
+}
+
+function argument(directive: ConstDirectiveNode): string {
+  const value = directive.arguments?.[0]?.value;
+  if (value?.kind === Kind.LIST) return value.values.map((item) => `\`${print(item)}\``).join(", ");
+  return value?.kind === Kind.STRING ? `\`${value.value}\`` : "";
+}
