@@ -12,10 +12,11 @@ const PLUGINS = [ACCOUNT, HISTORY_PLUGIN];
 
 const WELCOME = `# Welcome to Postern.
 #
-# 1. Sign in at the left, in "Account".
-# 2. Play Me: the button, or Ctrl-Enter. The token goes along by itself.
+# 1. Sign in, at the left.
+# 2. Play Me: the button.
 #
-# Hold the pointer over a field to see what it requires.
+# Point at a field to see
+# what it requires.
 
 query Me {
   me {

@@ -16,9 +16,10 @@ export function schemaWithRequirements(sdl: string): GraphQLSchema {
 }
 
 function withRequirements(field: FieldDefinitionNode): FieldDefinitionNode {
-  const sentences = (field.directives ?? []).map(sentenceOf).filter((text) => text !== "");
-  if (!sentences.length) return field;
-  const value = [field.description?.value, ...sentences.sort()].filter(Boolean).join("\n\n");
+  const lines = (field.directives ?? []).map(sentenceOf).filter((text) => text !== "");
+  if (!lines.length) return field;
+  // Lists of fields show the first paragraph only, so all is one: a backslash breaks its lines.
+  const value = [field.description?.value, ...lines.sort().reverse()].filter(Boolean).join("\\\n");
   return { ...field, description: { kind: Kind.STRING, value, block: true } };
 }
 

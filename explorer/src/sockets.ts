@@ -5,7 +5,11 @@ import { bearer, type Headers } from "./requests";
 import type { Session } from "./session";
 
 /** A socket of one session, which goes on when its token is refreshed; `headers` are its own. */
-export function connect(session: Session | undefined, headers: Headers = {}): Client {
+export function connect(
+  session: Session | undefined,
+  headers: Headers = {},
+  retryAttempts = 5,
+): Client {
   let socket: WebSocket | undefined;
   // Postern takes the next token of the same session in a ping: no event is missed meanwhile.
   const stop = session?.listen(() => {
@@ -15,6 +19,7 @@ export function connect(session: Session | undefined, headers: Headers = {}): Cl
   });
   const client = createClient({
     url: SOCKET,
+    retryAttempts,
     connectionParams: async () => ({ ...bearer(await session?.freshToken()), ...headers }),
     on: {
       connected: (opened) => (socket = opened as WebSocket),

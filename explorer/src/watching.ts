@@ -13,11 +13,19 @@ const REASONS: Record<string, string> = {
   PASSWORD_RESET_REQUIRED: "an operator asked for another password.",
 };
 
+// Each waits twice as long as the one before: the watch outlives a night without a network.
+const RETRIES = 20;
+
 /** Ends the session here when it is ended elsewhere. Returns what stops the watch. */
 export function watch(session: Session): () => void {
-  const socket = connect(session);
-  void listen(session, socket).finally(() => socket.dispose());
-  return () => void socket.dispose();
+  const socket = connect(session, {}, RETRIES);
+  const stop = () => void socket.dispose();
+  const undo = session.listen(() => session.endedBecause !== null && stop());
+  void listen(session, socket).finally(() => {
+    undo();
+    stop();
+  });
+  return stop;
 }
 
 async function listen(session: Session, socket: ReturnType<typeof connect>): Promise<void> {

@@ -1,4 +1,4 @@
-import { useContext, useState } from "react";
+import { useContext, useEffect, useRef, useState } from "react";
 
 import { SchemaProblem } from "../schema";
 import { useAccounts } from "../useAccounts";
@@ -14,7 +14,12 @@ export function AccountPanel() {
   const { active, sessions, status } = useAccounts();
   const [form, setForm] = useState<Form>(sessions.length ? "none" : "sign in");
   const [focuses, setFocuses] = useState(false);
+  const name = useRef<HTMLHeadingElement>(null);
   const problem = useContext(SchemaProblem);
+  useEffect(() => {
+    // The form took the focus with it.
+    if (form === "none" && focuses) name.current?.focus();
+  }, [form, focuses]);
   const show = (next: Form) => {
     setFocuses(true);
     setForm(next);
@@ -28,7 +33,7 @@ export function AccountPanel() {
       {problem && <p className="account-hint">{problem}</p>}
       {sessions.length > 0 && <AccountChoice />}
       {active && (
-        <ActiveAccount key={active.user.id} session={active} onEmpty={() => show("sign in")} />
+        <ActiveAccount session={active} heading={name} onEmpty={() => show("sign in")} />
       )}
       {form === "none" && (
         <button type="button" onClick={() => show("sign in")}>

@@ -1,5 +1,5 @@
 import { useGraphiQL } from "@graphiql/react";
-import { useEffect, useRef, useState } from "react";
+import { type RefObject, useEffect, useState } from "react";
 
 import { hasAuthorization, messageOf } from "../requests";
 import type { Session } from "../session";
@@ -7,14 +7,21 @@ import { useAccounts } from "../useAccounts";
 import { Countdown } from "./Countdown";
 import { SignInForm } from "./SignInForm";
 
-interface Props {
+interface SignOutProps {
   session: Session;
   onEmpty: () => void;
 }
 
+interface Props extends SignOutProps {
+  heading: RefObject<HTMLHeadingElement | null>;
+}
+
 /** The chosen account: its roles, until when its token lasts, and what goes along. */
-export function ActiveAccount({ session, onEmpty }: Props) {
-  const heading = useFocusAtFirst<HTMLHeadingElement>();
+export function ActiveAccount({ session, heading, onEmpty }: Props) {
+  useEffect(() => {
+    // Whoever signed out, or in again, had the focus on what is gone now.
+    if (document.activeElement === document.body) heading.current?.focus();
+  }, [session, heading]);
   const { username, roles } = session.user;
   return (
     <section className="account-active" aria-labelledby="account-active-title">
@@ -66,7 +73,7 @@ function writesAuthorization(headers: string): boolean {
   }
 }
 
-function SignOut({ session, onEmpty }: Props) {
+function SignOut({ session, onEmpty }: SignOutProps) {
   const accounts = useAccounts();
   const [problem, setProblem] = useState("");
   const signOut = async () => {
@@ -89,13 +96,4 @@ function SignOut({ session, onEmpty }: Props) {
       )}
     </>
   );
-}
-
-// Whoever signs in or out lost the place where they were: the form or the button is gone.
-function useFocusAtFirst<Target extends HTMLElement>() {
-  const target = useRef<Target>(null);
-  useEffect(() => {
-    if (document.activeElement === document.body) target.current?.focus();
-  }, []);
-  return target;
 }
