@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 PACKAGES = Path(__file__).parent / "node_modules"
 CDN = "unpkg.com"
@@ -56,11 +56,18 @@ class Visit:
 
 
 @contextmanager
-def visit(*, width: int = 1280, height: int = 800) -> Iterator[Visit]:
-    """Opens an empty page."""
+def chromium() -> Iterator[Browser]:
+    """Starts the browser; each of its new pages knows nothing of the others."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         try:
-            yield Visit(browser.new_page(viewport={"width": width, "height": height}))
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def visit(*, width: int = 1280, height: int = 800) -> Iterator[Visit]:
+    """Opens an empty page."""
+    with chromium() as browser:
+        yield Visit(browser.new_page(viewport={"width": width, "height": height}))

@@ -1,70 +1,153 @@
-"""The explorer as a person uses it."""
+"""The built explorer as a person uses it."""
 
 import json
-import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page
+import httpx2
+import pytest
+from playwright.sync_api import Browser, Locator, Route
 
-RESULT = ".result-window .CodeMirror"
+from graph.explorer_files import is_built
+from tests.browser.chromium import Visit
 
+AXE = Path(__file__).parents[2] / "explorer/node_modules/axe-core/axe.min.js"
 
-def open_explorer(page: Page, base_url: str) -> None:
-    page.goto(f"{base_url}/graphql")
-    page.wait_for_selector(".graphiql-execute-button")
+needs_explorer = pytest.mark.skipif(not is_built(), reason="run `make explorer` first")
+needs_axe = pytest.mark.skipif(not AXE.exists(), reason="run `npm ci` in explorer first")
 
-
-def play(page: Page, operation: str) -> str:
-    """Presses the play button, chooses an operation, and returns what the page shows then."""
-    before = _result(page)
-    page.click(".graphiql-execute-button")
-    page.get_by_role("menuitem", name=operation).click()
-    return _next_result(page, before)
-
-
-def sign_in(page: Page) -> str:
-    """Plays LogIn, puts the token into the headers, and returns it."""
-    shown = play(page, "LogIn")
-    match = re.search(r'"accessToken": "([^"]+)"', shown)
-    assert match, shown
-    header = json.dumps({"Authorization": f"Bearer {match[1]}"})
-    page.evaluate(
-        "text => document.querySelector('.graphiql-editor-tool .graphiql-editor:not(.hidden)"
-        " .CodeMirror').CodeMirror.setValue(text)",
-        header,
-    )
-    return match[1]
+_RESULT = ".result-window .view-lines"
 
 
-def type_query(page: Page, query: str) -> None:
-    page.evaluate(
-        "text => document.querySelector('.graphiql-query-editor .CodeMirror')"
-        ".CodeMirror.setValue(text)",
-        query,
-    )
-    # The page reads the editor a moment after the last key.
-    page.wait_for_timeout(500)
+class ExplorerPage:
+    """The page, opened and ready."""
 
+    def __init__(self, visit: Visit, base_url: str) -> None:
+        self.visit = visit
+        self.page = visit.page
+        self.base_url = base_url
+        self.page.goto(f"{base_url}/graphql")
+        self.page.wait_for_selector(".graphiql-query-editor .view-lines")
 
-def run(page: Page) -> str:
-    """Runs the only operation."""
-    before = _result(page)
-    page.click(".graphiql-execute-button")
-    return _next_result(page, before)
+    @property
+    def panel(self) -> Locator:
+        """The pane that is called Account."""
+        return self.page.get_by_role("region", name="Account", exact=True)
 
+    def press(self, button: str) -> None:
+        """Presses a button of the panel."""
+        self.panel.get_by_role("button", name=button, exact=True).click()
 
-def _next_result(page: Page, before: str) -> str:
-    # Asked again and again from here: what waits inside the page is stopped by its own policy.
-    for _ in range(200):
-        shown = _result(page)
-        if shown not in {"", before}:
-            return shown
-        page.wait_for_timeout(50)
-    raise AssertionError(f"nothing new is shown: {before}")
+    def fill(self, label: str, text: str) -> None:
+        """Fills in a field of the panel."""
+        self.panel.get_by_label(label, exact=True).fill(text)
 
+    def sign_in(self, username: str = "alice", password: str = "secret123") -> None:
+        """Signs in by the form that is shown, and waits until that is done."""
+        self.enter(username, password)
+        self.says(f"Signed in as {username}.")
 
-def _result(page: Page) -> str:
-    return str(
-        page.evaluate(
-            "selector => document.querySelector(selector)?.CodeMirror?.getValue() ?? ''", RESULT
+    def enter(self, username: str, password: str) -> None:
+        """Fills in the form, and sends it."""
+        self.fill("Username or e-mail", username)
+        self.fill("Password", password)
+        self.press("Sign in")
+
+    def says(self, text: str) -> None:
+        """Waits until the panel says this."""
+        self.panel.get_by_text(text).first.wait_for()
+
+    def choose(self, username: str) -> None:
+        """Has operations sent as this account."""
+        self.panel.get_by_role("radio", name=username, exact=True).check()
+
+    def write(self, query: str) -> None:
+        """Puts this into the editor of operations in place of what is there."""
+        self._type(".graphiql-query-editor", query)
+
+    def write_headers(self, headers: dict[str, str]) -> None:
+        """The same for the editor of headers."""
+        self.page.get_by_role("button", name="Headers", exact=True).click()
+        self._type(".graphiql-editor-tool .graphiql-editor:not(.hidden)", json.dumps(headers))
+
+    def ask(self, query: str) -> str:
+        """Runs an operation, and returns what the page shows then."""
+        self.write(query)
+        before = self.shown
+        self.page.click(".graphiql-execute-button")
+        return self.until(lambda shown: shown not in {"", before})
+
+    def until(self, is_right: Callable[[str], bool]) -> str:
+        """Waits until what the page shows as result is right, and returns it."""
+        # Asked from here: what waits inside the page is stopped by its own policy.
+        for _ in range(200):
+            if is_right(shown := self.shown):
+                return shown
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"this is shown: {shown}")
+
+    @property
+    def shown(self) -> str:
+        """The lines of the result."""
+        text = self.page.evaluate(f"document.querySelector({_RESULT!r})?.innerText ?? ''")
+        return str(text).replace("\N{NO-BREAK SPACE}", " ").strip()
+
+    @property
+    def kept(self) -> str:
+        """All that the browser would remember of the page."""
+        return str(
+            self.page.evaluate(
+                "JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])"
+            )
         )
+
+    def believes_in_tokens_for(self, seconds: int) -> None:
+        """Tells the page that the tokens of the next sign-in last as long as that."""
+
+        def lie(route: Route) -> None:
+            if "ExplorerLogIn" not in (route.request.post_data or ""):
+                route.fallback()
+                return
+            reply = route.fetch()
+            result = reply.json()
+            result["data"]["login"]["tokens"]["expiresIn"] = seconds
+            route.fulfill(response=reply, json=result)
+
+        self.page.route("**/graphql", lie)
+
+    def violations(self) -> list[str]:
+        """What axe finds wrong with the panel."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run('.account')")
+        return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found["violations"]]
+
+    def _type(self, editor: str, text: str) -> None:
+        self.page.locator(editor).locator(".view-lines").click()
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.insert_text(text)
+        # The page reads the editor a moment after the last key.
+        self.page.wait_for_timeout(400)
+
+
+@contextmanager
+def opened(browser: Browser, base_url: str) -> Iterator[ExplorerPage]:
+    """A page that may do nothing wrong: no foreign host, no failed request, no report."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    visit = Visit(context.new_page())
+    try:
+        yield ExplorerPage(visit, base_url)
+        assert (visit.foreign, visit.failed, visit.reports) == ([], [], [])
+    finally:
+        context.close()
+
+
+def ask(base_url: str, query: str, token: str = "", **variables: Any) -> Any:
+    """What another client of the same server gets."""
+    reply = httpx2.post(
+        f"{base_url}/graphql",
+        json={"query": query, "variables": variables},
+        headers={"Authorization": f"Bearer {token}"} if token else {},
     )
+    return reply.json()["data"]

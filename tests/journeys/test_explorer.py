@@ -1,45 +1,270 @@
-"""A newcomer's first minutes in a real browser."""
+"""The explorer in a real browser that reaches no host but the server."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.browser.chromium import CDN, needs_chromium, needs_packages, visit
-from tests.browser.explorer import open_explorer, play, run, sign_in, type_query
-from tests.processes import forked_server
+import pytest
+from playwright.sync_api import Browser, Request
 
-pytestmark = [needs_chromium, needs_packages]
+from tests.browser.chromium import chromium, needs_chromium
+from tests.browser.explorer import ExplorerPage, ask, needs_explorer, opened
+from tests.processes import Process, forked_server
 
-DEVELOPMENT = {"POSTERN_ENVIRONMENT": "development"}
+pytestmark = [needs_chromium, needs_explorer]
 
+SETTINGS = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
+# Long enough to be used, short enough to wait for its end.
+SHORT = {**SETTINGS, "POSTERN_ACCESS_TOKEN_TTL": "2"}
+TOKEN_ENDS_MS = 2_500
 
-def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> None:
-    with forked_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
-        open_explorer(browser.page, server.base_url)
-        token = sign_in(browser.page)
-        assert '"username": "alice"' in play(browser.page, "Me")
-        type_query(browser.page, "{ users { nodes { username } } }")
-        assert '"code": "FORBIDDEN"' in run(browser.page)
-        kept = browser.page.evaluate("JSON.stringify([localStorage, sessionStorage])")
-        shown = browser.page.evaluate("document.title")
-    assert shown == "Postern explorer"
-    assert token not in kept
-    assert (browser.failed, browser.reports) == ([], [])
-    assert all(f"//{CDN}/" in url for url in browser.foreign)
+LOG_IN = """
+mutation($username: String!, $password: String!) {
+  login(input: {username: $username, password: $password}) { tokens { accessToken } }
+}
+"""
+JWT = re.compile(r"eyJ[\w-]+\.")
 
 
-def test_swagger_logs_in_with_no_other_host(tmp_path: Path) -> None:
-    with forked_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
-        page = browser.page
-        page.goto(f"{server.base_url}/docs")
-        page.click("button.authorize")
-        page.fill("#oauth_username", "alice")
-        page.fill("#oauth_password", "secret123")
-        page.click(".auth-btn-wrapper button.authorize")
-        page.wait_for_selector("text=Logout")
-        page.click("button.close-modal")
-        page.click("#operations-default-me_users_me_get .opblock-summary-control")
-        page.click("button.try-out__btn")
-        page.click("button.execute")
-        page.wait_for_selector(".live-responses-table")
-        answer = page.inner_text(".live-responses-table .highlight-code")
-    assert '"username": "alice"' in answer
-    assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with forked_server(tmp_path_factory.mktemp("server"), SETTINGS) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def short_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with forked_server(tmp_path_factory.mktemp("short"), SHORT) as server:
+        yield server
+
+
+@pytest.fixture
+def explorer(browser: Browser, server: Process) -> Iterator[ExplorerPage]:
+    with opened(browser, server.base_url) as page:
+        yield page
+
+
+@pytest.fixture
+def short_explorer(browser: Browser, short_server: Process) -> Iterator[ExplorerPage]:
+    with opened(browser, short_server.base_url) as page:
+        yield page
+
+
+def token_of(base_url: str, username: str, password: str) -> str:
+    data = ask(base_url, LOG_IN, username=username, password=password)
+    return str(data["login"]["tokens"]["accessToken"])
+
+
+def admin_password(server: Process) -> str:
+    match = re.search(r"admin / (\S+)", server.output)
+    assert match
+    return match[1]
+
+
+def test_alice_signs_in_and_her_token_goes_along(explorer: ExplorerPage) -> None:
+    explorer.press("Sign in")  # The form holds the development account.
+    explorer.says("Authorization: Bearer … (from Account)")
+    explorer.says("user")
+    assert '"username": "alice"' in explorer.ask("{ me { username } }")
+    assert '"code": "FORBIDDEN"' in explorer.ask("{ users { nodes { username } } }")
+    assert explorer.page.title() == "Postern explorer"
+    assert not JWT.search(explorer.kept)
+    assert "secret123" not in explorer.kept
+
+
+def test_a_reload_forgets_who_was_signed_in(explorer: ExplorerPage) -> None:
+    explorer.sign_in()
+    explorer.page.reload()
+    explorer.panel.get_by_role("form", name="Sign in").wait_for()
+    assert '"TOKEN_MISSING"' in explorer.ask("{ me { username } }")
+
+
+def test_the_time_that_is_left_is_counted_down(explorer: ExplorerPage) -> None:
+    explorer.sign_in()
+    timer = explorer.panel.get_by_role("timer")
+    first = timer.inner_text()
+    assert re.fullmatch(r"\(in (29:5\d|30:00)\)", first)
+    explorer.page.wait_for_timeout(1_100)
+    assert timer.inner_text() != first
+
+
+def test_a_header_typed_by_hand_wins(explorer: ExplorerPage) -> None:
+    explorer.sign_in()
+    explorer.write_headers({"authorization": "Bearer nonsense"})
+    explorer.says("the Authorization of the Headers tab, which wins over Account")
+    assert '"TOKEN_INVALID"' in explorer.ask("{ me { username } }")
+    assert "nonsense" not in explorer.kept
+
+
+def test_nobody_notices_that_a_token_ends(short_explorer: ExplorerPage) -> None:
+    short_explorer.sign_in()
+    assert '"username": "alice"' in short_explorer.ask("{ me { username } }")
+    short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
+    assert '"again": "alice"' in short_explorer.ask("{ me { again: username } }")
+
+
+def test_operations_that_fail_at_once_share_one_refresh(short_explorer: ExplorerPage) -> None:
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        body = request.post_data or ""
+        sent.extend(name for name in ("ExplorerRefresh", "query Late") if name in body)
+
+    short_explorer.believes_in_tokens_for(3600)
+    short_explorer.sign_in()
+    short_explorer.write("query Late { me { username } }")
+    short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
+    short_explorer.page.on("request", note)
+    for _ in range(3):
+        short_explorer.page.keyboard.press("ControlOrMeta+Enter")
+    short_explorer.until(lambda shown: '"username": "alice"' in shown)
+    # Three that are refused, one refresh, and the three again.
+    assert sent.count("ExplorerRefresh") == 1
+    assert sent.count("query Late") == 6
+
+
+def test_a_mutation_that_did_something_is_not_sent_again(short_explorer: ExplorerPage) -> None:
+    sent: list[str] = []
+    short_explorer.believes_in_tokens_for(3600)
+    short_explorer.sign_in()
+    short_explorer.write(
+        'mutation Half { requestPasswordReset(input: {email: "a@example.com"}) { emailSentTo }'
+        " logoutEverywhere { endedSessions } }"
+    )
+    short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
+    short_explorer.page.on("request", lambda request: sent.append(request.post_data or ""))
+    short_explorer.page.keyboard.press("ControlOrMeta+Enter")
+    short_explorer.until(lambda shown: '"UNAUTHENTICATED"' in shown)
+    assert sum("mutation Half" in body for body in sent) == 1
+
+
+def test_a_subscription_outlives_its_token(short_explorer: ExplorerPage) -> None:
+    short_explorer.sign_in()
+    short_explorer.write("subscription { sessionEvents { kind } }")
+    short_explorer.page.click(".graphiql-execute-button")
+    short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
+    short_explorer.until(lambda shown: '"REFRESHED"' in shown)
+    token_of(short_explorer.base_url, "alice", "secret123")
+    short_explorer.until(lambda shown: '"SIGNED_IN"' in shown)
+
+
+def test_two_accounts_take_turns(explorer: ExplorerPage, server: Process) -> None:
+    explorer.sign_in()
+    explorer.press("Add an account")
+    explorer.sign_in("admin", admin_password(server))
+    assert '"one": "admin"' in explorer.ask("{ me { one: username } }")
+    explorer.choose("alice")
+    explorer.says("Operations are sent as alice.")
+    assert '"two": "alice"' in explorer.ask("{ me { two: username } }")
+    explorer.choose("nobody")
+    assert '"TOKEN_MISSING"' in explorer.ask("{ me { three: username } }")
+    explorer.choose("alice")
+    explorer.press("Sign out alice")
+    explorer.says("alice is signed out.")
+    assert '"four": "admin"' in explorer.ask("{ me { four: username } }")
+
+
+def test_signing_out_ends_the_session_on_the_server(explorer: ExplorerPage) -> None:
+    tokens: list[str] = []
+    explorer.page.on(
+        "request",
+        lambda request: tokens.append(request.headers.get("authorization", "").partition(" ")[2]),
+    )
+    explorer.sign_in()
+    explorer.ask("{ me { username } }")
+    explorer.press("Sign out alice")
+    explorer.says("alice is signed out.")
+    assert explorer.page.evaluate("document.activeElement.name") == "username"
+    assert tokens[-1]
+    assert ask(explorer.base_url, "{ me { username } }", tokens[-1])["me"] is None
+
+
+def test_a_newcomer_registers_and_is_signed_in(explorer: ExplorerPage) -> None:
+    explorer.press("Create an account")
+    explorer.fill("Username", "alice")
+    explorer.fill("E-mail", "carol@example.com")
+    explorer.fill("Password", "carol's own words")
+    explorer.press("Create the account")
+    explorer.says("USERNAME_TAKEN")
+    assert explorer.page.evaluate("document.activeElement.name") == "username"
+    explorer.fill("Username", "carol")
+    explorer.press("Create the account")
+    explorer.says("Signed in as carol.")
+    assert '"username": "carol"' in explorer.ask("{ me { username } }")
+
+
+def test_who_waits_is_told_how_long(explorer: ExplorerPage) -> None:
+    explorer.fill("Username or e-mail", "nobody-at-all")
+    explorer.fill("Password", "a guess of many")
+    for _ in range(11):
+        ask(explorer.base_url, LOG_IN, username="nobody-at-all", password="another guess")
+    explorer.press("Sign in")
+    explorer.says("RATE_LIMITED")
+    assert re.search(r"Try again in \d s\.", explorer.panel.inner_text())
+    explorer.says("You may try again now.")
+    explorer.press("Sign in")
+    explorer.says("INVALID_CREDENTIALS")
+
+
+def test_a_password_of_an_operator_is_replaced(explorer: ExplorerPage, server: Process) -> None:
+    admin = token_of(server.base_url, "admin", admin_password(server))
+    created = ask(
+        server.base_url,
+        'mutation { createUser(input: {username: "dave", password: "given by somebody"})'
+        " { user { id } } }",
+        admin,
+    )
+    explorer.enter("dave", "given by somebody")
+    explorer.says("PASSWORD_CHANGE_REQUIRED")
+    explorer.fill("New password", "short")
+    explorer.press("Sign in")
+    explorer.says("PASSWORD_TOO_SHORT")
+    assert explorer.page.evaluate("document.activeElement.name") == "newPassword"
+    explorer.fill("New password", "dave's very own words")
+    explorer.press("Sign in")
+    explorer.says("Signed in as dave.")
+    disable = "mutation($id: ID!) { disableUser(input: {userId: $id}) { errors { code } } }"
+    ask(server.base_url, disable, admin, id=created["createUser"]["user"]["id"])
+    explorer.says("an operator disabled the account.")
+    explorer.fill("Password", "dave's very own words")
+    explorer.press("Sign in")
+    explorer.says("ACCOUNT_DISABLED")
+
+
+def test_a_session_that_is_ended_elsewhere_says_so(explorer: ExplorerPage) -> None:
+    explorer.sign_in()
+    other = token_of(explorer.base_url, "alice", "secret123")
+    ask(explorer.base_url, "mutation { logoutEverywhere { endedSessions } }", other)
+    explorer.says("its user signed out everywhere. Sign in again.")
+    explorer.fill("Password", "secret123")
+    explorer.press("Sign in")
+    explorer.says("Authorization: Bearer … (from Account)")
+
+
+def test_a_field_says_what_it_requires(explorer: ExplorerPage) -> None:
+    page = explorer.page
+    page.hover(".graphiql-query-editor .view-lines span:text-is('me')")
+    page.get_by_text("Requires to be signed in.").wait_for()
+    page.get_by_role("button", name="Show Documentation Explorer").click()
+    page.get_by_role("link", name="Query", exact=True).click()
+    page.get_by_text("Requires the permission users:read.").first.wait_for()
+
+
+def test_a_server_without_introspection_tells_its_schema_to_accounts(
+    browser: Browser, tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "POSTERN_INTROSPECTION": "off"}
+    with (
+        forked_server(tmp_path, settings) as server,
+        opened(browser, server.base_url) as explorer,
+    ):
+        explorer.says("Sign in to see the schema of this server.")
+        explorer.sign_in()
+        explorer.page.hover(".graphiql-query-editor .view-lines span:text-is('me')")
+        explorer.page.get_by_text("Requires to be signed in.").wait_for()

@@ -1,0 +1,56 @@
+"""The explorer of a checkout where nobody has built one, and the page of the REST endpoints."""
+
+import shutil
+from pathlib import Path
+
+from tests.browser.cdn_explorer import open_explorer, play, run, sign_in, type_query
+from tests.browser.chromium import CDN, needs_chromium, needs_packages, visit
+from tests.processes import forked_server, running_server
+
+pytestmark = [needs_chromium, needs_packages]
+
+DEVELOPMENT = {"POSTERN_ENVIRONMENT": "development"}
+CHECKOUT = Path(__file__).parents[2]
+
+
+def copy_without_built_files(folder: Path) -> None:
+    for package in ("server", "graph", "auth", "models", "postern"):
+        ignored = shutil.ignore_patterns("explorer_files", "__pycache__")
+        shutil.copytree(CHECKOUT / package, folder / package, ignore=ignored)
+
+
+def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> None:
+    # `python -m server` takes the packages of the folder that it runs in.
+    copy_without_built_files(tmp_path)
+    with running_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
+        open_explorer(browser.page, server.base_url)
+        token = sign_in(browser.page)
+        assert '"username": "alice"' in play(browser.page, "Me")
+        type_query(browser.page, "{ users { nodes { username } } }")
+        assert '"code": "FORBIDDEN"' in run(browser.page)
+        kept = browser.page.evaluate("JSON.stringify([localStorage, sessionStorage])")
+        shown = browser.page.evaluate("document.title")
+    assert shown == "Postern explorer"
+    assert token not in kept
+    assert (browser.failed, browser.reports) == ([], [])
+    assert browser.foreign
+    assert all(f"//{CDN}/" in url for url in browser.foreign)
+
+
+def test_swagger_logs_in_with_no_other_host(tmp_path: Path) -> None:
+    with forked_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
+        page = browser.page
+        page.goto(f"{server.base_url}/docs")
+        page.click("button.authorize")
+        page.fill("#oauth_username", "alice")
+        page.fill("#oauth_password", "secret123")
+        page.click(".auth-btn-wrapper button.authorize")
+        page.wait_for_selector("text=Logout")
+        page.click("button.close-modal")
+        page.click("#operations-default-me_users_me_get .opblock-summary-control")
+        page.click("button.try-out__btn")
+        page.click("button.execute")
+        page.wait_for_selector(".live-responses-table")
+        answer = page.inner_text(".live-responses-table .highlight-code")
+    assert '"username": "alice"' in answer
+    assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])
