@@ -1,0 +1,84 @@
+"""The explorer's panel by keyboard only, and by what axe knows of screen readers and contrast."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import chromium, needs_chromium
+from tests.browser.explorer import ExplorerPage, needs_axe, needs_explorer, opened
+from tests.processes import Process, forked_server
+
+pytestmark = [needs_chromium, needs_explorer]
+
+FOCUSED = "document.activeElement.name || document.activeElement.textContent"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    settings = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
+    with forked_server(tmp_path_factory.mktemp("server"), settings) as server:
+        yield server
+
+
+def tab_to(explorer: ExplorerPage, name: str) -> None:
+    for _ in range(20):
+        explorer.page.keyboard.press("Tab")
+        if explorer.page.evaluate(FOCUSED) == name:
+            return
+    raise AssertionError(f"Tab does not reach {name}")
+
+
+def test_one_signs_in_and_out_without_a_pointer(browser: Browser, server: Process) -> None:
+    with opened(browser, server.base_url) as explorer:
+        keyboard = explorer.page.keyboard
+        tab_to(explorer, "username")
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        assert explorer.page.evaluate(outline) == "solid"
+        keyboard.press("Tab")
+        keyboard.insert_text("not it")  # Tab selected what was there.
+        keyboard.press("Enter")
+        explorer.says("INVALID_CREDENTIALS")
+        keyboard.press("ControlOrMeta+A")
+        keyboard.insert_text("secret123")
+        keyboard.press("Enter")
+        explorer.says("Signed in as alice.")
+        assert explorer.page.evaluate(FOCUSED) == "alice"
+        tab_to(explorer, "Add an account")
+        keyboard.press("Enter")
+        assert explorer.page.evaluate(FOCUSED) == "username"
+        tab_to(explorer, "Cancel")
+        keyboard.press("Enter")
+        assert explorer.page.evaluate(FOCUSED) == "alice"
+        tab_to(explorer, "Sign out alice")
+        keyboard.press("Enter")
+        explorer.says("alice is signed out.")
+        assert explorer.page.evaluate(FOCUSED) == "username"
+
+
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, server: Process, scheme: str, tmp_path: Path) -> None:
+    with opened(browser, server.base_url) as explorer:
+        explorer.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of its literals
+        assert explorer.violations() == []
+        explorer.enter("alice", "not her password")
+        explorer.says("INVALID_CREDENTIALS")
+        assert explorer.violations() == []
+        explorer.press("Create an account")
+        explorer.fill("Username", "alice")
+        explorer.fill("E-mail", "carol@example.com")
+        explorer.fill("Password", "short")
+        explorer.press("Create the account")
+        explorer.says("PASSWORD_TOO_SHORT")
+        assert explorer.violations() == []
+        explorer.press("Sign in instead")
+        explorer.sign_in()
+        assert explorer.violations() == []
