@@ -1,26 +1,38 @@
-"""Takes the picture of the README from a running server: `python -m docs.images.take`."""
+"""Takes the pictures of the README from a running server: `python -m docs.images.take`."""
 
 import tempfile
 from pathlib import Path
 
-from tests.browser.chromium import visit
-from tests.browser.explorer import open_explorer, play, sign_in
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import chromium
+from tests.browser.explorer import Scheme, opened
 from tests.processes import running_server
 
-PICTURE = Path(__file__).with_name("explorer.png")
+FOLDER = Path(__file__).parent
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 def main() -> None:
-    """Signs alice in, asks for her, and takes the picture."""
+    """Takes the explorer in light and in dark."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(Path(folder), {"POSTERN_ENVIRONMENT": "development"}) as server,
-        visit() as browser,
+        chromium() as browser,
     ):
-        open_explorer(browser.page, server.base_url)
-        sign_in(browser.page)
-        play(browser.page, "Me")
-        browser.page.screenshot(path=PICTURE)
+        for scheme in SCHEMES:
+            take(browser, server.base_url, scheme)
+
+
+def take(browser: Browser, base_url: str, scheme: Scheme) -> None:
+    """Signs alice in, asks for her, points at what `me` requires, and takes the picture."""
+    with opened(browser, base_url, scheme) as explorer:
+        explorer.press("Sign in")
+        explorer.says("Signed in as alice.")
+        explorer.page.click(".graphiql-execute-button")
+        explorer.until(lambda shown: '"permissions"' in shown)
+        explorer.told_about("me")
+        explorer.page.screenshot(path=FOLDER / f"explorer-{scheme}.png")
 
 
 if __name__ == "__main__":

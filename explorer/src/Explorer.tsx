@@ -1,5 +1,6 @@
-import type { GraphiQLPlugin } from "@graphiql/react";
+import { type GraphiQLPlugin, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
+import { useEffect } from "react";
 
 import { fetcher } from "./fetcher";
 import { AccountIcon } from "./panel/AccountIcon";
@@ -44,9 +45,27 @@ export function Explorer() {
         showPersistHeadersSettings={false}
       >
         <GraphiQL.Logo>
-          <span className="account-logo">Postern</span>
+          <Logo />
         </GraphiQL.Logo>
       </GraphiQL>
     </SchemaProblem>
   );
+}
+
+function Logo() {
+  useThemeOfSystem();
+  return <span className="account-logo">Postern</span>;
+}
+
+// GraphiQL looks at the system's theme once, and leaves its editors dark on light at dusk.
+function useThemeOfSystem(): void {
+  const chosen = useGraphiQL((state) => state.theme);
+  const { setTheme } = useGraphiQLActions();
+  useEffect(() => {
+    if (chosen !== null) return;
+    const system = window.matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setTheme(null);
+    system.addEventListener("change", follow);
+    return () => system.removeEventListener("change", follow);
+  }, [chosen, setTheme]);
 }

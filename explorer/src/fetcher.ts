@@ -20,11 +20,16 @@ async function run(
 ): Promise<Result> {
   const session = hasAuthorization(headers) ? undefined : accounts.active;
   const token = await session?.freshToken();
-  const result = await post<Record<string, unknown>>(operation, { ...bearer(token), ...headers });
+  const result = await send(operation, { ...bearer(token), ...headers });
   if (!session || !token || !mayRepeat(result, type)) return result;
   await session.refresh(token).catch(() => undefined);
   if (!session.token || session.token === token) return result;
-  return post<Record<string, unknown>>(operation, { ...bearer(session.token), ...headers });
+  return send(operation, { ...bearer(session.token), ...headers });
+}
+
+// With cookies, unlike what the panel sends: whoever asks for `delivery: COOKIE` shall get one.
+function send(operation: Operation, headers: Headers): Promise<Result> {
+  return post(operation, headers, "same-origin");
 }
 
 async function* subscribe(operation: Operation, headers: Headers): AsyncGenerator<unknown> {

@@ -20,11 +20,14 @@ export interface Operation {
 }
 
 /** Sends an operation. Throws where no GraphQL comes back. */
-export async function post<Data>(operation: Operation, headers: Headers = {}): Promise<Result<Data>> {
+export async function post<Data = Record<string, unknown>>(
+  operation: Operation,
+  headers: Headers = {},
+  credentials: RequestCredentials = "omit",
+): Promise<Result<Data>> {
   const reply = await fetch(API, {
     method: "POST",
-    // Accounts are told by their tokens: a cookie would tell of another.
-    credentials: "omit",
+    credentials,
     headers: {
       Accept: "application/graphql-response+json, application/json;q=0.9",
       "Content-Type": "application/json",

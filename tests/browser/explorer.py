@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import pytest
@@ -17,6 +17,8 @@ AXE = Path(__file__).parents[2] / "explorer/node_modules/axe-core/axe.min.js"
 
 needs_explorer = pytest.mark.skipif(not is_built(), reason="run `make explorer` first")
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="run `npm ci` in explorer first")
+
+Scheme = Literal["light", "dark"]
 
 _RESULT = ".result-window .view-lines"
 _PASTE = """text => {
@@ -150,9 +152,9 @@ class ExplorerPage:
 
 
 @contextmanager
-def opened(browser: Browser, base_url: str) -> Iterator[ExplorerPage]:
+def opened(browser: Browser, base_url: str, scheme: Scheme = "light") -> Iterator[ExplorerPage]:
     """A page that may do nothing wrong: no foreign host, no failed request, no report."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
     context.set_default_timeout(10_000)
     visit = Visit(context.new_page())
     try:

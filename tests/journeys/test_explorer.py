@@ -80,6 +80,7 @@ def test_alice_signs_in_and_her_token_goes_along(explorer: ExplorerPage) -> None
     assert not JWT.search(explorer.kept)
     assert "secret123" not in explorer.kept
     assert timer.inner_text() != first
+    assert explorer.page.context.cookies() == []
 
 
 def test_a_header_typed_by_hand_wins(explorer: ExplorerPage) -> None:
@@ -262,3 +263,13 @@ def test_a_server_without_introspection_tells_its_schema_to_accounts(
         explorer.says("Sign in to see the schema of this server.")
         explorer.sign_in()
         assert "Requires to be signed in." in explorer.told_about("me")
+
+
+def test_other_pages_neither_read_nor_frame_it(browser: Browser, server: Process) -> None:
+    page = browser.new_page()
+    page.set_content(f'<iframe src="{server.base_url}/graphql"></iframe>')
+    read = "url => fetch(url).then(reply => reply.text(), () => 'refused')"
+    for path in ("graphql?query={__typename}", "explorer/schema.graphql"):
+        assert page.evaluate(read, f"{server.base_url}/{path}") == "refused"
+    assert page.frames[1].locator("#explorer").count() == 0
+    page.context.close()

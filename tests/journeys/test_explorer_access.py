@@ -1,13 +1,12 @@
 """The explorer's panel by keyboard only, and by what axe knows of screen readers and contrast."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.chromium import chromium, needs_chromium
-from tests.browser.explorer import ExplorerPage, needs_axe, needs_explorer, opened
+from tests.browser.explorer import ExplorerPage, Scheme, needs_axe, needs_explorer, opened
 from tests.processes import Process, forked_server
 
 pytestmark = [needs_chromium, needs_explorer]
@@ -63,11 +62,17 @@ def test_one_signs_in_and_out_without_a_pointer(browser: Browser, server: Proces
         assert explorer.page.evaluate(FOCUSED) == "username"
 
 
+def test_the_editors_follow_the_system_into_the_dark(browser: Browser, server: Process) -> None:
+    with opened(browser, server.base_url) as explorer:
+        explorer.page.wait_for_selector(".graphiql-query-editor .monaco-editor.vs")
+        explorer.page.emulate_media(color_scheme="dark")
+        explorer.page.wait_for_selector(".graphiql-query-editor .monaco-editor.vs-dark")
+
+
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Browser, server: Process, scheme: str, tmp_path: Path) -> None:
-    with opened(browser, server.base_url) as explorer:
-        explorer.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of its literals
+def test_axe_finds_nothing(browser: Browser, server: Process, scheme: Scheme) -> None:
+    with opened(browser, server.base_url, scheme) as explorer:
         assert explorer.violations() == []
         explorer.enter("alice", "not her password")
         explorer.says("INVALID_CREDENTIALS")
