@@ -3,6 +3,9 @@ import { mutate } from "./requests";
 
 const RETRY_MS = 5_000;
 const LEAD_MS = 30_000;
+// A token ends with a whole second, so up to one earlier than `expiresIn` says.
+const ROUNDING_MS = 1_000;
+const SHORTEST_WAIT_MS = 250;
 
 /** One signed-in account. Its tokens live in this object alone: a reload forgets them. */
 export class Session {
@@ -76,14 +79,15 @@ export class Session {
   }
 
   #refreshAt(): number {
-    return this.expiresAt - Math.min(LEAD_MS, this.#tokens.expiresIn * 200);
+    const fifth = this.#tokens.expiresIn * 200;
+    return this.expiresAt - ROUNDING_MS - Math.min(LEAD_MS, fifth);
   }
 
   #refreshIn(ms: number): void {
     window.clearTimeout(this.#timer);
     this.#timer = window.setTimeout(() => {
       this.refresh().catch(() => this.#refreshIn(RETRY_MS));
-    }, ms);
+    }, Math.max(ms, SHORTEST_WAIT_MS));
   }
 
   #tell(): void {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.own_fields import NoteQueries
 from graph.explorer_files import FOLDER, accepts_gzip
 from server.settings import Switch
 from tests.api import Api, denials, serving
@@ -116,6 +117,15 @@ async def test_the_schema_says_what_fields_require(sqlite_api: Api) -> None:
     assert '@requires(permission: "users:read")' in reply.text
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+async def test_the_schema_has_the_fields_of_own_code(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    own_code = {"queries": [NoteQueries], "permissions": {"notes:read": "Read all notes."}}
+    async with serving(make_settings(sqlite_url, tmp_path), clock, **own_code) as api:
+        sdl = (await api.http.get(SCHEMA)).text
+    assert 'notes: [String!] @requires(permission: "notes:read")' in sdl
 
 
 async def test_without_introspection_the_schema_is_for_accounts(
