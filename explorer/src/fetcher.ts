@@ -2,7 +2,14 @@ import type { Fetcher } from "@graphiql/toolkit";
 import { type DocumentNode, getOperationAST, OperationTypeNode, parse } from "graphql";
 
 import { accounts } from "./accounts";
-import { bearer, hasAuthorization, type Headers, type Operation, post, type Result } from "./requests";
+import {
+  bearer,
+  hasAuthorization,
+  type Headers,
+  type Operation,
+  post,
+  type Result,
+} from "./requests";
 import { connect, socketError } from "./sockets";
 
 /** Sends the operations of the editors as the chosen account. A header typed by hand wins. */

@@ -48,7 +48,8 @@ export async function mutate<Payload>(
   variables: unknown,
   headers: Headers = {},
 ): Promise<Payload> {
-  const { data, errors } = await post<Record<string, Payload | null>>({ query, variables }, headers);
+  const operation = { query, variables };
+  const { data, errors } = await post<Record<string, Payload | null>>(operation, headers);
   const payload = data && Object.values(data)[0];
   if (payload) return payload;
   throw new Error(errors?.[0]?.message ?? "The server answered nothing.");

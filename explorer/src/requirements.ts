@@ -36,7 +36,7 @@ function sentenceOf(directive: ConstDirectiveNode): string {
     case "requiresRole":
       return `**Requires** the role ${argument(directive)}.`;
     case "requiresSelfOr":
-      return `**Requires** that the account is one's own, or the permission ${argument(directive)}.`;
+      return `**Requires** one's own account, or the permission ${argument(directive)}.`;
     case "fails":
       return argument(directive) && `**May fail with** ${argument(directive)}.`;
     default:

@@ -35,21 +35,30 @@ export function AccountPanel() {
       {active && (
         <ActiveAccount session={active} heading={name} onEmpty={() => show("sign in")} />
       )}
-      {form === "none" && (
-        <button type="button" onClick={() => show("sign in")}>
-          Add an account
-        </button>
-      )}
-      {form === "sign in" && (
-        <SignInForm
-          focuses={focuses}
-          onDone={() => show("none")}
-          onRegister={() => show("register")}
-        />
-      )}
-      {form === "register" && (
-        <RegisterForm onDone={() => show("none")} onSignIn={() => show("sign in")} />
-      )}
+      <AccountForm form={form} focuses={focuses} show={show} />
     </section>
   );
+}
+
+interface FormProps {
+  form: Form;
+  focuses: boolean;
+  show: (next: Form) => void;
+}
+
+function AccountForm({ form, focuses, show }: FormProps) {
+  const done = () => show("none");
+  const signIn = () => show("sign in");
+  switch (form) {
+    case "none":
+      return (
+        <button type="button" onClick={signIn}>
+          Add an account
+        </button>
+      );
+    case "sign in":
+      return <SignInForm focuses={focuses} onDone={done} onRegister={() => show("register")} />;
+    case "register":
+      return <RegisterForm onDone={done} onSignIn={signIn} />;
+  }
 }

@@ -20,5 +20,6 @@ export function Problems({ id, submission }: { id: string; submission: Submissio
 
 function Wait({ until }: { until: number }) {
   const seconds = Math.ceil((until - useNow()) / 1000);
-  return <p role="timer">{seconds > 0 ? `Try again in ${seconds} s.` : "You may try again now."}</p>;
+  const told = seconds > 0 ? `Try again in ${seconds} s.` : "You may try again now.";
+  return <p role="timer">{told}</p>;
 }

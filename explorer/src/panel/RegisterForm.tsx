@@ -33,7 +33,8 @@ export function RegisterForm({ onDone, onSignIn }: Props) {
   return (
     <form onSubmit={submission.submit} aria-label="Create an account">
       <h3>Create an account</h3>
-      <Field {...shared} name="username" label="Username" autoComplete="username" focuses required />
+      <Field {...shared} name="username" label="Username" autoComplete="username"
+        focuses required />
       <Field {...shared} name="email" label="E-mail" type="email" autoComplete="email" required />
       <Field {...shared} name="password" label="Password" type="password"
         autoComplete="new-password" required />

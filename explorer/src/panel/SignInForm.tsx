@@ -1,6 +1,5 @@
 import { useId, useState } from "react";
 
-import type { UserError } from "../operations";
 import { PASSWORD, USERNAME } from "../page";
 import { useAccounts } from "../useAccounts";
 import { Field } from "./Field";
@@ -15,17 +14,9 @@ interface Props {
   onRegister?: () => void;
 }
 
-const isAskedForAnother = ({ code }: UserError) => code === "PASSWORD_CHANGE_REQUIRED";
-
 export function SignInForm({ username, focuses = false, onDone, onRegister }: Props) {
   const accounts = useAccounts();
-  const [choosesPassword, setChoosesPassword] = useState(false);
-  const submission = useSubmission(async ({ username = "", password = "", newPassword }) => {
-    const errors = await accounts.signIn({ username, password, newPassword });
-    if (errors.some(isAskedForAnother)) setChoosesPassword(true);
-    if (!errors.length) onDone?.();
-    return errors;
-  });
+  const { submission, choosesPassword } = useSignIn(onDone);
   const id = useId();
   const shared = { submission, problems: id };
   // The example is for the first account: an example signs in once.
@@ -59,4 +50,17 @@ export function SignInForm({ username, focuses = false, onDone, onRegister }: Pr
       </div>
     </form>
   );
+}
+
+function useSignIn(onDone?: () => void) {
+  const accounts = useAccounts();
+  // An operator chose the password: its owner has to choose another.
+  const [choosesPassword, setChoosesPassword] = useState(false);
+  const submission = useSubmission(async ({ username = "", password = "", newPassword }) => {
+    const errors = await accounts.signIn({ username, password, newPassword });
+    if (errors.some(({ code }) => code === "PASSWORD_CHANGE_REQUIRED")) setChoosesPassword(true);
+    if (!errors.length) onDone?.();
+    return errors;
+  });
+  return { submission, choosesPassword };
 }
