@@ -238,10 +238,22 @@ def test_a_session_that_is_ended_elsewhere_says_so(explorer: ExplorerPage) -> No
     explorer.sign_in()
     other = token_of(explorer.base_url, "alice", "secret123")
     ask(explorer.base_url, "mutation { logoutEverywhere { endedSessions } }", other)
-    explorer.says("its user signed out everywhere. Sign in again.")
+    explorer.says("its user signed out everywhere.")
+    explorer.panel.get_by_role("heading", name="Sign in again").wait_for()
     explorer.fill("Password", "secret123")
     explorer.press("Sign in")
     explorer.says("Authorization: Bearer … (from Account)")
+
+
+def test_a_session_whose_time_is_over_says_so(browser: Browser, tmp_path: Path) -> None:
+    settings = {**SHORT, "POSTERN_SESSION_MAX_AGE": "3"}
+    with (
+        forked_server(tmp_path, settings) as server,
+        opened(browser, server.base_url) as explorer,
+    ):
+        explorer.sign_in()
+        explorer.says("Your session has ended. Log in again.")
+        assert '"TOKEN_MISSING"' in explorer.ask("{ me { username } }")
 
 
 def test_a_field_says_what_it_requires(explorer: ExplorerPage) -> None:

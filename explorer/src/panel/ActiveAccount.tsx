@@ -47,7 +47,7 @@ export function ActiveAccount({ session, heading, onEmpty }: Props) {
       ) : (
         <>
           <p role="alert" className="account-problem">
-            {session.endedBecause} Sign in again.
+            {session.endedBecause}
           </p>
           <SignInForm username={username} />
         </>
