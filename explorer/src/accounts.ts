@@ -56,7 +56,12 @@ export class Accounts {
 
   #follow(session: Session): void {
     const stopWatching = watch(session);
-    const stopListening = session.listen(() => this.#tell());
+    const stopListening = session.listen(() => {
+      if (session.endedBecause === null) this.#tell();
+      // The panel itself says why the chosen one is over.
+      else if (session === this.active) this.#say("");
+      else this.#say(`The session of ${session.user.username} is over.`);
+    });
     this.#undo.set(session, () => {
       stopListening();
       stopWatching();

@@ -28,9 +28,10 @@ export function connect(
   });
   return {
     ...client,
-    dispose: () => {
+    dispose: async () => {
       stop?.();
-      return client.dispose();
+      // A connection that never came up, or is down already, needs no closing.
+      await Promise.resolve(client.dispose()).catch(() => undefined);
     },
   };
 }

@@ -254,6 +254,8 @@ def test_a_session_whose_time_is_over_says_so(browser: Browser, tmp_path: Path) 
         explorer.sign_in()
         explorer.says("Your session has ended. Log in again.")
         assert '"TOKEN_MISSING"' in explorer.ask("{ me { username } }")
+        explorer.press("Forget alice")
+        explorer.panel.get_by_role("radio").first.wait_for(state="detached")
 
 
 def test_a_field_says_what_it_requires(explorer: ExplorerPage) -> None:

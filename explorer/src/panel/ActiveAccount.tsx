@@ -42,7 +42,7 @@ export function ActiveAccount({ session, heading, onEmpty }: Props) {
               <SentHeader />
             </dd>
           </dl>
-          <SignOut session={session} onEmpty={onEmpty} />
+          <SignOut label="Sign out" session={session} onEmpty={onEmpty} />
         </>
       ) : (
         <>
@@ -50,6 +50,7 @@ export function ActiveAccount({ session, heading, onEmpty }: Props) {
             {session.endedBecause}
           </p>
           <SignInForm username={username} />
+          <SignOut label="Forget" session={session} onEmpty={onEmpty} />
         </>
       )}
     </section>
@@ -73,7 +74,7 @@ function writesAuthorization(headers: string): boolean {
   }
 }
 
-function SignOut({ session, onEmpty }: SignOutProps) {
+function SignOut({ label, session, onEmpty }: SignOutProps & { label: string }) {
   const accounts = useAccounts();
   const [problem, setProblem] = useState("");
   const signOut = async () => {
@@ -87,7 +88,7 @@ function SignOut({ session, onEmpty }: SignOutProps) {
   return (
     <>
       <button type="button" onClick={() => void signOut()}>
-        Sign out {session.user.username}
+        {label} {session.user.username}
       </button>
       {problem && (
         <p role="alert" className="account-problem">
