@@ -203,7 +203,7 @@ def _read_request_id(headers: Headers) -> str:
     if given and _REQUEST_ID.fullmatch(given):
         return given.decode()
     # It names a request and opens nothing: a fast generator will do.
-    return f"{getrandbits(128):032x}"
+    return getrandbits(128).to_bytes(16).hex()
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
