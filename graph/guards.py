@@ -50,6 +50,14 @@ def prepare_guards(roots: list[type], registry: PermissionRegistry) -> None:
         )
 
 
+def show_guards(roots: list[type]) -> None:
+    """Lets the permission classes show in the SDL of a schema that is built already."""
+    for _, field, _ in _walk(roots):
+        for extension in field.extensions:
+            if isinstance(extension, PermissionExtension):
+                extension.apply(field)
+
+
 def guards_of(field: StrawberryField) -> list[Guard]:
     """The permission classes of a field."""
     return [

@@ -18,7 +18,7 @@ from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
 from graph.emails import EmailMutations
 from graph.errors import Fails
-from graph.guards import prepare_guards
+from graph.guards import prepare_guards, show_guards
 from graph.instants import DATE_TIME
 from graph.invitations import InvitationMutations, InvitationQueries
 from graph.login import LoginMutations
@@ -60,10 +60,15 @@ class Schema(strawberry.Schema):
         """Leaves the errors to whoever formats the reply."""
 
 
-def guessing_mutations(schema: Schema) -> frozenset[str]:
+class UnsupportedSchema(Exception):
+    """A schema of own code asks for what Postern's endpoint does not do."""
+
+
+def guessing_mutations(schema: strawberry.Schema) -> frozenset[str]:
     """The mutations that answer RATE_LIMITED: they check a secret, or spend a slow hash."""
     mutation = schema._schema.mutation_type  # noqa: SLF001 - Strawberry has no public name for it
-    assert mutation
+    if mutation is None:
+        return frozenset()
     return frozenset(name for name, field in mutation.fields.items() if _is_rate_limited(field))
 
 
@@ -105,3 +110,21 @@ def build_schema(
     )
     _describe_directive_arguments(schema)
     return schema
+
+
+def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
+    """Holds a schema that own code has built to the rules of ours.
+
+    Raises UnguardedField, UnknownPermission; UnsupportedSchema for extensions of the whole schema,
+    which would not run. Those of a field do.
+    """
+    if schema.extensions:
+        names = ", ".join(sorted(_name_of(extension) for extension in schema.extensions))
+        raise UnsupportedSchema(f"{names}: Postern runs no extensions of a whole schema")
+    roots = [r for r in (schema.query, schema.mutation, schema.subscription) if r is not None]
+    prepare_guards(roots, registry)
+    show_guards(roots)
+
+
+def _name_of(extension: object) -> str:
+    return extension.__name__ if isinstance(extension, type) else type(extension).__name__

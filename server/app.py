@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import strawberry
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
@@ -35,7 +36,7 @@ from server.account_pages import account_routes
 from server.application import Application
 from server.docs_page import add_docs_page
 from server.environment import load_settings
-from server.graphql_mount import mount
+from server.graphql_mount import mount, mount_own
 from server.health import health_router
 from server.introspection import introspection_router
 from server.metrics import RequestCounts, metrics_router
@@ -56,10 +57,11 @@ def create_app(
     queries: Sequence[type] = (),
     mutations: Sequence[type] = (),
     subscriptions: Sequence[type] = (),
+    schemas: Mapping[str, strawberry.Schema] | None = None,
     permissions: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> FastAPI:
-    """Makes the server, with own root types and permissions beside Postern's.
+    """Makes the server, with own root types, own schemas by path, and own permissions.
 
     Reads the environment where no settings are given. Raises ConfigurationError, UnguardedField,
     UnknownPermission; a database that is unreachable or not migrated stops the start.
@@ -72,11 +74,12 @@ def create_app(
     )
     delivery = mail.build_delivery(settings, auth)
     graphql = mount(settings, auth, schema)
+    mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
     counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
     app = Application(
         title="Postern",
         lifespan=_lifespan(settings, auth, delivery),
-        outside=_middleware(settings, graphql.endpoint, counts),
+        outside=_middleware(settings, {path: at.endpoint for path, at in mounts.items()}, counts),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
@@ -84,7 +87,7 @@ def create_app(
     )
     app.state.auth = auth
     app.state.mail_delivery = delivery
-    app.router.routes.append(WebSocketRoute(GRAPHQL, graphql.socket))
+    app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
     _add_rest_endpoints(app, settings, auth)
     if counts:
         app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
@@ -179,7 +182,7 @@ def _lifespan(
 
 
 def _middleware(
-    settings: Settings, endpoint: GraphQLEndpoint, counts: RequestCounts | None
+    settings: Settings, endpoints: Mapping[str, GraphQLEndpoint], counts: RequestCounts | None
 ) -> list[Middleware]:
     """What every request passes, from the outside inwards; GraphQL goes no further than this."""
     behind_proxies = [
@@ -194,5 +197,5 @@ def _middleware(
             counts=counts,
         ),
         Middleware(OriginMiddleware, origins=settings.cors_origins),
-        Middleware(GraphQLMiddleware, endpoint=endpoint),
+        Middleware(GraphQLMiddleware, endpoints=endpoints),
     ]
