@@ -8,6 +8,7 @@ from graphql import GraphQLError, GraphQLField
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
+from strawberry.types import get_object_definition
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
@@ -98,9 +99,11 @@ def build_schema(
     subscriptions: Sequence[type] = (),
 ) -> Schema:
     """Joins the root types. Raises UnguardedField, UnknownPermission."""
-    query = merge_types("Query", (*_QUERIES, *queries))
-    mutation = merge_types("Mutation", (*_MUTATIONS, *mutations))
-    subscription = merge_types("Subscription", (SessionSubscriptions, *subscriptions))
+    query = _root("Query", "What can be asked.", (*_QUERIES, *queries))
+    mutation = _root("Mutation", "What can be done.", (*_MUTATIONS, *mutations))
+    subscription = _root(
+        "Subscription", "What can be followed.", (SessionSubscriptions, *subscriptions)
+    )
     prepare_guards([query, mutation, subscription], registry)
     schema = Schema(
         query,
@@ -110,6 +113,12 @@ def build_schema(
     )
     _describe_directive_arguments(schema)
     return schema
+
+
+def _root(name: str, description: str, parts: tuple[type, ...]) -> type:
+    root = merge_types(name, parts)
+    get_object_definition(root, strict=True).description = description
+    return root
 
 
 def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
