@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
 from strawberry.types import get_object_definition
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
@@ -131,8 +132,19 @@ def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) ->
         names = ", ".join(sorted(_name_of(extension) for extension in schema.extensions))
         raise UnsupportedSchema(f"{names}: Postern runs no extensions of a whole schema")
     roots = [r for r in (schema.query, schema.mutation, schema.subscription) if r is not None]
-    prepare_guards(roots, registry)
-    show_guards(roots)
+    others = _types_of(schema)
+    prepare_guards(roots, registry, others)
+    show_guards(roots, others)
+
+
+def _types_of(schema: strawberry.Schema) -> list[type]:
+    """Its types with fields, those that no field names too."""
+    definitions = [entry.definition for entry in schema.schema_converter.type_map.values()]
+    return [
+        definition.origin
+        for definition in definitions
+        if isinstance(definition, StrawberryObjectDefinition) and not definition.is_input
+    ]
 
 
 def _name_of(extension: object) -> str:

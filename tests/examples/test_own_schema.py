@@ -189,6 +189,46 @@ def test_a_way_to_a_person_that_says_nothing_does_not_start(settings: Settings) 
         start(settings, strawberry.Schema(Query))
 
 
+def test_a_root_type_that_a_payload_leads_to_is_one_too(settings: Settings) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def secret(self) -> str:
+            return "The key is under the mat."
+
+    @strawberry.type
+    class RingPayload:
+        query: Query | None
+
+    @strawberry.type
+    class Mutation:
+        @strawberry.mutation(permission_classes=[Public])
+        def ring(self) -> RingPayload:
+            return RingPayload(query=Query())
+
+    with pytest.raises(UnguardedField, match=r"Query\.secret"):
+        start(settings, strawberry.Schema(Query, Mutation))
+
+
+def test_a_type_that_only_an_interface_leads_to_is_looked_at(settings: Settings) -> None:
+    @strawberry.interface
+    class Thing:
+        weight: int
+
+    @strawberry.type
+    class Letter(Thing):
+        sender: User | None
+
+    @strawberry.type
+    class Query:
+        @strawberry.field(permission_classes=[Public])
+        def thing(self) -> Thing | None:
+            return None
+
+    with pytest.raises(UnguardedField, match=r"Letter\.sender"):
+        start(settings, strawberry.Schema(Query, types=[Letter]))
+
+
 def test_an_unknown_permission_does_not_start(settings: Settings) -> None:
     @strawberry.type
     class Query:
