@@ -4,7 +4,8 @@ uvicorn --factory examples.services.fastapi_service:app --port 8001
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
@@ -83,22 +84,39 @@ async def still_signed_in(
     return token
 
 
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Closes the connections to Postern at the end."""
+    yield
+    await app.state.introspection.close()
+
+
 def app() -> FastAPI:
     """The service."""
-    app = FastAPI(title="Reports")
-    url = os.environ.get("POSTERN_URL", "http://localhost:8000")
+    app = FastAPI(title="Reports", lifespan=lifespan)
+    app.state.verifier, app.state.introspection = read_environment(os.environ)
+    add_routes(app)
+    return app
+
+
+def read_environment(env: Mapping[str, str]) -> tuple[Verifier, Introspection]:
+    """What this service trusts, and whom it asks."""
+    url = env.get("POSTERN_URL", "http://localhost:8000")
     keys = KeySet(
-        os.environ.get("JWKS_URL", f"{url}/.well-known/jwks.json"),
-        cool_down=float(os.environ.get("JWKS_COOL_DOWN", "5")),
+        env.get("JWKS_URL", f"{url}/.well-known/jwks.json"),
+        cool_down=float(env.get("JWKS_COOL_DOWN", "5")),
     )
-    issuer = os.environ.get("ISSUER", url)
-    audience = os.environ.get("AUDIENCE", issuer)
-    app.state.verifier = Verifier(keys, issuer=issuer, audience=audience)
-    app.state.introspection = Introspection(
-        url,
-        username=os.environ.get("SERVICE_USERNAME", "reports"),
-        password=os.environ.get("SERVICE_PASSWORD", ""),
-    )
+    issuer = env.get("ISSUER", url)
+    verifier = Verifier(keys, issuer=issuer, audience=env.get("AUDIENCE", issuer))
+    account = {
+        "username": env.get("SERVICE_USERNAME", "reports"),
+        "password": env.get("SERVICE_PASSWORD", ""),
+    }
+    return verifier, Introspection(url, **account)
+
+
+def add_routes(app: FastAPI) -> None:
+    """What it serves, each behind its guard."""
 
     @app.get("/health")
     async def health() -> str:
@@ -125,5 +143,3 @@ def app() -> FastAPI:
     async def away(_request: Request, _error: Exception) -> JSONResponse:
         # Not 401: that would make clients sign their person out.
         return JSONResponse({"detail": "Postern is away."}, 503, {"Retry-After": "5"})
-
-    return app

@@ -24,6 +24,8 @@ from tests.processes import Process, run_command
 ISSUER = "http://localhost"
 COOL_DOWN = 0.5
 PYTHON_SERVICE, NODE_SERVICE = "FastAPI and PyJWT", "Node and jose"
+# One for all: to make a client costs more than to use it.
+HTTP = httpx2.Client(timeout=20)
 
 CREATE_ROLE = """
 mutation CreateRole($input: CreateRoleInput!) { createRole(input: $input) { role { id } } }
@@ -59,7 +61,7 @@ def call(
 ) -> httpx2.Response:
     """One request to a service."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx2.request(method, service + path, headers=headers)
+    return HTTP.request(method, service + path, headers=headers)
 
 
 def ask(
@@ -68,7 +70,7 @@ def ask(
     """One operation that must succeed."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     body = {"query": query, "variables": variables}
-    result = httpx2.post(f"{postern}/graphql", json=body, headers=headers).json()
+    result = HTTP.post(f"{postern}/graphql", json=body, headers=headers).json()
     assert "errors" not in result, result
     return result["data"]
 

@@ -5,12 +5,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from examples.services.access_tokens import InvalidToken, KeySet, KeysUnavailable
 from tests.browser.chromium import NODE, needs_node
 from tests.databases import SqliteTemplates
+from tests.examples.services import HTTP
 from tests.examples.test_services import needs_packages
 from tests.faults.cluster import one_of_cluster
 from tests.processes import Process
@@ -29,16 +29,21 @@ def jwks_url(postern: Process) -> str:
 
 
 def kid_of(postern: Process) -> str:
-    return str(httpx2.get(jwks_url(postern)).json()["keys"][0]["kid"])
+    return str(HTTP.get(jwks_url(postern)).json()["keys"][0]["kid"])
+
+
+def kill(postern: Process) -> None:
+    postern.process.kill()
+    postern.process.wait(timeout=20)
 
 
 async def test_known_keys_go_on_for_a_time_and_no_longer(postern: Process) -> None:
     kid = kid_of(postern)
-    keys = KeySet(jwks_url(postern), fresh=0, known=1, cool_down=0)
+    keys = KeySet(jwks_url(postern), fresh=0, known=2, cool_down=0)
     assert (await keys.find(kid)).key_id == kid
-    postern.stop()
+    kill(postern)
     assert (await keys.find(kid)).key_id == kid
-    await asyncio.sleep(1)
+    await asyncio.sleep(2)
     with pytest.raises(KeysUnavailable):
         await keys.find(kid)
 
@@ -54,7 +59,7 @@ def test_known_keys_of_node_go_on_as_long(postern: Process) -> None:
         assert node.stdin
         assert node.stdout
         assert node.stdout.readline() == "found\n"
-        postern.stop()
+        kill(postern)
         assert node.communicate("\n", timeout=20)[0] == "unavailable\n"
 
 

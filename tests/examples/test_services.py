@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
 import jwt
 import pytest
 
@@ -18,6 +17,7 @@ from tests.examples.forgery import FORGERIES, Workshop
 from tests.examples.processes import SERVICES
 from tests.examples.services import (
     COOL_DOWN,
+    HTTP,
     NODE_SERVICE,
     PYTHON_SERVICE,
     ask,
@@ -83,7 +83,7 @@ def test_a_good_token_is_let_in(postern: Installation, service: str, alice: str)
 
 def test_the_scheme_is_spelt_in_any_case(service: str, alice: str) -> None:
     headers = {"Authorization": f"bearer {alice}"}
-    assert httpx2.get(f"{service}/whoami", headers=headers).status_code == 200
+    assert HTTP.get(f"{service}/whoami", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("authorization", [None, "Basic YWxpY2U6", "Bearer"])
@@ -91,7 +91,7 @@ def test_without_a_token_a_challenge_says_what_is_missing(
     service: str, authorization: str | None
 ) -> None:
     headers = {"Authorization": authorization} if authorization else {}
-    reply = httpx2.get(f"{service}/whoami", headers=headers)
+    reply = HTTP.get(f"{service}/whoami", headers=headers)
     assert reply.status_code == 401
     assert reply.headers["WWW-Authenticate"].startswith("Bearer")
 
@@ -109,7 +109,7 @@ async def test_a_forged_token_is_refused(
 
 def test_a_refresh_token_is_no_access_token(postern: Installation, service: str) -> None:
     form = {"username": ALICE.username, "password": ALICE.password}
-    tokens = httpx2.post(f"{postern.url}/token", data=form).json()
+    tokens = HTTP.post(f"{postern.url}/token", data=form).json()
     assert call(service, tokens["access_token"]).status_code == 200
     assert call(service, tokens["refresh_token"]).status_code == 401
 
@@ -158,11 +158,11 @@ def test_the_own_token_of_a_service_is_renewed(postern: Installation, service: s
 
 def test_a_token_ends_to_the_second(postern: Installation, service: str) -> None:
     with one_of_cluster(
-        postern.folder, postern.database_url, POSTERN_ACCESS_TOKEN_TTL="2"
+        postern.folder, postern.database_url, POSTERN_ACCESS_TOKEN_TTL="3"
     ) as brief:
         token = log_in(brief.base_url, ALICE)
         assert call(service, token).status_code == 200
-    time.sleep(2)
+    time.sleep(3)
     assert call(service, token).status_code == 401
 
 
@@ -179,11 +179,12 @@ async def test_strangers_cannot_make_it_fetch_keys_all_the_time(
 ) -> None:
     workshop = Workshop(alice, await signing_key(postern.database_url))
     await asyncio.sleep(2 * COOL_DOWN)
-    before = requests_for_keys(postern.process)
+    before, began = requests_for_keys(postern.process), time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(call, [service] * 40, [workshop.of_an_unknown_key()] * 40))
+        replies = list(pool.map(call, [service] * 100, [workshop.of_an_unknown_key()] * 100))
+    cool_downs = (time.monotonic() - began) / COOL_DOWN
     assert {reply.status_code for reply in replies} == {401}
-    assert 1 <= requests_for_keys(postern.process) - before <= 3
+    assert 1 <= requests_for_keys(postern.process) - before <= 2 + cool_downs
 
 
 # Keys that change, and a Postern that is away

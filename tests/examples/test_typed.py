@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from tests.browser.chromium import NODE, needs_node
 from tests.databases import SqliteTemplates
 from tests.examples.processes import ROOT
+from tests.examples.services import HTTP
 from tests.people import ADMIN, ALICE
 from tests.processes import Process, forked_server
 
@@ -99,7 +99,7 @@ def run_client(built: Path, postern: Process, username: str, password: str) -> A
 
 
 def send(postern: Process, **request: Any) -> Any:
-    return httpx2.post(f"{postern.base_url}/graphql", json=request).json()
+    return HTTP.post(f"{postern.base_url}/graphql", json=request).json()
 
 
 def test_schema_and_documents_pass_the_linter() -> None:
