@@ -5,14 +5,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Where MkDocs is not installed, types and tests are checked all the same.
 _ROOT = Path(__file__).parents[1]
 _LINK = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
-_BAREFOOT = {".md", ".py", ".mjs", ".js", ".ts", ".graphql", ".service", ".conf", ".yaml", ""}
+# What browsers would save instead of show, and Markdown, of which MkDocs would make pages.
+_NOT_SHOWN = {".md", ".py", ".mjs", ".js", ".ts", ".graphql", ".service", ".conf", ".yaml", ""}
 
 
 def on_files(files: Any, config: Any) -> Any:
     """Adds every file of the repository that a page links to."""
+    # Types are checked where MkDocs is not installed too.
     file = import_module("mkdocs.structure.files").File
     named = {
         target
@@ -38,4 +39,4 @@ def _source(target: str) -> Path:
 def _place(source: Path) -> str:
     """Where the copy stands: text that browsers show, and MkDocs leaves as it is."""
     place = f"repository/{source.relative_to(_ROOT)}"
-    return f"{place}.txt" if source.suffix in _BAREFOOT else place
+    return f"{place}.txt" if source.suffix in _NOT_SHOWN else place
