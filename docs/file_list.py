@@ -1,4 +1,4 @@
-"""Writes docs/files.md from the first lines of the files: `python -m docs.file_list`."""  # noqa: INP001 - beside its page
+"""Writes docs/files.md from the first lines of the files: `python -m docs.file_list`."""
 
 import ast
 import sys

@@ -1,4 +1,4 @@
-"""Pages may link to any file of the repository: the site carries a copy of each that they name."""  # noqa: INP001 - a hook of MkDocs
+"""Pages may link to any file of the repository: the site carries a copy of each that they name."""
 
 import re
 from importlib import import_module
