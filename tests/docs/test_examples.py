@@ -64,6 +64,7 @@ def test_there_are_examples() -> None:
         ("eyJ…", "eyJhbGciOi", ""),
         ("eyJ…", "prt_0", ": 'eyJ…' is shown, 'prt_0' came"),
         ("2026-11-24T10:00:00Z", "2027-01-01T00:00:00.5Z", ""),
+        (1_795_567_688, 1_800_000_000, ""),
         ("a [list]", "a [list]", ""),
     ],
 )
