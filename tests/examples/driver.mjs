@@ -1,0 +1,101 @@
+// A frontend with one of the example clients. Does what each line of its input says, and prints
+// what came of it, one JSON object per line; changes of the session as they happen.
+import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+const [folder, name, url] = process.argv.slice(2);
+const load = (file) => import(pathToFileURL(`${folder}/${file}`));
+const require = createRequire(pathToFileURL(`${folder}/`));
+const tell = (what) => console.log(JSON.stringify(what));
+
+const { Session } = await load("session.js");
+const { listen } = await load("session-events.js");
+const { createClient, me } = await load(`${name}.js`);
+const { parse } = require("graphql");
+
+let refreshes = 0;
+// How many replies to hold back until a refresh has ended.
+let late = 0;
+let ended = withResolvers();
+
+const realFetch = fetch;
+globalThis.fetch = async (input, init) => {
+  const isRefresh = String(init.body).includes("refreshTokens");
+  const waits = !isRefresh && late > 0 && late--;
+  if (isRefresh) refreshes++;
+  const reply = await realFetch(input, init);
+  if (waits) await ended.promise;
+  // After whoever waits for the refresh has gone on.
+  if (isRefresh) setTimeout(ended.resolve, 100);
+  return reply;
+};
+
+const session = new Session(url);
+session.onChange(({ kind, reason }) => tell({ change: kind, reason }));
+const client = createClient(session);
+const document = (number) => `query Q${number} { me { username } }`;
+
+// Each asks in its client's own way, past what would make one request of several.
+const ASK = {
+  fetch: (number) => client(document(number)),
+  "graphql-request": async (number) => ({ data: await client.request(document(number)) }),
+  apollo: (number) => client.query({ query: parse(document(number)), fetchPolicy: "no-cache" }),
+  urql: (number) => client.query(document(number), {}),
+  relay: (number) =>
+    client.getNetwork().execute({ name: `Q${number}`, text: document(number) }, {}, {}).toPromise(),
+};
+
+const ACTIONS = {
+  signIn: async ({ username, password }) => ({ errors: await session.signIn(username, password) }),
+  me: async () => ({ me: (await me(client))?.username ?? null }),
+  together: async ({ count, late: held = 0 }) => {
+    late = held;
+    ended = withResolvers();
+    const replies = await Promise.all(Array.from({ length: count }, (_, i) => ASK[name](i)));
+    return { answered: replies.map(({ data }) => data?.me?.username ?? null) };
+  },
+  refreshes: () => ({ refreshes }),
+  // As when a device finds that its clock was fast.
+  setClockBack: ({ seconds }) => {
+    const now = Date.now;
+    Date.now = () => now() - seconds * 1000;
+    return {};
+  },
+  listen: () => {
+    const webSocket = watched(require("ws"));
+    listen(session, ({ kind, session: { current } }) => tell({ event: kind, current }), webSocket);
+    return {};
+  },
+  signOut: async () => (await session.signOut(), {}),
+  // As its token names it.
+  session: () => ({ id: JSON.parse(atob(session.token.split(".")[1])).sid }),
+  user: () => ({ user: session.user?.username ?? null }),
+};
+
+function watched(WebSocket) {
+  return class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.on("close", (code) => tell({ closed: code }));
+      this.on("message", (data) => JSON.parse(data).type === "connection_ack" && tell({ open: true }));
+    }
+  };
+}
+
+function withResolvers() {
+  let resolve;
+  const promise = new Promise((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+setTimeout(() => process.exit(1), 60_000).unref();
+for await (const line of createInterface({ input: process.stdin })) {
+  const { action, ...given } = JSON.parse(line);
+  // Not waited for: what happens meanwhile can be asked for.
+  Promise.resolve()
+    .then(() => ACTIONS[action](given))
+    .then((done) => tell({ done: action, ...done }))
+    .catch((error) => tell({ done: action, failed: error.name, message: error.message }));
+}
+process.exit(0);
