@@ -32,29 +32,36 @@ globalThis.fetch = async (input, init) => {
 };
 
 const session = new Session(url);
-session.onChange(({ kind, reason }) => tell({ change: kind, reason }));
-const client = createClient(session);
-const document = (number) => `query Q${number} { me { username } }`;
+let client = createClient(session);
+session.onChange(({ kind, reason }) => {
+  if (kind === "signedIn") client = createClient(session);
+  tell({ change: kind, reason });
+});
+let asked = 0;
+const document = () => `query Q${asked++} { me { username } }`;
 
 // Each asks in its client's own way, past what would make one request of several.
 const ASK = {
-  fetch: (number) => client(document(number)),
-  "graphql-request": async (number) => ({ data: await client.request(document(number)) }),
-  apollo: (number) => client.query({ query: parse(document(number)), fetchPolicy: "no-cache" }),
-  urql: (number) => client.query(document(number), {}),
-  relay: (number) =>
-    client.getNetwork().execute({ name: `Q${number}`, text: document(number) }, {}, {}).toPromise(),
+  fetch: () => client(document()),
+  "graphql-request": async () => ({ data: await client.request(document()) }),
+  apollo: () => client.query({ query: parse(document()), fetchPolicy: "no-cache" }),
+  urql: () => client.query(document(), {}),
+  relay: () => client.getNetwork().execute({ text: document() }, {}, {}).toPromise(),
 };
 
 const ACTIONS = {
-  signIn: async ({ username, password }) => ({ errors: await session.signIn(username, password) }),
+  signIn: async ({ username, password }) => {
+    refreshes = 0;
+    return { errors: await session.signIn(username, password) };
+  },
   me: async () => ({ me: (await me(client))?.username ?? null }),
   together: async ({ count, late: held = 0 }) => {
     late = held;
     ended = withResolvers();
-    const replies = await Promise.all(Array.from({ length: count }, (_, i) => ASK[name](i)));
+    const replies = await Promise.all(Array.from({ length: count }, ASK[name]));
     return { answered: replies.map(({ data }) => data?.me?.username ?? null) };
   },
+  refresh: async () => (await session.refresh(session.token), {}),
   refreshes: () => ({ refreshes }),
   // As when a device finds that its clock was fast.
   setClockBack: ({ seconds }) => {
@@ -64,7 +71,9 @@ const ACTIONS = {
   },
   listen: () => {
     const webSocket = watched(require("ws"));
-    listen(session, ({ kind, session: { current } }) => tell({ event: kind, current }), webSocket);
+    const hear = ({ kind, session: { current } }) => tell({ event: kind, current });
+    const stop = listen(session, hear, webSocket);
+    session.onChange(({ kind }) => kind === "signedOut" && stop());
     return {};
   },
   signOut: async () => (await session.signOut(), {}),
@@ -89,7 +98,7 @@ function withResolvers() {
   return { promise, resolve };
 }
 
-setTimeout(() => process.exit(1), 60_000).unref();
+setTimeout(() => process.exit(1), 120_000).unref();
 for await (const line of createInterface({ input: process.stdin })) {
   const { action, ...given } = JSON.parse(line);
   // Not waited for: what happens meanwhile can be asked for.

@@ -74,6 +74,37 @@ class Frontend:
         return self
 
 
+class Clients:
+    """Several frontends that do the same at the same time."""
+
+    def __init__(self, frontends: list[Frontend]) -> None:
+        self.all = frontends
+
+    def do(self, action: str, **given: Any) -> list[Told]:
+        """Has each do something, and returns what came of it."""
+        for one in self.all:
+            one.begin(action, **given)
+        return self.hear(done=action)
+
+    def hear(self, **wanted: Any) -> list[Told]:
+        """What each tells next that holds all of these, without these."""
+        heard = [one.hears(**wanted) for one in self.all]
+        return [{name: told[name] for name in told.keys() - wanted.keys()} for told in heard]
+
+    def each(self, **told: Any) -> list[Told]:
+        """This, once for each."""
+        return [told] * len(self.all)
+
+    def sign_in(self, account: Account = ALICE) -> None:
+        """Signs somebody in at each, who may be signed in already."""
+        for one in self.all:
+            one.sign_in(account)
+
+    def session_ids(self) -> list[str]:
+        """The session that each has."""
+        return [one.session_id for one in self.all]
+
+
 @contextmanager
 def frontend(adapter: str, server: Process) -> Iterator[Frontend]:
     """Starts one."""

@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import pytest
 
 from tests.browser.chromium import NODE, needs_node
 from tests.databases import SqliteTemplates
-from tests.examples.frontends import ADAPTERS, FOLDER, Frontend, frontend, needs_packages
+from tests.examples.frontends import (
+    ADAPTERS,
+    FOLDER,
+    Clients,
+    Frontend,
+    frontend,
+    needs_packages,
+)
 from tests.people import ALICE, BOB
 from tests.processes import Process, forked_server
 
@@ -25,6 +33,7 @@ REFRESH = """mutation($input: RefreshTokensInput!) {
   refreshTokens(input: $input) { tokens { accessToken refreshToken } }
 }"""
 ENDED = "{ me { sessions(ended: true, first: 100) { nodes { id endReason } } } }"
+EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
 REVOKE = """mutation($id: ID!) { revokeSession(input: {sessionId: $id}) { errors { code } } }"""
 
 
@@ -46,11 +55,11 @@ def settings_of(database_url: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture(params=ADAPTERS)
-def client(request: pytest.FixtureRequest, server: Process) -> Iterator[Frontend]:
-    """A frontend with each of the clients."""
-    with frontend(request.param, server) as client:
-        yield client
+@pytest.fixture(scope="module")
+def clients(server: Process) -> Iterator[Clients]:
+    """A frontend with each of the clients, for the whole file: Node takes its time to start."""
+    with ExitStack() as stack:
+        yield Clients([stack.enter_context(frontend(name, server)) for name in ADAPTERS])
 
 
 @pytest.fixture
@@ -89,66 +98,79 @@ def expire() -> None:
     time.sleep(TOKEN_SECONDS + 0.1)
 
 
-def test_a_person_signs_in_and_out(client: Frontend, server: Process) -> None:
-    wrong = client.do("signIn", username=ALICE.username, password="wrong")["errors"]
-    assert [error["code"] for error in wrong] == ["INVALID_CREDENTIALS"]
-    assert wrong[0]["message"] == "The username or the password is wrong."
-    assert client.do("me")["me"] is None
-    session_id = client.sign_in().session_id
-    assert client.do("me")["me"] == "alice"
-    client.do("signOut")
-    client.hears(change="signedOut", reason="SIGNED_OUT")
-    assert client.do("me")["me"] is None
-    assert OtherDevice(server).end_reason(session_id) == "LOGGED_OUT"
+def test_a_person_signs_in_and_out(clients: Clients, server: Process) -> None:
+    for told in clients.do("signIn", username=ALICE.username, password="wrong"):
+        (error,) = told["errors"]
+        assert error["code"] == "INVALID_CREDENTIALS"
+        assert error["message"] == "The username or the password is wrong."
+    assert clients.do("me") == clients.each(me=None)
+    clients.sign_in()
+    session_ids = clients.session_ids()
+    assert clients.do("me") == clients.each(me="alice")
+    clients.do("signOut")
+    clients.hear(change="signedOut", reason="SIGNED_OUT")
+    assert clients.do("me") == clients.each(me=None)
+    other = OtherDevice(server)
+    assert [other.end_reason(session_id) for session_id in session_ids] == ["LOGGED_OUT"] * 5
 
 
-def test_expired_tokens_are_renewed_once_for_all_that_ask(client: Frontend) -> None:
-    client.sign_in()
+def test_expired_tokens_are_renewed_once_for_all_that_ask(clients: Clients) -> None:
+    clients.sign_in()
     expire()
-    assert client.do("together", count=5)["answered"] == ["alice"] * 5
-    assert client.do("refreshes")["refreshes"] == 1
+    assert clients.do("together", count=5) == clients.each(answered=["alice"] * 5)
+    assert clients.do("refreshes") == clients.each(refreshes=1)
 
 
 def test_refused_tokens_are_renewed_once_however_late_one_hears_of_it(
-    client: Frontend, server: Process
+    clients: Clients, server: Process
 ) -> None:
-    session_id = client.sign_in().session_id
-    # Now the frontend believes that its token is good, and the server tells it otherwise.
-    client.do("setClockBack", seconds=60)
+    clients.sign_in()
+    session_ids = clients.session_ids()
+    # Now the frontends believe that their tokens are good, and the server tells them otherwise.
+    clients.do("setClockBack", seconds=60)
     expire()
-    assert client.do("together", count=5, late=1)["answered"] == ["alice"] * 5
-    assert client.do("refreshes")["refreshes"] == 1
+    assert clients.do("together", count=5, late=1) == clients.each(answered=["alice"] * 5)
+    assert clients.do("refreshes") == clients.each(refreshes=1)
     expire()
-    client.do("signOut")
-    assert OtherDevice(server).end_reason(session_id) == "LOGGED_OUT"
+    clients.do("signOut")
+    other = OtherDevice(server)
+    assert [other.end_reason(session_id) for session_id in session_ids] == ["LOGGED_OUT"] * 5
 
 
 def test_a_session_that_another_device_ends_is_heard_of_at_once(
-    client: Frontend, server: Process
+    clients: Clients, server: Process
 ) -> None:
     other = OtherDevice(server)
-    session_id = client.sign_in().session_id
-    client.do("listen")
-    client.hears(open=True)
-    # Its token has been followed by another by then, and the socket has stayed.
-    expire()
-    client.do("me")
-    client.hears(event="REFRESHED", current=True)
-    assert not client.has_heard(closed=4403)
-    assert other.ask(REVOKE, id=session_id)["revokeSession"]["errors"] == []
-    began = time.monotonic()
-    client.hears(change="signedOut", reason="REVOKED")
-    assert time.monotonic() - began < 2
-    assert client.do("me")["me"] is None
+    clients.sign_in()
+    clients.do("listen")
+    clients.hear(open=True)
+    for client in clients.all:
+        session_id = client.session_id
+        assert other.ask(REVOKE, id=session_id)["revokeSession"]["errors"] == []
+        began = time.monotonic()
+        client.hears(change="signedOut")
+        assert time.monotonic() - began < 2
+    assert clients.do("me") == clients.each(me=None)
 
 
 def test_whoever_does_not_listen_hears_of_the_end_with_the_next_request(
-    client: Frontend, server: Process
+    clients: Clients, server: Process
 ) -> None:
-    client.sign_in()
-    OtherDevice(server).ask(REVOKE, id=client.session_id)
-    assert client.do("me")["me"] is None
-    client.hears(change="signedOut", reason="INVALID_REFRESH_TOKEN")
+    clients.sign_in()
+    OtherDevice(server).ask(EVERYWHERE)
+    assert clients.do("me") == clients.each(me=None)
+    clients.hear(change="signedOut", reason="INVALID_REFRESH_TOKEN")
+
+
+def test_a_socket_stays_open_with_the_next_token(one: Frontend) -> None:
+    one.sign_in().do("listen")
+    one.hears(open=True)
+    began = time.monotonic()
+    while time.monotonic() - began < TOKEN_SECONDS + 0.5:
+        time.sleep(TOKEN_SECONDS / 10)
+        one.do("refresh")
+    one.hears(event="REFRESHED", current=True)
+    assert not one.has_heard(closed=4403)
 
 
 def test_a_socket_comes_back_with_a_fresh_token_by_itself(one: Frontend) -> None:
