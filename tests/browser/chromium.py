@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 
 PACKAGES = Path(__file__).parent / "node_modules"
 CDN = "unpkg.com"
@@ -53,6 +53,17 @@ class Visit:
         # The page names the hash of each file, so what is served here is to the byte the CDN's.
         package = url.path[1:].replace("@18.2.0", "").replace("@3.8.3", "")
         route.fulfill(path=PACKAGES / package, headers={"Access-Control-Allow-Origin": "*"})
+
+
+@contextmanager
+def browser() -> Iterator[BrowserContext]:
+    """A browser of one person: its tabs share their cookies."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        try:
+            yield browser.new_context()
+        finally:
+            browser.close()
 
 
 @contextmanager

@@ -4,14 +4,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
 from tests.browser.chromium import NODE, needs_node
 from tests.databases import SqliteTemplates
+from tests.examples.devices import EVERYWHERE, OtherDevice
 from tests.examples.frontends import (
     ADAPTERS,
     FOLDER,
@@ -26,14 +24,6 @@ from tests.processes import Process, forked_server
 pytestmark = [needs_node, needs_packages]
 
 TOKEN_SECONDS = 2
-LOGIN = """mutation($input: LoginInput!) {
-  login(input: $input) { tokens { accessToken refreshToken } }
-}"""
-REFRESH = """mutation($input: RefreshTokensInput!) {
-  refreshTokens(input: $input) { tokens { accessToken refreshToken } }
-}"""
-ENDED = "{ me { sessions(ended: true, first: 100) { nodes { id endReason } } } }"
-EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
 REVOKE = """mutation($id: ID!) { revokeSession(input: {sessionId: $id}) { errors { code } } }"""
 
 
@@ -67,31 +57,6 @@ def one(server: Process) -> Iterator[Frontend]:
     """A frontend, for what does not depend on the client."""
     with frontend("fetch", server) as one:
         yield one
-
-
-class OtherDevice:
-    """Another device of alice's."""
-
-    def __init__(self, server: Process) -> None:
-        self._url = f"{server.base_url}/graphql"
-        typed = {"username": ALICE.username, "password": ALICE.password}
-        self._tokens = self._post(LOGIN, {"input": typed})["login"]["tokens"]
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        """Runs an operation with a fresh token."""
-        spent = {"input": {"refreshToken": self._tokens["refreshToken"]}}
-        self._tokens = self._post(REFRESH, spent)["refreshTokens"]["tokens"]
-        return self._post(query, variables, self._tokens["accessToken"])
-
-    def end_reason(self, session_id: str) -> str | None:
-        """Why a session is over; None if it is not."""
-        sessions = self.ask(ENDED)["me"]["sessions"]["nodes"]
-        return {session["id"]: session["endReason"] for session in sessions}.get(session_id)
-
-    def _post(self, query: str, variables: Any, token: str = "") -> Any:
-        body = {"query": query, "variables": variables}
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx2.post(self._url, json=body, headers=headers).json()["data"]
 
 
 def expire() -> None:

@@ -1,0 +1,102 @@
+"""The example page in a real browser, on another origin than the server's."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import browser, needs_chromium
+from tests.databases import SqliteTemplates
+from tests.examples.devices import EVERYWHERE, OtherDevice
+from tests.examples.frontends import FOLDER, needs_packages
+from tests.examples.pages import HEARD_WITHIN_MS, Site, files_served, is_signed_in, sessions_of
+from tests.people import ALICE, BOB
+from tests.processes import forked_server
+
+pytestmark = [needs_chromium, needs_packages]
+
+TOKEN_SECONDS = 2
+
+
+@pytest.fixture
+def database_file(sqlite_templates: SqliteTemplates, tmp_path: Path) -> str:
+    return sqlite_templates.new(tmp_path)
+
+
+@pytest.fixture
+def site(database_file: str, tmp_path: Path) -> Iterator[Site]:
+    with files_served(FOLDER) as port:
+        settings = {
+            "POSTERN_ENVIRONMENT": "development",
+            "POSTERN_DATABASE_URL": database_file,
+            "POSTERN_CORS_ORIGINS": f"http://localhost:{port}",
+            "POSTERN_ACCESS_TOKEN_TTL": str(TOKEN_SECONDS),
+            "POSTERN_BCRYPT_COST": "4",
+        }
+        with forked_server(tmp_path, settings) as server, browser() as person:
+            yield Site(f"http://localhost:{port}", server, person)
+
+
+def test_a_page_stays_signed_in_until_another_tab_signs_out(site: Site, database_file: str) -> None:
+    tab = site.open_tab()
+    assert not is_signed_in(tab)
+    site.sign_in(tab, replace(ALICE, password="wrong"))
+    tab.get_by_text("The username or the password is wrong.").wait_for()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    # No script can read what keeps the person signed in.
+    assert tab.evaluate("[document.cookie, {...localStorage}, {...sessionStorage}]") == ["", {}, {}]
+    tab.reload()
+    assert is_signed_in(tab)
+    time.sleep(TOKEN_SECONDS)
+    tab.get_by_role("button", name="Ask who I am").click()
+    tab.get_by_text("The server says: alice.").wait_for()
+    second = site.open_tab()
+    assert is_signed_in(second)
+    assert len(sessions_of(database_file)) == 1
+    second.get_by_role("button", name="Sign out").click()
+    tab.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+    assert not is_signed_in(tab)
+    ((_, _, reason),) = sessions_of(database_file)
+    assert reason == "logged_out"
+    tab.reload()
+    assert not is_signed_in(tab)
+
+
+def test_a_page_hears_that_another_device_signed_it_out(site: Site) -> None:
+    tab = site.open_tab()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    other = OtherDevice(site.server)
+    # Signed in by now, the page listens: nobody presses anything.
+    time.sleep(0.5)
+    other.ask(EVERYWHERE)
+    tab.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+    assert not is_signed_in(tab)
+
+
+def test_who_signs_in_in_one_tab_is_signed_in_in_all(site: Site) -> None:
+    first, second = site.open_tab(), site.open_tab()
+    site.sign_in(second)
+    first.get_by_text("Signed in as alice.").wait_for(timeout=HEARD_WITHIN_MS)
+    second.get_by_role("button", name="Sign out").click()
+    first.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+    site.sign_in(second, BOB)
+    first.get_by_text("Signed in as bob.").wait_for(timeout=HEARD_WITHIN_MS)
+
+
+def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
+    tab = site.open_tab()
+    button = tab.get_by_role("button", name="Sign in")
+    for _ in range(10):
+        site.sign_in(tab, replace(ALICE, password="wrong"))
+        tab.get_by_text("The username or the password is wrong.").wait_for()
+        tab.evaluate("document.getElementById('told').textContent = ''")
+    site.sign_in(tab)
+    tab.get_by_text("Too many attempts").wait_for()
+    assert button.is_disabled()
+    # Playwright presses a button as soon as it can be pressed.
+    button.click()
+    tab.get_by_text("Signed in as alice.").wait_for()
