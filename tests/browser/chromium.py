@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 PACKAGES = Path(__file__).parent / "node_modules"
 CDN = "unpkg.com"
@@ -56,12 +56,12 @@ class Visit:
 
 
 @contextmanager
-def browser() -> Iterator[BrowserContext]:
-    """A browser of one person: its tabs share their cookies."""
+def browser() -> Iterator[Browser]:
+    """A browser; each of its contexts has cookies of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         try:
-            yield browser.new_context()
+            yield browser
         finally:
             browser.close()
 

@@ -87,7 +87,9 @@ function watched(WebSocket) {
     constructor(...given) {
       super(...given);
       this.on("close", (code) => tell({ closed: code }));
-      this.on("message", (data) => JSON.parse(data).type === "connection_ack" && tell({ open: true }));
+      this.on("message", (data) => {
+        if (JSON.parse(data).type === "connection_ack") tell({ open: true });
+      });
     }
   };
 }

@@ -21,7 +21,19 @@ needs_packages = pytest.mark.skipif(
     not (FOLDER / "node_modules").exists(), reason="run `npm ci` in examples/frontends first"
 )
 
+TOKEN_SECONDS = 2
+
 Told = dict[str, Any]
+
+
+def settings_of(database_url: str) -> dict[str, str]:
+    """A server whose access tokens live for a moment."""
+    return {
+        "POSTERN_ENVIRONMENT": "development",
+        "POSTERN_DATABASE_URL": database_url,
+        "POSTERN_ACCESS_TOKEN_TTL": str(TOKEN_SECONDS),
+        "POSTERN_BCRYPT_COST": "4",
+    }
 
 
 class Frontend:
@@ -50,10 +62,10 @@ class Frontend:
                 return told
         assert self._process.stdout
         for line in self._process.stdout:
-            told = json.loads(line)
-            if wanted.items() <= told.items():
-                return told
-            self._unheard.append(told)
+            now: Told = json.loads(line)
+            if wanted.items() <= now.items():
+                return now
+            self._unheard.append(now)
         raise AssertionError(f"it ended before {wanted}: {self._unheard}")
 
     def has_heard(self, **wanted: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Pages of foreign origins, in the browser of somebody who is signed in, can do nothing in their name.
+"""Pages of foreign origins, in the browser of somebody who is signed in, can do nothing for them.
 
 Two origins: another port of localhost is the same site, so the browser does send the cookie; the
 other name of this machine is another site.
@@ -106,8 +106,8 @@ def server(
 @pytest.fixture(scope="module")
 def site(app_port: int, server: Process) -> Iterator[Site]:
     """Where alice is signed in, with the cookie."""
-    with browser() as person:
-        site = Site(f"http://localhost:{app_port}", server, person)
+    with browser() as started:
+        site = Site(f"http://localhost:{app_port}", server, started.new_context())
         tab = site.open_tab()
         site.sign_in(tab)
         tab.get_by_text("Signed in as alice.").wait_for()

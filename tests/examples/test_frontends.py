@@ -1,5 +1,6 @@
 """The example clients stay signed in and sign out, each with its real package, in Node."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,17 +14,18 @@ from tests.examples.devices import EVERYWHERE, OtherDevice
 from tests.examples.frontends import (
     ADAPTERS,
     FOLDER,
+    TOKEN_SECONDS,
     Clients,
     Frontend,
     frontend,
     needs_packages,
+    settings_of,
 )
 from tests.people import ALICE, BOB
 from tests.processes import Process, forked_server
 
 pytestmark = [needs_node, needs_packages]
 
-TOKEN_SECONDS = 2
 REVOKE = """mutation($id: ID!) { revokeSession(input: {sessionId: $id}) { errors { code } } }"""
 
 
@@ -34,15 +36,6 @@ def server(
     folder = tmp_path_factory.mktemp("frontends")
     with forked_server(folder, settings_of(sqlite_templates.new(folder))) as server:
         yield server
-
-
-def settings_of(database_url: str) -> dict[str, str]:
-    return {
-        "POSTERN_ENVIRONMENT": "development",
-        "POSTERN_DATABASE_URL": database_url,
-        "POSTERN_ACCESS_TOKEN_TTL": str(TOKEN_SECONDS),
-        "POSTERN_BCRYPT_COST": "4",
-    }
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +149,18 @@ def test_who_typed_too_many_wrong_passwords_is_told_how_long_to_wait(one: Fronte
     one.sign_in(BOB)
 
 
-def test_what_the_examples_say_of_types_is_so() -> None:
-    run = [NODE or "", str(FOLDER / "node_modules" / "typescript" / "bin" / "tsc")]
+@pytest.mark.parametrize("tool", [["typescript/bin/tsc"], ["relay-compiler/cli.js", "--validate"]])
+def test_types_and_what_relay_compiled_are_true(tool: list[str]) -> None:
+    script, *options = tool
+    run = [NODE or "", str(FOLDER / "node_modules" / script), *options]
     done = subprocess.run(run, cwd=FOLDER, capture_output=True, text=True, check=False)
-    assert done.stdout + done.stderr == ""
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_lock_names_versions_and_no_host() -> None:
+    lock = json.loads((FOLDER / "package-lock.json").read_text(encoding="utf-8"))
+    named = {name: package for name, package in lock["packages"].items() if name}
+    assert all("integrity" in package and "resolved" not in package for package in named.values())
+    wanted = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))
+    versions = {**wanted["dependencies"], **wanted["devDependencies"]}
+    assert versions == {name: named[f"node_modules/{name}"]["version"] for name in versions}

@@ -3,40 +3,48 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.browser.chromium import browser, needs_chromium
 from tests.databases import SqliteTemplates
 from tests.examples.devices import EVERYWHERE, OtherDevice
-from tests.examples.frontends import FOLDER, needs_packages
+from tests.examples.frontends import FOLDER, TOKEN_SECONDS, needs_packages, settings_of
 from tests.examples.pages import HEARD_WITHIN_MS, Site, files_served, is_signed_in, sessions_of
 from tests.people import ALICE, BOB
-from tests.processes import forked_server
+from tests.processes import Process, forked_server
 
 pytestmark = [needs_chromium, needs_packages]
 
-TOKEN_SECONDS = 2
+
+@pytest.fixture(scope="module")
+def database_file(
+    sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    return sqlite_templates.new(tmp_path_factory.mktemp("page"))
 
 
-@pytest.fixture
-def database_file(sqlite_templates: SqliteTemplates, tmp_path: Path) -> str:
-    return sqlite_templates.new(tmp_path)
-
-
-@pytest.fixture
-def site(database_file: str, tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def only_browser(
+    database_file: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[int, Process, Browser]]:
+    """The port of the page, its server, and a browser."""
     with files_served(FOLDER) as port:
-        settings = {
-            "POSTERN_ENVIRONMENT": "development",
-            "POSTERN_DATABASE_URL": database_file,
-            "POSTERN_CORS_ORIGINS": f"http://localhost:{port}",
-            "POSTERN_ACCESS_TOKEN_TTL": str(TOKEN_SECONDS),
-            "POSTERN_BCRYPT_COST": "4",
-        }
-        with forked_server(tmp_path, settings) as server, browser() as person:
-            yield Site(f"http://localhost:{port}", server, person)
+        allowed = {"POSTERN_CORS_ORIGINS": f"http://localhost:{port}"}
+        settings = {**settings_of(database_file), **allowed}
+        folder = tmp_path_factory.mktemp("server")
+        with forked_server(folder, settings) as server, browser() as started:
+            yield port, server, started
+
+
+@pytest.fixture
+def site(only_browser: tuple[int, Process, Browser]) -> Iterator[Site]:
+    """The page, for somebody whom the browser does not know yet."""
+    port, server, started = only_browser
+    person = started.new_context()
+    yield Site(f"http://localhost:{port}", server, person)
+    person.close()
 
 
 def test_a_page_stays_signed_in_until_another_tab_signs_out(site: Site, database_file: str) -> None:
@@ -55,11 +63,12 @@ def test_a_page_stays_signed_in_until_another_tab_signs_out(site: Site, database
     tab.get_by_text("The server says: alice.").wait_for()
     second = site.open_tab()
     assert is_signed_in(second)
-    assert len(sessions_of(database_file)) == 1
+    # Both tabs have one session.
+    assert [reason for _, _, reason in sessions_of(database_file)].count(None) == 1
     second.get_by_role("button", name="Sign out").click()
     tab.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
     assert not is_signed_in(tab)
-    ((_, _, reason),) = sessions_of(database_file)
+    *_, (_, _, reason) = sessions_of(database_file)
     assert reason == "logged_out"
     tab.reload()
     assert not is_signed_in(tab)
@@ -85,6 +94,8 @@ def test_who_signs_in_in_one_tab_is_signed_in_in_all(site: Site) -> None:
     first.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
     site.sign_in(second, BOB)
     first.get_by_text("Signed in as bob.").wait_for(timeout=HEARD_WITHIN_MS)
+    second.get_by_role("button", name="Sign out").click()
+    first.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
 
 
 def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
@@ -100,3 +111,5 @@ def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
     # Playwright presses a button as soon as it can be pressed.
     button.click()
     tab.get_by_text("Signed in as alice.").wait_for()
+    tab.get_by_role("button", name="Sign out").click()
+    tab.get_by_text("Signed out").wait_for()
