@@ -18,6 +18,27 @@ from tests.processes import Process, forked_server
 pytestmark = [needs_chromium, needs_packages]
 
 
+# No other tab is told, as when the message comes late.
+ASK_AS_ALICE_WITH_BOBS_COOKIE = """async ([url, username, password]) => {
+  const [{ Session }, { createClient }] = await Promise.all(
+    [import("./session.js"), import("./fetch.js")],
+  );
+  const session = new Session(url, "COOKIE");
+  const changes = [];
+  session.onChange(({ kind }) => changes.push(kind));
+  await session.resume();
+  const query = "mutation($input: LoginInput!) { login(input: $input) { user { id } } }";
+  const variables = { input: { username, password, delivery: "COOKIE" } };
+  await fetch(url, {
+    method: "POST", credentials: "include", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ query, variables }),
+  });
+  while (!session.isStale) await new Promise((resolve) => setTimeout(resolve, 50));
+  const failure = await createClient(session)("{ me { id } }").catch((error) => error);
+  return [failure.constructor.name, changes, session.user.username];
+}"""
+
+
 @pytest.fixture(scope="module")
 def database_file(
     sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory
@@ -96,6 +117,14 @@ def test_who_signs_in_in_one_tab_is_signed_in_in_all(site: Site) -> None:
     first.get_by_text("Signed in as bob.").wait_for(timeout=HEARD_WITHIN_MS)
     second.get_by_role("button", name="Sign out").click()
     first.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+
+
+def test_what_one_person_asked_is_not_sent_in_the_name_of_the_next(site: Site) -> None:
+    tab = site.open_tab()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    told = tab.evaluate(ASK_AS_ALICE_WITH_BOBS_COOKIE, [site.graphql, BOB.username, BOB.password])
+    assert told == ["AnotherUser", ["signedIn", "signedOut", "signedIn"], "bob"]
 
 
 def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
