@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 PACKAGES = Path(__file__).parent / "node_modules"
 CDN = "unpkg.com"
@@ -53,6 +53,17 @@ class Visit:
         # The page names the hash of each file, so what is served here is to the byte the CDN's.
         package = url.path[1:].replace("@18.2.0", "").replace("@3.8.3", "")
         route.fulfill(path=PACKAGES / package, headers={"Access-Control-Allow-Origin": "*"})
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A browser; each of its contexts has cookies of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 @contextmanager
