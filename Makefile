@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-.PHONY: help run test soak lint docs lock bench bench-endpoint clean
+.PHONY: help run test soak lint docs site lock bench bench-endpoint clean
 
 help: ## Shows these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,10 @@ docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the co
 	$(BIN)/postern access > docs/access.md
 	$(BIN)/postern errors > docs/errors.md
 	$(BIN)/postern settings > docs/settings.md
+	$(BIN)/python -m docs.file_list > docs/files.md
+
+site: $(VENV)-site/.installed ## Builds the pages of docs/ into site/
+	NO_MKDOCS_2_WARNING=1 $(VENV)-site/bin/mkdocs build --strict --quiet
 
 bench: $(VENV)/.test bench-endpoint ## Measures, and prints tables
 	$(BIN)/python -m benchmarks.account_times
@@ -52,9 +56,12 @@ lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
 	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --constraints requirements-dev.lock \
 	  --group bench pyproject.toml -o requirements-bench.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 --constraints requirements-dev.lock \
+	  --group docs pyproject.toml -o requirements-docs.lock
 
 clean: ## Removes the environment; data/ stays
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-site
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postern needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -67,6 +74,11 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: requirements-dev.lock $(VENV)/.run
 	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(VENV)-site/.installed: requirements-docs.lock
+	$(PYTHON) -m venv $(VENV)-site
+	$(VENV)-site/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-docs.lock
 	touch $@
 
 $(VENV)/.bench: requirements-bench.lock $(VENV)/.test

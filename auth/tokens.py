@@ -1,5 +1,6 @@
 """Access tokens: JWTs after RFC 9068, issued and verified."""
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +82,9 @@ async def issue(keys: KeyRing, policy: TokenPolicy, grant: Grant, now: datetime)
         "scope": " ".join(grant.permissions),
     }
     text = jws.sign(claims, key.signer, algorithm=key.algorithm, kid=key.kid, typ=TYPE)
-    return IssuedToken(text, timedelta(seconds=expires_at - issued_at))
+    # Claims are whole seconds: what is left is never told longer than it is (RFC 6749, 5.1).
+    left = expires_at - math.ceil(now.timestamp())
+    return IssuedToken(text, timedelta(seconds=max(left, 0)))
 
 
 async def verify(keys: KeyRing, policy: TokenPolicy, text: str, now: datetime) -> AccessToken:

@@ -3,10 +3,6 @@
 python -m benchmarks.audit_pages [events]
 """
 
-import asyncio
-import logging
-import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import structlog
 from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
+from benchmarks.both_databases import on_both_databases
 from benchmarks.measure import Work, medians, print_table
 from graph.connections import encode_cursor
 from models.audit_event import AuditEvent
@@ -26,7 +22,6 @@ from models.database import Database
 from server.settings import Environment, Settings
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
 from tests.people import ADMIN, BEGINNING
 
 FEW = 1_000
@@ -140,18 +135,5 @@ async def compare(kind: str, few: str, many: str, folder: Path, count: int) -> N
         print_table(f"{kind}: growth", found, base=f"first page of {FEW}")
 
 
-def main() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else MANY
-    with tempfile.TemporaryDirectory() as name, postgresql_folder() as socket:
-        folder = Path(name)
-        sqlite = SqliteTemplates(folder)
-        postgresql = PostgresqlTemplates(socket)
-        few, many = sqlite.new(folder), sqlite.new(folder)
-        asyncio.run(compare("SQLite", few, many, folder, count))
-        few, many = postgresql.the_only_one(), postgresql.the_only_one()
-        asyncio.run(compare("PostgreSQL", few, many, folder, count))
-
-
 if __name__ == "__main__":
-    main()
+    on_both_databases(compare, MANY)

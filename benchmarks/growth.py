@@ -3,28 +3,22 @@
 python -m benchmarks.growth [accounts]
 """
 
-import asyncio
 import itertools
-import logging
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from auth.clients import Client
 from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from benchmarks.accounts import cursor_at, find_users, name_of, sign_in
+from benchmarks.both_databases import on_both_databases
 from benchmarks.measure import Work, medians
 from benchmarks.scenarios import ME
 from benchmarks.tables import Goal, print_table
 from benchmarks.users_pages import QUERY, filled
 from tests.api import Api
-from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
 from tests.people import ADMIN
 
 FEW = 1_000
@@ -110,18 +104,5 @@ def _row(name: str, few: float, many: float) -> list[str]:
     return [name, f"{few * 1000:.2f}", f"{many * 1000:.2f}", *goal.row[1:]]
 
 
-def main() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else MANY
-    with tempfile.TemporaryDirectory() as name, postgresql_folder() as socket:
-        folder = Path(name)
-        sqlite = SqliteTemplates(folder)
-        postgresql = PostgresqlTemplates(socket)
-        few, many = sqlite.new(folder), sqlite.new(folder)
-        asyncio.run(compare("SQLite", few, many, folder, count))
-        few, many = postgresql.the_only_one(), postgresql.the_only_one()
-        asyncio.run(compare("PostgreSQL", few, many, folder, count))
-
-
 if __name__ == "__main__":
-    main()
+    on_both_databases(compare, MANY)

@@ -72,20 +72,21 @@ async def weigh(api: Api) -> None:
     )
 
 
-async def main() -> None:
+async def compare(urls: list[str], folder: Path) -> None:
+    for url in urls:
+        async with serving(make_settings(url, folder), ManualClock()) as api:
+            await time_a_hit(api)
+    async with serving(make_settings(urls[0], folder), ManualClock()) as api:
+        await weigh(api)
+
+
+def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as name, postgresql_folder() as postgresql:
         folder = Path(name)
-        urls = [
-            await asyncio.to_thread(lambda: SqliteTemplates(folder).new(folder)),
-            await asyncio.to_thread(lambda: PostgresqlTemplates(postgresql).the_only_one()),
-        ]
-        for url in urls:
-            async with serving(make_settings(url, folder), ManualClock()) as api:
-                await time_a_hit(api)
-        async with serving(make_settings(urls[0], folder), ManualClock()) as api:
-            await weigh(api)
+        sqlite = SqliteTemplates(folder).new(folder)
+        asyncio.run(compare([sqlite, PostgresqlTemplates(postgresql).the_only_one()], folder))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -88,7 +88,8 @@ class GraphQLEndpoint:
             operation = self._operations.find(
                 request.query, request.document_id, request.operation_name
             )
-            _check_type(operation, scope["method"])
+            if operation.type is not OperationType.QUERY:
+                _check_type(operation, scope["method"])
             who = self._who(scope, headers)
             context = get_known_context(*who) or await get_context(*who)
             result = operation.start(request.variables, context)
@@ -139,6 +140,6 @@ def _check_type(operation: Operation, method: str) -> None:
         raise RequestRefused(
             Problem.MALFORMED, "Subscriptions do not run over plain HTTP requests."
         )
-    if method == "GET" and operation.type is not OperationType.QUERY:
+    if method == "GET":
         message = "A GET runs queries only; send this operation by POST."
         raise RequestRefused(Problem.WRONG_METHOD, message, [(b"allow", b"POST")])

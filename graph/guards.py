@@ -1,6 +1,6 @@
 """Deny by default: a field that does not say who may ask for it keeps the schema from building."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from strawberry.permission import PermissionExtension
 from strawberry.types import get_object_definition, has_object_definition
@@ -25,14 +25,18 @@ class UnknownPermission(Exception):
     """A permission class names a permission that is not registered."""
 
 
-def prepare_guards(roots: list[type], registry: PermissionRegistry) -> None:
+def prepare_guards(
+    roots: Sequence[type], registry: PermissionRegistry, others: Sequence[type] = ()
+) -> None:
     """Checks every field below the roots, and lets its permission classes show in the SDL.
+
+    `others` are types that no field names, as those that only implement an interface.
 
     Raises UnguardedField for a root field, or a field that leads to a person, without a permission
     class; UnknownPermission for a misspelt permission.
     """
     unguarded = []
-    for owner, field, is_root in _walk(roots):
+    for owner, field, is_root in _walk(roots, others):
         _show_in_sdl(field)
         guards = guards_of(field)
         unknown = {g.permission for g in guards if g.permission and g.permission not in registry}
@@ -50,6 +54,14 @@ def prepare_guards(roots: list[type], registry: PermissionRegistry) -> None:
         )
 
 
+def show_guards(roots: Sequence[type], others: Sequence[type]) -> None:
+    """Lets the permission classes show in the SDL of a schema that is built already."""
+    for _, field, _ in _walk(roots, others):
+        for extension in field.extensions:
+            if isinstance(extension, PermissionExtension):
+                extension.apply(field)
+
+
 def guards_of(field: StrawberryField) -> list[Guard]:
     """The permission classes of a field."""
     return [
@@ -61,17 +73,21 @@ def guards_of(field: StrawberryField) -> list[Guard]:
     ]
 
 
-def _walk(roots: list[type]) -> Iterator[tuple[str, StrawberryField, bool]]:
+def _walk(
+    roots: Sequence[type], others: Sequence[type]
+) -> Iterator[tuple[str, StrawberryField, bool]]:
     seen: set[int] = set()
-    waiting = [(get_object_definition(root, strict=True), True) for root in roots]
+    waiting = [get_object_definition(found, strict=True) for found in (*others, *roots)]
     while waiting:
-        definition, is_root = waiting.pop()
+        definition = waiting.pop()
         if id(definition.origin) in seen:
             continue
         seen.add(id(definition.origin))
+        # Also where a field leads back to it, as `query` of a payload may.
+        is_root = definition.origin in roots
         for field in definition.fields:
             yield definition.name or definition.origin.__name__, field, is_root
-            waiting += [(found, False) for found in _object_types(field.type)]
+            waiting += _object_types(field.type)
 
 
 def _object_types(type_: object) -> Iterator[StrawberryObjectDefinition]:

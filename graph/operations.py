@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import Any
 
+import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -25,7 +26,6 @@ from graph.limits import (
     fragments_of,
     root_fields,
 )
-from graph.schema import Schema
 from graph.statuses import Problem
 from graph.tokens import count_tokens
 from graph.trusted_documents import InvalidManifest, TrustedDocuments
@@ -122,7 +122,7 @@ class Operation:
 class Operations:
     """The operations of one schema, by document and name."""
 
-    def __init__(self, schema: Schema, policy: OperationPolicy) -> None:
+    def __init__(self, schema: strawberry.Schema, policy: OperationPolicy) -> None:
         """Raises InvalidManifest for a trusted document that cannot be run."""
         self._schema = schema
         self._core_schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it

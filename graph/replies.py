@@ -51,7 +51,7 @@ def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> R
     """What an operation gave: its data, and the errors beside it."""
     try:
         if not result.errors:
-            return Reply(200, media_type, _dump({"data": result.data}), [])
+            return Reply(200, media_type, orjson.dumps({"data": result.data}), [])
         return _reply_errors(result, format_errors(result.errors, request_id), media_type)
     except orjson.JSONEncodeError as error:
         # A scalar of own code gave what is no JSON: half a surrogate pair, an endless number.
@@ -65,7 +65,7 @@ def _reply_errors(
     if result.data is None and all("path" not in error for error in errors):
         # The variables did not fit: nothing ran, and so there is no `data` rather than null.
         return reply_problem(Problem.DOCUMENT, errors, media_type)
-    reply = Reply(200, media_type, _dump({"data": result.data, "errors": errors}), [])
+    reply = Reply(200, media_type, orjson.dumps({"data": result.data, "errors": errors}), [])
     codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     if "UNAUTHENTICATED" in codes:
         challenge = www_authenticate(codes["UNAUTHENTICATED"]["reason"])
@@ -83,8 +83,5 @@ def reply_problem(
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Reply:
     """Why nothing ran."""
-    return Reply(problem.status(media_type), media_type, _dump({"errors": errors}), list(headers))
-
-
-def _dump(body: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(body)
+    body = orjson.dumps({"errors": errors})
+    return Reply(problem.status(media_type), media_type, body, list(headers))

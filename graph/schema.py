@@ -8,6 +8,8 @@ from graphql import GraphQLError, GraphQLField
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
+from strawberry.types import get_object_definition
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
@@ -18,7 +20,7 @@ from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
 from graph.emails import EmailMutations
 from graph.errors import Fails
-from graph.guards import prepare_guards
+from graph.guards import prepare_guards, show_guards
 from graph.instants import DATE_TIME
 from graph.invitations import InvitationMutations, InvitationQueries
 from graph.login import LoginMutations
@@ -60,10 +62,15 @@ class Schema(strawberry.Schema):
         """Leaves the errors to whoever formats the reply."""
 
 
-def guessing_mutations(schema: Schema) -> frozenset[str]:
+class UnsupportedSchema(Exception):
+    """A schema of own code asks for what Postern's endpoint does not do."""
+
+
+def guessing_mutations(schema: strawberry.Schema) -> frozenset[str]:
     """The mutations that answer RATE_LIMITED: they check a secret, or spend a slow hash."""
     mutation = schema._schema.mutation_type  # noqa: SLF001 - Strawberry has no public name for it
-    assert mutation
+    if mutation is None:
+        return frozenset()
     return frozenset(name for name, field in mutation.fields.items() if _is_rate_limited(field))
 
 
@@ -93,9 +100,11 @@ def build_schema(
     subscriptions: Sequence[type] = (),
 ) -> Schema:
     """Joins the root types. Raises UnguardedField, UnknownPermission."""
-    query = merge_types("Query", (*_QUERIES, *queries))
-    mutation = merge_types("Mutation", (*_MUTATIONS, *mutations))
-    subscription = merge_types("Subscription", (SessionSubscriptions, *subscriptions))
+    query = _root("Query", "What can be asked.", (*_QUERIES, *queries))
+    mutation = _root("Mutation", "What can be done.", (*_MUTATIONS, *mutations))
+    subscription = _root(
+        "Subscription", "What can be followed.", (SessionSubscriptions, *subscriptions)
+    )
     prepare_guards([query, mutation, subscription], registry)
     schema = Schema(
         query,
@@ -105,3 +114,38 @@ def build_schema(
     )
     _describe_directive_arguments(schema)
     return schema
+
+
+def _root(name: str, description: str, parts: tuple[type, ...]) -> type:
+    root = merge_types(name, parts)
+    get_object_definition(root, strict=True).description = description
+    return root
+
+
+def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
+    """Holds a schema that own code has built to the rules of ours.
+
+    Raises UnguardedField, UnknownPermission; UnsupportedSchema for extensions of the whole schema,
+    which would not run. Those of a field do.
+    """
+    if schema.extensions:
+        names = ", ".join(sorted(_name_of(extension) for extension in schema.extensions))
+        raise UnsupportedSchema(f"{names}: Postern runs no extensions of a whole schema")
+    roots = [r for r in (schema.query, schema.mutation, schema.subscription) if r is not None]
+    others = _types_of(schema)
+    prepare_guards(roots, registry, others)
+    show_guards(roots, others)
+
+
+def _types_of(schema: strawberry.Schema) -> list[type]:
+    """Its types with fields, those that no field names too."""
+    definitions = [entry.definition for entry in schema.schema_converter.type_map.values()]
+    return [
+        definition.origin
+        for definition in definitions
+        if isinstance(definition, StrawberryObjectDefinition) and not definition.is_input
+    ]
+
+
+def _name_of(extension: object) -> str:
+    return extension.__name__ if isinstance(extension, type) else type(extension).__name__

@@ -1,14 +1,16 @@
-"""The face of Postern for own code: resolvers of one's own beside ours, behind the same guards."""
+"""The face of Postern for own code: resolvers, schemas and routes beside ours, and their guards."""
 
 from auth.viewers import Viewer
-from graph.context import Info
+from graph.context import Context, Info
 from graph.errors import BadUserInput
 from graph.permissions import HasPermission, HasRole, IsAuthenticated, IsSelfOr, Public
 from graph.users import User
 from server.app import create_app
+from server.own_app import mount_postern, require_viewer
 
 __all__ = [
     "BadUserInput",
+    "Context",
     "HasPermission",
     "HasRole",
     "Info",
@@ -18,4 +20,6 @@ __all__ = [
     "User",
     "Viewer",
     "create_app",
+    "mount_postern",
+    "require_viewer",
 ]

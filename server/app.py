@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import strawberry
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
@@ -27,7 +28,6 @@ from auth.user_rows import UserRows
 from auth.viewer_cache import ViewerCache
 from auth.watching import Watchers
 from auth.wiring import Auth, RegistrationPolicy
-from graph.endpoint import GraphQLEndpoint
 from graph.explorer_files import file_routes
 from graph.explorer_schema import schema_route
 from graph.schema import Schema, build_schema
@@ -37,7 +37,7 @@ from server.account_pages import account_routes
 from server.application import Application
 from server.docs_page import add_docs_page
 from server.environment import load_settings
-from server.graphql_mount import mount
+from server.graphql_mount import GraphQLMount, mount, mount_own
 from server.health import health_router
 from server.introspection import introspection_router
 from server.metrics import RequestCounts, metrics_router
@@ -58,13 +58,14 @@ def create_app(
     queries: Sequence[type] = (),
     mutations: Sequence[type] = (),
     subscriptions: Sequence[type] = (),
+    schemas: Mapping[str, strawberry.Schema] | None = None,
     permissions: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> FastAPI:
-    """Makes the server, with own root types and permissions beside Postern's.
+    """Makes the server, with own root types, own schemas by path, and own permissions.
 
     Reads the environment where no settings are given. Raises ConfigurationError, UnguardedField,
-    UnknownPermission; a database that is unreachable or not migrated stops the start.
+    UnknownPermission, UnsupportedSchema; a database that is away or not migrated stops the start.
     """
     settings = development.with_development_secret(settings or load_settings())
     doctor.check(settings)
@@ -74,22 +75,22 @@ def create_app(
     )
     delivery = mail.build_delivery(settings, auth)
     graphql = mount(settings, auth, schema)
+    mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
     counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
     app = Application(
         title="Postern",
         lifespan=_lifespan(settings, auth, delivery),
-        outside=_middleware(settings, graphql.endpoint, counts),
+        outside=_middleware(settings, mounts, counts),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
         redirect_slashes=False,
     )
-    app.state.auth = auth
-    app.state.mail_delivery = delivery
-    app.router.routes.append(WebSocketRoute(GRAPHQL, graphql.socket))
-    _add_rest_endpoints(app, settings, auth)
+    app.state.auth, app.state.mail_delivery = auth, delivery
+    app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
     if counts:
         app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
+    _add_rest_endpoints(app, settings, auth)
     _add_pages(app, settings, auth, schema)
     return app
 
@@ -184,9 +185,10 @@ def _lifespan(
 
 
 def _middleware(
-    settings: Settings, endpoint: GraphQLEndpoint, counts: RequestCounts | None
+    settings: Settings, mounts: Mapping[str, GraphQLMount], counts: RequestCounts | None
 ) -> list[Middleware]:
     """What every request passes, from the outside inwards; GraphQL goes no further than this."""
+    endpoints = {path: at.endpoint for path, at in mounts.items()}
     behind_proxies = [
         Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     ]
@@ -199,5 +201,5 @@ def _middleware(
             counts=counts,
         ),
         Middleware(OriginMiddleware, origins=settings.cors_origins),
-        Middleware(GraphQLMiddleware, endpoint=endpoint),
+        Middleware(GraphQLMiddleware, endpoints=endpoints),
     ]

@@ -1,6 +1,10 @@
 """GraphQL over HTTP and over sockets, with the policies that the settings ask for."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import strawberry
 
 from auth.wiring import Auth
 from graph.cookies import CookiePolicy
@@ -8,13 +12,16 @@ from graph.endpoint import GraphQLEndpoint, RequestPolicy
 from graph.explorer import Explorer
 from graph.limits import LimitPolicy
 from graph.operations import OperationPolicy, Operations
-from graph.schema import Schema, guessing_mutations
+from graph.schema import check_own_schema, guessing_mutations
 from graph.socket import GraphQLSocket
 from graph.socket_connection import SocketPolicy
 from graph.trusted_documents import InvalidManifest, TrustedDocuments
 from server import development
 from server.limit_settings import Executor
+from server.middleware import GRAPHQL
 from server.settings import ConfigurationError, Settings, Switch
+
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class GraphQLMount:
     socket: GraphQLSocket
 
 
-def mount(settings: Settings, auth: Auth, schema: Schema) -> GraphQLMount:
+def mount(settings: Settings, auth: Auth, schema: strawberry.Schema) -> GraphQLMount:
     """Makes both. Raises ConfigurationError for trusted documents that cannot be run."""
     operations = build_operations(settings, schema)
     cookies = CookiePolicy(
@@ -45,7 +52,28 @@ def mount(settings: Settings, auth: Auth, schema: Schema) -> GraphQLMount:
     )
 
 
-def build_operations(settings: Settings, schema: Schema) -> Operations:
+def mount_own(
+    settings: Settings, auth: Auth, schemas: Mapping[str, strawberry.Schema]
+) -> dict[str, GraphQLMount]:
+    """The same for schemas of own code, by their paths.
+
+    Raises ConfigurationError, UnguardedField, UnknownPermission, UnsupportedSchema.
+    """
+    if schemas and settings.trusted_documents_only is Switch.ON:
+        # The manifest is for Postern's schema; the others would be open to every document.
+        raise ConfigurationError(
+            ["POSTERN_TRUSTED_DOCUMENTS_ONLY: this server has own schemas, which have no manifest"]
+        )
+    # The explorer opens with Postern's operations, and the manifest holds them.
+    settings = settings.model_copy(update={"trusted_documents": None, "explorer": Switch.OFF})
+    for path, schema in schemas.items():
+        if path == GRAPHQL or not _PATH.fullmatch(path):
+            raise ConfigurationError([f"{path!r}: an own schema needs a path like /notes/graphql"])
+        check_own_schema(schema, auth.permissions)
+    return {path: mount(settings, auth, schema) for path, schema in schemas.items()}
+
+
+def build_operations(settings: Settings, schema: strawberry.Schema) -> Operations:
     """Fills the policy of documents from the settings. Raises ConfigurationError."""
     try:
         return Operations(

@@ -1,6 +1,6 @@
 """The reference pages that are written from the code: access, errors, settings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from graphql import GraphQLObjectType
 from pydantic import SecretStr
@@ -12,6 +12,7 @@ from auth.policies import BUILT_IN_PERMISSIONS
 from graph.errors import refusal_classes
 from graph.guards import guards_of
 from graph.schema import Schema
+from server import error_advice
 from server.limit_settings import LimitSettings
 from server.settings import FROM_FILES, PREFIX, Settings
 
@@ -72,15 +73,18 @@ def errors_page() -> str:
     reasons = Unauthenticated.__subclasses__()
     return _page(
         "Errors",
+        "Every code that a client can meet, and what it does about it. Programs decide by the code;"
+        " `message` is a sentence for people, and its wording may change. A code that your client"
+        " does not know: show its `message`.",
         "## What a person can put right",
         "In `errors` of a payload, each with `code`, `message`, `field` and `retryAfter`.",
-        _table("Code", "Meaning", [f"| `{c.code}` | {_first_line(c)} |" for c in refusals]),
+        _codes("Code", {c.code: _first_line(c) for c in refusals}, error_advice.REFUSALS),
         "## What a program must act on",
         "In `errors` of the reply, as `extensions.code`.",
-        _table("Code", "Meaning", [f"| `{c}` | {text} |" for c, text in _ERROR_CODES.items()]),
+        _codes("Code", _ERROR_CODES, error_advice.ERRORS),
         "## Reasons of UNAUTHENTICATED",
         "In `extensions.reason`. The reply then has a `WWW-Authenticate` header too.",
-        _table("Reason", "Meaning", [f"| `{r.reason}` | {_first_line(r)} |" for r in reasons]),
+        _codes("Reason", {r.reason: _first_line(r) for r in reasons}, error_advice.REASONS),
     )
 
 
@@ -117,6 +121,11 @@ def _page(title: str, *blocks: str) -> str:
 
 def _table(left: str, right: str, rows: list[str]) -> str:
     return "\n".join([f"| {left} | {right} |", "|---|---|", *rows])
+
+
+def _codes(title: str, meanings: Mapping[str, str], advice: Mapping[str, str]) -> str:
+    rows = [f"| `{code}` | {text} | {advice[code]} |" for code, text in meanings.items()]
+    return "\n".join([f"| {title} | Meaning | What to do |", "|---|---|---|", *rows])
 
 
 def _first_line(cls: type) -> str:

@@ -38,10 +38,18 @@ def refused_grant(refusal: Refusal) -> Response:
 
 
 def denied(denial: Denial) -> Response:
-    """401 or 403 with a bearer challenge (RFC 6750, 3)."""
+    """401 or 403 with a bearer challenge."""
+    status, header = challenge(denial)
+    headers = {"WWW-Authenticate": header}
     if isinstance(denial, Unauthenticated):
-        headers = {"WWW-Authenticate": www_authenticate(denial.reason), "Cache-Control": "no-store"}
-        return json_reply({"detail": str(denial), "reason": denial.reason}, 401, headers)
+        headers["Cache-Control"] = "no-store"
+        return json_reply({"detail": str(denial), "reason": denial.reason}, status, headers)
+    return json_reply({"detail": str(denial)}, status, headers)
+
+
+def challenge(denial: Denial) -> tuple[int, str]:
+    """The status of a denial, and its `WWW-Authenticate` (RFC 6750, 3)."""
+    if isinstance(denial, Unauthenticated):
+        return 401, www_authenticate(denial.reason)
     assert isinstance(denial, Forbidden)
-    challenge = f'Bearer error="insufficient_scope", scope="{denial.required}"'
-    return json_reply({"detail": str(denial)}, 403, {"WWW-Authenticate": challenge})
+    return 403, f'Bearer error="insufficient_scope", scope="{denial.required}"'

@@ -133,13 +133,15 @@ def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -
 
 
 @contextmanager
-def forked_server(folder: Path, settings: Mapping[str, str]) -> Iterator[Process]:
+def forked_server(
+    folder: Path, settings: Mapping[str, str], port: int | None = None
+) -> Iterator[Process]:
     """The same in a fraction of the time, for tests that are not about how it starts."""
 
     def start(given: dict[str, str], log: Path) -> Child:
         return Forked(_serve, folder, given, log)
 
-    with _serving(folder, settings, start) as server:
+    with _serving(folder, settings, start, port) as server:
         yield server
 
 
@@ -157,9 +159,12 @@ def _serve(folder: Path, given: dict[str, str], log: Path) -> None:
 
 @contextmanager
 def _serving(
-    folder: Path, settings: Mapping[str, str], start: Callable[[dict[str, str], Path], Child]
+    folder: Path,
+    settings: Mapping[str, str],
+    start: Callable[[dict[str, str], Path], Child],
+    port: int | None = None,
 ) -> Iterator[Process]:
-    port, log = free_port(), folder / f"serve-{uuid4().hex}.log"
+    port, log = port or free_port(), folder / f"serve-{uuid4().hex}.log"
     process = start(environment(POSTERN_PORT=str(port), **settings), log)
     server = Process(process, f"http://localhost:{port}", log)
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import chromium
+from tests.browser import chromium
 from tests.browser.explorer import Scheme, opened
 from tests.processes import running_server
 
@@ -18,7 +18,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(Path(folder), {"POSTERN_ENVIRONMENT": "development"}) as server,
-        chromium() as browser,
+        chromium.browser() as browser,
     ):
         for scheme in SCHEMES:
             take(browser, server.base_url, scheme)

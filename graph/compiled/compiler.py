@@ -149,26 +149,24 @@ class Compiler:
     def _object(self, type_: GraphQLObjectType, details: FieldDetailsList) -> Complete:
         run_selection = self._selection(type_, details)
         is_type_of = type_.is_type_of
-
-        def run_object(value: Any, run: Run, path: Path, _info: ResolveInfo) -> Any:
-            return run_selection(value, run, path)
+        if is_type_of is None:
+            return run_selection
 
         def run_checked(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
-            assert is_type_of
             answer = is_type_of(value, info)
             if is_awaitable(answer):
                 return run_awaited(answer, value, run, path)
             if not answer:
                 raise invalid_return_type_error(type_, value, details)
-            return run_selection(value, run, path)
+            return run_selection(value, run, path, info)
 
         async def run_awaited(answer: Any, value: Any, run: Run, path: Path) -> Any:
             if not await answer:
                 raise invalid_return_type_error(type_, value, details)
-            completed = run_selection(value, run, path)
+            completed = run_selection(value, run, path, None)
             return await completed if type(completed) is CoroutineType else completed
 
-        return run_checked if is_type_of else run_object
+        return run_checked
 
     def _abstract(self, type_: GraphQLAbstractType, details: FieldDetailsList) -> Complete:
         executor = self._executor

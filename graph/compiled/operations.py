@@ -73,7 +73,7 @@ class CompiledOperation:
             return self.execute_uncompiled(variables, context)
         run = Run(None, context, values)
         try:
-            data = run_selection(None, run, None)
+            data = run_selection(None, run, None, None)
         except GraphQLError as error:
             return ExecutionResult(None, run.fail(error))
         if type(data) is CoroutineType:

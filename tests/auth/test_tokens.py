@@ -332,6 +332,16 @@ async def test_an_expired_token_that_is_forged_is_invalid_and_not_expired(
     assert denials(await sqlite_api.ask(ME, token=token)) == INVALID
 
 
+async def test_a_token_lives_as_long_as_it_was_told_wherever_in_a_second_it_began(
+    sqlite_api: Api, clock: ManualClock
+) -> None:
+    clock.tick(milliseconds=700)
+    tokens_ = (await sqlite_api.try_login(ALICE.username, ALICE.password))["tokens"]
+    assert tokens_["expiresIn"] == 1799
+    clock.tick(seconds=tokens_["expiresIn"], milliseconds=-1)
+    assert not (await sqlite_api.ask(ME, token=tokens_["accessToken"])).get("errors")
+
+
 async def test_a_token_of_a_year_ago_is_expired_while_its_key_is_known(
     sqlite_api: Api, alices: Genuine, clock: ManualClock
 ) -> None:

@@ -55,8 +55,8 @@ class Visit:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Starts the browser; each of its new pages knows nothing of the others."""
+def browser() -> Iterator[Browser]:
+    """A browser; each of its contexts has cookies of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         try:
@@ -68,5 +68,5 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def visit(*, width: int = 1280, height: int = 800) -> Iterator[Visit]:
     """Opens an empty page."""
-    with chromium() as browser:
-        yield Visit(browser.new_page(viewport={"width": width, "height": height}))
+    with browser() as opened:
+        yield Visit(opened.new_page(viewport={"width": width, "height": height}))

@@ -8,6 +8,7 @@ import pytest
 from auth.policies import PermissionRegistry
 from graph.schema import build_schema
 from graph.statuses import Problem
+from server import error_advice
 from server.reference import access_page, errors_page, settings_page
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +36,8 @@ def test_every_code_that_is_sent_is_told() -> None:
     sent |= {problem.code for problem in Problem}
     assert len(sent) > 10
     assert [code for code in sorted(sent) if f"`{code}`" not in PAGES["docs/errors.md"]] == []
+
+
+def test_no_advice_is_left_of_a_code_that_is_gone() -> None:
+    advised = {**error_advice.REFUSALS, **error_advice.ERRORS, **error_advice.REASONS}
+    assert [code for code in advised if f"| `{code}` |" not in PAGES["docs/errors.md"]] == []

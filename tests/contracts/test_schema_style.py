@@ -21,7 +21,6 @@ from auth.policies import PermissionRegistry
 from graph import schema as own
 
 SCHEMA = build_schema(own.build_schema(PermissionRegistry()).as_str())
-ROOTS = {"Query", "Mutation", "Subscription"}
 TYPES = {
     name: type_
     for name, type_ in SCHEMA.type_map.items()
@@ -36,8 +35,7 @@ def elements() -> Iterator[tuple[str, Any]]:
             yield f"@{directive.name}", directive
             yield from ((f"@{directive.name}.{n}", a) for n, a in directive.args.items())
     for name, type_ in TYPES.items():
-        if name not in ROOTS:
-            yield name, type_
+        yield name, type_
         if isinstance(type_, GraphQLEnumType):
             yield from ((f"{name}.{n}", value) for n, value in type_.values.items())
         if isinstance(type_, GraphQLObjectType | GraphQLInputObjectType):

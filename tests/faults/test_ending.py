@@ -17,13 +17,18 @@ from websockets.typing import Subprotocol
 
 from tests.api import LOGIN, codes
 from tests.faults.cluster import clients, one_of_cluster
-from tests.faults.wire import head, wire
+from tests.faults.wire import Wire, head, post, wire
+from tests.mails import MailServer
 from tests.people import ALICE
 from tests.processes import Process
 from tests.sockets import PROTOCOL
 
 # Two thirds of a second for each hash, or more.
 SLOW_HASHES = {"POSTERN_BCRYPT_COST": "13", "POSTERN_REQUEST_TIMEOUT": "2"}
+RESET = """mutation($input: RequestPasswordResetInput!) {
+  requestPasswordReset(input: $input) { emailSentTo }
+}"""
+ASK = b'{"query": "{ __typename }"}'
 
 
 @pytest.fixture
@@ -36,6 +41,12 @@ def log_in_as_nobody(client: Any) -> asyncio.Task[Any]:
     """A login that takes its time."""
     variables = {"input": {"username": "nobody", "password": "wrong"}}
     return asyncio.create_task(client.data(LOGIN, variables))
+
+
+async def ask_soon(client: Wire, number: int) -> int:
+    """Asks at one of many moments within a fifth of a second."""
+    await asyncio.sleep(number * 0.002)
+    return await client.ask(post(ASK))
 
 
 async def open_socket(server: Process, token: str) -> ClientConnection:
@@ -73,6 +84,36 @@ async def test_what_runs_is_finished_and_sockets_are_told(server: Process) -> No
         assert await exit_code(server) == 0
         assert time.monotonic() - began < 10
     assert "Traceback" not in server.output
+
+
+async def test_of_a_hundred_requests_each_gets_its_reply(server: Process) -> None:
+    async with AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(wire(server)) for _ in range(100)]
+        assert [await each.ask(post(ASK)) for each in wires] == [200] * 100
+        # What a client sends before it hears of the end was accepted, and is answered.
+        replies = [asyncio.create_task(ask_soon(each, number)) for number, each in enumerate(wires)]
+        await asyncio.sleep(0.05)
+        server.process.send_signal(signal.SIGTERM)
+        assert await asyncio.gather(*replies) == [200] * 100
+        assert await exit_code(server) == 0
+
+
+async def test_a_mail_that_waits_is_sent_by_the_next_server(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    with MailServer() as office:
+        settings = {**SLOW_HASHES, "POSTERN_MAIL_URL": office.url}
+        office.stop()
+        with one_of_cluster(tmp_path, sqlite_url, **settings) as server:
+            async with clients([server]) as (client,):
+                await client.data(RESET, {"input": {"email": ALICE.email}})
+            server.process.send_signal(signal.SIGTERM)
+            assert await exit_code(server) == 0
+        office.start_again()
+        with one_of_cluster(tmp_path, sqlite_url, **settings):
+            async with asyncio.timeout(20):
+                while not office.to(ALICE.email):  # noqa: ASYNC110 - it is in another thread
+                    await asyncio.sleep(0.05)
 
 
 async def test_nobody_new_is_let_in(server: Process) -> None:

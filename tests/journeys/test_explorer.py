@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Request
 
-from tests.browser.chromium import chromium, needs_chromium
+from tests.browser import chromium
+from tests.browser.chromium import needs_chromium
 from tests.browser.explorer import ExplorerPage, ask, needs_explorer, opened
 from tests.processes import Process, forked_server
 
@@ -28,7 +29,7 @@ JWT = re.compile(r"eyJ[\w-]+\.")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as browser:
+    with chromium.browser() as browser:
         yield browser
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import chromium, needs_chromium
+from tests.browser import chromium
+from tests.browser.chromium import needs_chromium
 from tests.browser.explorer import ExplorerPage, Scheme, needs_axe, needs_explorer, opened
 from tests.processes import Process, forked_server
 
@@ -16,7 +17,7 @@ FOCUSED = "document.activeElement.name || document.activeElement.textContent"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as browser:
+    with chromium.browser() as browser:
         yield browser
 
 

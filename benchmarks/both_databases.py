@@ -1,0 +1,31 @@
+"""Runs a comparison on both databases, each with a small and a large one."""
+
+import asyncio
+import logging
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
+
+# The kind of database, the addresses of the small one and of the large one, a folder, how many.
+Compare = Callable[[str, str, str, Path, int], Awaitable[None]]
+
+
+def on_both_databases(compare: Compare, many: int) -> None:
+    """Compares; how many the large ones hold may be said on the command line."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else many
+
+    async def run(kind: str, few: str, many: str) -> None:
+        await compare(kind, few, many, folder, count)
+
+    with tempfile.TemporaryDirectory() as name, postgresql_folder() as socket:
+        folder = Path(name)
+        sqlite, postgresql = SqliteTemplates(folder), PostgresqlTemplates(socket)
+        asyncio.run(run("SQLite", sqlite.new(folder), sqlite.new(folder)))
+        few, large = postgresql.the_only_one(), postgresql.the_only_one()
+        asyncio.run(run("PostgreSQL", few, large))

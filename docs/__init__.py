@@ -1,0 +1,1 @@
+"""The pages, and what writes or builds them."""

@@ -1,0 +1,42 @@
+"""Pages may link to any file of the repository: the site carries a copy of each that they name."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).parents[1]
+_LINK = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
+# What browsers would save instead of show, and Markdown, of which MkDocs would make pages.
+_NOT_SHOWN = {".md", ".py", ".mjs", ".js", ".ts", ".graphql", ".service", ".conf", ".yaml", ""}
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds every file of the repository that a page links to."""
+    # Types are checked where MkDocs is not installed too.
+    file = import_module("mkdocs.structure.files").File
+    named = {
+        target
+        for page in files.documentation_pages()
+        for target, _ in _LINK.findall(page.content_string)
+    }
+    for target in sorted(named):
+        source = _source(target)
+        files.append(file.generated(config, _place(source), abs_src_path=str(source)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Points the links to the copies."""
+    return _LINK.sub(lambda found: f"]({_place(_source(found[1]))})", markdown)
+
+
+def _source(target: str) -> Path:
+    path = _ROOT / target
+    return path / "README.md" if path.is_dir() else path
+
+
+def _place(source: Path) -> str:
+    """Where the copy stands: text that browsers show, and MkDocs leaves as it is."""
+    place = f"repository/{source.relative_to(_ROOT)}"
+    return f"{place}.txt" if source.suffix in _NOT_SHOWN else place

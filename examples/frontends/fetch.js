@@ -1,0 +1,57 @@
+// Postern with nothing but `fetch`.
+
+/** @import { Session, User } from "./session.js" */
+
+/**
+ * A `fetch` that sends the session's token, and asks once more with the next one if it is refused.
+ * @param {Session} session
+ * @returns {(url: RequestInfo | URL, init?: RequestInit) => Promise<Response>}
+ */
+export function createFetch(session) {
+  return async (url, init) => {
+    const token = await session.freshToken();
+    const reply = await fetch(url, withToken(init, token));
+    // This header comes with every UNAUTHENTICATED, also where other fields were answered.
+    if (!reply.headers.has("WWW-Authenticate")) return reply;
+    const next = await session.refresh(token);
+    return next === null || next === token ? reply : fetch(url, withToken(init, next));
+  };
+}
+
+/**
+ * A function that runs an operation: `const { data, errors } = await ask("{ me { username } }")`.
+ * @param {Session} session
+ */
+export function createClient(session) {
+  const fetchWithToken = createFetch(session);
+  /**
+   * @param {string} query @param {Record<string, unknown>} [variables]
+   * @returns {Promise<{ data?: any, errors?: any[] }>}
+   */
+  return async function ask(query, variables) {
+    const reply = await fetchWithToken(session.url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ query, variables }),
+    });
+    return reply.json();
+  };
+}
+
+/**
+ * Who is signed in, as the server sees it; null if nobody is.
+ * @param {ReturnType<typeof createClient>} ask
+ * @returns {Promise<User | null>}
+ */
+export async function me(ask) {
+  const { data, errors } = await ask("{ me { id username } }");
+  if (!data) throw new Error(errors?.[0].message);
+  return data.me;
+}
+
+/** @param {RequestInit | undefined} init @param {string | null} token */
+function withToken(init, token) {
+  const headers = new Headers(init?.headers);
+  if (token !== null) headers.set("Authorization", `Bearer ${token}`);
+  return { ...init, headers };
+}

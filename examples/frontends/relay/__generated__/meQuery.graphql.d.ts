@@ -1,0 +1,4 @@
+import type { ConcreteRequest } from "relay-runtime";
+
+declare const request: ConcreteRequest;
+export default request;

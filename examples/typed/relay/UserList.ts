@@ -1,0 +1,29 @@
+// A page of accounts as Relay asks for it: a fragment that pages on by itself.
+
+import { graphql } from "relay-runtime";
+
+export const USERS = graphql`
+  fragment UserList_query on Query
+  @argumentDefinitions(first: { type: "Int", defaultValue: 20 }, after: { type: "String" })
+  @refetchable(queryName: "UserListNextPageQuery") {
+    users(first: $first, after: $after) @connection(key: "UserList_users") {
+      edges {
+        node {
+          id
+          username
+          createdAt
+        }
+      }
+    }
+  }
+`;
+
+export const PAGE = graphql`
+  query UserListQuery {
+    me {
+      id
+      username
+    }
+    ...UserList_query
+  }
+`;

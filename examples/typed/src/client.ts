@@ -1,0 +1,64 @@
+// A typed client of Postern that sends no text of GraphQL: each document goes by its hash.
+
+import type { TypedDocumentString } from "../generated/client/graphql.js";
+import type { PairFragment, ProblemFragment } from "../generated/client/graphql.js";
+import { LogInDocument, RefreshDocument } from "../generated/client/graphql.js";
+
+/** One GraphQL error: a denial, or something that a program must act on. */
+export interface CodedError {
+  message: string;
+  path?: (string | number)[];
+  extensions: { code: string; reason?: string; required?: string };
+}
+
+export interface Result<Data> {
+  /** Partial where a field was denied: `errors` says which. */
+  data: Data | null;
+  errors: CodedError[];
+}
+
+/** What the person can put right; `code` is one of a closed list. */
+export class Refusal extends Error {
+  readonly problems: ProblemFragment[];
+
+  constructor(problems: ProblemFragment[]) {
+    super(problems.map((problem) => problem.message).join(" "));
+    this.problems = problems;
+  }
+}
+
+export class Client {
+  #tokens: PairFragment | undefined;
+
+  constructor(readonly url: string) {}
+
+  async logIn(username: string, password: string): Promise<void> {
+    const { data } = await this.run(LogInDocument, { input: { username, password } });
+    this.#keep(data?.login);
+  }
+
+  /** Spends the refresh token and keeps the next; call it before `expiresIn` is over. */
+  async refresh(): Promise<void> {
+    const refreshToken = this.#tokens?.refreshToken ?? null;
+    const { data } = await this.run(RefreshDocument, { input: { refreshToken } });
+    this.#keep(data?.refreshTokens);
+  }
+
+  async run<Data, Variables>(
+    document: TypedDocumentString<Data, Variables>,
+    variables: Variables,
+  ): Promise<Result<Data>> {
+    const headers: Record<string, string> = { "Content-Type": "application/json" };
+    if (this.#tokens) headers["Authorization"] = `Bearer ${this.#tokens.accessToken}`;
+    const body = JSON.stringify({ documentId: document.__meta__?.["hash"], variables });
+    const reply = await fetch(this.url, { method: "POST", headers, body });
+    const { data = null, errors = [] } = (await reply.json()) as Partial<Result<Data>>;
+    return { data, errors };
+  }
+
+  #keep(payload?: { tokens: PairFragment | null; errors: ProblemFragment[] }): void {
+    if (!payload) throw new Error("Postern did not answer.");
+    if (!payload.tokens) throw new Refusal(payload.errors);
+    this.#tokens = payload.tokens;
+  }
+}

@@ -1,0 +1,238 @@
+"""Clients that are slow, silent or excessive are cut off: uvicorn would wait for ever.
+
+A client has the same number of seconds for each step: for the head of a request, for its body, and
+for each further piece of a reply that it takes. What comes too late is answered 408 where nobody
+has begun to answer yet, and cut otherwise; the application then hears `http.disconnect`.
+A connection without a request is ended after uvicorn's keep-alive timeout, a WebSocket by its pings
+(one each 20 seconds, to be answered within 20).
+
+No request pays for a timer: once a second all connections are looked at.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from server.whole_replies import Outbox, whole
+
+# A head of this length always passes; one of twice the length never does.
+HEAD_BYTES = 16_384
+# What a client must take of a reply in the time it has: modems are faster.
+LEAST_READ_BYTES = 16_384
+# For how long connections are still listened to when the server ends. Proxies keep them open, and
+# what they send meanwhile would be answered by a reset.
+LAST_REQUESTS_SECONDS = 0.5
+
+# Looked up once: each request passes here.
+_receive = HttpToolsProtocol.data_received
+_start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001 - the only door at a request's begin
+
+
+class Step(StrEnum):
+    """What the server waits for."""
+
+    FIRST_BYTE = "first byte"
+    HEAD = "head"
+    BODY = "body"
+    READING = "reading"
+    UNWANTED_BODY = "unwanted body"
+    NEXT_REQUEST = "next request"
+
+
+# Nobody waits for a reply then.
+_SILENT = {Step.FIRST_BYTE, Step.UNWANTED_BODY, Step.NEXT_REQUEST}
+
+
+@dataclass(slots=True)
+class _Wait:
+    """What a client is awaited for: the step, of which request, since when."""
+
+    step: Step | None = None
+    request: object = None
+    since: float = 0.0
+    # How much of the reply it had not read then.
+    unread_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Fruitless:
+    """Bytes of a request that made neither its head whole nor its body longer."""
+
+    request: object = None
+    body: bytes | bytearray = b""
+    body_bytes: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Watch:
+    """All that is remembered of a connection."""
+
+    outbox: Outbox
+    wait: _Wait = field(default_factory=_Wait)
+    fruitless: _Fruitless = field(default_factory=_Fruitless)
+    # Its next reply is the last.
+    ending: bool = False
+    # What is being answered: uvicorn knows the newest request only, which may wait behind it.
+    running: RequestResponseCycle | None = None
+
+
+class TimedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, with what `Connections` needs to judge how a client behaves."""
+
+    def __init__(self, outbox: Outbox, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # One attribute and no more: past thirty, Python looks up each of them more slowly.
+        self._watch = _Watch(outbox)
+
+    def shutdown(self) -> None:
+        """Ends the connection: a client that asks at this moment has not heard of the end yet."""
+        self._watch.ending = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+        self.loop.call_later(LAST_REQUESTS_SECONDS, self._end_when_idle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells the application, whichever request it answers."""
+        self._tell_application()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on, and refuses a head without end."""
+        if len(data) > HEAD_BYTES:
+            self._receive_in_pieces(data)
+            return
+        _receive(self, data)
+        cycle = self.cycle
+        if cycle is None or cycle.more_body or cycle.scope is not self.scope:
+            self._count(len(data))
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no HTTP; what stood before it on the connection gets no reply either."""
+        self._watch.outbox.flush()
+        self._tell_application()
+        super().send_400_response(msg)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hands the connection over to its WebSocket, which has timeouts of its own."""
+        # What is still being answered would write into the socket's messages.
+        self._watch.outbox.flush()
+        self._tell_application()
+        super().handle_websocket_upgrade()
+        socket = self.transport.get_protocol()
+        # What httptools lets pass and websockets does not (200 headers) it never answers.
+        if not getattr(socket, "handshake_initiated", True):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def on_response_complete(self) -> None:
+        """Goes on to the next request, as uvicorn does, but makes no timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def pause_writing(self) -> None:
+        """The client is behind: from now on it has to read."""
+        super().pause_writing()
+        self._watch.wait = _Wait()
+
+    def end_if_too_late(self, now: float, seconds: float) -> Step | None:
+        """Ends the connection if its client has kept us waiting; returns for what, if it had to."""
+        step, wait = self._awaited_step(), self._watch.wait
+        unread_bytes = self.transport.get_write_buffer_size()
+        is_another = step is not wait.step or self.scope is not wait.request
+        if step is Step.NEXT_REQUEST:
+            seconds = self.timeout_keep_alive
+        if not is_another and (step is None or now - wait.since < seconds):
+            return None
+        if is_another or wait.unread_bytes - unread_bytes >= LEAST_READ_BYTES:
+            self._watch.wait = _Wait(step, self.scope, now, unread_bytes)
+            return None
+        self._end(step)
+        return None if step is Step.NEXT_REQUEST else step
+
+    def _end_when_idle(self) -> None:
+        self._watch.outbox.flush()
+        super().shutdown()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._watch.running = cycle
+        if self._watch.ending:
+            cycle.keep_alive = False
+        _start(self, cycle, whole(app, cycle, self._watch.outbox))
+
+    def _receive_in_pieces(self, data: bytes) -> None:
+        for start in range(0, len(data), HEAD_BYTES):
+            self.data_received(data[start : start + HEAD_BYTES])
+            if self.transport.is_closing() or self not in self.connections:
+                return
+
+    def _count(self, size: int) -> None:
+        """Refuses a head, or trailers, that may have no end."""
+        body = self.cycle.body if self._head_is_whole() else b""
+        known = self._watch.fruitless
+        longer = body and (body is not known.body or len(body) != known.body_bytes)
+        if longer or self.scope is not known.request:
+            self._watch.fruitless = _Fruitless(self.scope, body, len(body))
+            return
+        known.bytes += size
+        is_open = self in self.connections and not self.transport.is_closing()
+        if known.bytes > HEAD_BYTES and is_open:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _head_is_whole(self) -> bool:
+        return self.cycle is not None and self.cycle.scope is self.scope
+
+    def _awaited_step(self) -> Step | None:
+        """What the client has to do next; None while it is the server's turn."""
+        if self.flow.write_paused or self.transport.is_closing():
+            return Step.READING
+        if self.flow.read_paused or self.pipeline:
+            return None
+        head_is_whole = self._head_is_whole()
+        if self.cycle is not None and not self.cycle.response_complete:
+            return Step.BODY if head_is_whole and self.cycle.more_body else None
+        if self.scope is None:
+            return Step.FIRST_BYTE
+        if not head_is_whole:
+            return Step.HEAD
+        # What is left of a body that nobody wanted comes before the next request.
+        return Step.UNWANTED_BODY if self.cycle.more_body else Step.NEXT_REQUEST
+
+    def _end(self, step: Step | None) -> None:
+        if step is Step.READING:
+            self.transport.abort()
+        elif step in _SILENT:
+            # A browser that connected in advance takes a 408 for the reply to its first request.
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Ends the connection, with this status unless another reply has begun or comes first."""
+        running = self._watch.running
+        if running is None or running.response_complete:
+            may_reply = not self._head_is_whole()
+        else:
+            may_reply = running.scope is self.scope and not running.response_started
+        self._watch.outbox.flush()
+        if may_reply:
+            self.transport.write(
+                f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+                "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            )
+        self.transport.close()
+        # It is not to wait until the client has read this.
+        self._tell_application()
+
+    def _tell_application(self) -> None:
+        running = self._watch.running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()

@@ -1,0 +1,42 @@
+"""What else a person has: a device that is no browser."""
+
+from typing import Any
+
+import httpx2
+
+from tests.people import ALICE
+from tests.processes import Process
+
+LOGIN = """mutation($input: LoginInput!) {
+  login(input: $input) { tokens { accessToken refreshToken } }
+}"""
+REFRESH = """mutation($input: RefreshTokensInput!) {
+  refreshTokens(input: $input) { tokens { accessToken refreshToken } }
+}"""
+ENDED = "{ me { sessions(ended: true, first: 100) { nodes { id endReason } } } }"
+EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
+
+
+class OtherDevice:
+    """Another device of alice's."""
+
+    def __init__(self, server: Process) -> None:
+        self._url = f"{server.base_url}/graphql"
+        typed = {"username": ALICE.username, "password": ALICE.password}
+        self._tokens = self._post(LOGIN, {"input": typed})["login"]["tokens"]
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Runs an operation with a fresh token."""
+        spent = {"input": {"refreshToken": self._tokens["refreshToken"]}}
+        self._tokens = self._post(REFRESH, spent)["refreshTokens"]["tokens"]
+        return self._post(query, variables, self._tokens["accessToken"])
+
+    def end_reason(self, session_id: str) -> str | None:
+        """Why a session is over; None if it is not."""
+        sessions = self.ask(ENDED)["me"]["sessions"]["nodes"]
+        return {session["id"]: session["endReason"] for session in sessions}.get(session_id)
+
+    def _post(self, query: str, variables: Any, token: str = "") -> Any:
+        body = {"query": query, "variables": variables}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx2.post(self._url, json=body, headers=headers).json()["data"]

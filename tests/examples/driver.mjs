@@ -1,0 +1,112 @@
+// A frontend with one of the example clients. Does what each line of its input says, and prints
+// what came of it, one JSON object per line; changes of the session as they happen.
+import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+const [folder, name, url] = process.argv.slice(2);
+const load = (file) => import(pathToFileURL(`${folder}/${file}`));
+const require = createRequire(pathToFileURL(`${folder}/`));
+const tell = (what) => console.log(JSON.stringify(what));
+
+const { Session } = await load("session.js");
+const { listen } = await load("session-events.js");
+const { createClient, me } = await load(`${name}.js`);
+const { parse } = require("graphql");
+
+let refreshes = 0;
+// How many replies to hold back until a refresh has ended.
+let late = 0;
+let ended = withResolvers();
+
+const realFetch = fetch;
+globalThis.fetch = async (input, init) => {
+  const isRefresh = String(init.body).includes("refreshTokens");
+  const waits = !isRefresh && late > 0 && late--;
+  if (isRefresh) refreshes++;
+  const reply = await realFetch(input, init);
+  if (waits) await ended.promise;
+  // After whoever waits for the refresh has gone on.
+  if (isRefresh) setTimeout(ended.resolve, 100);
+  return reply;
+};
+
+const session = new Session(url);
+let client = createClient(session);
+session.onChange(({ kind, reason }) => {
+  if (kind === "signedIn") client = createClient(session);
+  tell({ change: kind, reason });
+});
+let asked = 0;
+const document = () => `query Q${asked++} { me { username } }`;
+
+// Each asks in its client's own way, past what would make one request of several.
+const ASK = {
+  fetch: () => client(document()),
+  "graphql-request": async () => ({ data: await client.request(document()) }),
+  apollo: () => client.query({ query: parse(document()), fetchPolicy: "no-cache" }),
+  urql: () => client.query(document(), {}),
+  relay: () => client.getNetwork().execute({ text: document() }, {}, {}).toPromise(),
+};
+
+const ACTIONS = {
+  signIn: async ({ username, password }) => {
+    refreshes = 0;
+    return { errors: await session.signIn(username, password) };
+  },
+  me: async () => ({ me: (await me(client))?.username ?? null }),
+  together: async ({ count, late: held = 0 }) => {
+    late = held;
+    ended = withResolvers();
+    const replies = await Promise.all(Array.from({ length: count }, ASK[name]));
+    return { answered: replies.map(({ data }) => data?.me?.username ?? null) };
+  },
+  refresh: async () => (await session.refresh(session.token), {}),
+  refreshes: () => ({ refreshes }),
+  // As when a device finds that its clock was fast.
+  setClockBack: ({ seconds }) => {
+    const now = Date.now;
+    Date.now = () => now() - seconds * 1000;
+    return {};
+  },
+  listen: () => {
+    const webSocket = watched(require("ws"));
+    const hear = ({ kind, session: { current } }) => tell({ event: kind, current });
+    const stop = listen(session, hear, webSocket);
+    session.onChange(({ kind }) => kind === "signedOut" && stop());
+    return {};
+  },
+  signOut: async () => (await session.signOut(), {}),
+  // As its token names it.
+  session: () => ({ id: JSON.parse(atob(session.token.split(".")[1])).sid }),
+  user: () => ({ user: session.user?.username ?? null }),
+};
+
+function watched(WebSocket) {
+  return class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.on("close", (code) => tell({ closed: code }));
+      this.on("message", (data) => {
+        if (JSON.parse(data).type === "connection_ack") tell({ open: true });
+      });
+    }
+  };
+}
+
+function withResolvers() {
+  let resolve;
+  const promise = new Promise((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+setTimeout(() => process.exit(1), 120_000).unref();
+for await (const line of createInterface({ input: process.stdin })) {
+  const { action, ...given } = JSON.parse(line);
+  // Not waited for: what happens meanwhile can be asked for.
+  Promise.resolve()
+    .then(() => ACTIONS[action](given))
+    .then((done) => tell({ done: action, ...done }))
+    .catch((error) => tell({ done: action, failed: error.name, message: error.message }));
+}
+process.exit(0);

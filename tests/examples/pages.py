@@ -1,0 +1,74 @@
+"""Web servers of pages, and the sessions that a server has of the people in front of them."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Page
+
+from tests.people import ALICE, Account
+from tests.processes import Process
+
+HEARD_WITHIN_MS = 2_000
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Prints nothing."""
+
+
+@contextmanager
+def files_served(folder: Path) -> Iterator[int]:
+    """The port of a web server, by the names localhost and 127.0.0.1."""
+    handler = partial(_Files, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+
+
+class Site:
+    """The example page in somebody's browser."""
+
+    def __init__(self, origin: str, server: Process, browser: BrowserContext) -> None:
+        self.origin = origin
+        self.server = server
+        self.browser = browser
+
+    @property
+    def graphql(self) -> str:
+        """The address that the page calls."""
+        return f"{self.server.base_url}/graphql"
+
+    def open_tab(self) -> Page:
+        """Opens the page, and waits until it knows who is signed in."""
+        tab = self.browser.new_page()
+        tab.goto(f"{self.origin}/index.html?url={self.graphql}")
+        tab.locator("#sign-in:visible, #account:visible").wait_for()
+        return tab
+
+    def sign_in(self, tab: Page, account: Account = ALICE) -> None:
+        """Fills in the form."""
+        tab.get_by_label("Username").fill(account.username)
+        tab.get_by_label("Password").fill(account.password)
+        tab.get_by_role("button", name="Sign in").click()
+
+
+def is_signed_in(tab: Page) -> bool:
+    """Waits for the page to know, and says so."""
+    tab.locator("#sign-in:visible, #account:visible").wait_for()
+    return tab.locator("#account").is_visible()
+
+
+def sessions_of(database_url: str) -> list[tuple[str, int, str | None]]:
+    """The id, the generation and the end of every session, as the rows have them."""
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as db:
+        query = "SELECT id, generation, revocation_reason FROM sessions ORDER BY created_at"
+        return db.execute(query).fetchall()

@@ -1,0 +1,166 @@
+"""The example clients stay signed in and sign out, each with its real package, in Node."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.browser.chromium import NODE, needs_node
+from tests.databases import SqliteTemplates
+from tests.examples.devices import EVERYWHERE, OtherDevice
+from tests.examples.frontends import (
+    ADAPTERS,
+    FOLDER,
+    TOKEN_SECONDS,
+    Clients,
+    Frontend,
+    frontend,
+    needs_packages,
+    settings_of,
+)
+from tests.people import ALICE, BOB
+from tests.processes import Process, forked_server
+
+pytestmark = [needs_node, needs_packages]
+
+REVOKE = """mutation($id: ID!) { revokeSession(input: {sessionId: $id}) { errors { code } } }"""
+
+
+@pytest.fixture(scope="module")
+def server(
+    sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("frontends")
+    with forked_server(folder, settings_of(sqlite_templates.new(folder))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def clients(server: Process) -> Iterator[Clients]:
+    """A frontend with each of the clients, for the whole file: Node takes its time to start."""
+    with ExitStack() as stack:
+        yield Clients([stack.enter_context(frontend(name, server)) for name in ADAPTERS])
+
+
+@pytest.fixture
+def one(server: Process) -> Iterator[Frontend]:
+    """A frontend, for what does not depend on the client."""
+    with frontend("fetch", server) as one:
+        yield one
+
+
+def expire() -> None:
+    time.sleep(TOKEN_SECONDS + 0.1)
+
+
+def test_a_person_signs_in_and_out(clients: Clients, server: Process) -> None:
+    for told in clients.do("signIn", username=ALICE.username, password="wrong"):
+        (error,) = told["errors"]
+        assert error["code"] == "INVALID_CREDENTIALS"
+        assert error["message"] == "The username or the password is wrong."
+    assert clients.do("me") == clients.each(me=None)
+    clients.sign_in()
+    session_ids = clients.session_ids()
+    assert clients.do("me") == clients.each(me="alice")
+    clients.do("signOut")
+    clients.hear(change="signedOut", reason="SIGNED_OUT")
+    assert clients.do("me") == clients.each(me=None)
+    other = OtherDevice(server)
+    assert [other.end_reason(session_id) for session_id in session_ids] == ["LOGGED_OUT"] * 5
+
+
+def test_expired_tokens_are_renewed_once_for_all_that_ask(clients: Clients) -> None:
+    clients.sign_in()
+    expire()
+    assert clients.do("together", count=5) == clients.each(answered=["alice"] * 5)
+    assert clients.do("refreshes") == clients.each(refreshes=1)
+
+
+def test_refused_tokens_are_renewed_once_however_late_one_hears_of_it(
+    clients: Clients, server: Process
+) -> None:
+    clients.sign_in()
+    session_ids = clients.session_ids()
+    # Now the frontends believe that their tokens are good, and the server tells them otherwise.
+    clients.do("setClockBack", seconds=60)
+    expire()
+    assert clients.do("together", count=5, late=1) == clients.each(answered=["alice"] * 5)
+    assert clients.do("refreshes") == clients.each(refreshes=1)
+    expire()
+    clients.do("signOut")
+    other = OtherDevice(server)
+    assert [other.end_reason(session_id) for session_id in session_ids] == ["LOGGED_OUT"] * 5
+
+
+def test_a_session_that_another_device_ends_is_heard_of_at_once(
+    clients: Clients, server: Process
+) -> None:
+    other = OtherDevice(server)
+    clients.sign_in()
+    clients.do("listen")
+    clients.hear(open=True)
+    for client in clients.all:
+        session_id = client.session_id
+        assert other.ask(REVOKE, id=session_id)["revokeSession"]["errors"] == []
+        began = time.monotonic()
+        client.hears(change="signedOut")
+        assert time.monotonic() - began < 2
+    assert clients.do("me") == clients.each(me=None)
+
+
+def test_whoever_does_not_listen_hears_of_the_end_with_the_next_request(
+    clients: Clients, server: Process
+) -> None:
+    clients.sign_in()
+    OtherDevice(server).ask(EVERYWHERE)
+    assert clients.do("me") == clients.each(me=None)
+    clients.hear(change="signedOut", reason="INVALID_REFRESH_TOKEN")
+
+
+def test_a_socket_stays_open_with_the_next_token(one: Frontend) -> None:
+    one.sign_in().do("listen")
+    one.hears(open=True)
+    began = time.monotonic()
+    while time.monotonic() - began < TOKEN_SECONDS + 0.5:
+        time.sleep(TOKEN_SECONDS / 10)
+        one.do("refresh")
+    one.hears(event="REFRESHED", current=True)
+    assert not one.has_heard(closed=4403)
+
+
+def test_a_socket_comes_back_with_a_fresh_token_by_itself(one: Frontend) -> None:
+    one.sign_in().do("listen")
+    one.hears(open=True)
+    one.hears(closed=4403)
+    one.hears(open=True)
+    assert one.do("user")["user"] == "alice"
+
+
+def test_who_typed_too_many_wrong_passwords_is_told_how_long_to_wait(one: Frontend) -> None:
+    for _ in range(10):
+        one.do("signIn", username=BOB.username, password="wrong")
+    (error,) = one.do("signIn", username=BOB.username, password=BOB.password)["errors"]
+    assert error["code"] == "RATE_LIMITED"
+    assert 1 <= error["retryAfter"] <= 2
+    time.sleep(error["retryAfter"])
+    one.sign_in(BOB)
+
+
+@pytest.mark.parametrize("tool", [["typescript/bin/tsc"], ["relay-compiler/cli.js", "--validate"]])
+def test_types_and_what_relay_compiled_are_true(tool: list[str]) -> None:
+    script, *options = tool
+    run = [NODE or "", str(FOLDER / "node_modules" / script), *options]
+    done = subprocess.run(run, cwd=FOLDER, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_lock_names_versions_and_no_host() -> None:
+    lock = json.loads((FOLDER / "package-lock.json").read_text(encoding="utf-8"))
+    named = {name: package for name, package in lock["packages"].items() if name}
+    assert all("integrity" in package and "resolved" not in package for package in named.values())
+    wanted = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))
+    versions = {**wanted["dependencies"], **wanted["devDependencies"]}
+    assert versions == {name: named[f"node_modules/{name}"]["version"] for name in versions}

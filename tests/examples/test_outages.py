@@ -1,0 +1,66 @@
+"""A server, or its database, that is away for a while signs nobody out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import needs_node
+from tests.databases import OwnPostgresql, PostgresqlTemplates, own_postgresql
+from tests.examples.frontends import (
+    ADAPTERS,
+    TOKEN_SECONDS,
+    Clients,
+    frontend,
+    needs_packages,
+    settings_of,
+)
+from tests.processes import forked_server, free_port
+
+pytestmark = [needs_node, needs_packages]
+
+RETRY_AFTER_SECONDS = 2
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[OwnPostgresql]:
+    with own_postgresql() as server:
+        yield server
+
+
+def test_a_server_that_restarts_signs_nobody_out(sqlite_url: str, tmp_path: Path) -> None:
+    settings, port = settings_of(sqlite_url), free_port()
+    with ExitStack() as stack:
+        with forked_server(tmp_path, settings, port) as server:
+            clients = Clients([stack.enter_context(frontend(name, server)) for name in ADAPTERS])
+            clients.sign_in()
+            session_ids = clients.session_ids()
+            clients.do("listen")
+            clients.hear(open=True)
+        time.sleep(TOKEN_SECONDS)
+        assert all("failed" in told for told in clients.do("me"))
+        assert clients.do("user") == clients.each(user="alice")
+        stack.enter_context(forked_server(tmp_path, settings, port))
+        assert clients.do("me") == clients.each(me="alice")
+        assert clients.session_ids() == session_ids
+        # They listen again, too.
+        clients.hear(open=True)
+
+
+def test_a_database_that_is_away_is_asked_again_when_the_server_says(
+    own_server: OwnPostgresql, tmp_path: Path
+) -> None:
+    with closing(PostgresqlTemplates(own_server.folder)) as templates:
+        settings = settings_of(templates.the_only_one())
+        with forked_server(tmp_path, settings) as server, frontend("fetch", server) as one:
+            session_id = one.sign_in().session_id
+            own_server.stop_at_once()
+            time.sleep(TOKEN_SECONDS)
+            began = time.monotonic()
+            one.begin("me")
+            own_server.start()
+            assert one.hears(done="me")["me"] == "alice"
+            assert time.monotonic() - began >= RETRY_AFTER_SECONDS
+            assert one.session_id == session_id

@@ -1,0 +1,153 @@
+"""What keeps a server with an own schema from starting."""
+
+from pathlib import Path
+
+import pytest
+import strawberry
+from fastapi import FastAPI
+from strawberry.extensions import MaskErrors
+
+from examples import own_schema
+from graph.guards import UnguardedField, UnknownPermission
+from graph.schema import UnsupportedSchema
+from postern import HasPermission, Public, User, create_app, require_viewer
+from server.settings import ConfigurationError, Settings, Switch
+from tests.conftest import make_settings
+
+NOTES = "/notes/graphql"
+
+
+@pytest.fixture
+def settings(sqlite_url: str, tmp_path: Path) -> Settings:
+    return make_settings(sqlite_url, tmp_path)
+
+
+@strawberry.type
+class Bell:
+    """Something that anybody may ask."""
+
+    @strawberry.field(permission_classes=[Public])
+    def bell(self) -> str:
+        return "Ding."
+
+
+def start(settings: Settings, schema: strawberry.Schema, path: str = NOTES) -> FastAPI:
+    return create_app(settings, schemas={path: schema}, permissions=own_schema.PERMISSIONS)
+
+
+def test_a_root_field_that_says_nothing_does_not_start(settings: Settings) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def secret(self) -> str:
+            return "The key is under the mat."
+
+    with pytest.raises(UnguardedField, match=r"Query\.secret: say who may ask"):
+        start(settings, strawberry.Schema(Query))
+
+
+def test_a_mutation_that_says_nothing_does_not_start(settings: Settings) -> None:
+    @strawberry.type
+    class Mutation:
+        @strawberry.mutation
+        def ring(self) -> str:
+            return "Ding."
+
+    with pytest.raises(UnguardedField, match=r"Mutation\.ring"):
+        start(settings, strawberry.Schema(Bell, Mutation))
+
+
+def test_a_way_to_a_person_that_says_nothing_does_not_start(settings: Settings) -> None:
+    @strawberry.type
+    class Letter:
+        sender: User | None
+
+    @strawberry.type
+    class Query:
+        @strawberry.field(permission_classes=[Public])
+        def letter(self) -> Letter | None:
+            return None
+
+    with pytest.raises(UnguardedField, match=r"Letter\.sender"):
+        start(settings, strawberry.Schema(Query))
+
+
+def test_a_root_type_that_a_payload_leads_to_is_one_too(settings: Settings) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def secret(self) -> str:
+            return "The key is under the mat."
+
+    @strawberry.type
+    class RingPayload:
+        query: Query | None
+
+    @strawberry.type
+    class Mutation:
+        @strawberry.mutation(permission_classes=[Public])
+        def ring(self) -> RingPayload:
+            return RingPayload(query=Query())
+
+    with pytest.raises(UnguardedField, match=r"Query\.secret"):
+        start(settings, strawberry.Schema(Query, Mutation))
+
+
+def test_a_type_that_only_an_interface_leads_to_is_looked_at(settings: Settings) -> None:
+    @strawberry.interface
+    class Thing:
+        weight: int
+
+    @strawberry.type
+    class Letter(Thing):
+        sender: User | None
+
+    @strawberry.type
+    class Query:
+        @strawberry.field(permission_classes=[Public])
+        def thing(self) -> Thing | None:
+            return None
+
+    with pytest.raises(UnguardedField, match=r"Letter\.sender"):
+        start(settings, strawberry.Schema(Query, types=[Letter]))
+
+
+def test_an_unknown_permission_does_not_start(settings: Settings) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field(permission_classes=[HasPermission("notes:burn")])
+        def ashes(self) -> str | None:
+            return None
+
+    with pytest.raises(UnknownPermission, match="notes:burn"):
+        start(settings, strawberry.Schema(Query))
+    with pytest.raises(UnknownPermission, match="notes:burn"):
+        require_viewer(start(settings, own_schema.SCHEMA), "notes:burn")
+
+
+def test_an_extension_that_would_not_run_does_not_start(settings: Settings) -> None:
+    schema = strawberry.Schema(Bell, extensions=[MaskErrors])
+    with pytest.raises(UnsupportedSchema, match="MaskErrors"):
+        start(settings, schema)
+
+
+@pytest.mark.parametrize("path", ["/graphql", "notes", "/", "/notes/", "/{any}"])
+def test_a_path_that_cannot_be_does_not_start(settings: Settings, path: str) -> None:
+    with pytest.raises(ConfigurationError, match="an own schema needs a path"):
+        start(settings, strawberry.Schema(Bell), path)
+
+
+def test_trusted_documents_only_means_every_schema(settings: Settings, tmp_path: Path) -> None:
+    manifest = tmp_path / "documents.json"
+    manifest.write_text("{}")
+    said = {"trusted_documents": manifest, "trusted_documents_only": Switch.ON}
+    only = settings.model_copy(update=said)
+    with pytest.raises(ConfigurationError, match="no manifest"):
+        start(only, strawberry.Schema(Bell))
+
+
+def test_the_schema_shows_who_may_ask(settings: Settings) -> None:
+    schema = strawberry.Schema(Bell)
+    for _ in range(2):
+        start(settings, schema)
+        assert "bell: String! @public\n" in schema.as_str()

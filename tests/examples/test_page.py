@@ -1,0 +1,144 @@
+"""The example page in a real browser, on another origin than the server's."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import browser, needs_chromium
+from tests.databases import SqliteTemplates
+from tests.examples.devices import EVERYWHERE, OtherDevice
+from tests.examples.frontends import FOLDER, TOKEN_SECONDS, needs_packages, settings_of
+from tests.examples.pages import HEARD_WITHIN_MS, Site, files_served, is_signed_in, sessions_of
+from tests.people import ALICE, BOB
+from tests.processes import Process, forked_server
+
+pytestmark = [needs_chromium, needs_packages]
+
+
+# No other tab is told, as when the message comes late.
+ASK_AS_ALICE_WITH_BOBS_COOKIE = """async ([url, username, password]) => {
+  const [{ Session }, { createClient }] = await Promise.all(
+    [import("./session.js"), import("./fetch.js")],
+  );
+  const session = new Session(url, "COOKIE");
+  const changes = [];
+  session.onChange(({ kind }) => changes.push(kind));
+  await session.resume();
+  const query = "mutation($input: LoginInput!) { login(input: $input) { user { id } } }";
+  const variables = { input: { username, password, delivery: "COOKIE" } };
+  await fetch(url, {
+    method: "POST", credentials: "include", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ query, variables }),
+  });
+  while (!session.isStale) await new Promise((resolve) => setTimeout(resolve, 50));
+  const failure = await createClient(session)("{ me { id } }").catch((error) => error);
+  return [failure.constructor.name, changes, session.user.username];
+}"""
+
+
+@pytest.fixture(scope="module")
+def database_file(
+    sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    return sqlite_templates.new(tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module")
+def only_browser(
+    database_file: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[int, Process, Browser]]:
+    """The port of the page, its server, and a browser."""
+    with files_served(FOLDER) as port:
+        allowed = {"POSTERN_CORS_ORIGINS": f"http://localhost:{port}"}
+        settings = {**settings_of(database_file), **allowed}
+        folder = tmp_path_factory.mktemp("server")
+        with forked_server(folder, settings) as server, browser() as started:
+            yield port, server, started
+
+
+@pytest.fixture
+def site(only_browser: tuple[int, Process, Browser]) -> Iterator[Site]:
+    """The page, for somebody whom the browser does not know yet."""
+    port, server, started = only_browser
+    person = started.new_context()
+    yield Site(f"http://localhost:{port}", server, person)
+    person.close()
+
+
+def test_a_page_stays_signed_in_until_another_tab_signs_out(site: Site, database_file: str) -> None:
+    tab = site.open_tab()
+    assert not is_signed_in(tab)
+    site.sign_in(tab, replace(ALICE, password="wrong"))
+    tab.get_by_text("The username or the password is wrong.").wait_for()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    # No script can read what keeps the person signed in.
+    assert tab.evaluate("[document.cookie, {...localStorage}, {...sessionStorage}]") == ["", {}, {}]
+    tab.reload()
+    assert is_signed_in(tab)
+    time.sleep(TOKEN_SECONDS)
+    tab.get_by_role("button", name="Ask who I am").click()
+    tab.get_by_text("The server says: alice.").wait_for()
+    second = site.open_tab()
+    assert is_signed_in(second)
+    # Both tabs have one session.
+    assert [reason for _, _, reason in sessions_of(database_file)].count(None) == 1
+    second.get_by_role("button", name="Sign out").click()
+    tab.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+    assert not is_signed_in(tab)
+    *_, (_, _, reason) = sessions_of(database_file)
+    assert reason == "logged_out"
+    tab.reload()
+    assert not is_signed_in(tab)
+
+
+def test_a_page_hears_that_another_device_signed_it_out(site: Site) -> None:
+    tab = site.open_tab()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    other = OtherDevice(site.server)
+    # Signed in by now, the page listens: nobody presses anything.
+    time.sleep(0.5)
+    other.ask(EVERYWHERE)
+    tab.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+    assert not is_signed_in(tab)
+
+
+def test_who_signs_in_in_one_tab_is_signed_in_in_all(site: Site) -> None:
+    first, second = site.open_tab(), site.open_tab()
+    site.sign_in(second)
+    first.get_by_text("Signed in as alice.").wait_for(timeout=HEARD_WITHIN_MS)
+    second.get_by_role("button", name="Sign out").click()
+    first.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+    site.sign_in(second, BOB)
+    first.get_by_text("Signed in as bob.").wait_for(timeout=HEARD_WITHIN_MS)
+    second.get_by_role("button", name="Sign out").click()
+    first.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
+
+
+def test_what_one_person_asked_is_not_sent_in_the_name_of_the_next(site: Site) -> None:
+    tab = site.open_tab()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    told = tab.evaluate(ASK_AS_ALICE_WITH_BOBS_COOKIE, [site.graphql, BOB.username, BOB.password])
+    assert told == ["AnotherUser", ["signedIn", "signedOut", "signedIn"], "bob"]
+
+
+def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
+    tab = site.open_tab()
+    button = tab.get_by_role("button", name="Sign in")
+    for _ in range(10):
+        site.sign_in(tab, replace(ALICE, password="wrong"))
+        tab.get_by_text("The username or the password is wrong.").wait_for()
+        tab.evaluate("document.getElementById('told').textContent = ''")
+    site.sign_in(tab)
+    tab.get_by_text("Too many attempts").wait_for()
+    assert button.is_disabled()
+    # Playwright presses a button as soon as it can be pressed.
+    button.click()
+    tab.get_by_text("Signed in as alice.").wait_for()
+    tab.get_by_role("button", name="Sign out").click()
+    tab.get_by_text("Signed out").wait_for()

@@ -1,0 +1,255 @@
+"""Services that only verify: whom they let in, and whom they do not."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.browser.chromium import needs_node
+from tests.databases import SqliteTemplates
+from tests.examples.forgery import FORGERIES, Workshop
+from tests.examples.processes import SERVICES
+from tests.examples.services import (
+    COOL_DOWN,
+    HTTP,
+    NODE_SERVICE,
+    PYTHON_SERVICE,
+    ask,
+    call,
+    let_introspect,
+    log_in,
+    requests_for_keys,
+    rotate_keys,
+    running_service,
+    signing_key,
+)
+from tests.faults.cluster import one_of_cluster
+from tests.people import ADMIN, ALICE, AUDITOR, BOB, Account
+from tests.processes import Process
+
+needs_packages = pytest.mark.skipif(
+    not (SERVICES / "node_modules").exists(), reason="run `npm ci` in examples/services first"
+)
+KINDS = [PYTHON_SERVICE, pytest.param(NODE_SERVICE, marks=[needs_node, needs_packages])]
+LOGOUT = "mutation { logout { endedSessions } }"
+INVALID = 'Bearer error="invalid_token"'
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A Postern, and what its operator knows of it."""
+
+    process: Process
+    database_url: str
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return self.process.base_url
+
+
+@pytest.fixture(scope="module")
+def postern(
+    sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("services")
+    url = sqlite_templates.new(folder)
+    with one_of_cluster(folder, url) as process:
+        let_introspect(process.base_url, BOB, admin=log_in(process.base_url, ADMIN))
+        yield Installation(process, url, folder)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def service(request: pytest.FixtureRequest, postern: Installation) -> Iterator[str]:
+    with running_service(request.param, postern.folder, postern.url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def alice(postern: Installation) -> str:
+    return log_in(postern.url, ALICE)
+
+
+def test_a_good_token_is_let_in(postern: Installation, service: str, alice: str) -> None:
+    me = ask(postern.url, "{ me { id } }", token=alice)["me"]
+    assert call(service, alice).json() == {"userId": me["id"]}
+
+
+def test_the_scheme_is_spelt_in_any_case(service: str, alice: str) -> None:
+    headers = {"Authorization": f"bearer {alice}"}
+    assert HTTP.get(f"{service}/whoami", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("authorization", [None, "Basic YWxpY2U6", "Bearer"])
+def test_without_a_token_a_challenge_says_what_is_missing(
+    service: str, authorization: str | None
+) -> None:
+    headers = {"Authorization": authorization} if authorization else {}
+    reply = HTTP.get(f"{service}/whoami", headers=headers)
+    assert reply.status_code == 401
+    assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_a_forged_token_is_refused(
+    postern: Installation, service: str, alice: str, forgery: str
+) -> None:
+    workshop = Workshop(alice, await signing_key(postern.database_url))
+    assert call(service, workshop.resigned()).status_code == 200
+    refused = call(service, FORGERIES[forgery](workshop))
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"].startswith(INVALID)
+
+
+def test_a_refresh_token_is_no_access_token(postern: Installation, service: str) -> None:
+    form = {"username": ALICE.username, "password": ALICE.password}
+    tokens = HTTP.post(f"{postern.url}/token", data=form).json()
+    assert call(service, tokens["access_token"]).status_code == 200
+    assert call(service, tokens["refresh_token"]).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("account", "path", "status", "needed"),
+    [
+        (ALICE, "/reports", 403, 'scope="audit:read"'),
+        (AUDITOR, "/reports", 200, ""),
+        (AUDITOR, "/settings", 403, "insufficient_scope"),
+        (ADMIN, "/settings", 200, ""),
+    ],
+)
+def test_scope_and_role_open_their_doors_only(
+    postern: Installation, service: str, account: Account, path: str, status: int, needed: str
+) -> None:
+    reply = call(service, log_in(postern.url, account), path)
+    assert reply.status_code == status
+    assert needed in reply.headers.get("WWW-Authenticate", "")
+
+
+def test_an_ended_session_is_seen_by_introspection_only(
+    postern: Installation, service: str
+) -> None:
+    token = log_in(postern.url, ALICE)
+    assert call(service, token, "/reports", "DELETE").status_code == 204
+    ask(postern.url, LOGOUT, token=token)
+    # What pure verification cannot see until `exp`.
+    assert call(service, token).status_code == 200
+    refused = call(service, token, "/reports", "DELETE")
+    assert refused.status_code == 401
+    assert "The session has ended." in refused.headers["WWW-Authenticate"]
+
+
+def test_the_own_token_of_a_service_is_renewed(postern: Installation, service: str) -> None:
+    token = log_in(postern.url, ALICE)
+    assert call(service, token, "/reports", "DELETE").status_code == 204
+    admin = log_in(postern.url, ADMIN)
+    query = "query Find($search: String!) { users(search: $search) { nodes { id } } }"
+    bob = ask(postern.url, query, {"search": BOB.username}, admin)["users"]["nodes"][0]["id"]
+    end = "mutation End($input: RevokeUserSessionsInput!) {"
+    end += " revokeUserSessions(input: $input) { endedSessions } }"
+    ask(postern.url, end, {"input": {"userId": bob}}, admin)
+    assert call(service, token, "/reports", "DELETE").status_code == 204
+
+
+def test_a_token_ends_to_the_second(postern: Installation, service: str) -> None:
+    with one_of_cluster(
+        postern.folder, postern.database_url, POSTERN_ACCESS_TOKEN_TTL="3"
+    ) as brief:
+        token = log_in(brief.base_url, ALICE)
+        assert call(service, token).status_code == 200
+    time.sleep(3)
+    assert call(service, token).status_code == 401
+
+
+def test_the_token_of_another_postern_is_refused(
+    service: str, sqlite_templates: SqliteTemplates, tmp_path: Path
+) -> None:
+    with one_of_cluster(tmp_path, sqlite_templates.new(tmp_path)) as other:
+        token = log_in(other.base_url, ALICE)
+    assert call(service, token).status_code == 401
+
+
+async def test_strangers_cannot_make_it_fetch_keys_all_the_time(
+    postern: Installation, service: str, alice: str
+) -> None:
+    workshop = Workshop(alice, await signing_key(postern.database_url))
+    await asyncio.sleep(2 * COOL_DOWN)
+    before, began = requests_for_keys(postern.process), time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(call, [service] * 100, [workshop.of_an_unknown_key()] * 100))
+    cool_downs = (time.monotonic() - began) / COOL_DOWN
+    assert {reply.status_code for reply in replies} == {401}
+    assert 1 <= requests_for_keys(postern.process) - before <= 2 + cool_downs
+
+
+# Keys that change, and a Postern that is away
+
+
+@pytest.fixture(params=KINDS)
+def alone(
+    request: pytest.FixtureRequest, sqlite_templates: SqliteTemplates, tmp_path: Path
+) -> Iterator[tuple[Installation, str]]:
+    """A Postern of the test's own, and a service that trusts it."""
+    url = sqlite_templates.new(tmp_path)
+    with (
+        one_of_cluster(tmp_path, url) as process,
+        running_service(request.param, tmp_path, process.base_url) as service,
+    ):
+        yield Installation(process, url, tmp_path), service
+
+
+def kid_of(token: str) -> str:
+    return str(jwt.get_unverified_header(token)["kid"])
+
+
+async def test_a_rotation_fails_nobody(alone: tuple[Installation, str]) -> None:
+    postern, service = alone
+    before = log_in(postern.url, ALICE)
+    assert call(service, before).status_code == 200
+    rotate_keys(postern.folder, postern.database_url)
+    # Ten minutes go by.
+    with sqlite3.connect(postern.database_url.removeprefix("sqlite:///")) as db:
+        db.execute("UPDATE signing_keys SET active_from = datetime(active_from, '-11 minutes')")
+    after = Workshop(before, await signing_key(postern.database_url)).resigned()
+    assert kid_of(after) != kid_of(before)
+    await asyncio.sleep(COOL_DOWN)
+    assert call(service, after).status_code == 200
+    assert call(service, before).status_code == 200
+
+
+def test_a_compromised_key_is_dropped(alone: tuple[Installation, str]) -> None:
+    postern, service = alone
+    before = log_in(postern.url, ALICE)
+    assert call(service, before).status_code == 200
+    rotate_keys(postern.folder, postern.database_url, "--compromised")
+    after = log_in(postern.url, ALICE)
+    time.sleep(COOL_DOWN)
+    # The first token of the new key makes the service look, and the old one is gone.
+    assert call(service, after).status_code == 200
+    assert call(service, before).status_code == 401
+
+
+async def test_while_postern_is_away_known_keys_go_on(alone: tuple[Installation, str]) -> None:
+    postern, service = alone
+    good = log_in(postern.url, ALICE)
+    unknown = Workshop(good, await signing_key(postern.database_url)).of_an_unknown_key()
+    assert call(service, good).status_code == 200
+    postern.process.stop()
+    await asyncio.sleep(COOL_DOWN)
+    away = call(service, unknown)
+    assert (away.status_code, away.headers["Retry-After"]) == (503, "5")
+    assert call(service, good).status_code == 200
+    # It cannot ask, so it does not act.
+    assert call(service, good, "/reports", "DELETE").status_code == 503
+
+
+def test_a_service_that_starts_first_waits_for_its_keys(alone: tuple[Installation, str]) -> None:
+    postern, service = alone
+    good = log_in(postern.url, ALICE)
+    postern.process.stop()
+    assert call(service, good).status_code == 503
