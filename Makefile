@@ -2,15 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXPLORER := graph/explorer_files/index.html
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-.PHONY: help run test soak lint docs site lock bench bench-endpoint clean
+.PHONY: help run explorer test soak lint docs site lock bench bench-endpoint clean
 
 help: ## Shows these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 run: $(VENV)/.run ## Starts Postern on this machine, with a SQLite file in data/
+	@command -v npm >/dev/null || exit 0; $(MAKE) --silent explorer || \
+	  echo "The explorer could not be built; until it is, the page loads GraphiQL from a CDN."
 	POSTERN_ENVIRONMENT=development $(BIN)/postern serve
+
+explorer: $(EXPLORER) ## Builds the files of the explorer, with npm
 
 test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -61,7 +66,10 @@ lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
 	  --group docs pyproject.toml -o requirements-docs.lock
 
 clean: ## Removes the environment; data/ stays
-	rm -rf $(VENV) $(VENV)-site
+	rm -rf $(VENV) $(VENV)-site graph/explorer_files
+
+$(EXPLORER): explorer/package-lock.json explorer/vite.config.ts explorer/index.html $(shell find explorer/src -type f)
+	cd explorer && npm ci --silent && npm run build --silent -- --logLevel warn
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Postern needs Python 3.11 or newer: make PYTHON=python3.12")'
