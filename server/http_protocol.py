@@ -23,6 +23,8 @@ from server.whole_replies import Outbox, whole
 HEAD_BYTES = 16_384
 # What a client must take of a reply in the time it has: modems are faster.
 LEAST_READ_BYTES = 16_384
+# How many requests may come at once on one connection; browsers send one. Each takes kilobytes.
+MOST_WAITING_REQUESTS = 500
 # For how long connections are still listened to when the server ends. Proxies keep them open, and
 # what they send meanwhile would be answered by a reset.
 LAST_REQUESTS_SECONDS = 0.5
@@ -99,7 +101,18 @@ class TimedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the application, whichever request it answers."""
         self._tell_application()
+        # They would never run, and hold one another.
+        self.pipeline.clear()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks whether to stay open
+        """Answers what was asked before a client stopped sending, as `nc -N` does."""
+        running = self._watch.running
+        is_awaited = running is not None and not (running.response_complete or running.more_body)
+        if is_awaited:
+            self.cycle.keep_alive = False
+        self._watch.outbox.flush()
+        return is_awaited
 
     def data_received(self, data: bytes) -> None:
         """Reads on, and refuses a head without end."""
@@ -107,6 +120,9 @@ class TimedProtocol(HttpToolsProtocol):
             self._receive_in_pieces(data)
             return
         _receive(self, data)
+        if len(self.pipeline) > MOST_WAITING_REQUESTS:
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
+            return
         cycle = self.cycle
         if cycle is None or cycle.more_body or cycle.scope is not self.scope:
             self._count(len(data))
@@ -122,6 +138,9 @@ class TimedProtocol(HttpToolsProtocol):
         # What is still being answered would write into the socket's messages.
         self._watch.outbox.flush()
         self._tell_application()
+        if self._watch.ending:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            return
         super().handle_websocket_upgrade()
         socket = self.transport.get_protocol()
         # What httptools lets pass and websockets does not (200 headers) it never answers.
@@ -129,13 +148,14 @@ class TimedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.BAD_REQUEST)
 
     def on_response_complete(self) -> None:
-        """Goes on to the next request, as uvicorn does, but makes no timer."""
+        """Goes on to the next request; no more are read while others wait, and no timer is made."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         """The client is behind: from now on it has to read."""

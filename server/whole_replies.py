@@ -9,6 +9,7 @@ What is no such reply (a body in pieces, a HEAD, a client that is behind) uvicor
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Awaitable
 from typing import Any, cast
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 _CONTROLS = bytes({*range(32), 127} - {ord("\t")})
 # Headers that change how a connection goes on.
 _OF_CONNECTIONS = (b"connection", b"transfer-encoding")
+_NAMES = re.compile(rb"[a-z0-9-]+")
 _pair = b": ".join
 
 
@@ -65,6 +67,7 @@ class WholeReply:
         if start is None:
             if message["type"] == "http.response.start" and not cycle.response_started:
                 cycle.response_started, self._start = True, message
+                cycle.waiting_for_100_continue = False
                 return
         else:
             self._start = None
@@ -87,7 +90,8 @@ class WholeReply:
         if cycle.scope["method"] == "HEAD":
             return None
         body = message.get("body", b"")
-        head = _head(start["status"], [*cycle.default_headers, *start["headers"]], len(body))
+        headers = start["headers"] = list(start.get("headers", ()))
+        head = _head(start["status"], [*cycle.default_headers, *headers], len(body))
         return head and head + body
 
     def _complete(self) -> None:
@@ -107,7 +111,7 @@ def _head(status: int, headers: list[tuple[bytes, bytes]], length: int) -> bytes
     values = dict(headers)
     if values.get(b"content-length") != b"%d" % length:
         return None
-    if any(name in values for name in _OF_CONNECTIONS) or not b"".join(values).islower():
+    if any(name in values for name in _OF_CONNECTIONS) or not _NAMES.fullmatch(b"".join(values)):
         return None
     lines = b"\r\n".join(map(_pair, headers))
     line_ends = 2 * (len(headers) - 1)
@@ -124,6 +128,7 @@ def whole(app: ASGI3Application, cycle: RequestResponseCycle, outbox: Outbox) ->
         is_here = cycle.body and not (cycle.more_body or cycle.flow.read_paused)
         if not is_here or cycle.disconnected or cycle.response_complete:
             return await cycle.receive()
+        cycle.waiting_for_100_continue = False
         body, cycle.body = bytes(cycle.body), bytearray()
         cycle.message_event.clear()
         return {"type": "http.request", "body": body, "more_body": False}

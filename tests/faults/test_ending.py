@@ -116,6 +116,22 @@ async def test_a_mail_that_waits_is_sent_by_the_next_server(
                     await asyncio.sleep(0.05)
 
 
+async def test_no_socket_is_opened_while_the_server_ends(server: Process) -> None:
+    upgrade = head(
+        "GET",
+        connection="Upgrade",
+        upgrade="websocket",
+        sec_websocket_version="13",
+        sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==",
+        sec_websocket_protocol=PROTOCOL,
+    )
+    async with wire(server) as client:
+        assert await client.ask(post(ASK)) == 200
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.2)
+        assert await client.ask(upgrade) == 503
+
+
 async def test_nobody_new_is_let_in(server: Process) -> None:
     async with clients([server]) as (client,):
         login = log_in_as_nobody(client)

@@ -136,6 +136,22 @@ async def test_a_body_that_nobody_wanted_keeps_no_connection(server: Process) ->
         assert ending.result() == b""
 
 
+async def test_a_client_that_only_stops_sending_gets_its_reply(server: Process) -> None:
+    for _ in range(20):
+        async with wire(server) as client:
+            await client.send(post(ASK))
+            client.writer.write_eof()
+            assert await client.status() == 200
+            assert await client.rest() == b""
+
+
+async def test_a_client_that_stops_in_the_middle_of_a_request_is_let_go(server: Process) -> None:
+    async with wire(server) as client:
+        await client.send(head(content_length="100") + b'{"que')
+        client.writer.write_eof()
+        assert await client.rest(within_seconds=SECONDS / 2) == b""
+
+
 async def test_who_is_slow_but_in_time_is_served(server: Process) -> None:
     request = post(ASK)
     async with wire(server) as client:

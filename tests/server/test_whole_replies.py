@@ -26,6 +26,9 @@ class Connection:
             raise RuntimeError("unable to perform operation on a closed transport")
         self.written.append(data)
 
+    def is_closing(self) -> bool:
+        return self._gone
+
     def close(self) -> None:
         self.written.append(b"<closed>")
 
@@ -141,6 +144,35 @@ async def test_what_is_written_is_what_uvicorn_writes(
 async def test_a_header_that_would_begin_another_is_refused(value: bytes) -> None:
     with pytest.raises(RuntimeError, match="Invalid HTTP header value"):
         await written_whole(start((b"x-name", value), length(b"x")), body(b"x"))
+
+
+@pytest.mark.parametrize("name", [b"x: y", b"x y", b"x\r\ny"])
+async def test_a_name_that_is_none_is_refused(name: bytes) -> None:
+    with pytest.raises(RuntimeError, match="Invalid HTTP header name"):
+        await written_whole(start((name, b"z"), length(b"x")), body(b"x"))
+
+
+async def test_a_reply_without_headers_is_sent() -> None:
+    bare: Message = {"type": "http.response.start", "status": 200}
+    assert await written_whole(bare, body(b"x")) == await written_by_uvicorn(bare, body(b"x"))
+
+
+async def test_headers_may_come_from_a_generator() -> None:
+    pairs = (pair for pair in [(b"set-cookie", b"a=b")])
+    once: Message = {"type": "http.response.start", "status": 200, "headers": pairs}
+    assert b"set-cookie: a=b\r\n" in await written_whole(once, body(b"x"))
+
+
+async def test_who_was_answered_is_not_told_to_continue() -> None:
+    connection = Connection()
+    cycle = cycle_on(connection)
+    cycle.waiting_for_100_continue = True
+    reply = WholeReply(cycle, await new_outbox())
+    await reply(start(length(b"x")))
+    await reply(body(b"x"))
+    await cycle.receive()
+    await asyncio.sleep(0)
+    assert not any(b"100 Continue" in data for data in connection.written)
 
 
 async def test_a_body_of_another_length_than_promised_is_refused() -> None:
