@@ -4,10 +4,9 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import starmap
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
@@ -28,8 +27,7 @@ from auth.records import UserRecord
 from auth.sessions import start_session
 from auth.throttling import ACCOUNT, NETWORK, Budget, budget_of_account, network_of
 from auth.token_pairs import SignedIn, issue_pair
-from auth.user_rows import USER_COLUMNS
-from auth.users import select_by_name
+from auth.users import USER_BY_ID, select_by_name
 from auth.wiring import Auth
 from models.base import Base
 from models.session import Session
@@ -150,7 +148,9 @@ async def _hash_to_keep(
 ) -> str:
     """The hash of the new password, or of this one: as it is stored if that is good enough."""
     assert found.password_hash
-    if found.password_is_temporary and found.disabled_at is None:
+    if found.disabled_at is not None:
+        raise AccountDisabled
+    if found.password_is_temporary:
         if new_password is None or normalise(new_password) == normalise(password):
             raise PasswordChangeRequired
         check_new_password(auth, new_password, username=found.username, email=found.email)
@@ -165,7 +165,7 @@ async def _start(
 ) -> tuple[UserRecord, Session]:
     now = auth.clock.now()
     async with auth.db.begin() as tx:
-        stored = await _keep(tx, proved, password_hash, now)
+        await _keep(tx, proved, password_hash, now)
         if proved.password_is_temporary:
             _record_own_password(tx, auth, client, proved.user_id)
         session = start_session(tx, auth.session_policy, proved.user_id, client, now)
@@ -181,16 +181,21 @@ async def _start(
             ),
         )
         await auth.throttle.forgive_within(tx, *budgets)
+        # Not with the statement that may have waited for another edit of the account: PostgreSQL
+        # would give the row as it is after that edit, and the roles as they were before it.
+        stored = (await tx.execute(USER_BY_ID, {"id": proved.user_id})).all()
     # Behind the transaction: it may have to ask for roles, on a connection of its own.
-    (user,) = await auth.user_rows.read([stored])
+    (user,) = await auth.user_rows.read(stored)
     return user, session
 
 
-async def _keep(
-    tx: AsyncSession, proved: _Credentials, password_hash: str, now: datetime
-) -> Row[Any]:
-    """Writes the login down at the account, and returns it. Raises as `log_in` does."""
-    whose = {"row": proved.user_id, "proved": proved.password_hash}
+async def _keep(tx: AsyncSession, proved: _Credentials, password_hash: str, now: datetime) -> None:
+    """Writes the login down at the account. Raises InvalidCredentials, AccountDisabled."""
+    whose = {
+        "row": proved.user_id,
+        "proved": proved.password_hash,
+        "proved_temporary": proved.password_is_temporary,
+    }
     kept = {"password_hash": password_hash, "password_is_temporary": False, "last_login_at": now}
     # While the password was verified it may have been changed, or the account disabled: what was
     # proved must still hold in the transaction that acts on it.
@@ -200,14 +205,17 @@ async def _keep(
         raise InvalidCredentials
     if row.disabled_at is not None:
         raise AccountDisabled
-    return row
 
 
 _USERS = Base.metadata.tables[User.__tablename__]
 _KEEP = (
     update(_USERS)
-    .where(_USERS.c.id == bindparam("row"), _USERS.c.password_hash == bindparam("proved"))
-    .returning(*USER_COLUMNS)
+    .where(
+        _USERS.c.id == bindparam("row"),
+        _USERS.c.password_hash == bindparam("proved"),
+        _USERS.c.password_is_temporary == bindparam("proved_temporary"),
+    )
+    .returning(_USERS.c.disabled_at)
 )
 
 

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Executable, bindparam, case, delete, update
+from sqlalchemy import Executable, bindparam, case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clock import Clock
@@ -164,9 +164,12 @@ class Throttle:
             await tx.execute(delete(Row).where(Row.key.in_(names)))
 
     async def forget_the_old(self) -> None:
-        """Deletes what is forgotten."""
+        """Deletes what is forgotten, but for what somebody counts at this moment."""
+        old = select(Row.key).where(Row.forgotten_at < self._clock.now())
+        # Rows that are waited for one after the other could wait for those who wait for us.
+        idle = old.with_for_update(skip_locked=True)
         async with self._db.begin() as tx:
-            await tx.execute(delete(Row).where(Row.forgotten_at < self._clock.now()))
+            await tx.execute(delete(Row).where(Row.key.in_(idle)))
 
     def _in_order(self, budgets: Sequence[Budget]) -> list[tuple[str, Budget]]:
         """With the keys of their rows: in one order, or two attempts could wait for one another."""

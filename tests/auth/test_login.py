@@ -18,6 +18,7 @@ from auth.records import UserRecord
 from auth.token_pairs import SignedIn
 from auth.users import disable_user, enable_user, find_user_by_name
 from auth.wiring import Auth
+from models.role import UserRole
 from models.session import Session
 from models.user import User
 from server.settings import Switch
@@ -187,6 +188,10 @@ MEANWHILE: dict[str, tuple[Callable[[Auth], Awaitable[None]], type[Exception]]] 
     "no password": (lambda auth: set_alice(auth, password_hash=None), InvalidCredentials),
     "disabled": (lambda auth: set_alice(auth, disabled_at=BEGINNING), AccountDisabled),
     "deleted": (remove_alice, InvalidCredentials),
+    "to be replaced": (
+        lambda auth: set_alice(auth, password_is_temporary=True),
+        InvalidCredentials,
+    ),
 }
 
 
@@ -205,6 +210,41 @@ async def test_what_changes_while_the_password_is_verified_counts(
     with pytest.raises(refusal):
         await log_in(auth, BROWSER, username="alice", password=ALICE.password)
     assert await count_sessions(auth) == 0
+
+
+async def test_a_temporary_password_stays_one_when_its_account_is_enabled_meanwhile(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_alice(auth, disabled_at=BEGINNING, password_is_temporary=True)
+    verify = auth.passwords.verify
+
+    async def verify_and_enable(password: str, stored: str | None) -> bool:
+        await set_alice(auth, disabled_at=None)
+        return await verify(password, stored)
+
+    monkeypatch.setattr(auth.passwords, "verify", verify_and_enable)
+    with pytest.raises(AccountDisabled):
+        await log_in(auth, BROWSER, username="alice", password=ALICE.password)
+    assert (await get_alice(auth)).password_is_temporary
+
+
+async def test_a_login_that_waits_for_an_edit_has_the_roles_after_it(auth: Auth) -> None:
+    has_begun = asyncio.Event()
+
+    async def take_roles_away() -> None:
+        async with auth.db.begin() as tx:
+            alice = (await tx.scalars(select(User).where(User.username == "alice"))).one()
+            alice.version += 1
+            await tx.flush()
+            await tx.execute(delete(UserRole).where(UserRole.user_id == alice.id))
+            has_begun.set()
+            await asyncio.sleep(0.3)
+
+    edit = asyncio.create_task(take_roles_away())
+    await has_begun.wait()
+    signed_in = await log_in(auth, BROWSER, username="alice", password=ALICE.password)
+    await edit
+    assert (signed_in.user.version, signed_in.user.roles) == (2, ())
 
 
 async def test_no_login_that_races_a_disable_outlives_it(auth: Auth) -> None:

@@ -215,6 +215,24 @@ async def test_what_is_forgotten_is_deleted(api: Api, clock: ManualClock) -> Non
         assert await session.scalar(text("SELECT count(*) FROM throttles")) == 0
 
 
+async def test_deleting_the_old_and_counting_the_new_do_not_wait_for_one_another(
+    api: Api, clock: ManualClock
+) -> None:
+    throttle = api.auth.throttle
+    limits = [
+        Limit(name, free=1000, longest=timedelta(hours=1), forgotten_after=timedelta(days=1))
+        for name in ("one", "other")
+    ]
+
+    async def attempt(number: int) -> None:
+        await throttle.attempt(*(Budget(limit, str(number * 7 % 5)) for limit in limits))
+
+    for _ in range(10):
+        acts = [throttle.forget_the_old() if n % 4 == 0 else attempt(n) for n in range(24)]
+        await asyncio.gather(*acts)
+        clock.tick(days=2)
+
+
 async def test_it_can_be_turned_off(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> None:
     off = make_settings(sqlite_url, tmp_path).model_copy(update={"throttle": Switch.OFF})
     async with serving(off, clock) as api:
