@@ -30,13 +30,26 @@ class Context(NamedTuple):
 
     @property
     def session_id(self) -> UUID:
-        """The session of the bearer token, or else of the cookie. Raises Unauthenticated."""
-        if not isinstance(self.caller, Viewer) and self.cookies.refresh_token is not None:
-            try:
-                return self.auth.refresh_tokens.parse(self.cookies.refresh_token).session_id
-            except InvalidRefreshToken:
-                raise TokenInvalid from None
-        return self.viewer.session_id
+        """The session of the bearer token; without one, of the cookie. Raises Unauthenticated.
+
+        A token that is refused is not replaced by the cookie: that may be somebody else's.
+        """
+        if self.caller is not TokenMissing:
+            return self.viewer.session_id
+        session_id = self.cookie_session_id
+        if session_id is None:
+            raise TokenMissing if self.cookies.refresh_token is None else TokenInvalid
+        return session_id
+
+    @property
+    def cookie_session_id(self) -> UUID | None:
+        """The session that the cookie names, if there is one that can be read."""
+        if self.cookies.refresh_token is None:
+            return None
+        try:
+            return self.auth.refresh_tokens.parse(self.cookies.refresh_token).session_id
+        except InvalidRefreshToken:
+            return None
 
 
 Info = strawberry.Info[Context, None]

@@ -2,6 +2,7 @@
 
 from enum import Enum
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 
@@ -17,7 +18,7 @@ from auth.logout import log_out, log_out_everywhere
 from auth.refresh import refresh
 from auth.token_pairs import SignedIn
 from graph.arguments import given
-from graph.context import Info
+from graph.context import Context, Info
 from graph.cookies import CookieJar
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import HasSession, IsAuthenticated, Public
@@ -171,8 +172,9 @@ class LoginMutations:
         extensions=[Fails()],
     )
     async def logout(self, info: Info) -> LogoutPayload | None:
-        ended = await log_out(info.context.auth, info.context.client, info.context.session_id)
-        _forget(info.context.cookies)
+        session_id = info.context.session_id
+        ended = await log_out(info.context.auth, info.context.client, session_id)
+        _forget(info.context, session_id)
         return LogoutPayload(ended_sessions=ended)
 
     @strawberry.mutation(
@@ -182,7 +184,7 @@ class LoginMutations:
     )
     async def logout_everywhere(self, info: Info) -> LogoutPayload | None:
         ended = await log_out_everywhere(info.context.auth, info.context.viewer)
-        _forget(info.context.cookies)
+        _forget(info.context, info.context.viewer.session_id)
         return LogoutPayload(ended_sessions=ended)
 
 
@@ -198,6 +200,7 @@ def _deliver(signed_in: SignedIn, delivery: TokenDelivery, cookies: CookieJar) -
     )
 
 
-def _forget(cookies: CookieJar) -> None:
-    if cookies.refresh_token is not None:
-        cookies.clear()
+def _forget(context: Context, session_id: UUID) -> None:
+    # A cookie of another session may be another person's, in the same browser.
+    if context.cookie_session_id == session_id:
+        context.cookies.clear()

@@ -7,7 +7,7 @@ import pytest
 
 from graph.cookies import CookiePolicy
 from tests.api import BASE_URL, Api
-from tests.people import ALICE
+from tests.people import ALICE, BOB
 
 LOGIN = """mutation L($password: String!) {
   login(input: {username: "alice", password: $password, delivery: COOKIE}) {
@@ -77,6 +77,39 @@ async def test_the_cookie_alone_logs_out(sqlite_api: Api) -> None:
     assert cookie_of(reply)["Max-Age"] == "0"
     again = await refresh(sqlite_api, cookie, **OURS)
     assert again.json()["data"]["refreshTokens"]["tokens"] is None
+
+
+async def bobs_cookie(api: Api) -> str:
+    """The cookie of somebody who used the same browser."""
+    reply = await api.post(
+        LOGIN.replace("alice", BOB.username), {"password": BOB.password}, headers=OURS
+    )
+    api.http.cookies.clear()
+    return cookie_of(reply)["postern_refresh"]
+
+
+@pytest.mark.parametrize("mutation", ["logout", "logoutEverywhere"])
+async def test_who_logs_out_by_token_leaves_the_cookie_of_another_person(
+    sqlite_api: Api, mutation: str
+) -> None:
+    token, cookie = await sqlite_api.log_in(ALICE), await bobs_cookie(sqlite_api)
+    headers = {"Cookie": f"postern_refresh={cookie}", **OURS}
+    query = f"mutation {{ {mutation} {{ endedSessions }} }}"
+    reply = await sqlite_api.post(query, headers=headers, token=token)
+    assert reply.json()["data"] == {mutation: {"endedSessions": 1}}
+    assert "set-cookie" not in reply.headers
+    assert (await refresh(sqlite_api, cookie, **OURS)).json()["data"]["refreshTokens"]["tokens"]
+
+
+async def test_a_dead_token_is_not_replaced_by_the_cookie_of_another_person(
+    sqlite_api: Api,
+) -> None:
+    token, cookie = await sqlite_api.log_in(ALICE), await bobs_cookie(sqlite_api)
+    await sqlite_api.data(LOGOUT, token=token)
+    headers = {"Cookie": f"postern_refresh={cookie}", **OURS}
+    reply = await sqlite_api.post(LOGOUT, headers=headers, token=token)
+    assert reply.json()["errors"][0]["extensions"]["reason"] == "SESSION_REVOKED"
+    assert (await refresh(sqlite_api, cookie, **OURS)).json()["data"]["refreshTokens"]["tokens"]
 
 
 async def test_a_forged_cookie_is_no_session(sqlite_api: Api) -> None:
