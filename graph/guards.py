@@ -1,7 +1,10 @@
 """Deny by default: a field that does not say who may ask for it keeps the schema from building."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, get_origin
 
+from strawberry.annotation import StrawberryAnnotation
 from strawberry.permission import PermissionExtension
 from strawberry.types import get_object_definition, has_object_definition
 from strawberry.types.base import StrawberryContainer, StrawberryObjectDefinition
@@ -13,7 +16,7 @@ from auth.policies import PermissionRegistry
 from graph.permissions import Guard
 from graph.users import User
 
-# Reached only through their root field, which is guarded; Relay's and our own naming rules.
+# What carries the result of a root field, which is guarded; Relay's and our own naming rules.
 _CARRIERS = ("Payload", "Connection", "Edge")
 
 
@@ -35,18 +38,19 @@ def prepare_guards(
     Raises UnguardedField for a root field, or a field that leads to a person, without a permission
     class; UnknownPermission for a misspelt permission.
     """
-    unguarded = []
-    for owner, field, is_root in _walk(roots, others):
-        _show_in_sdl(field)
-        guards = guards_of(field)
+    # By their names: a field that is reached by two ways is told once.
+    unguarded: dict[str, None] = {}
+    for place in _walk(roots, others):
+        _show_in_sdl(place.field)
+        guards = guards_of(place.field)
         unknown = {g.permission for g in guards if g.permission and g.permission not in registry}
         if unknown:
             raise UnknownPermission(
-                f"{owner}.{field.name} requires {', '.join(sorted(unknown))}, which is not a known"
+                f"{place.name} requires {', '.join(sorted(unknown))}, which is not a known"
                 " permission; register it: create_app(permissions={...})"
             )
-        if not guards and (is_root or _leads_to_a_person(owner, field)):
-            unguarded.append(f"{owner}.{field.name}")
+        if not guards and (place.is_root or _leads_to_a_person(place)):
+            unguarded[place.name] = None
     if unguarded:
         raise UnguardedField(
             f"{', '.join(unguarded)}: say who may ask, with permission_classes=[IsAuthenticated],"
@@ -56,7 +60,8 @@ def prepare_guards(
 
 def show_guards(roots: Sequence[type], others: Sequence[type]) -> None:
     """Lets the permission classes show in the SDL of a schema that is built already."""
-    for _, field, _ in _walk(roots, others):
+    fields = {id(place.field): place.field for place in _walk(roots, others)}
+    for field in fields.values():
         for extension in field.extensions:
             if isinstance(extension, PermissionExtension):
                 extension.apply(field)
@@ -73,21 +78,53 @@ def guards_of(field: StrawberryField) -> list[Guard]:
     ]
 
 
-def _walk(
-    roots: Sequence[type], others: Sequence[type]
-) -> Iterator[tuple[str, StrawberryField, bool]]:
-    seen: set[int] = set()
-    waiting = [get_object_definition(found, strict=True) for found in (*others, *roots)]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A field, and how it is reached."""
+
+    owner: str
+    field: StrawberryField
+    is_root: bool
+    # From a guarded root field, by nothing but what carries its result.
+    is_carried: bool
+
+    @property
+    def name(self) -> str:
+        """As the SDL has it."""
+        return f"{self.owner}.{self.field.name}"
+
+    @property
+    def carries(self) -> bool:
+        """Whether what the field leads to is guarded by the root field as well."""
+        if self.is_root:
+            return bool(guards_of(self.field))
+        return self.is_carried and self.owner.endswith(_CARRIERS)
+
+
+def _walk(roots: Sequence[type], others: Sequence[type]) -> Iterator[_Place]:
+    """Every field below the roots, by each way that leads there; then those that none leads to."""
+    seen: set[tuple[type, bool]] = set()
+    yield from _walk_from(roots, roots, seen)
+    reached = {origin for origin, _ in seen}
+    yield from _walk_from([other for other in others if other not in reached], roots, seen)
+
+
+def _walk_from(
+    beginnings: Sequence[type], roots: Sequence[type], seen: set[tuple[type, bool]]
+) -> Iterator[_Place]:
+    waiting = [(get_object_definition(found, strict=True), False) for found in beginnings]
     while waiting:
-        definition = waiting.pop()
-        if id(definition.origin) in seen:
+        definition, is_carried = waiting.pop()
+        if (definition.origin, is_carried) in seen:
             continue
-        seen.add(id(definition.origin))
+        seen.add((definition.origin, is_carried))
         # Also where a field leads back to it, as `query` of a payload may.
         is_root = definition.origin in roots
         for field in definition.fields:
-            yield definition.name or definition.origin.__name__, field, is_root
-            waiting += _object_types(field.type)
+            owner = definition.name or definition.origin.__name__
+            place = _Place(owner, field, is_root, is_carried)
+            yield place
+            waiting += [(found, place.carries) for found in _object_types(field.type)]
 
 
 def _object_types(type_: object) -> Iterator[StrawberryObjectDefinition]:
@@ -95,6 +132,9 @@ def _object_types(type_: object) -> Iterator[StrawberryObjectDefinition]:
         type_ = type_.of_type
     if isinstance(type_, LazyType):
         type_ = type_.resolve_type()
+    if get_origin(type_) is Annotated:
+        # A union that was named in another module.
+        type_ = StrawberryAnnotation(type_).resolve()
     if isinstance(type_, StrawberryUnion):
         for member in type_.types:
             yield from _object_types(member)
@@ -109,7 +149,7 @@ def _show_in_sdl(field: StrawberryField) -> None:
             extension.use_directives = True
 
 
-def _leads_to_a_person(owner: str, field: StrawberryField) -> bool:
-    if owner.endswith(_CARRIERS):
+def _leads_to_a_person(place: _Place) -> bool:
+    if place.is_carried and place.owner.endswith(_CARRIERS):
         return False
-    return any(definition.origin is User for definition in _object_types(field.type))
+    return any(issubclass(found.origin, User) for found in _object_types(place.field.type))

@@ -18,10 +18,10 @@ from graph.socket_connection import SocketPolicy
 from graph.trusted_documents import InvalidManifest, TrustedDocuments
 from server import development
 from server.limit_settings import Executor
-from server.middleware import GRAPHQL
 from server.settings import ConfigurationError, Settings, Switch
 
-_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+# None of Postern's own ends so.
+_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/graphql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def mount_own(
     # The explorer opens with Postern's operations, and the manifest holds them.
     settings = settings.model_copy(update={"trusted_documents": None, "explorer": Switch.OFF})
     for path, schema in schemas.items():
-        if path == GRAPHQL or not _PATH.fullmatch(path):
+        if not _PATH.fullmatch(path):
             raise ConfigurationError([f"{path!r}: an own schema needs a path like /notes/graphql"])
         check_own_schema(schema, auth.permissions)
     return {path: mount(settings, auth, schema) for path, schema in schemas.items()}

@@ -1,6 +1,7 @@
 """What keeps a server with an own schema from starting."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import strawberry
@@ -55,6 +56,60 @@ def test_a_mutation_that_says_nothing_does_not_start(settings: Settings) -> None
 
     with pytest.raises(UnguardedField, match=r"Mutation\.ring"):
         start(settings, strawberry.Schema(Bell, Mutation))
+
+
+@strawberry.type
+class Person(User):
+    """A person under another name."""
+
+
+@strawberry.type
+class Stone:
+    weight: int
+
+
+Party = Annotated[User | Stone, strawberry.union("Party")]
+
+
+@strawberry.type
+class LetterEdge:
+    """Named like what carries a result, and yet it does not."""
+
+    sender: User | None
+
+
+@strawberry.type
+class Letter:
+    edge: LetterEdge | None
+
+
+@strawberry.type
+class LetterOfPerson:
+    sender: Person | None
+
+
+@strawberry.type
+class LetterOfParty:
+    sender: Annotated["Party", strawberry.lazy("tests.examples.test_own_schema_guards")] | None
+
+
+@pytest.mark.parametrize(
+    ("letter", "field"),
+    [
+        (LetterOfPerson, "LetterOfPerson.sender"),
+        (LetterOfParty, "LetterOfParty.sender"),
+        (Letter, "LetterEdge.sender"),
+    ],
+)
+def test_no_way_to_a_person_is_overlooked(settings: Settings, letter: type, field: str) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field(permission_classes=[Public], graphql_type=letter | None)
+        def mail(self) -> None:
+            return None
+
+    with pytest.raises(UnguardedField, match=field):
+        start(settings, strawberry.Schema(Query))
 
 
 def test_a_way_to_a_person_that_says_nothing_does_not_start(settings: Settings) -> None:
@@ -151,3 +206,11 @@ def test_the_schema_shows_who_may_ask(settings: Settings) -> None:
     for _ in range(2):
         start(settings, schema)
         assert "bell: String! @public\n" in schema.as_str()
+
+
+@pytest.mark.parametrize(
+    "path", ["/graphql", "/token", "/healthz", "/notes", "/../graphql", "notes/graphql"]
+)
+def test_a_path_that_may_be_one_of_posterns_is_refused(settings: Settings, path: str) -> None:
+    with pytest.raises(ConfigurationError, match="needs a path like"):
+        start(settings, strawberry.Schema(Bell), path)
