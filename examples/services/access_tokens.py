@@ -140,6 +140,8 @@ class Verifier:
 def _read_kid(header: Mapping[str, Any]) -> str:
     if str(header.get("typ", "")).lower() not in TYPES:
         raise InvalidToken("The token is no access token.")
-    if header.get("alg") not in ALGORITHMS or not isinstance(header.get("kid"), str):
+    algorithm, kid = header.get("alg"), header.get("kid")
+    # A stranger wrote the header: it may hold anything that JSON can.
+    if not isinstance(algorithm, str) or not isinstance(kid, str) or algorithm not in ALGORITHMS:
         raise InvalidToken("The token is not signed as it must be.")
-    return str(header["kid"])
+    return kid

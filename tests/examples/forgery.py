@@ -38,7 +38,7 @@ class Workshop:
         signed = f"{_encode(json.dumps(head).encode())}.{self.good.split('.')[1]}"
         return f"{signed}.{_encode(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
-    def unsigned(self, algorithm: str) -> str:
+    def unsigned(self, algorithm: object) -> str:
         head = {"alg": algorithm, "typ": "at+jwt", "kid": self.key.kid}
         return f"{_encode(json.dumps(head).encode())}.{self.good.split('.')[1]}."
 
@@ -68,6 +68,8 @@ def _public_pem(key: Key) -> bytes:
 FORGERIES: dict[str, Callable[[Workshop], str]] = {
     "alg none": lambda shop: shop.unsigned("none"),
     "alg None": lambda shop: shop.unsigned("None"),
+    "alg as a list": lambda shop: shop.unsigned(["ES256"]),
+    "alg as an object": lambda shop: shop.unsigned({}),
     "no signature": lambda shop: shop.unsigned("ES256"),
     "the public key as a secret": lambda shop: shop.signed_by_secret(_public_pem(shop.key)),
     "the public JWK as a secret": lambda shop: shop.signed_by_secret(
