@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import strawberry
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.routing import WebSocketRoute
+from starlette.responses import RedirectResponse
+from starlette.routing import Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth.clock import Clock
@@ -111,7 +112,7 @@ def _add_pages(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> 
         add_docs_page(app)
         needs_account = not settings.allows_introspection
         app.router.routes.append(schema_route(auth, schema, needs_account=needs_account))
-        app.router.routes += file_routes()
+        app.router.routes += [*file_routes(), Route("/", lambda _: RedirectResponse(GRAPHQL))]
 
 
 def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -> Auth:

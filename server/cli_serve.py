@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -13,6 +14,7 @@ import uvicorn
 
 from auth.clock import Clock
 from auth.policies import PermissionRegistry
+from graph.explorer_files import is_built
 from graph.socket_connection import MAX_MESSAGE_BYTES
 from models.database import DatabaseUnavailable
 from server import doctor
@@ -24,6 +26,8 @@ from server.logs import configure_logs
 from server.settings import ConfigurationError, Settings
 
 log = structlog.get_logger("postern.server")
+
+_FROM_CDN = " (loads GraphiQL from a CDN; `make explorer` builds a better one)"
 
 
 def main() -> None:
@@ -68,11 +72,12 @@ def serve(
     problems = asyncio.run(doctor.diagnose(settings))
     if problems:
         raise Stop(*problems)
+    _check_port(settings)
     for name in files_open_to_everybody():
         log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")
     if settings.in_development:
         typer.echo(f"Postern serves at {settings.base_url}")
-        typer.echo(f"  explorer {settings.base_url}/graphql")
+        typer.echo(f"  explorer {settings.base_url}/graphql{'' if is_built() else _FROM_CDN}")
     # uvicorn drains, then raises the signal that ended it once more: a wanted end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
@@ -92,6 +97,21 @@ def serve(
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
     )
+
+
+def _check_port(settings: Settings) -> None:
+    """Raises Stop where another server listens already: uvicorn would say so late, and in code."""
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Stop(
+                f"Cannot listen on {host}, port {port}: {error.strerror}.",
+                "End what listens there, or choose another: POSTERN_PORT, POSTERN_HOST.",
+            ) from None
 
 
 async def migrate_database(settings: Settings) -> None:

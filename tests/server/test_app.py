@@ -84,6 +84,15 @@ async def test_production_may_be_told_to_show_them(
         assert (await api.http.get("/openapi.json")).status_code == 200
 
 
+async def test_the_bare_address_leads_to_the_explorer_where_there_is_one(
+    sqlite_api: Api, production: Production, clock: ManualClock
+) -> None:
+    reply = await sqlite_api.http.get("/", follow_redirects=False)
+    assert (reply.status_code, reply.headers["location"]) == (307, "/graphql")
+    async with serving(production(), clock) as api:
+        assert (await api.http.get("/")).status_code == 404
+
+
 async def test_the_page_of_the_rest_endpoints_runs_its_own_scripts_only(sqlite_api: Api) -> None:
     page = await sqlite_api.http.get("/docs")
     nonce = page.headers["content-security-policy"].partition("'nonce-")[2].partition("'")[0]

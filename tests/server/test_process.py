@@ -129,8 +129,9 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         port = server.base_url.rpartition(":")[2]
         second = run_command(tmp_path, "serve", POSTERN_PORT=port, **DEVELOPMENT)
     assert second.returncode != 0
-    assert "address already in use" in second.stdout
-    assert "Traceback" not in second.stdout + second.stderr
+    assert f"port {port}: Address already in use" in second.stderr
+    assert "POSTERN_PORT" in second.stderr
+    assert "serves at" not in second.stdout
 
 
 def test_migrations_that_start_together_all_succeed(tmp_path: Path) -> None:
