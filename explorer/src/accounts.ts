@@ -35,13 +35,20 @@ export class Accounts {
     this.#follow(session);
     this.choose(session);
     this.#say(`Signed in as ${user.username}.`);
-    if (earlier) await this.#logOut(earlier).catch(() => undefined);
+    if (earlier) void this.#replace(earlier);
     return [];
   }
 
   /** Ends the session on the server, and forgets it. */
   async signOut(session: Session): Promise<void> {
-    await this.#logOut(session);
+    try {
+      await this.#logOut(session);
+    } catch (error) {
+      this.#follow(session);
+      // Where only the reply was lost, this tells that the session is over.
+      await session.refresh().catch(() => undefined);
+      if (session.endedBecause === null) throw new Error(`Not signed out: ${messageOf(error)}`);
+    }
     this.sessions = this.sessions.filter((other) => other !== session);
     if (this.active === session) this.active = this.sessions.at(-1);
     this.#say(`${session.user.username} is signed out.`);
@@ -68,18 +75,21 @@ export class Accounts {
     });
   }
 
+  /** Ends a session that another one stands for now; here at least, where the server fails. */
+  async #replace(earlier: Session): Promise<void> {
+    try {
+      await this.#logOut(earlier);
+    } catch {
+      earlier.end("Another session stands for it.");
+      this.#say(`The earlier session of ${earlier.user.username} could not be signed out.`);
+    }
+  }
+
   async #logOut(session: Session): Promise<void> {
     const token = await session.freshToken();
     // Before it ends, or this would be told as something that happened elsewhere.
     this.#undo.get(session)?.();
-    if (!token) return;
-    try {
-      await mutate(LOG_OUT, {}, bearer(token));
-    } catch (error) {
-      this.#follow(session);
-      await session.refresh(token).catch(() => undefined);
-      if (session.endedBecause === null) throw new Error(`Not signed out: ${messageOf(error)}`);
-    }
+    if (token) await mutate(LOG_OUT, {}, bearer(token));
     session.end("It was signed out here.");
   }
 

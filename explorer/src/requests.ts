@@ -1,5 +1,8 @@
 import { API } from "./page";
 
+// What is never answered must not hold up what waits for it.
+const TIMEOUT_MS = 5_000;
+
 export interface GraphQLFailure {
   message: string;
   path?: (string | number)[];
@@ -23,11 +26,12 @@ export interface Operation {
 export async function post<Data = Record<string, unknown>>(
   operation: Operation,
   headers: Headers = {},
-  credentials: RequestCredentials = "omit",
+  init: RequestInit = {},
 ): Promise<Result<Data>> {
   const reply = await fetch(API, {
     method: "POST",
-    credentials,
+    credentials: "omit",
+    ...init,
     headers: {
       Accept: "application/graphql-response+json, application/json;q=0.9",
       "Content-Type": "application/json",
@@ -35,8 +39,9 @@ export async function post<Data = Record<string, unknown>>(
     },
     body: JSON.stringify(operation),
   });
+  const body = await reply.text();
   try {
-    return await reply.json();
+    return JSON.parse(body);
   } catch {
     throw new Error(`The server answered ${reply.status}, and no GraphQL.`);
   }
@@ -49,7 +54,9 @@ export async function mutate<Payload>(
   headers: Headers = {},
 ): Promise<Payload> {
   const operation = { query, variables };
-  const { data, errors } = await post<Record<string, Payload | null>>(operation, headers);
+  const { data, errors } = await post<Record<string, Payload | null>>(operation, headers, {
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
   const payload = data && Object.values(data)[0];
   if (payload) return payload;
   throw new Error(errors?.[0]?.message ?? "The server answered nothing.");
@@ -64,5 +71,8 @@ export function hasAuthorization(headers: Headers): boolean {
 }
 
 export function messageOf(error: unknown): string {
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return `The server did not answer within ${TIMEOUT_MS / 1000} seconds.`;
+  }
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,12 +1,11 @@
 import type { Storage } from "@graphiql/toolkit";
 
-// A bearer token must not stay behind in the browser. The page keeps its tabs and its theme; its
-// history of requests, headers and all, lives as long as the page.
-const kept = new Set(["graphiql:tabState", "graphiql:theme"]);
+// Passwords and tokens are typed here: no tab, header or history may stay behind in the browser.
+const KEPT = "graphiql:theme";
 const memory = new Map<string, string>();
 
 const place = (key: string) =>
-  kept.has(key)
+  key === KEPT
     ? {
         get: () => localStorage.getItem(key),
         set: (value: string) => localStorage.setItem(key, value),

@@ -143,7 +143,9 @@ class ExplorerPage:
         return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found["violations"]]
 
     def _type(self, editor: str, text: str) -> None:
-        self.page.locator(editor).locator(".view-lines").click()
+        # Not on the lines themselves: the middle of long ones is out of sight.
+        visible = self.page.locator(editor).locator(".editor-scrollable")
+        visible.click(position={"x": 10, "y": 10})
         self.page.keyboard.press("ControlOrMeta+A")
         # Pasted: the editor would close the brackets of what is typed.
         self.page.evaluate(_PASTE, text)

@@ -257,7 +257,7 @@ def test_a_session_whose_time_is_over_says_so(browser: Browser, tmp_path: Path) 
     ):
         explorer.sign_in()
         explorer.says("Your session has ended. Log in again.")
-        assert '"TOKEN_MISSING"' in explorer.ask("{ me { username } }")
+        assert "Not sent: the session" in explorer.ask("{ me { username } }")
         explorer.press("Forget alice")
         explorer.panel.get_by_role("radio").first.wait_for(state="detached")
 

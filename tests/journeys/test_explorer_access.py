@@ -36,6 +36,13 @@ def tab_to(explorer: ExplorerPage, name: str) -> None:
     raise AssertionError(f"Tab does not reach {name}")
 
 
+def too_wide(explorer: ExplorerPage) -> list[str]:
+    """What of the page and of the panel is cut off at the right."""
+    is_cut = "element => element.scrollWidth > element.clientWidth"
+    places = ("html", ".graphiql-plugin")
+    return [place for place in places if explorer.page.locator(place).evaluate(is_cut)]
+
+
 def test_one_signs_in_and_out_without_a_pointer(browser: Browser, server: Process) -> None:
     with opened(browser, server.base_url) as explorer:
         keyboard = explorer.page.keyboard
@@ -88,3 +95,18 @@ def test_axe_finds_nothing(browser: Browser, server: Process, scheme: Scheme) ->
         explorer.press("Sign in instead")
         explorer.sign_in()
         assert explorer.violations() == []
+
+
+@pytest.mark.parametrize("width", [800, 400])
+def test_a_narrow_window_shows_all_of_it(browser: Browser, server: Process, width: int) -> None:
+    with opened(browser, server.base_url) as explorer:
+        explorer.page.set_viewport_size({"width": width, "height": 800})
+        assert too_wide(explorer) == []
+        explorer.sign_in()
+        assert '"username": "alice"' in explorer.ask("{ me { username } }")
+        assert too_wide(explorer) == []
+        result = explorer.page.locator(".result-window").bounding_box()
+        assert result
+        assert result["width"] > 250
+        assert result["height"] > 150
+        assert result["x"] + result["width"] <= width

@@ -1,9 +1,12 @@
+import { useGraphiQL } from "@graphiql/react";
+
 import type { Session } from "../session";
 import { useAccounts } from "../useAccounts";
 
 /** As whom operations are sent. */
 export function AccountChoice() {
   const accounts = useAccounts();
+  const subscribes = useGraphiQL((state) => state.subscription !== null);
   return (
     <fieldset>
       <legend>Operations are sent as</legend>
@@ -18,6 +21,7 @@ export function AccountChoice() {
           {session ? nameOf(session) : "nobody"}
         </label>
       ))}
+      {subscribes && <p>A subscription that runs stays with the account it was started as.</p>}
     </fieldset>
   );
 }

@@ -1,0 +1,225 @@
+"""The explorer where a session is over, a reply is lost, or a token is refused halfway."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Request, Route
+
+from tests.browser import chromium
+from tests.browser.chromium import needs_chromium
+from tests.browser.explorer import ExplorerPage, ask, needs_explorer, opened
+from tests.processes import Process, forked_server
+
+pytestmark = [needs_chromium, needs_explorer]
+
+SETTINGS = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
+# Long enough to be used, short enough to wait for its end.
+SHORT = {**SETTINGS, "POSTERN_ACCESS_TOKEN_TTL": "2"}
+TOKEN_ENDS_MS = 2_500
+
+LOG_IN = """mutation {
+  login(input: {username: "alice", password: "secret123"}) { tokens { accessToken } }
+}"""
+LOG_OUT = "mutation { logout { endedSessions } }"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium.browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with forked_server(tmp_path_factory.mktemp("server"), SETTINGS) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def short_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with forked_server(tmp_path_factory.mktemp("short"), SHORT) as server:
+        yield server
+
+
+@pytest.fixture
+def explorer(browser: Browser, server: Process) -> Iterator[ExplorerPage]:
+    with opened(browser, server.base_url) as page:
+        yield page
+
+
+@pytest.fixture
+def short_explorer(browser: Browser, short_server: Process) -> Iterator[ExplorerPage]:
+    with opened(browser, short_server.base_url) as page:
+        yield page
+
+
+def log_in(username: str, password: str, delivery: str = "", asked: str = "username") -> str:
+    """What is typed; in short lines, which the editor shows without scrolling."""
+    return f"""mutation Typed {{
+  login(input: {{
+    username: "{username}"
+    password: "{password}"
+    {delivery}
+  }}) {{
+    user {{
+      {asked}
+    }}
+  }}
+}}"""
+
+
+def log_in_elsewhere(base_url: str) -> str:
+    return str(ask(base_url, LOG_IN)["login"]["tokens"]["accessToken"])
+
+
+def admin_password(server: Process) -> str:
+    match = re.search(r"admin / (\S+)", server.output)
+    assert match
+    return match[1]
+
+
+def listen(explorer: ExplorerPage) -> list[str]:
+    """The operations that the page sends from now on."""
+    sent: list[str] = []
+
+    def hear(request: Request) -> None:
+        if request.post_data:
+            sent.append(request.post_data)
+
+    explorer.page.on("request", hear)
+    return sent
+
+
+def one_line(shown: str) -> str:
+    return " ".join(shown.split())
+
+
+def never_answer(explorer: ExplorerPage, operation: str) -> None:
+    def hold(route: Route) -> None:
+        if operation not in (route.request.post_data or ""):
+            route.fallback()
+
+    explorer.page.route("**/graphql", hold)
+
+
+def end_sessions_of_alice(base_url: str) -> None:
+    token = log_in_elsewhere(base_url)
+    ask(base_url, "mutation { logoutEverywhere { endedSessions } }", token)
+
+
+def test_nothing_goes_out_as_somebody_else(explorer: ExplorerPage, server: Process) -> None:
+    explorer.sign_in()
+    explorer.ask(log_in("admin", admin_password(server), "delivery: COOKIE"))
+    end_sessions_of_alice(explorer.base_url)
+    explorer.says("its user signed out everywhere.")
+    sent = listen(explorer)
+    assert "Not sent: the session of alice is over." in one_line(explorer.ask(LOG_OUT))
+    assert sent == []
+    # The cookie is there all the same, for who chooses to have no account.
+    explorer.choose("nobody")
+    assert '"endedSessions": 1' in explorer.ask(LOG_OUT)
+    explorer.choose("alice (over)")
+    shown = explorer.ask("subscription { sessionEvents { kind } }")
+    assert "Not sent: the session of alice is over." in one_line(shown)
+
+
+def test_a_refresh_without_an_answer_holds_nothing_up(explorer: ExplorerPage) -> None:
+    explorer.believes_in_tokens_for(1)
+    never_answer(explorer, "ExplorerRefresh")
+    explorer.sign_in()
+    assert '"username": "alice"' in explorer.ask("{ me { username } }")
+    explorer.press("Sign out alice")
+    explorer.says("alice is signed out.")
+    assert set(explorer.visit.failed) == {f"{explorer.base_url}/graphql"}
+    explorer.visit.failed.clear()
+
+
+def test_a_sign_out_without_an_answer_is_told(explorer: ExplorerPage) -> None:
+    explorer.sign_in()
+    never_answer(explorer, "ExplorerLogOut")
+    explorer.press("Sign out alice")
+    explorer.says("Not signed out: The server did not answer within 5 seconds.")
+    assert '"username": "alice"' in explorer.ask("{ me { username } }")
+    explorer.visit.failed.clear()
+
+
+def test_a_mutation_whose_reply_was_refused_in_part_is_not_sent_again(
+    short_explorer: ExplorerPage,
+) -> None:
+    short_explorer.believes_in_tokens_for(3600)
+    short_explorer.sign_in()
+    short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
+    sent = listen(short_explorer)
+    asked = "sessions(first: 1) { nodes { id } }"
+    shown = short_explorer.ask(log_in("alice", "secret123", asked=asked))
+    assert '"UNAUTHENTICATED"' in shown
+    # Time for what would come after the refresh.
+    short_explorer.page.wait_for_timeout(1_000)
+    assert sum("mutation Typed" in body for body in sent) == 1
+
+
+def test_a_mutation_without_data_is_not_sent_again(explorer: ExplorerPage) -> None:
+    refusal = {"message": "No.", "path": ["x"], "extensions": {"code": "UNAUTHENTICATED"}}
+
+    def answer(route: Route) -> None:
+        if "mutation Once" in (route.request.post_data or ""):
+            route.fulfill(json={"data": None, "errors": [refusal]})
+        else:
+            route.fallback()
+
+    explorer.sign_in()
+    explorer.page.route("**/graphql", answer)
+    sent = listen(explorer)
+    assert '"No."' in explorer.ask("mutation Once { logout { endedSessions } }")
+    explorer.page.wait_for_timeout(1_000)
+    assert len(sent) == 1
+
+
+def test_an_earlier_session_that_cannot_be_signed_out_is_left_alone(
+    short_explorer: ExplorerPage,
+) -> None:
+    def refuse(route: Route) -> None:
+        if "ExplorerLogOut" in (route.request.post_data or ""):
+            route.fulfill(json={"errors": [{"message": "Not now."}]})
+        else:
+            route.fallback()
+
+    short_explorer.sign_in()
+    short_explorer.page.route("**/graphql", refuse)
+    short_explorer.press("Add an account")
+    short_explorer.sign_in()
+    short_explorer.says("The earlier session of alice could not be signed out.")
+    assert short_explorer.panel.get_by_role("radio").count() == 2
+    short_explorer.page.unroute("**/graphql", refuse)
+    short_explorer.press("Sign out alice")
+    short_explorer.says("alice is signed out.")
+    sent = listen(short_explorer)
+    short_explorer.page.wait_for_timeout(2 * TOKEN_ENDS_MS)
+    assert sent == []
+
+
+def test_the_panel_says_whose_a_subscription_stays(explorer: ExplorerPage) -> None:
+    told = "A subscription that runs stays with the account it was started as."
+    explorer.sign_in()
+    assert told not in explorer.panel.inner_text()
+    explorer.write("subscription { sessionEvents { kind } }")
+    explorer.page.click(".graphiql-execute-button")
+    explorer.says(told)
+    explorer.choose("nobody")
+    # A moment in which the socket comes up.
+    explorer.page.wait_for_timeout(500)
+    log_in_elsewhere(explorer.base_url)
+    explorer.until(lambda shown: '"SIGNED_IN"' in shown)
+    assert told in explorer.panel.inner_text()
+    explorer.page.click(".graphiql-execute-button")
+    explorer.panel.get_by_text(told).wait_for(state="detached")
+
+
+def test_nothing_typed_stays_behind(explorer: ExplorerPage) -> None:
+    explorer.ask(log_in("alice", "secret123"))
+    explorer.write_headers({"Authorization": "Bearer secret-header"})
+    # The page keeps what it keeps a moment later.
+    explorer.page.wait_for_timeout(1_000)
+    for typed in ("Typed", "secret123", "secret-header"):
+        assert typed not in explorer.kept
