@@ -133,7 +133,7 @@ export class Session {
 
   /** Whether the server knew the token. @param {string | null} token */
   async #logOut(token) {
-    return token === null || (await ask(this, LOGOUT, {}, token)).logout !== null;
+    return token === null || (await ask(this, LOGOUT, {}, { token })).logout !== null;
   }
 
   #refreshOnce() {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.chromium import NODE
+from tests.examples.bad_line import BadLine
 from tests.people import ALICE, Account
 from tests.processes import Process
 
@@ -118,7 +119,7 @@ class Clients:
 
 
 @contextmanager
-def frontend(adapter: str, server: Process) -> Iterator[Frontend]:
+def frontend(adapter: str, server: Process | BadLine) -> Iterator[Frontend]:
     """Starts one."""
     assert NODE
     process = subprocess.Popen(
