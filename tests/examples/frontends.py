@@ -84,6 +84,8 @@ class Frontend:
         typed = {"username": account.username, "password": account.password}
         assert self.do("signIn", **typed)["errors"] == []
         self.hears(change="signedIn")
+        # What was told until now is of those who were signed in before.
+        self._unheard.clear()
         return self
 
 
