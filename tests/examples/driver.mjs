@@ -91,11 +91,11 @@ const ACTIONS = {
     Date.now = () => now() - seconds * 1000;
     return {};
   },
-  listen: () => {
+  listen: ({ stays = false }) => {
     const webSocket = watched(require("ws"));
     const hear = ({ kind, session: { current } }) => tell({ event: kind, current });
     const stop = listen(session, hear, webSocket);
-    session.onChange(({ kind }) => kind === "signedOut" && stop());
+    if (!stays) session.onChange(({ kind }) => kind === "signedOut" && stop());
     return {};
   },
   signOut: async () => (await session.signOut(), {}),

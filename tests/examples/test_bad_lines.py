@@ -17,7 +17,7 @@ from tests.examples.bad_line import (
     is_other_json,
 )
 from tests.examples.frontends import Frontend, frontend, needs_packages, settings_of
-from tests.people import ALICE
+from tests.people import ALICE, BOB
 from tests.processes import forked_server
 
 pytestmark = [needs_node, needs_packages]
@@ -60,3 +60,12 @@ def test_a_spoiled_reply_is_no_answer(line: BadLine, one: Frontend, how: Spoil) 
     line.spoil_next("logout", how)
     assert one.do("signOut")["failed"] == "Unavailable"
     assert one.do("user")["user"] == "alice"
+
+
+def test_who_signs_in_over_somebody_need_not_reach_their_session(
+    line: BadLine, one: Frontend
+) -> None:
+    one.sign_in()
+    line.spoil_next("logout", is_cut_off)
+    one.sign_in(BOB)
+    assert one.do("me")["me"] == "bob"

@@ -142,6 +142,26 @@ def test_whoever_does_not_listen_hears_of_the_end_with_the_next_request(
     clients.hear(change="signedOut", reason="INVALID_REFRESH_TOKEN")
 
 
+def test_who_signs_in_over_somebody_signs_them_out(one: Frontend, server: Process) -> None:
+    one.sign_in().do("listen", stays=True)
+    one.hears(open=True)
+    session_id = one.session_id
+    typed = {"username": BOB.username, "password": BOB.password}
+    assert one.do("signIn", **typed)["errors"] == []
+    one.hears(change="signedOut")
+    one.hears(change="signedIn")
+    assert OtherDevice(server).end_reason(session_id) == "LOGGED_OUT"
+    # The socket is bob's now.
+    one.hears(open=True)
+    one.do("refresh")
+    one.hears(event="REFRESHED", current=True)
+    assert one.do("me")["me"] == "bob"
+    bob = OtherDevice(server, BOB)
+    bob.ask(EVERYWHERE)
+    one.hears(change="signedOut")
+    one.hears(event="REVOKED", current=True)
+
+
 def test_a_socket_stays_open_with_the_next_token(one: Frontend) -> None:
     one.sign_in().do("listen")
     one.hears(open=True)

@@ -19,24 +19,39 @@ pytestmark = [needs_chromium, needs_packages]
 
 
 # No other tab is told, as when the message comes late.
-ASK_AS_ALICE_WITH_BOBS_COOKIE = """async ([url, username, password]) => {
-  const [{ Session }, { createClient }] = await Promise.all(
-    [import("./session.js"), import("./fetch.js")],
-  );
-  const session = new Session(url, "COOKIE");
-  const changes = [];
-  session.onChange(({ kind }) => changes.push(kind));
-  await session.resume();
+TAKE_BOBS_COOKIE = """async ([url, username, password]) => {
   const query = "mutation($input: LoginInput!) { login(input: $input) { user { id } } }";
   const variables = { input: { username, password, delivery: "COOKIE" } };
   await fetch(url, {
     method: "POST", credentials: "include", headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ query, variables }),
   });
+}"""
+ASK_AS_ALICE_WITH_BOBS_COOKIE = """async (bob) => {
+  const [{ Session }, { createClient }] = await Promise.all(
+    [import("./session.js"), import("./fetch.js")],
+  );
+  const session = new Session(bob[0], "COOKIE");
+  const changes = [];
+  session.onChange(({ kind }) => changes.push(kind));
+  await session.resume();
+  await (TAKE_BOBS_COOKIE)(bob);
   while (!session.isStale) await new Promise((resolve) => setTimeout(resolve, 50));
   const failure = await createClient(session)("{ me { id } }").catch((error) => error);
   return [failure.constructor.name, changes, session.user.username];
-}"""
+}""".replace("TAKE_BOBS_COOKIE", TAKE_BOBS_COOKIE)
+
+LISTEN_TO_ALICE_AND_FIND_BOB = """async (bob) => {
+  const [{ Session }, { listen }] = await Promise.all(
+    [import("./session.js"), import("./session-events.js")],
+  );
+  const session = window.listening = new Session(bob[0], "COOKIE");
+  await session.resume();
+  listen(session);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await (TAKE_BOBS_COOKIE)(bob);
+  return session.refresh(session.token).catch((error) => error.constructor.name);
+}""".replace("TAKE_BOBS_COOKIE", TAKE_BOBS_COOKIE)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +140,19 @@ def test_what_one_person_asked_is_not_sent_in_the_name_of_the_next(site: Site) -
     tab.get_by_text("Signed in as alice.").wait_for()
     told = tab.evaluate(ASK_AS_ALICE_WITH_BOBS_COOKIE, [site.graphql, BOB.username, BOB.password])
     assert told == ["AnotherUser", ["signedIn", "signedOut", "signedIn"], "bob"]
+
+
+def test_whoever_is_found_in_the_cookie_is_listened_to_and_nobody_else(site: Site) -> None:
+    tab = site.open_tab()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    told = tab.evaluate(LISTEN_TO_ALICE_AND_FIND_BOB, [site.graphql, BOB.username, BOB.password])
+    assert told == "AnotherUser"
+    OtherDevice(site.server).ask(EVERYWHERE)
+    time.sleep(0.5)
+    assert tab.evaluate("listening.user?.username") == "bob"
+    OtherDevice(site.server, BOB).ask(EVERYWHERE)
+    tab.wait_for_function("listening.user === null", timeout=HEARD_WITHIN_MS)
 
 
 def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
