@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -10,10 +11,17 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import browser, needs_chromium
 from tests.databases import SqliteTemplates
 from tests.examples.devices import EVERYWHERE, OtherDevice
-from tests.examples.frontends import FOLDER, TOKEN_SECONDS, needs_packages, settings_of
-from tests.examples.pages import HEARD_WITHIN_MS, Site, files_served, is_signed_in, sessions_of
+from tests.examples.frontends import TOKEN_SECONDS, needs_packages, settings_of
+from tests.examples.pages import (
+    HEARD_WITHIN_MS,
+    Site,
+    files_served,
+    is_signed_in,
+    page_for,
+    sessions_of,
+)
 from tests.people import ALICE, BOB
-from tests.processes import Process, forked_server
+from tests.processes import Process, forked_server, free_port
 
 pytestmark = [needs_chromium, needs_packages]
 
@@ -66,11 +74,12 @@ def only_browser(
     database_file: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[int, Process, Browser]]:
     """The port of the page, its server, and a browser."""
-    with files_served(FOLDER) as port:
+    server_port = free_port()
+    with files_served(page_for(tmp_path_factory.mktemp("page"), server_port)) as port:
         allowed = {"POSTERN_CORS_ORIGINS": f"http://localhost:{port}"}
         settings = {**settings_of(database_file), **allowed}
         folder = tmp_path_factory.mktemp("server")
-        with forked_server(folder, settings) as server, browser() as started:
+        with forked_server(folder, settings, server_port) as server, browser() as started:
             yield port, server, started
 
 
@@ -140,6 +149,18 @@ def test_what_one_person_asked_is_not_sent_in_the_name_of_the_next(site: Site) -
     tab.get_by_text("Signed in as alice.").wait_for()
     told = tab.evaluate(ASK_AS_ALICE_WITH_BOBS_COOKIE, [site.graphql, BOB.username, BOB.password])
     assert told == ["AnotherUser", ["signedIn", "signedOut", "signedIn"], "bob"]
+
+
+def test_a_link_cannot_name_the_server_that_is_told_the_password(
+    site: Site, tmp_path: Path
+) -> None:
+    with files_served(tmp_path) as foreign:
+        tab = site.open_tab(f"?url=http://localhost:{foreign}/graphql")
+        asked: list[str] = []
+        tab.on("request", lambda request: asked.append(request.url))
+        site.sign_in(tab)
+        tab.get_by_text("Signed in as alice.").wait_for()
+        assert set(asked) == {site.graphql}
 
 
 def test_whoever_is_found_in_the_cookie_is_listened_to_and_nobody_else(site: Site) -> None:
