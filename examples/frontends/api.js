@@ -1,9 +1,11 @@
 // Asks Postern for what a session needs, and tells whether it answered at all.
 
 const REPLIES_WITHIN_MS = 10_000;
-// A reply that got lost is asked for again while the server still gives the same one (10 s).
+// A refresh whose reply got lost is asked for again while the server still gives the same one:
+// for 10 s (POSTERN_REFRESH_GRACE), all tries together.
+const TRY_REPLIES_WITHIN_MS = 2_000;
+const LAST_TRY_AFTER_MS = 6_500;
 const PAUSES_SECONDS = [0.5, 1, 2];
-const LONGEST_PAUSE_SECONDS = 5;
 
 /** The server gave no answer, or none that decides anything: nobody is signed out by that. */
 export class Unavailable extends Error {
@@ -19,10 +21,11 @@ export class Unavailable extends Error {
 /**
  * The `data` of the reply. Rejects with Unavailable.
  * @param {Server} server @param {string} query @param {object} variables
- * @param {string | null} [token]
+ * @param {{ token?: string | null, withinMs?: number }} [options]
  */
-export async function ask({ url, credentials }, query, variables, token) {
-  const reply = await fetch(url, {
+export async function ask({ url, credentials }, query, variables, options = {}) {
+  const { token, withinMs = REPLIES_WITHIN_MS } = options;
+  const request = {
     method: "POST",
     credentials,
     headers: {
@@ -30,15 +33,16 @@ export async function ask({ url, credentials }, query, variables, token) {
       ...(token && { Authorization: `Bearer ${token}` }),
     },
     body: JSON.stringify({ query, variables }),
-    signal: AbortSignal.timeout(REPLIES_WITHIN_MS),
-  }).catch((error) => {
-    throw new Unavailable(String(error));
-  });
+    signal: AbortSignal.timeout(withinMs),
+  };
+  const reply = await orUnavailable(fetch(url, request));
   const retryAfter = Number(reply.headers.get("Retry-After")) || undefined;
   if (!reply.ok) throw new Unavailable(`The server answered ${reply.status}.`, retryAfter);
-  const { data, errors } = await reply.json();
-  if (!data) throw new Unavailable(errors[0].message, errors[0].extensions?.retryAfter);
-  return data;
+  // A 200 may be cut off, or be the login page of somebody's Wi-Fi.
+  const result = await orUnavailable(reply.json());
+  if (result?.data) return result.data;
+  const error = result?.errors?.[0];
+  throw new Unavailable(error?.message ?? "That is no answer.", error?.extensions?.retryAfter);
 }
 
 /**
@@ -46,14 +50,23 @@ export async function ask({ url, credentials }, query, variables, token) {
  * @param {Server} server @param {string} query @param {object} variables
  */
 export async function askAgain(server, query, variables) {
+  const beganAt = performance.now();
+  const options = { withinMs: TRY_REPLIES_WITHIN_MS };
   for (const pause of PAUSES_SECONDS) {
     try {
-      return await ask(server, query, variables);
+      return await ask(server, query, variables, options);
     } catch (error) {
-      const seconds = (error instanceof Unavailable && error.retryAfter) || pause;
-      if (seconds > LONGEST_PAUSE_SECONDS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+      const ms = ((error instanceof Unavailable && error.retryAfter) || pause) * 1000;
+      if (performance.now() + ms > beganAt + LAST_TRY_AFTER_MS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, ms));
     }
   }
-  return ask(server, query, variables);
+  return ask(server, query, variables, options);
+}
+
+/** @template T @param {Promise<T>} answer */
+function orUnavailable(answer) {
+  return answer.catch((error) => {
+    throw new Unavailable(String(error));
+  });
 }

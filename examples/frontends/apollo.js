@@ -44,8 +44,8 @@ export async function me(client) {
 
 /** @param {Session} session */
 function tokenLink(session) {
-  return new SetContextLink(async ({ headers }) => {
-    const token = await session.freshToken();
+  return new SetContextLink(async ({ headers, isRepeated, token: next }) => {
+    const token = isRepeated ? next : await session.freshToken();
     return { token, headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) } };
   });
 }
@@ -55,9 +55,12 @@ function refreshLink(session) {
   return new ErrorLink(({ error, result, operation, forward }) => {
     const { token, isRepeated } = operation.getContext();
     if (!isUnauthenticated(error) || !result || isRepeated) return undefined;
-    operation.setContext({ isRepeated: true });
     return from(session.refresh(token)).pipe(
-      mergeMap((next) => (next === null || next === token ? of(result) : forward(operation))),
+      mergeMap((next) => {
+        if (next === null || next === token) return of(result);
+        operation.setContext({ isRepeated: true, token: next });
+        return forward(operation);
+      }),
     );
   });
 }

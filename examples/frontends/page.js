@@ -1,10 +1,11 @@
-// A page that stays signed in when it is reloaded: ?url=http://localhost:8000/graphql
+// A page that stays signed in when it is reloaded.
 import { createClient, me } from "./fetch.js";
 import { listen } from "./session-events.js";
 import { Session } from "./session.js";
 
-const url = new URLSearchParams(location.search).get("url") ?? "http://localhost:8000/graphql";
-const session = new Session(url, "COOKIE");
+// Never from the page's own address: a link could name a server that collects passwords.
+const { content } = /** @type {HTMLMetaElement} */ (document.querySelector("meta[name=postern]"));
+const session = new Session(content, "COOKIE");
 const ask = createClient(session);
 
 const form = /** @type {HTMLFormElement} */ (element("sign-in"));

@@ -22,22 +22,17 @@ const LONGEST_PAUSE_MS = 30_000;
  * @param {unknown} [webSocketImpl] needed by Node before 22: that of the package `ws`
  */
 export function listen(session, onEvent = () => {}, webSocketImpl) {
-  const socket = createSocket(session, webSocketImpl);
-  /** @type {(() => void) | null} */
-  let stop = null;
+  let stop = () => {};
   const follow = () => {
-    if (session.user) {
-      stop ??= subscribe(socket, session, onEvent);
-    } else {
-      stop?.();
-      stop = null;
-    }
+    stop();
+    if (!session.user) return void (stop = () => {});
+    stop = subscribe(createSocket(session, webSocketImpl), session, onEvent);
   };
-  const forget = session.onChange(follow);
+  const forget = session.onChange(({ kind }) => void (kind !== "refreshed" && follow()));
   follow();
   return () => {
     forget();
-    stop?.();
+    stop();
   };
 }
 
@@ -45,10 +40,12 @@ export function listen(session, onEvent = () => {}, webSocketImpl) {
  * @param {Client} socket @param {Session} session @param {(event: Event) => void} onEvent
  */
 function subscribe(socket, session, onEvent) {
-  return socket.subscribe(
+  let isOver = false;
+  const unsubscribe = socket.subscribe(
     { query: EVENTS },
     {
       next({ data }) {
+        if (isOver) return;
         const event = /** @type {Event} */ (data?.sessionEvents);
         onEvent(event);
         const { current, endReason } = event.session;
@@ -56,15 +53,21 @@ function subscribe(socket, session, onEvent) {
       },
       error(error) {
         const { code, reason } = /** @type {CloseEvent} */ (error);
-        if (code === NO_USE) session.end(reason);
+        // What is told too late is of the one who was signed in before.
+        if (code === NO_USE && !isOver) session.end(reason);
       },
       complete() {},
     },
   );
+  return () => {
+    isOver = true;
+    unsubscribe();
+  };
 }
 
 /**
- * A socket that always has the session's token; for other subscriptions as well.
+ * A socket that always has the session's token; for other subscriptions as well. It ends when the
+ * person signs out: make another for the next.
  * @param {Session} session @param {unknown} [webSocketImpl]
  */
 export function createSocket(session, webSocketImpl) {
@@ -75,14 +78,17 @@ export function createSocket(session, webSocketImpl) {
   let isRefused = false;
 
   // A socket ends with its token, unless it is given the next one in time.
-  session.onChange(({ kind }) => {
+  const forget = session.onChange(({ kind }) => {
     if (kind === "refreshed") open?.send(JSON.stringify({ type: "ping", payload: params() }));
+    if (kind !== "signedOut") return;
+    forget();
+    client.dispose();
   });
   const params = () => {
     sent = session.token;
     return sent === null ? {} : { Authorization: `Bearer ${sent}` };
   };
-  return createClient({
+  const client = createClient({
     url: session.url.replace(/^http/, "ws"),
     webSocketImpl,
     retryAttempts: Infinity,
@@ -101,6 +107,7 @@ export function createSocket(session, webSocketImpl) {
       },
     },
   });
+  return client;
 }
 
 /** Waits so long, and up to half as long again: not all come back in the same moment. */

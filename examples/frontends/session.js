@@ -10,7 +10,10 @@ import { ask, askAgain } from "./api.js";
  */
 /** @typedef {{ accessToken: string, refreshToken: string | null, expiresIn: number }} Tokens */
 /** @typedef {{ tokens: Tokens | null, user: User | null, errors: UserError[] }} SignedIn */
-/** @typedef {{ tokens: Tokens, user: User, renewAt: number }} Held */
+/**
+ * `issued` has all access tokens that the server gave since the sign-in.
+ * @typedef {{ tokens: Tokens, user: User, renewAt: number, issued: Set<string> }} Held
+ */
 /** @typedef {{ kind: "signedIn" | "refreshed" | "signedOut", reason?: string }} Change */
 /** @typedef {(change: Change) => void} Listener */
 
@@ -25,8 +28,12 @@ const LOGOUT = "mutation { logout { endedSessions } }";
 // Renewed after this part of a token's life, so that no request is sent with its last breath.
 const RENEWED_AFTER = 0.9;
 
-/** Somebody else signed in meanwhile, in another tab: what the first one asked is not sent. */
-export class AnotherUser extends Error {}
+/** Somebody else signed in meanwhile, perhaps in another tab: what the first asked is not sent. */
+export class AnotherUser extends Error {
+  constructor() {
+    super("Somebody else has signed in.");
+  }
+}
 
 export class Session {
   /** @type {Held | null} */
@@ -66,6 +73,14 @@ export class Session {
     return this.#refreshing !== null || (this.#held !== null && Date.now() >= this.#held.renewAt);
   }
 
+  /**
+   * Whether the access token, as old as it may be, is of the sign-in that there is now.
+   * @param {string | null} token
+   */
+  isOwn(token) {
+    return token !== null && this.#held !== null && this.#held.issued.has(token);
+  }
+
   /** Calls `listener` at every change until the function that it returns is called. */
   onChange(/** @type {Listener} */ listener) {
     this.#listeners.add(listener);
@@ -74,17 +89,20 @@ export class Session {
 
   /**
    * Resolves to what the person can put right: nothing, if they are signed in. A `newPassword` is
-   * for who is told PASSWORD_CHANGE_REQUIRED. Rejects with Unavailable.
+   * for who is told PASSWORD_CHANGE_REQUIRED. Whoever was signed in is signed out first. Rejects
+   * with Unavailable.
    * @param {string} username @param {string} password @param {string} [newPassword]
    */
   async signIn(username, password, newPassword) {
+    // Here also where the server cannot be told.
+    if (this.#held) await this.signOut().catch(() => this.end("SIGNED_OUT"));
     // Of two replies that set the cookie, that of the sign-in must be the last.
     await this.#refreshing?.catch(() => {});
     const input = { username, password, newPassword, delivery: this.delivery };
     const sentAt = Date.now();
     const { login } = await ask(this, LOGIN, { input });
     if (login.tokens) {
-      this.#hold(login, sentAt, "signedIn");
+      this.#begin(login, sentAt);
       this.#tabs?.postMessage("signedIn");
     }
     return /** @type {UserError[]} */ (login.errors);
@@ -103,18 +121,25 @@ export class Session {
 
   /**
    * The access token after the one that the server refused: however many requests are refused, and
-   * however late they hear of it, it is renewed once. Null when the person is signed out. Rejects
-   * with Unavailable, AnotherUser.
+   * however late they hear of it, it is renewed once. Null when the person is signed out, or none
+   * was sent. Rejects with Unavailable, AnotherUser.
    * @param {string | null} refused
    */
   async refresh(refused) {
-    return refused !== null && refused === this.token ? this.#refreshOnce() : this.freshToken();
+    if (refused === null || !this.#held) return null;
+    if (!this.isOwn(refused)) throw new AnotherUser();
+    return refused === this.token ? this.#refreshOnce() : this.freshToken();
   }
 
-  /** Ends the session at the server. Rejects with Unavailable: then the person is still in. */
+  /**
+   * Ends the session at the server. Rejects with Unavailable: then the person is still in. Rejects
+   * with AnotherUser.
+   */
   async signOut() {
     const token = await this.freshToken();
     if (!(await this.#logOut(token))) await this.#logOut(await this.refresh(token));
+    // Signed in anew while the reply was on its way.
+    if (this.#held && !this.isOwn(token)) return;
     this.#tabs?.postMessage("signedOut");
     this.end("SIGNED_OUT");
   }
@@ -133,7 +158,7 @@ export class Session {
 
   /** Whether the server knew the token. @param {string | null} token */
   async #logOut(token) {
-    return token === null || (await ask(this, LOGOUT, {}, token)).logout !== null;
+    return token === null || (await ask(this, LOGOUT, {}, { token })).logout !== null;
   }
 
   #refreshOnce() {
@@ -147,22 +172,33 @@ export class Session {
     const sentAt = Date.now();
     const { refreshTokens } = await askAgain(this, REFRESH, { input });
     // Signed out, or in, while the reply was on its way.
-    if (this.#held !== before) return this.token;
+    if (this.#held !== before) return before ? null : this.token;
     if (!refreshTokens.tokens) {
       this.end(refreshTokens.errors[0].code);
       return null;
     }
-    const isAnother = before !== null && before.user.id !== refreshTokens.user.id;
-    if (isAnother) this.end("ANOTHER_USER");
-    this.#hold(refreshTokens, sentAt, before && !isAnother ? "refreshed" : "signedIn");
-    if (isAnother) throw new AnotherUser("Somebody else has signed in.");
+    if (before && before.user.id === refreshTokens.user.id) {
+      this.#hold(refreshTokens, sentAt, before.issued);
+      this.#tell({ kind: "refreshed" });
+    } else {
+      this.#begin(refreshTokens, sentAt);
+      if (before) throw new AnotherUser();
+    }
     return this.token;
   }
 
-  /** @param {any} signedIn @param {number} sentAt @param {"signedIn" | "refreshed"} kind */
-  #hold({ tokens, user }, sentAt, kind) {
-    this.#held = { tokens, user, renewAt: sentAt + tokens.expiresIn * 1000 * RENEWED_AFTER };
-    this.#tell({ kind });
+  /** @param {any} signedIn @param {number} sentAt */
+  #begin(signedIn, sentAt) {
+    this.end("ANOTHER_USER");
+    this.#hold(signedIn, sentAt, new Set());
+    this.#tell({ kind: "signedIn" });
+  }
+
+  /** @param {any} signedIn @param {number} sentAt @param {Set<string>} issued */
+  #hold({ tokens, user }, sentAt, issued) {
+    issued.add(tokens.accessToken);
+    const renewAt = sentAt + tokens.expiresIn * 1000 * RENEWED_AFTER;
+    this.#held = { tokens, user, renewAt, issued };
   }
 
   #tell(/** @type {Change} */ change) {

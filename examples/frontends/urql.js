@@ -32,21 +32,30 @@ export async function me(client) {
 /** @param {Session} session */
 function withSession(session) {
   return authExchange(async ({ appendHeaders }) => {
+    // What the next refreshAuth is for.
     /** @type {string | null} */
     let refused = null;
     return {
       addAuthToOperation(operation) {
         const { token } = session;
-        return token ? appendHeaders(operation, { Authorization: bearer(token) }) : operation;
+        const earlier = tokenOf(operation);
+        // What somebody else asked goes with their own token, and is refused once more.
+        if (token === null || (earlier !== null && !session.isOwn(earlier))) return operation;
+        return appendHeaders(operation, { Authorization: bearer(token) });
       },
-      willAuthError: () => session.isStale,
+      willAuthError() {
+        refused = null;
+        return session.isStale;
+      },
       didAuthError(error, operation) {
         if (!isUnauthenticated(error)) return false;
         refused = tokenOf(operation);
-        return refused !== session.token || refused !== null;
+        return refused !== null;
       },
       // A refusal that comes late, of a token that has a successor, renews nothing.
-      refreshAuth: async () => void (await session.refresh(refused)),
+      async refreshAuth() {
+        await (refused === null ? session.freshToken() : session.refresh(refused));
+      },
     };
   });
 }

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from tests.people import ALICE
+from tests.people import ALICE, Account
 from tests.processes import Process
 
 LOGIN = """mutation($input: LoginInput!) {
@@ -18,11 +18,11 @@ EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
 
 
 class OtherDevice:
-    """Another device of alice's."""
+    """Another device of somebody's."""
 
-    def __init__(self, server: Process) -> None:
+    def __init__(self, server: Process, account: Account = ALICE) -> None:
         self._url = f"{server.base_url}/graphql"
-        typed = {"username": ALICE.username, "password": ALICE.password}
+        typed = {"username": account.username, "password": account.password}
         self._tokens = self._post(LOGIN, {"input": typed})["login"]["tokens"]
 
     def ask(self, query: str, **variables: Any) -> Any:

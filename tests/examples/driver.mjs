@@ -18,12 +18,15 @@ let refreshes = 0;
 // How many replies to hold back until a refresh has ended.
 let late = 0;
 let ended = withResolvers();
+// What is sent when it is let go.
+let held = null;
 
 const realFetch = fetch;
 globalThis.fetch = async (input, init) => {
   const isRefresh = String(init.body).includes("refreshTokens");
   const waits = !isRefresh && late > 0 && late--;
   if (isRefresh) refreshes++;
+  if (held && String(init.body).includes(held.text)) await held.promise;
   const reply = await realFetch(input, init);
   if (waits) await ended.promise;
   // After whoever waits for the refresh has gone on.
@@ -42,11 +45,21 @@ const document = () => `query Q${asked++} { me { username } }`;
 
 // Each asks in its client's own way, past what would make one request of several.
 const ASK = {
-  fetch: () => client(document()),
-  "graphql-request": async () => ({ data: await client.request(document()) }),
-  apollo: () => client.query({ query: parse(document()), fetchPolicy: "no-cache" }),
-  urql: () => client.query(document(), {}),
-  relay: () => client.getNetwork().execute({ text: document() }, {}, {}).toPromise(),
+  fetch: (text) => client(text),
+  "graphql-request": async (text) => ({ data: await client.request(text) }),
+  apollo: (text) => client.query({ query: parse(text), fetchPolicy: "no-cache" }),
+  urql: (text) => client.query(text, {}),
+  relay: (text) => client.getNetwork().execute({ text }, {}, {}).toPromise(),
+};
+
+const MUTATE = {
+  ...ASK,
+  apollo: (text) => client.mutate({ mutation: parse(text) }),
+  urql: async (text) => {
+    const { data, error } = await client.mutation(text, {});
+    if (error?.networkError) throw error.networkError;
+    return { data };
+  },
 };
 
 const ACTIONS = {
@@ -58,9 +71,18 @@ const ACTIONS = {
   together: async ({ count, late: held = 0 }) => {
     late = held;
     ended = withResolvers();
-    const replies = await Promise.all(Array.from({ length: count }, ASK[name]));
+    const replies = await Promise.all(Array.from({ length: count }, () => ASK[name](document())));
     return { answered: replies.map(({ data }) => data?.me?.username ?? null) };
   },
+  rename: async ({ fullName, isHeld = false }) => {
+    if (isHeld) held = { text: fullName, ...withResolvers() };
+    const input = `input: { fullName: ${JSON.stringify(fullName)} }`;
+    const text = `mutation R { updateProfile(${input}) { user { username fullName } } }`;
+    const { data } = await MUTATE[name](text);
+    return { renamed: data?.updateProfile?.user ?? null };
+  },
+  letGo: () => (held.resolve(), {}),
+  fullName: async () => ({ is: (await ASK[name]("query N { me { fullName } }")).data.me.fullName }),
   refresh: async () => (await session.refresh(session.token), {}),
   refreshes: () => ({ refreshes }),
   // As when a device finds that its clock was fast.
@@ -69,11 +91,11 @@ const ACTIONS = {
     Date.now = () => now() - seconds * 1000;
     return {};
   },
-  listen: () => {
+  listen: ({ stays = false }) => {
     const webSocket = watched(require("ws"));
     const hear = ({ kind, session: { current } }) => tell({ event: kind, current });
     const stop = listen(session, hear, webSocket);
-    session.onChange(({ kind }) => kind === "signedOut" && stop());
+    if (!stays) session.onChange(({ kind }) => kind === "signedOut" && stop());
     return {};
   },
   signOut: async () => (await session.signOut(), {}),
@@ -107,6 +129,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   Promise.resolve()
     .then(() => ACTIONS[action](given))
     .then((done) => tell({ done: action, ...done }))
-    .catch((error) => tell({ done: action, failed: error.name, message: error.message }));
+    .catch((error) => tell({ done: action, failed: error.constructor.name, message: error.message }));
 }
 process.exit(0);

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.chromium import NODE
+from tests.examples.bad_line import BadLine
 from tests.people import ALICE, Account
 from tests.processes import Process
 
@@ -83,6 +84,8 @@ class Frontend:
         typed = {"username": account.username, "password": account.password}
         assert self.do("signIn", **typed)["errors"] == []
         self.hears(change="signedIn")
+        # What was told until now is of those who were signed in before.
+        self._unheard.clear()
         return self
 
 
@@ -118,7 +121,7 @@ class Clients:
 
 
 @contextmanager
-def frontend(adapter: str, server: Process) -> Iterator[Frontend]:
+def frontend(adapter: str, server: Process | BadLine) -> Iterator[Frontend]:
     """Starts one."""
     assert NODE
     process = subprocess.Popen(

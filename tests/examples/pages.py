@@ -11,10 +11,12 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
+from tests.examples.frontends import FOLDER
 from tests.people import ALICE, Account
 from tests.processes import Process
 
 HEARD_WITHIN_MS = 2_000
+ADDRESS_TO_CHANGE = "http://localhost:8000/graphql"
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -34,6 +36,18 @@ def files_served(folder: Path) -> Iterator[int]:
             server.shutdown()
 
 
+def page_for(folder: Path, port: int) -> Path:
+    """A copy of the page, changed as its developer changes it: for the server at this port."""
+    for file in FOLDER.iterdir():
+        if file.name != "index.html":
+            (folder / file.name).symlink_to(file)
+    page = (FOLDER / "index.html").read_text(encoding="utf-8")
+    assert page.count(ADDRESS_TO_CHANGE) == 1
+    changed = page.replace(ADDRESS_TO_CHANGE, f"http://localhost:{port}/graphql")
+    (folder / "index.html").write_text(changed, encoding="utf-8")
+    return folder
+
+
 class Site:
     """The example page in somebody's browser."""
 
@@ -47,10 +61,10 @@ class Site:
         """The address that the page calls."""
         return f"{self.server.base_url}/graphql"
 
-    def open_tab(self) -> Page:
+    def open_tab(self, query: str = "") -> Page:
         """Opens the page, and waits until it knows who is signed in."""
         tab = self.browser.new_page()
-        tab.goto(f"{self.origin}/index.html?url={self.graphql}")
+        tab.goto(f"{self.origin}/index.html{query}")
         tab.locator("#sign-in:visible, #account:visible").wait_for()
         return tab
 

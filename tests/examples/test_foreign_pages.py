@@ -13,9 +13,9 @@ from playwright.sync_api import Page
 
 from tests.browser.chromium import browser, needs_chromium
 from tests.databases import SqliteTemplates
-from tests.examples.frontends import FOLDER, needs_packages
-from tests.examples.pages import Site, files_served, is_signed_in, sessions_of
-from tests.processes import Process, forked_server
+from tests.examples.frontends import needs_packages
+from tests.examples.pages import Site, files_served, is_signed_in, page_for, sessions_of
+from tests.processes import Process, forked_server, free_port
 
 pytestmark = [needs_chromium, needs_packages]
 
@@ -76,8 +76,13 @@ class Foreign:
 
 
 @pytest.fixture(scope="module")
-def app_port() -> Iterator[int]:
-    with files_served(FOLDER) as port:
+def server_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def app_port(server_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with files_served(page_for(tmp_path_factory.mktemp("page"), server_port)) as port:
         yield port
 
 
@@ -90,7 +95,10 @@ def database_file(
 
 @pytest.fixture(scope="module")
 def server(
-    app_port: int, database_file: str, tmp_path_factory: pytest.TempPathFactory
+    server_port: int,
+    app_port: int,
+    database_file: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Process]:
     settings = {
         "POSTERN_ENVIRONMENT": "development",
@@ -99,7 +107,7 @@ def server(
         "POSTERN_EXPLORER": "off",
         "POSTERN_BCRYPT_COST": "4",
     }
-    with forked_server(tmp_path_factory.mktemp("server"), settings) as server:
+    with forked_server(tmp_path_factory.mktemp("server"), settings, server_port) as server:
         yield server
 
 

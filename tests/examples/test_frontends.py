@@ -95,6 +95,28 @@ def test_refused_tokens_are_renewed_once_however_late_one_hears_of_it(
     assert [other.end_reason(session_id) for session_id in session_ids] == ["LOGGED_OUT"] * 5
 
 
+def test_what_one_person_asked_is_not_done_in_the_name_of_the_next(clients: Clients) -> None:
+    clients.sign_in()
+    for client in clients.all:
+        client.begin("rename", fullName="Alice the first", isHeld=True)
+    clients.do("signOut")
+    clients.sign_in(BOB)
+    clients.do("letGo")
+    assert [told["failed"] for told in clients.hear(done="rename")] == ["AnotherUser"] * 5
+    assert clients.do("fullName") == clients.each(**{"is": None})
+
+
+def test_what_somebody_asked_who_signed_out_is_refused(clients: Clients) -> None:
+    clients.sign_in()
+    for client in clients.all:
+        client.begin("rename", fullName="Alice the second", isHeld=True)
+    clients.do("signOut")
+    clients.do("letGo")
+    assert all(told.get("renamed") is None for told in clients.hear(done="rename"))
+    clients.sign_in()
+    assert clients.do("fullName") == clients.each(**{"is": None})
+
+
 def test_a_session_that_another_device_ends_is_heard_of_at_once(
     clients: Clients, server: Process
 ) -> None:
@@ -118,6 +140,26 @@ def test_whoever_does_not_listen_hears_of_the_end_with_the_next_request(
     OtherDevice(server).ask(EVERYWHERE)
     assert clients.do("me") == clients.each(me=None)
     clients.hear(change="signedOut", reason="INVALID_REFRESH_TOKEN")
+
+
+def test_who_signs_in_over_somebody_signs_them_out(one: Frontend, server: Process) -> None:
+    one.sign_in().do("listen", stays=True)
+    one.hears(open=True)
+    session_id = one.session_id
+    typed = {"username": BOB.username, "password": BOB.password}
+    assert one.do("signIn", **typed)["errors"] == []
+    one.hears(change="signedOut")
+    one.hears(change="signedIn")
+    assert OtherDevice(server).end_reason(session_id) == "LOGGED_OUT"
+    # The socket is bob's now.
+    one.hears(open=True)
+    one.do("refresh")
+    one.hears(event="REFRESHED", current=True)
+    assert one.do("me")["me"] == "bob"
+    bob = OtherDevice(server, BOB)
+    bob.ask(EVERYWHERE)
+    one.hears(change="signedOut")
+    one.hears(event="REVOKED", current=True)
 
 
 def test_a_socket_stays_open_with_the_next_token(one: Frontend) -> None:

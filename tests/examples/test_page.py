@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -10,33 +11,55 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import browser, needs_chromium
 from tests.databases import SqliteTemplates
 from tests.examples.devices import EVERYWHERE, OtherDevice
-from tests.examples.frontends import FOLDER, TOKEN_SECONDS, needs_packages, settings_of
-from tests.examples.pages import HEARD_WITHIN_MS, Site, files_served, is_signed_in, sessions_of
+from tests.examples.frontends import TOKEN_SECONDS, needs_packages, settings_of
+from tests.examples.pages import (
+    HEARD_WITHIN_MS,
+    Site,
+    files_served,
+    is_signed_in,
+    page_for,
+    sessions_of,
+)
 from tests.people import ALICE, BOB
-from tests.processes import Process, forked_server
+from tests.processes import Process, forked_server, free_port
 
 pytestmark = [needs_chromium, needs_packages]
 
 
 # No other tab is told, as when the message comes late.
-ASK_AS_ALICE_WITH_BOBS_COOKIE = """async ([url, username, password]) => {
-  const [{ Session }, { createClient }] = await Promise.all(
-    [import("./session.js"), import("./fetch.js")],
-  );
-  const session = new Session(url, "COOKIE");
-  const changes = [];
-  session.onChange(({ kind }) => changes.push(kind));
-  await session.resume();
+TAKE_BOBS_COOKIE = """async ([url, username, password]) => {
   const query = "mutation($input: LoginInput!) { login(input: $input) { user { id } } }";
   const variables = { input: { username, password, delivery: "COOKIE" } };
   await fetch(url, {
     method: "POST", credentials: "include", headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ query, variables }),
   });
+}"""
+ASK_AS_ALICE_WITH_BOBS_COOKIE = """async (bob) => {
+  const [{ Session }, { createClient }] = await Promise.all(
+    [import("./session.js"), import("./fetch.js")],
+  );
+  const session = new Session(bob[0], "COOKIE");
+  const changes = [];
+  session.onChange(({ kind }) => changes.push(kind));
+  await session.resume();
+  await (TAKE_BOBS_COOKIE)(bob);
   while (!session.isStale) await new Promise((resolve) => setTimeout(resolve, 50));
   const failure = await createClient(session)("{ me { id } }").catch((error) => error);
   return [failure.constructor.name, changes, session.user.username];
-}"""
+}""".replace("TAKE_BOBS_COOKIE", TAKE_BOBS_COOKIE)
+
+LISTEN_TO_ALICE_AND_FIND_BOB = """async (bob) => {
+  const [{ Session }, { listen }] = await Promise.all(
+    [import("./session.js"), import("./session-events.js")],
+  );
+  const session = window.listening = new Session(bob[0], "COOKIE");
+  await session.resume();
+  listen(session);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await (TAKE_BOBS_COOKIE)(bob);
+  return session.refresh(session.token).catch((error) => error.constructor.name);
+}""".replace("TAKE_BOBS_COOKIE", TAKE_BOBS_COOKIE)
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +74,12 @@ def only_browser(
     database_file: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[int, Process, Browser]]:
     """The port of the page, its server, and a browser."""
-    with files_served(FOLDER) as port:
+    server_port = free_port()
+    with files_served(page_for(tmp_path_factory.mktemp("page"), server_port)) as port:
         allowed = {"POSTERN_CORS_ORIGINS": f"http://localhost:{port}"}
         settings = {**settings_of(database_file), **allowed}
         folder = tmp_path_factory.mktemp("server")
-        with forked_server(folder, settings) as server, browser() as started:
+        with forked_server(folder, settings, server_port) as server, browser() as started:
             yield port, server, started
 
 
@@ -125,6 +149,31 @@ def test_what_one_person_asked_is_not_sent_in_the_name_of_the_next(site: Site) -
     tab.get_by_text("Signed in as alice.").wait_for()
     told = tab.evaluate(ASK_AS_ALICE_WITH_BOBS_COOKIE, [site.graphql, BOB.username, BOB.password])
     assert told == ["AnotherUser", ["signedIn", "signedOut", "signedIn"], "bob"]
+
+
+def test_a_link_cannot_name_the_server_that_is_told_the_password(
+    site: Site, tmp_path: Path
+) -> None:
+    with files_served(tmp_path) as foreign:
+        tab = site.open_tab(f"?url=http://localhost:{foreign}/graphql")
+        asked: list[str] = []
+        tab.on("request", lambda request: asked.append(request.url))
+        site.sign_in(tab)
+        tab.get_by_text("Signed in as alice.").wait_for()
+        assert set(asked) == {site.graphql}
+
+
+def test_whoever_is_found_in_the_cookie_is_listened_to_and_nobody_else(site: Site) -> None:
+    tab = site.open_tab()
+    site.sign_in(tab)
+    tab.get_by_text("Signed in as alice.").wait_for()
+    told = tab.evaluate(LISTEN_TO_ALICE_AND_FIND_BOB, [site.graphql, BOB.username, BOB.password])
+    assert told == "AnotherUser"
+    OtherDevice(site.server).ask(EVERYWHERE)
+    time.sleep(0.5)
+    assert tab.evaluate("listening.user?.username") == "bob"
+    OtherDevice(site.server, BOB).ask(EVERYWHERE)
+    tab.wait_for_function("listening.user === null", timeout=HEARD_WITHIN_MS)
 
 
 def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
