@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from statistics import median
 
 import pytest
 from sqlalchemy import delete, func, select, update
@@ -148,7 +147,8 @@ async def test_the_time_does_not_tell_who_has_an_account(dear: Auth) -> None:
             with pytest.raises(InvalidCredentials):
                 await log_in(dear, BROWSER, username=name, password="wrong guess")
             times.append(time.perf_counter() - began)
-    assert median(took["nobody"]) == pytest.approx(median(took["alice"]), rel=0.25)
+    # The least of many: whatever else is on the machine only adds to it.
+    assert min(took["nobody"]) == pytest.approx(min(took["alice"]), rel=0.25)
 
 
 async def test_a_login_is_remembered(auth: Auth, clock: ManualClock) -> None:
