@@ -129,6 +129,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   Promise.resolve()
     .then(() => ACTIONS[action](given))
     .then((done) => tell({ done: action, ...done }))
-    .catch((error) => tell({ done: action, failed: error.constructor.name, message: error.message }));
+    .catch(({ constructor, message }) => tell({ done: action, failed: constructor.name, message }));
 }
 process.exit(0);
