@@ -74,8 +74,7 @@ def create_app(
     schema = build_schema(
         auth.permissions, queries=queries, mutations=mutations, subscriptions=subscriptions
     )
-    delivery = mail.build_delivery(settings, auth)
-    graphql = mount(settings, auth, schema)
+    delivery, graphql = mail.build_delivery(settings, auth), mount(settings, auth, schema)
     mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
     counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
     app = Application(

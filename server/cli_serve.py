@@ -76,8 +76,7 @@ def serve(
     for name in files_open_to_everybody():
         log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")
     if settings.in_development:
-        typer.echo(f"Postern serves at {settings.base_url}")
-        typer.echo(f"  explorer {settings.base_url}/graphql{'' if is_built() else _FROM_CDN}")
+        _say_where(settings)
     # uvicorn drains, then raises the signal that ended it once more: a wanted end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
@@ -97,6 +96,11 @@ def serve(
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
     )
+
+
+def _say_where(settings: Settings) -> None:
+    typer.echo(f"Postern serves at {settings.base_url}")
+    typer.echo(f"  explorer {settings.base_url}/graphql{'' if is_built() else _FROM_CDN}")
 
 
 def _check_port(settings: Settings) -> None:

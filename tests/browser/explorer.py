@@ -20,6 +20,11 @@ needs_axe = pytest.mark.skipif(not AXE.exists(), reason="run `npm ci` in explore
 
 Scheme = Literal["light", "dark"]
 
+SETTINGS = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
+# Long enough to be used, short enough to wait for its end.
+SHORT = {**SETTINGS, "POSTERN_ACCESS_TOKEN_TTL": "2"}
+TOKEN_ENDS_MS = 2_500
+
 _RESULT = ".result-window .view-lines"
 _PASTE = """text => {
   const clipboardData = new DataTransfer();

@@ -1,23 +1,23 @@
 """The explorer in a real browser that reaches no host but the server."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Route
 
-from tests.browser import chromium
 from tests.browser.chromium import needs_chromium
-from tests.browser.explorer import ExplorerPage, ask, needs_explorer, opened
+from tests.browser.explorer import (
+    SETTINGS,
+    SHORT,
+    TOKEN_ENDS_MS,
+    ExplorerPage,
+    ask,
+    needs_explorer,
+    opened,
+)
 from tests.processes import Process, forked_server
 
 pytestmark = [needs_chromium, needs_explorer]
-
-SETTINGS = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
-# Long enough to be used, short enough to wait for its end.
-SHORT = {**SETTINGS, "POSTERN_ACCESS_TOKEN_TTL": "2"}
-TOKEN_ENDS_MS = 2_500
 
 LOG_IN = """
 mutation($username: String!, $password: String!) {
@@ -25,36 +25,6 @@ mutation($username: String!, $password: String!) {
 }
 """
 JWT = re.compile(r"eyJ[\w-]+\.")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium.browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with forked_server(tmp_path_factory.mktemp("server"), SETTINGS) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def short_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with forked_server(tmp_path_factory.mktemp("short"), SHORT) as server:
-        yield server
-
-
-@pytest.fixture
-def explorer(browser: Browser, server: Process) -> Iterator[ExplorerPage]:
-    with opened(browser, server.base_url) as page:
-        yield page
-
-
-@pytest.fixture
-def short_explorer(browser: Browser, short_server: Process) -> Iterator[ExplorerPage]:
-    with opened(browser, short_server.base_url) as page:
-        yield page
 
 
 def token_of(base_url: str, username: str, password: str) -> str:

@@ -1,31 +1,15 @@
 """The explorer's panel by keyboard only, and by what axe knows of screen readers and contrast."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser import chromium
 from tests.browser.chromium import needs_chromium
 from tests.browser.explorer import ExplorerPage, Scheme, needs_axe, needs_explorer, opened
-from tests.processes import Process, forked_server
+from tests.processes import Process
 
 pytestmark = [needs_chromium, needs_explorer]
 
 FOCUSED = "document.activeElement.name || document.activeElement.textContent"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium.browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    settings = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
-    with forked_server(tmp_path_factory.mktemp("server"), settings) as server:
-        yield server
 
 
 def tab_to(explorer: ExplorerPage, name: str) -> None:

@@ -1,57 +1,19 @@
 """The explorer where a session is over, a reply is lost, or a token is refused halfway."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
-from playwright.sync_api import Browser, Request, Route
+from playwright.sync_api import Request, Route
 
-from tests.browser import chromium
 from tests.browser.chromium import needs_chromium
-from tests.browser.explorer import ExplorerPage, ask, needs_explorer, opened
-from tests.processes import Process, forked_server
+from tests.browser.explorer import TOKEN_ENDS_MS, ExplorerPage, ask, needs_explorer
+from tests.processes import Process
 
 pytestmark = [needs_chromium, needs_explorer]
-
-SETTINGS = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
-# Long enough to be used, short enough to wait for its end.
-SHORT = {**SETTINGS, "POSTERN_ACCESS_TOKEN_TTL": "2"}
-TOKEN_ENDS_MS = 2_500
 
 LOG_IN = """mutation {
   login(input: {username: "alice", password: "secret123"}) { tokens { accessToken } }
 }"""
 LOG_OUT = "mutation { logout { endedSessions } }"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium.browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with forked_server(tmp_path_factory.mktemp("server"), SETTINGS) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def short_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with forked_server(tmp_path_factory.mktemp("short"), SHORT) as server:
-        yield server
-
-
-@pytest.fixture
-def explorer(browser: Browser, server: Process) -> Iterator[ExplorerPage]:
-    with opened(browser, server.base_url) as page:
-        yield page
-
-
-@pytest.fixture
-def short_explorer(browser: Browser, short_server: Process) -> Iterator[ExplorerPage]:
-    with opened(browser, short_server.base_url) as page:
-        yield page
 
 
 def log_in(username: str, password: str, delivery: str = "", asked: str = "username") -> str:
