@@ -10,17 +10,14 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
+from tests.node import needs_packages_of
+
 PACKAGES = Path(__file__).parent / "node_modules"
 CDN = "unpkg.com"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
-NODE = shutil.which("node")
-
-needs_node = pytest.mark.skipif(NODE is None, reason="no Node.js on this machine")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-needs_packages = pytest.mark.skipif(
-    not PACKAGES.exists(), reason="run `npm ci` in tests/browser first"
-)
+needs_packages = needs_packages_of(Path(__file__).parent)
 
 _FOREIGN = re.compile(r"^(?!data:|blob:|https?://localhost[:/])")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]

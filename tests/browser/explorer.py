@@ -12,11 +12,13 @@ from playwright.sync_api import Browser, Locator, Route
 
 from graph.explorer_files import is_built
 from tests.browser.chromium import Visit
+from tests.node import needs_packages_of
 
-AXE = Path(__file__).parents[2] / "explorer/node_modules/axe-core/axe.min.js"
+_EXPLORER = Path(__file__).parents[2] / "explorer"
+AXE = _EXPLORER / "node_modules/axe-core/axe.min.js"
 
 needs_explorer = pytest.mark.skipif(not is_built(), reason="run `make explorer` first")
-needs_axe = pytest.mark.skipif(not AXE.exists(), reason="run `npm ci` in explorer first")
+needs_axe = needs_packages_of(_EXPLORER)
 
 Scheme = Literal["light", "dark"]
 

@@ -16,8 +16,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from graphql import build_schema, parse, validate
 
-from tests.browser.chromium import NODE, needs_node
 from tests.docs.markdown import PAGES, ROOT, Block, blocks, blocks_of
+from tests.node import NODE, needs_node
 
 SCHEMA = build_schema((ROOT / "schema.graphql").read_text(encoding="utf-8"))
 # Replies as curl prints them are compared with real ones in test_examples.py.

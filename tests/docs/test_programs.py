@@ -11,8 +11,8 @@ import jwt
 import pytest
 
 from server.development import ALICE, ALICE_PASSWORD
-from tests.browser.chromium import NODE, needs_node
 from tests.docs.markdown import ROOT, Block, blocks_of
+from tests.node import NODE, needs_node
 from tests.processes import Process, forked_server
 
 SETTINGS = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}

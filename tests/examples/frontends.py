@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.browser.chromium import NODE
 from tests.examples.bad_line import BadLine
+from tests.node import NODE, needs_packages_of
 from tests.people import ALICE, Account
 from tests.processes import Process
 
@@ -18,9 +16,7 @@ FOLDER = Path(__file__).parents[2] / "examples" / "frontends"
 DRIVER = Path(__file__).with_name("driver.mjs")
 ADAPTERS = ("apollo", "fetch", "graphql-request", "relay", "urql")
 
-needs_packages = pytest.mark.skipif(
-    not (FOLDER / "node_modules").exists(), reason="run `npm ci` in examples/frontends first"
-)
+needs_packages = needs_packages_of(FOLDER)
 
 TOKEN_SECONDS = 2
 

@@ -15,9 +15,9 @@ from auth.policies import PermissionRegistry
 from server.app import build_auth
 from server.settings import Settings
 from tests.api import LOGIN
-from tests.browser.chromium import NODE
 from tests.examples.processes import SERVICES, running, running_uvicorn
 from tests.faults.cluster import SECRET
+from tests.node import NODE
 from tests.people import BOB, Account
 from tests.processes import Process, run_command
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import needs_node
 from tests.examples.bad_line import (
     BadLine,
     Spoil,
@@ -17,6 +16,7 @@ from tests.examples.bad_line import (
     is_other_json,
 )
 from tests.examples.frontends import Frontend, frontend, needs_packages, settings_of
+from tests.node import needs_node
 from tests.people import ALICE, BOB
 from tests.processes import forked_server
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.browser.chromium import NODE, needs_node
 from tests.databases import SqliteTemplates
 from tests.examples.devices import EVERYWHERE, OtherDevice
 from tests.examples.frontends import (
@@ -21,6 +20,7 @@ from tests.examples.frontends import (
     needs_packages,
     settings_of,
 )
+from tests.node import NODE, needs_node
 from tests.people import ALICE, BOB
 from tests.processes import Process, forked_server
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from examples.services.access_tokens import InvalidToken, KeySet, KeysUnavailable
-from tests.browser.chromium import NODE, needs_node
 from tests.databases import SqliteTemplates
 from tests.examples.services import HTTP
 from tests.examples.test_services import needs_packages
 from tests.faults.cluster import one_of_cluster
+from tests.node import NODE, needs_node
 from tests.processes import Process
 
 KNOWN_KEYS = Path(__file__).with_name("known_keys.mjs")

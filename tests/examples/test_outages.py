@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import needs_node
 from tests.databases import OwnPostgresql, PostgresqlTemplates, own_postgresql
 from tests.examples.frontends import (
     ADAPTERS,
@@ -17,6 +16,7 @@ from tests.examples.frontends import (
     needs_packages,
     settings_of,
 )
+from tests.node import needs_node
 from tests.processes import forked_server, free_port
 
 pytestmark = [needs_node, needs_packages]

@@ -11,7 +11,6 @@ from pathlib import Path
 import jwt
 import pytest
 
-from tests.browser.chromium import needs_node
 from tests.databases import SqliteTemplates
 from tests.examples.forgery import FORGERIES, Workshop
 from tests.examples.processes import SERVICES
@@ -30,12 +29,11 @@ from tests.examples.services import (
     signing_key,
 )
 from tests.faults.cluster import one_of_cluster
+from tests.node import needs_node, needs_packages_of
 from tests.people import ADMIN, ALICE, AUDITOR, BOB, Account
 from tests.processes import Process
 
-needs_packages = pytest.mark.skipif(
-    not (SERVICES / "node_modules").exists(), reason="run `npm ci` in examples/services first"
-)
+needs_packages = needs_packages_of(SERVICES)
 KINDS = [PYTHON_SERVICE, pytest.param(NODE_SERVICE, marks=[needs_node, needs_packages])]
 LOGOUT = "mutation { logout { endedSessions } }"
 INVALID = 'Bearer error="invalid_token"'

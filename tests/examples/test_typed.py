@@ -9,20 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import NODE, needs_node
 from tests.databases import SqliteTemplates
 from tests.examples.processes import ROOT
 from tests.examples.services import HTTP
+from tests.node import NODE, needs_node, needs_packages_of
 from tests.people import ADMIN, ALICE
 from tests.processes import Process, forked_server
 
 TYPED = ROOT / "examples" / "typed"
 PACKAGES = TYPED / "node_modules"
 
-pytestmark = [
-    needs_node,
-    pytest.mark.skipif(not PACKAGES.exists(), reason="run `npm ci` in examples/typed first"),
-]
+pytestmark = [needs_node, needs_packages_of(TYPED)]
 
 
 def npm_run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:

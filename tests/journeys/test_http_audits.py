@@ -4,8 +4,9 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.browser.chromium import NODE, PACKAGES, needs_node, needs_packages
+from tests.browser.chromium import PACKAGES, needs_packages
 from tests.databases import SqliteTemplates
+from tests.node import NODE, needs_node
 from tests.processes import forked_server
 
 AUDITS = Path(PACKAGES).parent / "audits.mjs"

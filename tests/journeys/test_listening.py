@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx2
 
-from tests.browser.chromium import NODE, PACKAGES, needs_node, needs_packages
+from tests.browser.chromium import PACKAGES, needs_packages
+from tests.node import NODE, needs_node
 from tests.people import ALICE
 from tests.processes import Process, forked_server
 
