@@ -16,7 +16,8 @@ def open_explorer(page: Page, base_url: str) -> None:
 def play(page: Page, operation: str) -> str:
     """Presses the play button, chooses an operation, and returns what the page shows then."""
     before = _result(page)
-    page.click(".graphiql-execute-button")
+    # Until the page has read the operations, the button has no menu and sends the whole document.
+    page.click(".graphiql-execute-button[aria-haspopup]")
     page.get_by_role("menuitem", name=operation).click()
     return _next_result(page, before)
 
