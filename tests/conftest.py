@@ -110,7 +110,7 @@ def postgresql_url(postgresql_templates: PostgresqlTemplates) -> Iterator[str]:
     """The same on PostgreSQL only."""
     url = postgresql_templates.new()
     yield url
-    postgresql_templates.drop(url)
+    postgresql_templates.give_back(url)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import asyncpg
 from models.database import Database
 from models.migrate import upgrade
 from tests.people import add_people
+from tests.used_databases import Original
 
 
 class SqliteTemplates:
@@ -30,53 +31,86 @@ class SqliteTemplates:
 
 
 class PostgresqlTemplates:
-    """Hands out copies of one migrated database of a server; the next is made while one is used."""
+    """Hands out databases of a server that are like one; the next is made while one is used."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._execute("CREATE DATABASE template_postern")
         asyncio.run(_prepare(self.url("template_postern")))
+        self._original = asyncio.run(self._read_original())
         self._worker = ThreadPoolExecutor(1)
+        self._unused: list[str] = []
         self._next: Future[str] | None = None
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     def new(self) -> str:
-        made = self._next or self._worker.submit(self._copy)
-        self._next = self._worker.submit(self._copy)
+        made = self._next or self._worker.submit(self._take)
+        self._next = self._worker.submit(self._take)
         return made.result()
+
+    def give_back(self, url: str) -> None:
+        """Nobody uses it any more."""
+        self._worker.submit(self._clean, _name_in(url))
 
     def the_only_one(self) -> str:
         """The same with nothing made ahead: for a server that may be stopped, and to measure."""
-        return self._worker.submit(self._copy).result()
+        return self.url(self._worker.submit(self._copy).result())
 
     def empty(self) -> str:
         name = f"test_{uuid4().hex}"
         self._worker.submit(self._execute, f"CREATE DATABASE {name}").result()
         return self.url(name)
 
-    def drop(self, url: str) -> None:
-        name = url.partition("@/")[2].partition("?")[0]
-        self._worker.submit(self._execute, f"DROP DATABASE {name} WITH (FORCE)")
-
     def close(self) -> None:
         self._worker.shutdown()
+
+    def _take(self) -> str:
+        return self.url(self._unused.pop() if self._unused else self._copy())
 
     def _copy(self) -> str:
         name = f"test_{uuid4().hex}"
         # Many times as fast as by the log, where nobody waits for the disk.
         self._execute(f"CREATE DATABASE {name} TEMPLATE template_postern STRATEGY FILE_COPY")
-        return self.url(name)
+        return name
+
+    def _clean(self, name: str) -> None:
+        try:
+            is_clean = asyncio.run(self._restore(name))
+        except (OSError, asyncpg.PostgresError):
+            is_clean = False
+        if is_clean:
+            self._unused.append(name)
+        else:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def _restore(self, name: str) -> bool:
+        async with _connection(self.folder, name) as connection:
+            return await self._original.restore(connection)
+
+    async def _read_original(self) -> Original:
+        async with _connection(self.folder, "template_postern") as connection:
+            return await Original.of(connection)
 
     def _execute(self, statement: str) -> None:
         asyncio.run(_execute(self.folder, statement))
 
 
+def _name_in(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
+
+
 async def _execute(folder: Path, statement: str) -> None:
-    connection = await asyncpg.connect(user="postgres", database="postgres", host=str(folder))
-    try:
+    async with _connection(folder, "postgres") as connection:
         await connection.execute(statement)
+
+
+@asynccontextmanager
+async def _connection(folder: Path, name: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(user="postgres", database=name, host=str(folder))
+    try:
+        yield connection
     finally:
         await connection.close()
 
@@ -96,13 +130,10 @@ class OwnPostgresql:
     async def _hurry(self) -> None:
         # The machine itself will not lose its power during a test; what was committed must still
         # outlive the database's own death.
-        connection = await asyncpg.connect(
-            user="postgres", database="postgres", host=str(self.folder)
-        )
-        for name in ("fsync", "full_page_writes"):
-            await connection.execute(f"ALTER SYSTEM SET {name} = off")
-        await connection.execute("SELECT pg_reload_conf()")
-        await connection.close()
+        async with _connection(self.folder, "postgres") as connection:
+            for name in ("fsync", "full_page_writes"):
+                await connection.execute(f"ALTER SYSTEM SET {name} = off")
+            await connection.execute("SELECT pg_reload_conf()")
 
     def stop_at_once(self) -> None:
         """As if the machine had lost its power."""

@@ -159,7 +159,7 @@ async def test_names_are_compared_by_code_point_on_each_database(db: Database) -
 async def postgresql_url(postgresql_templates: PostgresqlTemplates) -> AsyncIterator[str]:
     url = postgresql_templates.new()
     yield url
-    postgresql_templates.drop(url)
+    postgresql_templates.give_back(url)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     templates: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
     url = templates.empty()
     yield url
-    templates.drop(url)
+    templates.give_back(url)
 
 
 @pytest.fixture
