@@ -9,7 +9,7 @@ from tests.processes import forked_server, running_server
 
 pytestmark = [needs_chromium, needs_packages]
 
-DEVELOPMENT = {"POSTERN_ENVIRONMENT": "development"}
+DEVELOPMENT = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -12,7 +12,7 @@ import httpx2
 
 from tests.processes import run_command, running_server
 
-DEVELOPMENT = {"POSTERN_ENVIRONMENT": "development"}
+DEVELOPMENT = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
 PRODUCTION = {
     "POSTERN_SECRET_KEY": "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
     "POSTERN_PUBLIC_URL": "http://localhost",
@@ -35,7 +35,7 @@ def log_lines(output: str) -> list[dict[str, Any]]:
 
 
 def test_a_first_start_makes_what_a_newcomer_needs(tmp_path: Path) -> None:
-    with running_server(tmp_path, DEVELOPMENT) as server:
+    with running_server(tmp_path, {"POSTERN_ENVIRONMENT": "development"}) as server:
         assert log_in(server.base_url, "secret123")["tokens"]
         assert "account  alice / secret123" in server.output
         assert f"{server.base_url}/graphql" in server.output
