@@ -23,7 +23,7 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 soak: $(VENV)/.test ## Runs the tests that take minutes
 	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
 	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/test_throttling.py \
-	  tests/graph/compiled tests/faults tests/journeys/test_accounts_by_mail.py $(ARGS)
+	  tests/graph/compiled tests/faults tests/journeys tests/examples tests/server/test_cli_transfer.py $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .

@@ -20,7 +20,7 @@ from tests.node import needs_node
 from tests.people import ALICE, BOB
 from tests.processes import forked_server
 
-pytestmark = [needs_node, needs_packages]
+pytestmark = [needs_node, needs_packages, pytest.mark.soak]
 
 SERVERS_GRACE_SECONDS = 10
 

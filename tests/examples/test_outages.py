@@ -19,7 +19,7 @@ from tests.examples.frontends import (
 from tests.node import needs_node
 from tests.processes import forked_server, free_port
 
-pytestmark = [needs_node, needs_packages]
+pytestmark = [needs_node, needs_packages, pytest.mark.soak]
 
 RETRY_AFTER_SECONDS = 2
 

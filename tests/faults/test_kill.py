@@ -70,6 +70,7 @@ class Ledger:
         return codes((await client.data(REGISTER, {"input": form}))["register"])
 
 
+@pytest.mark.soak
 async def test_nothing_is_lost_and_nothing_is_half_done(database_url: str, tmp_path: Path) -> None:
     ledger = Ledger()
     for _ in range(KILLS):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.api import LOGIN
 from tests.faults.cluster import clients, one_of_cluster, outcome, signed_in
@@ -28,6 +29,7 @@ async def guess(client: Wire, number: int) -> tuple[float, Any]:
     return time.monotonic() - began, orjson.loads(body)["data"]["login"]["errors"][0]
 
 
+@pytest.mark.soak
 async def test_past_the_queue_people_are_told_at_once_and_me_is_answered(
     sqlite_url: str, tmp_path: Path
 ) -> None:

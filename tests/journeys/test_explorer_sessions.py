@@ -2,13 +2,14 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Request, Route
 
 from tests.browser.chromium import needs_chromium
 from tests.browser.explorer import TOKEN_ENDS_MS, ExplorerPage, ask, needs_explorer
 from tests.processes import Process
 
-pytestmark = [needs_chromium, needs_explorer]
+pytestmark = [needs_chromium, needs_explorer, pytest.mark.soak]
 
 LOG_IN = """mutation {
   login(input: {username: "alice", password: "secret123"}) { tokens { accessToken } }

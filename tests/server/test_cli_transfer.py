@@ -145,6 +145,7 @@ def test_what_was_exported_is_imported_elsewhere_as_it_was(
     assert (tmp_path / name).read_text() == (tmp_path / f"again-{name}").read_text()
 
 
+@pytest.mark.soak
 def test_an_import_that_was_killed_goes_on(tmp_path: Path, database_url: str) -> None:
     accounts = [{"username": f"person{n}", "email": f"p{n}@example.com"} for n in range(8_000)]
     file = write(tmp_path / "a.jsonl", *accounts)
@@ -165,6 +166,7 @@ def test_an_import_that_was_killed_goes_on(tmp_path: Path, database_url: str) ->
     assert count(database_url) == PEOPLE + len(accounts)
 
 
+@pytest.mark.soak
 async def test_people_log_in_while_an_import_runs(
     api: Api, tmp_path: Path, database_url: str
 ) -> None:
