@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cached_property
 from typing import TypeVar
 
 from passlib.context import CryptContext
@@ -31,9 +32,9 @@ QUEUE_MAX_SECONDS = 5.0
 HASHING_NICENESS = 10
 
 _OURS = "bcrypt_sha256"
-_SCHEMES = (
-    _OURS,
-    "bcrypt",
+_BCRYPT = (_OURS, "bcrypt")
+# What accounts were imported with; to read them takes a megabyte.
+_IMPORTED = (
     "argon2",
     "django_pbkdf2_sha256",
     "django_bcrypt_sha256",
@@ -53,7 +54,7 @@ class Passwords:
 
     def __init__(self, *, cost: int, threads: int | None = None) -> None:
         self._context = CryptContext(
-            schemes=list(_SCHEMES), deprecated="auto", bcrypt_sha256__rounds=cost
+            schemes=list(_BCRYPT), deprecated="auto", bcrypt_sha256__rounds=cost
         )
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(
@@ -108,7 +109,9 @@ class Passwords:
 
     def needs_rehash(self, stored: str) -> bool:
         """Whether the hash is of another kind or cost than those made today."""
-        return is_foreign(stored) or self._context.needs_update(stored)
+        if is_foreign(stored) or not self._context.identify(stored):
+            return True
+        return self._context.needs_update(stored)
 
     def _hash_dummy(self) -> tuple[str, float]:
         # The time of this thread alone: a machine that is busy while we start is so for now only.
@@ -128,14 +131,19 @@ class Passwords:
         return False
 
     def _verify_known(self, password: str, stored: str) -> bool:
-        scheme = self._context.identify(stored, required=True)
+        context = self._context if self._context.identify(stored) else self._imported
+        scheme = context.identify(stored, required=True)
         if scheme == _OURS:
-            return bool(self._context.verify(normalise(password), stored))
+            return bool(context.verify(normalise(password), stored))
         secret = password.encode()
         if scheme in {"bcrypt", "django_bcrypt"}:
             # The old system compared these bytes and no more; bcrypt 5 raises for longer ones.
             secret = secret[:BCRYPT_MAX_BYTES]
-        return bool(self._context.verify(secret, stored))
+        return bool(context.verify(secret, stored))
+
+    @cached_property
+    def _imported(self) -> CryptContext:
+        return CryptContext(schemes=list(_IMPORTED))
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         self._check_room(self._pending)

@@ -3,7 +3,6 @@
 What writes and carries is imported only where mail is sent: templates and SMTP take megabytes.
 """
 
-from email.headerregistry import Address
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -85,11 +84,20 @@ def _problems_of_transport(settings: Settings) -> list[str]:
 def _problems_of_words(settings: Settings) -> list[str]:
     if settings.mail_templates and not settings.mail_templates.is_dir():
         return ["POSTERN_MAIL_TEMPLATES: there is no such folder"]
-    try:
-        Address(addr_spec=parseaddr(settings.sender)[1])
-    except (ValueError, IndexError):
+    is_used = settings.mail_address or settings.mail_from
+    if is_used and not _is_address(parseaddr(settings.sender)[1]):
         return ["POSTERN_MAIL_FROM: must look like Example <accounts@example.com>"]
     return _problems_of_templates(settings) if settings.mail_templates else []
+
+
+def _is_address(text: str) -> bool:
+    from email.headerregistry import Address  # noqa: PLC0415
+
+    try:
+        Address(addr_spec=text)
+    except (ValueError, IndexError):
+        return False
+    return True
 
 
 def _problems_of_templates(settings: Settings) -> list[str]:
