@@ -211,6 +211,8 @@ class KeyRing:
         return min(successors) + MAX_ACCESS_TOKEN_LIFETIME + LEEWAY
 
     async def _reload(self, after_seconds: float) -> None:
+        # Hears of keys that another process has revoked.
+        self._db.changes.is_current()
         if time.monotonic() - self._loaded_at < after_seconds:
             return
         # Whoever comes meanwhile waits for the same look: the keys of before may be revoked.

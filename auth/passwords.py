@@ -111,7 +111,7 @@ class Passwords:
         """Whether the hash is of another kind or cost than those made today."""
         if is_foreign(stored) or not self._context.identify(stored):
             return True
-        return self._context.needs_update(stored)
+        return bool(self._context.needs_update(stored))
 
     def _hash_dummy(self) -> tuple[str, float]:
         # The time of this thread alone: a machine that is busy while we start is so for now only.

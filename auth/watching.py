@@ -51,7 +51,8 @@ class Watchers:
         watch = Watch(self._changes)
         self._watches[user_id].add(watch)
         try:
-            yield watch
+            with self._changes.awaited():
+                yield watch
         finally:
             self._watches[user_id].discard(watch)
             if not self._watches[user_id]:

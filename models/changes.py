@@ -1,6 +1,8 @@
 """Whose rows have changed: what anybody commits, every process hears."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from uuid import UUID
 
@@ -58,6 +60,11 @@ class ChangeFeed(ABC):
         On PostgreSQL, of all that this process committed; and of what others did, but for the
         milliseconds that a notification is on its way, and a few seconds if the network drops it.
         """
+
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """While the block runs, listeners are told without anybody asking `is_current`."""
+        yield
 
     @abstractmethod
     async def catch_up(self) -> None:

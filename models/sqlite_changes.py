@@ -7,6 +7,8 @@ https://www.sqlite.org/pragma.html#pragma_data_version
 
 import asyncio
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -29,6 +31,8 @@ class SqliteChanges(ChangeFeed):
         self._version = 0
         self._heard_until = 0
         self._polling: asyncio.Task[None] | None = None
+        self._waiting = 0
+        self._somebody_waits = asyncio.Event()
         self._heard_in_this_turn = False
 
     async def start(self) -> None:
@@ -75,6 +79,18 @@ class SqliteChanges(ChangeFeed):
     def _begin_next_turn(self) -> None:
         self._heard_in_this_turn = False
 
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Looks by itself meanwhile."""
+        self._waiting += 1
+        self._somebody_waits.set()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._somebody_waits.clear()
+
     async def catch_up(self) -> None:
         """Needs nothing: `is_current` looks itself."""
 
@@ -94,6 +110,8 @@ class SqliteChanges(ChangeFeed):
 
     async def _poll(self) -> None:
         while True:
+            # A process that nobody uses sleeps.
+            await self._somebody_waits.wait()
             await asyncio.sleep(POLL_SECONDS)
             self.is_current()
 

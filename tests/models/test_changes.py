@@ -49,12 +49,13 @@ async def stranger(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def notes(db: Database) -> Notes:
+async def notes(db: Database) -> AsyncIterator[Notes]:
     notes = Notes()
     db.changes.add(notes)
     await db.changes.start()
     notes.heard.clear()
-    return notes
+    with db.changes.awaited():
+        yield notes
 
 
 async def id_of(db: Database, username: str) -> UUID:
