@@ -87,6 +87,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.auth, app.state.mail_delivery = auth, delivery
+    app.state.is_ending = False
     app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
     if counts:
         app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))

@@ -1,6 +1,7 @@
 """`/healthz` and `/readyz`: for probes; they tell no names and no settings."""
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from models.database import Database, DatabaseUnavailable
@@ -17,7 +18,9 @@ def health_router(db: Database) -> APIRouter:
         return json_reply({"status": "ok"})
 
     @router.get("/readyz", summary="The server can answer requests")
-    async def readyz() -> Response:
+    async def readyz(request: Request) -> Response:
+        if request.app.state.is_ending:
+            return json_reply({"status": "ending"}, 503)
         try:
             state = await schema_state(db)
         except DatabaseUnavailable:

@@ -59,6 +59,19 @@ class LimitSettings(BaseSettings):
         description="`compiled` prepares each operation once; `graphql-core` interprets it anew at"
         " each request. Replies are the same; the second is a few times slower.",
     )
+    sockets_per_address: int = Field(
+        200,
+        ge=1,
+        description="How many WebSockets one network address may have open in one process. Behind"
+        " a proxy all clients come from its address: set as many as there may be in all.",
+    )
+    request_timeout: float = Field(
+        10.0,
+        ge=0.1,
+        le=600,
+        description="Seconds that a client has for the head of a request, again for its body, and"
+        " for each 16 KiB of a reply. Who is slower is answered 408, or cut off.",
+    )
     trusted_documents: Path | None = Field(
         None,
         description="A manifest as GraphQL Code Generator and Relay write it, a JSON object of"

@@ -1,5 +1,6 @@
 """What each worker process runs."""
 
+import asyncio
 import gc
 import resource
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 from server.app import create_app
 from server.environment import load_settings
 from server.logs import configure_logs
-from server.signals import later_sigterm_ends_at_once
+from server.signals import sigterm_by_steps
 
 
 def app() -> FastAPI:
@@ -24,7 +25,10 @@ def app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan_with_signals(app: FastAPI) -> AsyncIterator[Any]:
-        with later_sigterm_ends_at_once():
+        def tell() -> None:
+            app.state.is_ending = True
+
+        with sigterm_by_steps(asyncio.get_running_loop(), tell, settings.shutdown_delay):
             async with lifespan(app) as state:
                 _keep_what_is_there()
                 yield state

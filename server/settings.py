@@ -119,18 +119,12 @@ class Settings(LimitSettings):
         ge=0,
         description="Seconds after which events of the audit trail are deleted; 0 for never.",
     )
-    sockets_per_address: int = Field(
-        200,
-        ge=1,
-        description="How many WebSockets one network address may have open in one process. Behind"
-        " a proxy all clients come from its address: set as many as there may be in all.",
-    )
-    request_timeout: float = Field(
-        10.0,
-        ge=0.1,
-        le=600,
-        description="Seconds that a client has for the head of a request, again for its body, and"
-        " for each 16 KiB of a reply. Who is slower is answered 408, or cut off.",
+    shutdown_delay: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description="Seconds for which a server that was told to end (SIGTERM) goes on as before,"
+        " but for `/readyz`, which says 503: for load balancers that must hear of it first.",
     )
     bcrypt_cost: int = Field(
         12, ge=4, le=16, description="Work factor of password hashes; each step doubles the time."
