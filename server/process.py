@@ -23,13 +23,13 @@ def app() -> FastAPI:
     app = create_app(settings)
     lifespan = app.router.lifespan_context
 
-    @asynccontextmanager
-    async def lifespan_with_signals(app: FastAPI) -> AsyncIterator[Any]:
-        def tell() -> None:
-            app.state.is_ending = True
+    def tell() -> None:
+        app.state.is_ending = True
 
+    @asynccontextmanager
+    async def lifespan_with_signals(given: FastAPI) -> AsyncIterator[Any]:
         with sigterm_by_steps(asyncio.get_running_loop(), tell, settings.shutdown_delay):
-            async with lifespan(app) as state:
+            async with lifespan(given) as state:
                 _keep_what_is_there()
                 yield state
 
