@@ -21,6 +21,6 @@ def sessions_end_all() -> None:
 
     async def work(auth: Auth, console: Console) -> None:
         ended = await end_all_sessions(auth, console)
-        typer.echo(f"{ended} sessions were ended, and all keys replaced: everybody signs in again.")
+        typer.echo(f"ended sessions: {ended}; all keys are replaced, and everybody signs in again")
 
     run_as_console(work)

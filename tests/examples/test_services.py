@@ -205,6 +205,7 @@ def kid_of(token: str) -> str:
     return str(jwt.get_unverified_header(token)["kid"])
 
 
+@pytest.mark.soak
 async def test_a_rotation_fails_nobody(alone: tuple[Installation, str]) -> None:
     postern, service = alone
     before = log_in(postern.url, ALICE)

@@ -104,6 +104,7 @@ def test_schema_and_documents_pass_the_linter() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
+@pytest.mark.soak
 def test_the_linter_would_tell(built: Path) -> None:
     schema = built.parents[1] / "schema.graphql"
     whole = schema.read_text(encoding="utf-8")

@@ -119,6 +119,7 @@ async def test_the_secret_is_changed_process_by_process_and_no_request_fails(
 # After a backup was restored
 
 
+@pytest.mark.soak
 async def test_a_restored_backup_brings_sessions_back_and_one_command_ends_them(
     sqlite_url: str, tmp_path: Path
 ) -> None:
@@ -141,7 +142,7 @@ async def test_a_restored_backup_brings_sessions_back_and_one_command_ends_them(
             alice.api = client
             assert await alice.is_signed_in()
             said = await asyncio.to_thread(run, tmp_path, sqlite_url, "sessions", "end-all")
-            assert said.startswith("1 sessions were ended")
+            assert said.startswith("ended sessions: 1;")
             assert not await alice.is_signed_in()
             assert (await alice.try_refresh(alice.refresh_token))["tokens"] is None
             assert await (await signed_in(client)).is_signed_in()

@@ -54,6 +54,7 @@ SIGN_BOB_OUT = """UPDATE sessions SET revoked_at = now()
     WHERE user_id = (SELECT id FROM users WHERE username = 'bob')"""
 
 
+@pytest.mark.soak
 async def test_a_database_that_restarts_signs_nobody_out(
     own_server: OwnPostgresql, own_url: str, tmp_path: Path
 ) -> None:

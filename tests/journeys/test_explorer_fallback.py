@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.browser.cdn_explorer import open_explorer, play, run, sign_in, type_query
 from tests.browser.chromium import CDN, needs_chromium, needs_packages, visit
 from tests.processes import forked_server, running_server
@@ -19,6 +21,7 @@ def copy_without_built_files(folder: Path) -> None:
         shutil.copytree(CHECKOUT / package, folder / package, ignore=ignored)
 
 
+@pytest.mark.soak
 def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> None:
     # `python -m server` takes the packages of the folder that it runs in.
     copy_without_built_files(tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.browser.chromium import PACKAGES, needs_packages
 from tests.node import NODE, needs_node
@@ -63,6 +64,7 @@ def ask(server: Process, query: str, token: str = "", **variables: Any) -> Any:
 
 @needs_node
 @needs_packages
+@pytest.mark.soak
 def test_a_frontend_hears_of_its_sessions_across_processes_and_tokens(
     database_url: str, tmp_path: Path
 ) -> None:
