@@ -78,7 +78,7 @@ class PostgresqlTemplates:
     def _clean(self, name: str) -> None:
         try:
             is_clean = asyncio.run(self._restore(name))
-        except (OSError, asyncpg.PostgresError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             is_clean = False
         if is_clean:
             self._unused.append(name)

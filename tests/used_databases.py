@@ -9,8 +9,10 @@ _SHAPE = """
 SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
     SELECT concat_ws(' ', relname, relkind, relacl, relrowsecurity, reloptions) FROM pg_class
         WHERE relnamespace = 'public'::regnamespace
-    UNION ALL SELECT concat_ws(' ', relname, attname, atttypid, attnotnull, attgenerated)
+    UNION ALL SELECT concat_ws(' ', relname, attname, atttypid, attnotnull, attgenerated,
+            pg_get_expr(adbin, adrelid))
         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
         WHERE relnamespace = 'public'::regnamespace AND attnum > 0
     UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
     UNION ALL SELECT concat_ws(' ', pg_get_triggerdef(oid), tgenabled) FROM pg_trigger
@@ -25,7 +27,7 @@ SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
 ) AS lines (line)
 """
 _END_OTHERS = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _TABLES = (

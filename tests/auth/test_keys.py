@@ -402,6 +402,23 @@ async def test_a_compromised_key_is_replaced_in_every_process_within_a_minute(
     assert [jwk["kid"] for jwk in (await there.jwks())["keys"]] == [new.kid]
 
 
+async def test_a_compromised_key_is_replaced_at_once_where_changes_are_heard(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    ours, theirs = Database.connect(sqlite_url), Database.connect(sqlite_url)
+    try:
+        await theirs.changes.start()
+        here, there = ring(ours, clock), ring(theirs, clock)
+        await here.start()
+        await there.start()
+        old, new = await there.signing_key(), await here.replace_compromised(OPERATOR)
+        assert (await there.signing_key()).kid == new.kid
+        assert await there.find(old.kid) is None
+    finally:
+        await ours.close()
+        await theirs.close()
+
+
 async def test_a_compromised_key_does_not_return_with_a_restart(
     db: Database, clock: ManualClock
 ) -> None:

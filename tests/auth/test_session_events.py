@@ -55,7 +55,11 @@ async def here(api: Api) -> Device:
 
 
 @pytest.fixture
-async def listening(api: Api, here: Device) -> AsyncGenerator[Listening, None]:
+async def listening(
+    api: Api, here: Device, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Listening, None]:
+    # What is not heard by itself is not heard before the test gives up.
+    monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 60)
     viewer = await viewer_of(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
