@@ -74,25 +74,36 @@ def create_app(
     schema = build_schema(
         auth.permissions, queries=queries, mutations=mutations, subscriptions=subscriptions
     )
-    delivery, graphql = mail.build_delivery(settings, auth), mount(settings, auth, schema)
+    delivery = mail.build_delivery(settings, auth)
+    graphql = mount(settings, auth, schema)
     mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
     counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
+    app = _empty_app(settings, _lifespan(settings, auth, delivery), mounts, counts)
+    app.state.auth, app.state.mail_delivery = auth, delivery
+    app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
+    if counts:
+        app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
+    _add_rest_endpoints(app, settings, auth)
+    _add_pages(app, settings, auth, schema)
+    return app
+
+
+def _empty_app(
+    settings: Settings,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    mounts: Mapping[str, GraphQLMount],
+    counts: RequestCounts | None,
+) -> FastAPI:
     app = Application(
         title="Postern",
-        lifespan=_lifespan(settings, auth, delivery),
+        lifespan=lifespan,
         outside=_middleware(settings, mounts, counts),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
         redirect_slashes=False,
     )
-    app.state.auth, app.state.mail_delivery = auth, delivery
     app.state.is_ending = False
-    app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
-    if counts:
-        app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
-    _add_rest_endpoints(app, settings, auth)
-    _add_pages(app, settings, auth, schema)
     return app
 
 

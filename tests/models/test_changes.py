@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from structlog.testing import capture_logs
 
-from models import postgresql_changes
+from models import postgresql_changes, sqlite_changes
 from models.changes import NoChanges
 from models.database import Database
 from models.user import User
@@ -130,6 +130,23 @@ async def test_a_change_of_a_role_or_a_key_concerns_everybody(
 _A_KEY = """INSERT INTO signing_keys
     (kid, algorithm, encrypted_private_key, created_at, active_from)
     VALUES ('k', 'HS256', '', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"""
+
+
+async def test_while_nobody_waits_a_file_is_not_looked_at_until_somebody_asks(
+    sqlite_url: str,
+) -> None:
+    db, stranger, notes = Database.connect(sqlite_url), Database.connect(sqlite_url), Notes()
+    db.changes.add(notes)
+    await db.changes.start()
+    with db.changes.awaited():
+        await asyncio.sleep(2 * sqlite_changes.POLL_SECONDS)
+    await run(stranger, OF_ALICE[0])
+    await asyncio.sleep(4 * sqlite_changes.POLL_SECONDS)
+    assert notes.heard == []
+    assert db.changes.is_current()
+    assert notes.heard == [await id_of(db, "alice")]
+    await db.close()
+    await stranger.close()
 
 
 async def test_a_deleted_user_is_heard(db: Database, stranger: Database, notes: Notes) -> None:
