@@ -148,14 +148,17 @@ async def test_nobody_new_is_let_in(server: Process) -> None:
 async def test_a_load_balancer_hears_of_the_end_before_requests_are_refused(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    with one_of_cluster(tmp_path, sqlite_url, POSTERN_SHUTDOWN_DELAY="3") as server:
-        server.process.send_signal(signal.SIGTERM)
-        async with clients([server]) as (client,):
-            async with asyncio.timeout(3):
-                while (probe := await client.http.get("/readyz")).status_code == 200:
+    with one_of_cluster(tmp_path, sqlite_url, POSTERN_SHUTDOWN_DELAY="4") as server:
+        async with clients([server]) as (probing,):
+            server.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(4):
+                while (probe := await probing.http.get("/readyz")).status_code == 200:
                     pass
-            assert (probe.status_code, probe.json()) == (503, {"status": "ending"})
-            assert await client.log_in(ALICE)
+        assert (probe.status_code, probe.json()) == (503, {"status": "ending"})
+        # Long after the end would have begun.
+        await asyncio.sleep(1)
+        async with clients([server]) as (newcomer,):
+            assert await newcomer.log_in(ALICE)
         assert await exit_code(server) == 0
 
 

@@ -104,6 +104,10 @@ def test_older_secrets_follow_the_first(say: Say) -> None:
         ("POSTERN_PUBLIC_URL", "https://[::1"),
         ("POSTERN_PUBLIC_URL", "https://auth.example.com:99999"),
         ("POSTERN_PUBLIC_URL", "https://"),
+        ("POSTERN_MAIL_FROM", "nobody"),
+        ("POSTERN_MAIL_FROM", "Example <accounts@>"),
+        ("POSTERN_MAIL_TEMPLATES", "no/such/folder"),
+        ("POSTERN_SHUTDOWN_DELAY", "-1"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named(say: Say, name: str, value: str) -> None:
