@@ -27,6 +27,7 @@ from graphql.execution.executor import invalid_return_type_error
 
 from graph.compiled.completion import (
     Complete,
+    Completion,
     Place,
     ResolveInfo,
     Unsupported,
@@ -110,26 +111,28 @@ class Compiler:
         if name.startswith("__") or field is None or details[0].fragment_variable_values:
             raise Unsupported
         place = Place(Nodes(detail.node for detail in details), parent)
-        complete = self._completer(field.type, place, details)
+        completion = self._completion(field.type, place, details)
         attribute = attribute_of(field)
         if attribute is not None:
-            return attribute_field(attribute, key, field, complete, place)
-        finish_with = (complete, place, self._document.info_at(field, place))
+            return attribute_field(attribute, key, field, completion, place)
+        finish_with = (completion, place, self._document.info_at(field, place))
         resolver = plain_resolver(field, self._strawberry_schema)
         if resolver is not None:
             return plain_field(resolver, key, field, finish_with)
         return resolved_field(key, field, finish_with)
 
-    def _completer(
+    def _completion(
         self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
-    ) -> Complete:
-        if isinstance(type_, GraphQLNonNull):
-            bare = type_.of_type
-            complete = self._completer_of_value(bare, place, details)
-            if isinstance(bare, GraphQLList | GraphQLObjectType):
-                return complete_present(complete, place)
-            return complete_non_null(complete_nullable(complete), place)
-        return complete_nullable(self._completer_of_value(type_, place, details))
+    ) -> Completion:
+        bare = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+        plain = self._completer_of_value(bare, place, details)
+        if bare is type_:
+            return Completion(complete_nullable(plain), plain)
+        if isinstance(bare, GraphQLList | GraphQLObjectType):
+            return Completion(complete_present(plain, place), plain)
+        # A scalar may make null of what is none.
+        nullable = complete_nullable(plain)
+        return Completion(complete_non_null(nullable, place), complete_non_null(plain, place))
 
     def _completer_of_value(
         self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
@@ -138,7 +141,7 @@ class Compiler:
             case GraphQLScalarType() | GraphQLEnumType():
                 return complete_leaf(type_)
             case GraphQLList():
-                return complete_list(type_, self._completer(type_.of_type, place, details), place)
+                return complete_list(type_, self._completion(type_.of_type, place, details), place)
             case GraphQLObjectType():
                 return self._object(type_, details)
             case GraphQLInterfaceType() | GraphQLUnionType():

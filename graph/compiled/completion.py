@@ -43,6 +43,9 @@ ResolveInfo = GraphQLResolveInfo[Any]
 # From a value to that of the reply, or to a coroutine that returns it.
 Complete = Callable[[Any, Run, Path, ResolveInfo], Any]
 
+# The same where an error does not get out, unless null is not allowed there.
+Finish = Callable[[Any, Run, Path, Any], Any]
+
 # A value of exactly this type stands in the reply as it is.
 _AS_IT_IS: dict[GraphQLOutputType, type] = {
     GraphQLString: str,
@@ -66,6 +69,50 @@ class Place:
     def name(self) -> str:
         """As errors name it."""
         return f"{self.parent}.{self.nodes[0].name.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How the values of one type are completed."""
+
+    # Whatever a resolver gave, but for what must be awaited first.
+    any: Complete
+    # What is of a type in `plain_types`.
+    plain: Complete
+
+
+def finisher(completion: Completion, nodes: Nodes, fail: Fail) -> Finish:
+    """From what a resolver gave to the completed value, or to a coroutine that returns it."""
+    complete, complete_plain = completion.any, completion.plain
+
+    async def finish_value(value: Any, run: Run, path: Path, info: Any) -> Any:
+        try:
+            completed = complete(await value, run, path, info)
+            return await completed if type(completed) is CoroutineType else completed
+        except Exception as error:
+            return fail(run, error, nodes, path)
+
+    async def finish_completed(completed: Any, run: Run, path: Path) -> Any:
+        try:
+            return await completed
+        except Exception as error:
+            return fail(run, error, nodes, path)
+
+    def finish(value: Any, run: Run, path: Path, info: Any) -> Any:
+        try:
+            if type(value) in plain_types:
+                completed = complete_plain(value, run, path, info)
+            elif is_awaitable(value):
+                return finish_value(value, run, path, info)
+            else:
+                completed = complete(value, run, path, info)
+        except Exception as error:
+            return fail(run, error, nodes, path)
+        if type(completed) is CoroutineType:
+            return finish_completed(completed, run, path)
+        return completed
+
+    return finish
 
 
 def type_as_it_is(type_: GraphQLOutputType) -> type | None:
@@ -128,11 +175,11 @@ def complete_leaf(type_: GraphQLLeafType) -> Complete:
 
 
 def complete_list(
-    type_: GraphQLList[GraphQLOutputType], complete_item: Complete, place: Place
+    type_: GraphQLList[GraphQLOutputType], item: Completion, place: Place
 ) -> Complete:
     """Completes each item; what must be awaited is awaited side by side."""
-    nullable = not isinstance(type_.of_type, GraphQLNonNull)
-    item = _Item(complete_item, on_error(nullable=nullable), place)
+    fail = on_error(nullable=not isinstance(type_.of_type, GraphQLNonNull))
+    finish = finisher(item, place.nodes, fail)
     is_leaf, as_it_is = is_leaf_type(_bare(type_.of_type)), {type_as_it_is(type_.of_type)}
 
     def run_list(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
@@ -140,10 +187,10 @@ def complete_list(
             if is_leaf and as_it_is >= set(map(type, value)):
                 return value.copy()
         elif is_async_iterable(value):
-            return _complete_async_iterable(item, value, run, path, info)
+            return _complete_async_iterable(finish, value, run, path, info)
         elif not is_iterable(value):
             raise GraphQLError(f"Expected Iterable, but did not find one for field '{place.name}'.")
-        return _complete_iterable(item, value, run, path, info)
+        return _complete_iterable(finish, value, run, path, info)
 
     return run_list
 
@@ -152,47 +199,13 @@ def _bare(type_: GraphQLOutputType) -> GraphQLOutputType:
     return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """How one entry of a list is completed."""
-
-    complete: Complete
-    fail: Fail
-    place: Place
-
-    def start(self, value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
-        """The completed entry, or a coroutine that returns it."""
-        if type(value) not in plain_types and is_awaitable(value):
-            return self._finish_value(value, run, path, info)
-        try:
-            completed = self.complete(value, run, path, info)
-        except Exception as error:
-            return self.fail(run, error, self.place.nodes, path)
-        if type(completed) is CoroutineType:
-            return self._finish(completed, run, path)
-        return completed
-
-    async def _finish_value(self, value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
-        try:
-            completed = self.complete(await value, run, path, info)
-            return await completed if type(completed) is CoroutineType else completed
-        except Exception as error:
-            return self.fail(run, error, self.place.nodes, path)
-
-    async def _finish(self, completed: Any, run: Run, path: Path) -> Any:
-        try:
-            return await completed
-        except Exception as error:
-            return self.fail(run, error, self.place.nodes, path)
-
-
-def _complete_iterable(item: _Item, values: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+def _complete_iterable(finish: Finish, values: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
     results: list[Any] = []
     awaited: list[int] = []
     iterator = iter(values)
     try:
         for index, value in enumerate(iterator):
-            completed = item.start(value, run, (path, index, None), info)
+            completed = finish(value, run, (path, index, None), info)
             if type(completed) is CoroutineType:
                 awaited.append(index)
             results.append(completed)
@@ -208,7 +221,7 @@ def _complete_iterable(item: _Item, values: Any, run: Run, path: Path, info: Res
 
 
 async def _complete_async_iterable(
-    item: _Item, values: Any, run: Run, path: Path, info: ResolveInfo
+    finish: Finish, values: Any, run: Run, path: Path, info: ResolveInfo
 ) -> Any:
     results: list[Any] = []
     awaited: list[int] = []
@@ -216,7 +229,7 @@ async def _complete_async_iterable(
     try:
         index = 0
         async for value in iterator:
-            completed = item.start(value, run, (path, index, None), info)
+            completed = finish(value, run, (path, index, None), info)
             if type(completed) is CoroutineType:
                 awaited.append(index)
             results.append(completed)

@@ -1,7 +1,6 @@
 """One field: its resolver is called, and what it gives is completed."""
 
 from collections.abc import Callable, Mapping
-from types import CoroutineType
 from typing import Any
 
 from graphql import (
@@ -16,15 +15,13 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from graph.compiled.completion import Complete, Place, type_as_it_is
-from graph.compiled.errors import Nodes
+from graph.compiled.completion import Completion, Place, finisher, type_as_it_is
 from graph.compiled.infos import LazyInfo, MakeInfo
 from graph.compiled.resolvers import Resolve, definition_of
-from graph.compiled.runs import Fail, Path, Run, is_awaitable, on_error, plain_types
+from graph.compiled.runs import Fail, Path, Run, on_error
 
 # From the object that has the field to the completed value, or to a coroutine that returns it.
 RunField = Callable[[Any, Run, Path | None], Any]
-Finish = Callable[[Any, Run, Path, Any], Any]
 Arguments = Callable[[Run], Mapping[str, Any]]
 
 
@@ -39,12 +36,12 @@ def typename_field(parent: GraphQLObjectType) -> RunField:
 
 
 def attribute_field(
-    name: str, key: str, field: GraphQLField, complete: Complete, place: Place
+    name: str, key: str, field: GraphQLField, completion: Completion, place: Place
 ) -> RunField:
     """A field without a resolver: the attribute of its object."""
     as_it_is, parent, nodes = type_as_it_is(field.type), place.parent.name, place.nodes
     fail = _on_error_in(field)
-    finish = _finish_field(complete, nodes, fail)
+    finish = finisher(completion, nodes, fail)
 
     def run_attribute(source: Any, run: Run, parent_path: Path | None) -> Any:
         try:
@@ -59,12 +56,12 @@ def attribute_field(
 
 
 def plain_field(
-    resolve: Resolve, key: str, field: GraphQLField, finish_with: tuple[Complete, Place, MakeInfo]
+    resolve: Resolve, key: str, field: GraphQLField, finish_with: tuple[Completion, Place, MakeInfo]
 ) -> RunField:
     """A field whose resolver takes no arguments."""
-    complete, place, make_info = finish_with
+    completion, place, make_info = finish_with
     parent, nodes, fail = place.parent.name, place.nodes, _on_error_in(field)
-    finish = _finish_field(complete, nodes, fail)
+    finish = finisher(completion, nodes, fail)
     definition = definition_of(field)
     assert definition
 
@@ -80,13 +77,13 @@ def plain_field(
 
 
 def resolved_field(
-    key: str, field: GraphQLField, finish_with: tuple[Complete, Place, MakeInfo]
+    key: str, field: GraphQLField, finish_with: tuple[Completion, Place, MakeInfo]
 ) -> RunField:
     """Any field with a resolver, as Strawberry has wrapped it."""
-    complete, place, make_info = finish_with
+    completion, place, make_info = finish_with
     nodes, parent, resolve = place.nodes, place.parent.name, field.resolve
     arguments, fail = _arguments(field, nodes[0]), _on_error_in(field)
-    finish = _finish_field(complete, nodes, fail)
+    finish = finisher(completion, nodes, fail)
     assert resolve
 
     def run_resolved(source: Any, run: Run, parent_path: Path | None) -> Any:
@@ -103,36 +100,6 @@ def resolved_field(
 
 def _on_error_in(field: GraphQLField) -> Fail:
     return on_error(nullable=not isinstance(field.type, GraphQLNonNull))
-
-
-def _finish_field(complete: Complete, nodes: Nodes, fail: Fail) -> Finish:
-    """From what a resolver gave to the completed value, or to a coroutine that returns it."""
-
-    async def finish_value(value: Any, run: Run, path: Path, info: Any) -> Any:
-        try:
-            completed = complete(await value, run, path, info)
-            return await completed if type(completed) is CoroutineType else completed
-        except Exception as error:
-            return fail(run, error, nodes, path)
-
-    async def finish_completed(completed: Any, run: Run, path: Path) -> Any:
-        try:
-            return await completed
-        except Exception as error:
-            return fail(run, error, nodes, path)
-
-    def finish(value: Any, run: Run, path: Path, info: Any) -> Any:
-        if type(value) not in plain_types and is_awaitable(value):
-            return finish_value(value, run, path, info)
-        try:
-            completed = complete(value, run, path, info)
-        except Exception as error:
-            return fail(run, error, nodes, path)
-        if type(completed) is CoroutineType:
-            return finish_completed(completed, run, path)
-        return completed
-
-    return finish
 
 
 def _arguments(field: GraphQLField, node: FieldNode) -> Arguments | None:

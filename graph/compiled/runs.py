@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import CoroutineType, GeneratorType
 from typing import Any, Never
 
-from graphql import GraphQLError
+from graphql import GraphQLError, Undefined
 from graphql.execution.executor import CollectedErrors
 from graphql.execution.values import VariableValues
 from graphql.pyutils import Path as CorePath
@@ -14,7 +14,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from graph.compiled.errors import Nodes, error_at
 
-# Types whose values were seen to be no awaitables, so that they are not asked again.
+# Types whose values are neither awaitables nor null nor errors, as was seen once.
 plain_types: set[type] = set()
 _MAX_KINDS = 1000
 # Held until they end: the event loop itself keeps no task alive.
@@ -102,12 +102,13 @@ def on_error(*, nullable: bool) -> Fail:
 def is_awaitable(value: object) -> bool:
     """Whether it must be awaited."""
     kind = type(value)
-    if kind in plain_types:
+    if value is None or kind in plain_types:
         return False
     if kind is CoroutineType:
         return True
     if kind is not GeneratorType and not hasattr(kind, "__await__"):
-        if len(plain_types) < _MAX_KINDS:
+        is_plain = value is not Undefined and not isinstance(value, Exception)
+        if is_plain and len(plain_types) < _MAX_KINDS:
             plain_types.add(kind)
         return False
     return optimized_is_awaitable(value)
