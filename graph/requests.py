@@ -164,7 +164,8 @@ def _check_content(headers: Headers) -> None:
         raise RequestRefused(
             Problem.WRONG_CONTENT_TYPE, "Send the request as Content-Type: application/json."
         )
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.lower() != b"identity":
         raise RequestRefused(
             Problem.WRONG_CONTENT_TYPE, "Send the body as it is, without Content-Encoding."
         )

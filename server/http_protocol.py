@@ -17,7 +17,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server.whole_replies import Outbox, whole
+from server.whole_replies import Exchange, Outbox
 
 # A head of this length always passes; one of twice the length never does.
 HEAD_BYTES = 16_384
@@ -185,7 +185,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._watch.running = cycle
         if self._watch.ending:
             cycle.keep_alive = False
-        _start(self, cycle, whole(app, cycle, self._watch.outbox))
+        _start(self, cycle, Exchange(app, cycle, self._watch.outbox))
 
     def _receive_in_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), HEAD_BYTES):

@@ -12,7 +12,8 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Awaitable
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 
 from starlette.types import Message
 from uvicorn._types import ASGI3Application
@@ -22,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 _CONTROLS = bytes({*range(32), 127} - {ord("\t")})
 # Headers that change how a connection goes on.
 _OF_CONNECTIONS = (b"connection", b"transfer-encoding")
+_LENGTH = b"content-length"
 _NAMES = re.compile(rb"[a-z0-9-]+")
 _pair = b": ".join
 
@@ -50,18 +52,34 @@ class Outbox:
                 continue
 
 
-class WholeReply:
-    """The `send` of one request."""
+class Exchange:
+    """One request and its reply, with another `receive` and `send` than uvicorn's."""
 
-    __slots__ = ("_cycle", "_outbox", "_send", "_start")
+    __slots__ = ("_app", "_cycle", "_outbox", "_start")
 
-    def __init__(self, cycle: RequestResponseCycle, outbox: Outbox) -> None:
+    def __init__(self, app: ASGI3Application, cycle: RequestResponseCycle, outbox: Outbox) -> None:
+        self._app = app
         self._cycle = cycle
         self._outbox = outbox
-        self._send = cycle.send
         self._start: Message | None = None
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, scope: Any, _receive: object, _send: object) -> Awaitable[None]:
+        """Lets the application answer."""
+        send: Any = self.send
+        return self._app(scope, self.receive, send)
+
+    async def receive(self) -> Any:
+        """The whole body at once where it is here: most often it came before anybody asked."""
+        cycle = self._cycle
+        is_here = cycle.body and not (cycle.more_body or cycle.flow.read_paused)
+        if not is_here or cycle.disconnected or cycle.response_complete:
+            return await cycle.receive()
+        cycle.waiting_for_100_continue = False
+        body, cycle.body = bytes(cycle.body), bytearray()
+        cycle.message_event.clear()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
         """Keeps the head, and writes it with the body when the turn ends."""
         cycle, start = self._cycle, self._start
         if start is None:
@@ -89,10 +107,11 @@ class WholeReply:
             return None
         if cycle.scope["method"] == "HEAD":
             return None
-        body = message.get("body", b"")
         headers = start["headers"] = list(start.get("headers", ()))
-        head = _head(start["status"], [*cycle.default_headers, *headers], len(body))
-        return head and head + body
+        if not headers:
+            return None
+        headers = cycle.default_headers + headers
+        return _rendered(start["status"], headers, message.get("body", b""))
 
     def _complete(self) -> None:
         """What uvicorn does when a reply is over."""
@@ -103,37 +122,25 @@ class WholeReply:
 
     async def _send_in_order(self, message: Message) -> None:
         self._outbox.flush()
-        await self._send(message)  # type: ignore[arg-type] # the same messages, typed more loosely
+        await self._cycle.send(message)  # type: ignore[arg-type] # the same messages, typed more loosely
 
 
-def _head(status: int, headers: list[tuple[bytes, bytes]], length: int) -> bytes | None:
-    """The head of a reply of this length; None if uvicorn had better look at the headers."""
-    values = dict(headers)
-    if values.get(b"content-length") != b"%d" % length:
-        return None
-    if any(name in values for name in _OF_CONNECTIONS) or not _NAMES.fullmatch(b"".join(values)):
+def _rendered(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+    """The bytes of a reply; None if uvicorn had better look at the headers."""
+    names, values = zip(*headers, strict=True)
+    place = _place_of_length(names)
+    if place is None or values[place] != b"%d" % len(body):
         return None
     lines = b"\r\n".join(map(_pair, headers))
     line_ends = 2 * (len(headers) - 1)
     if len(lines.translate(None, _CONTROLS)) + line_ends != len(lines):
         return None
-    return b"%b%b\r\n\r\n" % (STATUS_LINE[status], lines)
+    return b"%b%b\r\n\r\n%b" % (STATUS_LINE[status], lines, body)
 
 
-def whole(app: ASGI3Application, cycle: RequestResponseCycle, outbox: Outbox) -> ASGI3Application:
-    """The application with another `receive` and `send`, for this one request."""
-
-    async def receive() -> Any:
-        # Most often all of the body came before the application began: nothing is waited for.
-        is_here = cycle.body and not (cycle.more_body or cycle.flow.read_paused)
-        if not is_here or cycle.disconnected or cycle.response_complete:
-            return await cycle.receive()
-        cycle.waiting_for_100_continue = False
-        body, cycle.body = bytes(cycle.body), bytearray()
-        cycle.message_event.clear()
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    def answer(scope: Any, _receive: object, _send: object) -> Awaitable[None]:
-        return app(scope, receive, cast("Any", WholeReply(cycle, outbox)))
-
-    return answer
+@lru_cache(maxsize=256)
+def _place_of_length(names: tuple[bytes, ...]) -> int | None:
+    """Which header tells the length; None where one of them needs more than to be written."""
+    if names.count(_LENGTH) != 1 or any(name in names for name in _OF_CONNECTIONS):
+        return None
+    return names.index(_LENGTH) if _NAMES.fullmatch(b"".join(names)) else None

@@ -9,7 +9,7 @@ from starlette.types import Message
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.whole_replies import Outbox, WholeReply
+from server.whole_replies import Exchange, Outbox
 
 DATE = (b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")
 
@@ -59,8 +59,12 @@ def cycle_on(
     )
 
 
-def reply_on(connection: Any, outbox: Outbox) -> WholeReply:
-    return WholeReply(cycle_on(connection), outbox)
+async def no_application(_scope: object, _receive: object, _send: object) -> None:
+    pass
+
+
+def exchange_on(connection: Any, outbox: Outbox) -> Exchange:
+    return Exchange(no_application, cycle_on(connection), outbox)
 
 
 def start(*headers: tuple[bytes, bytes], status: int = 200) -> Message:
@@ -89,18 +93,18 @@ async def written_by_uvicorn(*messages: Message, **options: Any) -> bytes:
 
 async def written_whole(*messages: Message, **options: Any) -> bytes:
     connection = Connection()
-    reply = WholeReply(cycle_on(connection, **options), await new_outbox())
+    exchange = Exchange(no_application, cycle_on(connection, **options), await new_outbox())
     for message in messages:
-        await reply(message)
+        await exchange.send(message)
     await asyncio.sleep(0)
     return b"".join(connection.written)
 
 
 async def test_head_and_body_leave_together_when_the_turn_ends() -> None:
     connection = Connection()
-    reply = reply_on(connection, await new_outbox())
-    await reply(start(length(b"body")))
-    await reply(body(b"body"))
+    exchange = exchange_on(connection, await new_outbox())
+    await exchange.send(start(length(b"body")))
+    await exchange.send(body(b"body"))
     assert connection.written == []
     await asyncio.sleep(0)
     assert len(connection.written) == 1
@@ -167,9 +171,9 @@ async def test_who_was_answered_is_not_told_to_continue() -> None:
     connection = Connection()
     cycle = cycle_on(connection)
     cycle.waiting_for_100_continue = True
-    reply = WholeReply(cycle, await new_outbox())
-    await reply(start(length(b"x")))
-    await reply(body(b"x"))
+    exchange = Exchange(no_application, cycle, await new_outbox())
+    await exchange.send(start(length(b"x")))
+    await exchange.send(body(b"x"))
     await cycle.receive()
     await asyncio.sleep(0)
     assert not any(b"100 Continue" in data for data in connection.written)
@@ -184,13 +188,13 @@ async def test_who_has_gone_keeps_nobody_else_waiting() -> None:
     outbox = await new_outbox()
     gone, other, later = Connection(gone=True), Connection(), Connection()
     for connection in (gone, other):
-        reply = reply_on(connection, outbox)
-        await reply(start(length(b"body")))
-        await reply(body(b"body"))
+        exchange = exchange_on(connection, outbox)
+        await exchange.send(start(length(b"body")))
+        await exchange.send(body(b"body"))
     await asyncio.sleep(0)
-    reply = reply_on(later, outbox)
-    await reply(start(length(b"body")))
-    await reply(body(b"body"))
+    exchange = exchange_on(later, outbox)
+    await exchange.send(start(length(b"body")))
+    await exchange.send(body(b"body"))
     await asyncio.sleep(0)
     assert [len(other.written), len(later.written)] == [1, 1]
 
@@ -198,10 +202,10 @@ async def test_who_has_gone_keeps_nobody_else_waiting() -> None:
 async def test_a_client_that_is_behind_holds_up_its_reply() -> None:
     connection = Connection()
     cycle = cycle_on(connection)
-    reply = WholeReply(cycle, await new_outbox())
-    await reply(start(length(b"body")))
+    exchange = Exchange(no_application, cycle, await new_outbox())
+    await exchange.send(start(length(b"body")))
     cycle.flow.pause_writing()
-    sending = asyncio.create_task(reply(body(b"body")))
+    sending = asyncio.create_task(exchange.send(body(b"body")))
     await asyncio.sleep(0)
     assert not sending.done()
     cycle.flow.resume_writing()
@@ -212,19 +216,19 @@ async def test_a_client_that_is_behind_holds_up_its_reply() -> None:
 async def test_a_client_that_has_gone_is_sent_nothing() -> None:
     connection = Connection()
     cycle = cycle_on(connection)
-    reply = WholeReply(cycle, await new_outbox())
-    await reply(start(length(b"body")))
+    exchange = Exchange(no_application, cycle, await new_outbox())
+    await exchange.send(start(length(b"body")))
     cycle.disconnected = True
-    await reply(body(b"body"))
+    await exchange.send(body(b"body"))
     await asyncio.sleep(0)
     assert connection.written == []
 
 
 async def test_a_reply_in_pieces_comes_after_the_one_before_it() -> None:
     connection, outbox = Connection(), await new_outbox()
-    first, second = reply_on(connection, outbox), reply_on(connection, outbox)
-    await first(start(length(b"first")))
-    await first(body(b"first"))
-    await second(start())
-    await second(body(b"second", more=True))
+    first, second = exchange_on(connection, outbox), exchange_on(connection, outbox)
+    await first.send(start(length(b"first")))
+    await first.send(body(b"first"))
+    await second.send(start())
+    await second.send(body(b"second", more=True))
     assert connection.written[0].endswith(b"first")
