@@ -3,8 +3,7 @@
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field
 
 
 class Executor(StrEnum):
@@ -14,7 +13,7 @@ class Executor(StrEnum):
     GRAPHQL_CORE = "graphql-core"
 
 
-class LimitSettings(BaseSettings):
+class LimitSettings(BaseModel):
     """Bounds that hold for every request; whoever passes one is told which, and what was found."""
 
     max_body_bytes: int = Field(

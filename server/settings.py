@@ -2,11 +2,10 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from auth.key_material import Algorithm
 from auth.wiring import RegistrationMode
@@ -46,15 +45,10 @@ class ConfigurationError(Exception):
         self.problems = problems
 
 
-CommaList = Annotated[tuple[str, ...], NoDecode]
-
-
 class Settings(LimitSettings):
     """The configuration of one server."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=DOTENV, extra="ignore", hide_input_in_errors=True, frozen=True
-    )
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
     environment: Environment = Field(
         Environment.PRODUCTION,
@@ -82,12 +76,12 @@ class Settings(LimitSettings):
     )
     issuer: str = Field("", description="The `iss` of tokens. `POSTERN_PUBLIC_URL` if not set.")
     audience: str = Field("", description="The `aud` of tokens. `POSTERN_PUBLIC_URL` if not set.")
-    allowed_hosts: CommaList = Field(
+    allowed_hosts: tuple[str, ...] = Field(
         (),
         description="More host names by which this server may be called, separated by commas. The"
         " one of `POSTERN_PUBLIC_URL` always may; so may `localhost` in development.",
     )
-    cors_origins: CommaList = Field(
+    cors_origins: tuple[str, ...] = Field(
         (),
         description="Origins whose pages may call this server, e.g. `https://app.example.com`,"
         " separated by commas.",
@@ -139,7 +133,7 @@ class Settings(LimitSettings):
     throttle: Switch = Field(
         Switch.ON, description="Whether guesses at passwords, and registrations, are slowed down."
     )
-    trusted_proxies: CommaList = Field(
+    trusted_proxies: tuple[str, ...] = Field(
         (),
         description="Addresses or networks of proxies, separated by commas: from them, and from"
         " nobody else, `X-Forwarded-For` is believed. Without it all clients behind a proxy share"
