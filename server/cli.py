@@ -1,15 +1,15 @@
 """The command line: `postern`."""
 
 import asyncio
+from typing import Annotated
 
 import typer
 
 from auth.policies import PermissionRegistry
 from graph.schema import build_schema
-from server import doctor, reference
+from server import cli_serve, doctor, reference
 from server.cli_keys import keys_app
 from server.cli_mail import mail_app
-from server.cli_serve import migrate_database, run_command_line, serve
 from server.cli_sessions import sessions_app
 from server.cli_transfer import export_command, import_command
 from server.cli_users import user_app
@@ -24,7 +24,6 @@ app = typer.Typer(
 schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 user_app.command("import")(import_command)
 user_app.command("export")(export_command)
-app.command()(serve)
 app.add_typer(user_app, name="user")
 app.add_typer(keys_app, name="keys")
 app.add_typer(mail_app, name="mail")
@@ -34,13 +33,23 @@ app.add_typer(schema_app, name="schema")
 
 def main() -> None:
     """Runs the command line; a problem is told in plain words, without a traceback."""
-    run_command_line(app)
+    cli_serve.run_command_line(app)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help=cli_serve.HOST_HELP)] = None,
+    port: Annotated[int | None, typer.Option(help=cli_serve.PORT_HELP)] = None,
+    workers: Annotated[int, typer.Option(min=1, help=cli_serve.WORKERS_HELP)] = 1,
+) -> None:
+    """Starts the server."""
+    cli_serve.serve(host, port, workers)
 
 
 @app.command()
 def migrate() -> None:
     """Brings the database to the state that this version needs."""
-    asyncio.run(migrate_database(read_settings()))
+    asyncio.run(cli_serve.migrate_database(read_settings()))
     typer.echo("The database is up to date.")
 
 

@@ -1,15 +1,17 @@
-"""`postern serve`, which loads nothing that only the other commands need: that is memory."""
+"""`postern serve`, which loads nothing that only the other commands need: that is memory.
 
+So it reads its options with argparse; `cli.py` has them again, among all commands.
+"""
+
+import argparse
 import asyncio
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Annotated
 
 import structlog
-import typer
 import uvicorn
 
 from auth.clock import Clock
@@ -30,18 +32,26 @@ log = structlog.get_logger("postern.server")
 _FROM_CDN = " (loads GraphiQL from a CDN; `make explorer` builds a better one)"
 
 
+HOST_HELP = "The address to listen on."
+PORT_HELP = "The port to listen on."
+WORKERS_HELP = "How many processes."
+
+
 def main() -> None:
     """Runs `serve` alone, of the command line."""
-    # Typer's own tracebacks print local variables, and with them passwords.
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.callback()(_nothing_before)
-    app.command()(serve)
-    run_command_line(app)
+    parser = argparse.ArgumentParser("postern serve", description="Starts the server.")
+    parser.add_argument("--host", help=HOST_HELP)
+    parser.add_argument("--port", type=int, help=PORT_HELP)
+    parser.add_argument("--workers", type=_at_least_one, default=1, help=WORKERS_HELP)
+    options = parser.parse_args(sys.argv[2:])
+    run_command_line(lambda: serve(options.host, options.port, options.workers))
 
 
-def _nothing_before() -> None:
-    # With it a single command keeps its name.
-    pass
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def run_command_line(app: Callable[[], object]) -> None:
@@ -56,12 +66,8 @@ def run_command_line(app: Callable[[], object]) -> None:
         _fail([doctor.unreachable(error)])
 
 
-def serve(
-    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port to listen on.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
-) -> None:
-    """Starts the server."""
+def serve(host: str | None, port: int | None, workers: int) -> None:
+    """Starts the server. Raises Stop, ConfigurationError, DatabaseUnavailable."""
     # The worker processes read the environment too.
     given = {"POSTERN_HOST": host, "POSTERN_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
@@ -99,8 +105,10 @@ def serve(
 
 
 def _say_where(settings: Settings) -> None:
-    typer.echo(f"Postern serves at {settings.base_url}")
-    typer.echo(f"  explorer {settings.base_url}/graphql{'' if is_built() else _FROM_CDN}")
+    hint = "" if is_built() else _FROM_CDN
+    sys.stdout.write(f"Postern serves at {settings.base_url}\n")
+    sys.stdout.write(f"  explorer {settings.base_url}/graphql{hint}\n")
+    sys.stdout.flush()
 
 
 def _check_port(settings: Settings) -> None:
@@ -132,5 +140,5 @@ async def migrate_database(settings: Settings) -> None:
 
 def _fail(lines: tuple[str, ...] | list[str]) -> None:
     for line in lines:
-        typer.echo(f"postern: {line}", err=True)
+        sys.stderr.write(f"postern: {line}\n")
     sys.exit(1)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pickle
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from models.database import Database
 from models.user import User
 from server import cli
+from server.__main__ import main
 from server.console import Stop
 from server.settings import ConfigurationError
 from tests.commands import in_development, run, stopped
@@ -219,6 +221,37 @@ def test_an_option_goes_before_the_environment_and_reaches_the_workers(
     assert (started[0]["port"], started[0]["workers"]) == (9001, 2)
     assert (os.environ["POSTERN_PORT"], os.environ["POSTERN_HOST"]) == ("9001", "localhost")
     assert "http://localhost:9001/graphql" in shown
+
+
+def test_serve_alone_reads_the_same_options(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["postern", "serve", "--port", "9001", "--host", "localhost", "--workers", "2"]
+    )
+    main()
+    asked = started[0]
+    assert (asked["host"], asked["port"], asked["workers"]) == ("localhost", 9001, 2)
+
+
+def test_serve_alone_tells_of_every_option_that_it_has_among_all_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["postern", "serve", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    alone = re.findall(r"--[a-z]+", capsys.readouterr().out)
+    assert set(alone) == set(re.findall(r"--[a-z]+", run("serve", "--help")))
+
+
+@pytest.mark.parametrize("words", [["--workers", "0"], ["--port", "high"], ["--prot", "9001"]])
+def test_serve_alone_refuses_what_is_no_option(
+    words: list[str], started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["postern", "serve", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, started) == (2, [])
 
 
 def test_serve_in_development_migrates_by_itself(
