@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Row, true, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import ColumnElement, CursorResult, Row, insert, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth.clients import Client
 from models.base import uuid7
@@ -28,23 +28,30 @@ class SessionPolicy:
     kept_after_end: timedelta = timedelta(days=30)
 
 
-def start_session(
-    tx: AsyncSession, policy: SessionPolicy, user_id: UUID, client: Client, now: datetime
+async def start_session(
+    connection: AsyncConnection,
+    policy: SessionPolicy,
+    user_id: UUID,
+    client: Client,
+    now: datetime,
 ) -> Session:
     """Adds a new session, with a new id (ASVS 5.0, 7.2.4)."""
-    session = Session(
-        id=uuid7(),
-        user_id=user_id,
-        client_address=client.address,
-        user_agent=printable(client.user_agent),
-        generation=0,
-        created_at=now,
-        last_used_at=now,
-        idle_expires_at=min(now + policy.idle_lifetime, now + policy.max_age),
-        expires_at=now + policy.max_age,
-    )
-    tx.add(session)
-    return session
+    columns = {
+        "id": uuid7(),
+        "user_id": user_id,
+        "client_address": client.address,
+        "user_agent": printable(client.user_agent),
+        "generation": 0,
+        "created_at": now,
+        "last_used_at": now,
+        "idle_expires_at": min(now + policy.idle_lifetime, now + policy.max_age),
+        "expires_at": now + policy.max_age,
+    }
+    await connection.execute(_ADD, columns)
+    return Session(**columns)
+
+
+_ADD = insert(Session)
 
 
 def has_ended(session: Session, now: datetime) -> bool:

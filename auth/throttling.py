@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Executable, bindparam, case, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.clock import Clock
 from auth.errors import RateLimited
@@ -119,13 +119,14 @@ class Throttle:
             return timedelta()
         now = self._clock.now()
         async with self._db.begin() as tx:
-            counted = await self._lock(tx, budgets, now)
+            connection = await tx.connection()
+            counted = await self._lock(connection, budgets, now)
             waits = [failures.wait(budget.limit, now) for budget, failures in counted]
             if any(waits):
                 raise RateLimited(timedelta(seconds=math.ceil(max(waits).total_seconds())))
             # The failures are one more now.
             waits = [budget.limit.wait_after(failures.number + 1) for budget, failures in counted]
-            await tx.execute(
+            await connection.execute(
                 _COUNT,
                 [
                     {
@@ -142,14 +143,14 @@ class Throttle:
     async def forgive(self, *budgets: Budget) -> None:
         """Takes the attempt back, since it went well, and with it what success forgives."""
         async with self._db.begin() as tx:
-            await self.forgive_within(tx, *budgets)
+            await self.forgive_within(await tx.connection(), *budgets)
 
-    async def forgive_within(self, tx: AsyncSession, *budgets: Budget) -> None:
+    async def forgive_within(self, connection: AsyncConnection, *budgets: Budget) -> None:
         """The same in a transaction that goes on; best at its end, since others wait for it."""
         if not self._enabled:
             return
         now = self._clock.now()
-        await tx.execute(
+        await connection.execute(
             _FORGIVE,
             [
                 {"row": key, "now": now, "kept": 0 if budget.limit.forgiven_by_success else 1}
@@ -181,10 +182,10 @@ class Throttle:
         return hmac.digest(self._key, text, sha256).hex()
 
     async def _lock(
-        self, tx: AsyncSession, budgets: Sequence[Budget], now: datetime
+        self, connection: AsyncConnection, budgets: Sequence[Budget], now: datetime
     ) -> list[tuple[Budget, "_Failures"]]:
         in_order = self._in_order(budgets)
-        rows = await tx.execute(
+        rows = await connection.execute(
             _lock(self._db.dialect),
             [
                 {"key": key, "failures": 0, "forgotten_at": now + budget.limit.forgotten_after}
@@ -221,6 +222,7 @@ def budget_of_account(user_id: UUID, *, at: str | None = None) -> Budget:
     return Budget(ACCOUNT, f"user {user_id} at {at}" if at else f"user {user_id}")
 
 
+@lru_cache(maxsize=1024)
 def network_of(address: str | None) -> str:
     """Whom an address stands for: IPv4 itself, of IPv6 the /64 that one customer gets."""
     try:

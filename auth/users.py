@@ -72,16 +72,29 @@ async def find_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord | Non
 async def find_user_by_name(auth: Auth, name: str) -> UserRecord | None:
     """The user with this username or e-mail address."""
     async with auth.db.read() as session:
-        row = await session.scalar(select_by_name(name).options(WITH_ROLES))
+        query, values = select_by_name(name)
+        row = await session.scalar(query.options(WITH_ROLES), values)
         return UserRecord.of(row, auth.permissions) if row else None
 
 
-def select_by_name(name: str, *columns: InstrumentedAttribute[Any]) -> Select[Any]:
-    """The user whose username, or e-mail address, this is, or these columns of theirs."""
+def select_by_name(
+    name: str, *columns: InstrumentedAttribute[Any]
+) -> tuple[Select[Any], dict[str, Any]]:
+    """The user whose username, or e-mail address, this is, or these columns of theirs.
+
+    With the values for the query, which is made once: that takes as long as to run it.
+    """
     # Usernames hold no @.
-    column = User.email_key if "@" in name else User.username_key
-    key = lookup_key(name)
-    return select(*(columns or (User,))).where(false() if key is None else column == key)
+    key = User.email_key if "@" in name else User.username_key
+    return _select_by_key(key, columns), {"key": lookup_key(name)}
+
+
+@cache
+def _select_by_key(
+    key: InstrumentedAttribute[str | None], columns: tuple[InstrumentedAttribute[Any], ...]
+) -> Select[Any]:
+    # What is no name has no key, and is equal to none.
+    return select(*(columns or (User,))).where(key == bindparam("key"))
 
 
 async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilter) -> UserSlice:

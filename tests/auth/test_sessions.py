@@ -90,7 +90,8 @@ async def test_unused_is_never_longer_than_at_all(auth: Auth, clock: ManualClock
     policy = SessionPolicy(idle_lifetime=timedelta(days=30), max_age=timedelta(days=1))
     user_id = (await begin(auth)).user_id
     async with auth.db.begin() as tx:
-        session = start_session(tx, policy, user_id, Client(), clock.now())
+        connection = await tx.connection()
+        session = await start_session(connection, policy, user_id, Client(), clock.now())
         assert session.idle_expires_at == session.expires_at == clock.now() + timedelta(days=1)
 
 
