@@ -176,7 +176,7 @@ async def _start(
         connection = await tx.connection()
         await _keep(connection, proved, password_hash, now)
         if proved.password_is_temporary:
-            _record_own_password(tx, auth, client, proved.user_id)
+            await _record_own_password(tx, auth, client, proved.user_id, now)
         session = await start_session(connection, auth.session_policy, proved.user_id, client, now)
         act = Act(Action.SESSION_STARTED, now, client, proved.user_id, proved.user_id, session.id)
         await record_at_once(connection, act)
@@ -221,7 +221,10 @@ _KEEP = (
 )
 
 
-def _record_own_password(tx: AsyncSession, auth: Auth, client: Client, user_id: UUID) -> None:
-    now = auth.clock.now()
+async def _record_own_password(
+    tx: AsyncSession, auth: Auth, client: Client, user_id: UUID, now: datetime
+) -> None:
     record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id))
     queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(user_id))
+    # The trail tells it before the login, and nobody waits for it at the end.
+    await tx.flush()

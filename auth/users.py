@@ -58,6 +58,8 @@ class UserSlice:
     has_previous: bool
 
 
+UserColumn = InstrumentedAttribute[Any]
+
 USER_BY_ID = select(*USER_COLUMNS).where(User.id == bindparam("id"))
 
 
@@ -77,12 +79,10 @@ async def find_user_by_name(auth: Auth, name: str) -> UserRecord | None:
         return UserRecord.of(row, auth.permissions) if row else None
 
 
-def select_by_name(
-    name: str, *columns: InstrumentedAttribute[Any]
-) -> tuple[Select[Any], dict[str, Any]]:
-    """The user whose username, or e-mail address, this is, or these columns of theirs.
+def select_by_name(name: str, *columns: UserColumn) -> tuple[Select[Any], dict[str, Any]]:
+    """The user whose username or e-mail address this is, or these columns; and the query's values.
 
-    With the values for the query, which is made once: that takes as long as to run it.
+    The query is made once, which takes as long as to run it.
     """
     # Usernames hold no @.
     key = User.email_key if "@" in name else User.username_key
@@ -90,10 +90,8 @@ def select_by_name(
 
 
 @cache
-def _select_by_key(
-    key: InstrumentedAttribute[str | None], columns: tuple[InstrumentedAttribute[Any], ...]
-) -> Select[Any]:
-    # What is no name has no key, and is equal to none.
+def _select_by_key(key: UserColumn, columns: tuple[UserColumn, ...]) -> Select[Any]:
+    # What is no name has no key: null, which is equal to nothing.
     return select(*(columns or (User,))).where(key == bindparam("key"))
 
 

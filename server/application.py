@@ -1,6 +1,6 @@
 """FastAPI, with what every request passes standing before it rather than inside it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,14 +20,15 @@ class Application(FastAPI):
         self._outside = outside
         super().__init__(telemetry=_NO_TELEMETRY, **options)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override] # a coroutine fewer
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request or socket, or the life of the server."""
         if scope["type"] == "lifespan":
-            return self.router(scope, receive, send)
+            await self.router(scope, receive, send)
+            return
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
         scope["app"] = self
-        return self.middleware_stack(scope, receive, send)
+        await self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """What a request passes."""

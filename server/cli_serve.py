@@ -31,7 +31,6 @@ log = structlog.get_logger("postern.server")
 
 _FROM_CDN = " (loads GraphiQL from a CDN; `make explorer` builds a better one)"
 
-
 HOST_HELP = "The address to listen on."
 PORT_HELP = "The port to listen on."
 WORKERS_HELP = "How many processes."
@@ -39,10 +38,14 @@ WORKERS_HELP = "How many processes."
 
 def main() -> None:
     """Runs `serve` alone, of the command line."""
-    parser = argparse.ArgumentParser("postern serve", description="Starts the server.")
+    parser = argparse.ArgumentParser(
+        "postern serve", description="Starts the server.", allow_abbrev=False
+    )
     parser.add_argument("--host", help=HOST_HELP)
     parser.add_argument("--port", type=int, help=PORT_HELP)
-    parser.add_argument("--workers", type=_at_least_one, default=1, help=WORKERS_HELP)
+    parser.add_argument(
+        "--workers", type=_at_least_one, default=1, help=f"{WORKERS_HELP} 1 if not said."
+    )
     options = parser.parse_args(sys.argv[2:])
     run_command_line(lambda: serve(options.host, options.port, options.workers))
 
@@ -64,6 +67,13 @@ def run_command_line(app: Callable[[], object]) -> None:
         _fail(error.problems)
     except DatabaseUnavailable as error:
         _fail([doctor.unreachable(error)])
+    except KeyboardInterrupt:
+        # As a shell tells it of what a signal ended.
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # Nobody reads what we say any more; Python would try once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def serve(host: str | None, port: int | None, workers: int) -> None:

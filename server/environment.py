@@ -11,23 +11,21 @@ from pydantic import ValidationError
 
 from server.settings import DOTENV, FROM_FILES, PREFIX, ConfigurationError, Settings
 
-# Such a variable names the file that holds a secret.
-_FILE = "_FILE"
+# Variables, and the fields of the settings that they are.
+_NAMES = {PREFIX + field.upper(): field for field in Settings.model_fields}
+# Secrets, and the variables that name the files which hold them.
+_NAMES_OF_FILES = {name: f"{PREFIX}{name}_FILE" for name in FROM_FILES}
 
 
 def load_settings() -> Settings:
     """Reads the settings. Raises ConfigurationError when one cannot be read or is not known."""
-    given = {**_ours(_read_dotenv()), **_ours(os.environ)}
-    unknown = _unknown(given)
+    dotenv = _read_dotenv()
+    unknown = _unknown({*dotenv, *os.environ})
     if unknown:
         raise ConfigurationError(unknown)
-    values = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in given.items()
-        if not name.endswith(_FILE)
-    }
+    given = {**_ours(dotenv), **_ours(os.environ)}
     try:
-        return Settings(**{**values, **_from_files(given)})
+        return Settings(**{**_values(given), **_values_of_files(given)})
     except ValidationError as error:
         raise ConfigurationError([_explain(problem) for problem in error.errors()]) from None
 
@@ -37,60 +35,62 @@ def files_open_to_everybody() -> list[str]:
 
     Told, not refused: containers mount their secrets like that.
     """
-    names = [PREFIX + name + _FILE for name in FROM_FILES]
+    given = _ours(os.environ)
     return [
         name
-        for name in names
-        if (path := os.environ.get(name)) and Path(path).stat().st_mode & stat.S_IROTH
+        for name in _NAMES_OF_FILES.values()
+        if (path := given.get(name)) and Path(path).stat().st_mode & stat.S_IROTH
     ]
 
 
-def _ours(environ: Mapping[str, str]) -> dict[str, str]:
+def _ours(environ: Mapping[str, str | None]) -> dict[str, str]:
     """What begins with POSTERN_, in whatever case it is written."""
     return {
-        name.upper(): value for name, value in environ.items() if name.upper().startswith(PREFIX)
+        name.upper(): value
+        for name, value in environ.items()
+        # A line of `.env` without `=` says nothing.
+        if value is not None and name.upper().startswith(PREFIX)
     }
 
 
-def _unknown(given: Iterable[str]) -> list[str]:
-    """What is wrong with names of no setting: most likely they are misspelt."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {PREFIX + name + _FILE for name in FROM_FILES}
+def _unknown(names: Iterable[str]) -> list[str]:
+    """What is wrong with names of ours that are no setting: most likely they are misspelt."""
+    known = {*_NAMES, *_NAMES_OF_FILES.values()}
     return [
         f"{name} is not a setting of Postern: correct its name or remove it (see docs/settings.md)"
-        for name in sorted(given)
-        if name not in known
+        for name in sorted(names)
+        if name.upper().startswith(PREFIX) and name.upper() not in known
     ]
 
 
-def _read_dotenv() -> dict[str, str]:
+def _values(given: Mapping[str, str]) -> dict[str, str]:
+    return {field: given[name] for name, field in _NAMES.items() if name in given}
+
+
+def _read_dotenv() -> dict[str, str | None]:
     try:
-        return {name: value or "" for name, value in dotenv_values(DOTENV).items()}
+        return dict(dotenv_values(DOTENV))
     except UnicodeDecodeError:
         raise ConfigurationError([f"{DOTENV}: this file is no UTF-8 text"]) from None
 
 
-def _from_files(environ: Mapping[str, str]) -> dict[str, Any]:
+def _values_of_files(given: Mapping[str, str]) -> dict[str, str]:
     values = {}
-    for name in FROM_FILES:
-        path = environ.get(PREFIX + name + _FILE)
+    for secret, name in _NAMES_OF_FILES.items():
+        path = given.get(name)
         if not path:
             continue
-        if environ.get(f"{PREFIX}{name}"):
+        if given.get(PREFIX + secret):
             raise ConfigurationError(
-                [f"{PREFIX}{name} and {PREFIX}{name}{_FILE} are both set: keep one of them"]
+                [f"{PREFIX}{secret} and {name} are both set: keep one of them"]
             )
         # What was given stays out of the message: it may be the secret itself, in the wrong place.
         try:
-            values[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
+            values[secret.lower()] = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ConfigurationError(
-                [f"{PREFIX}{name}{_FILE}: cannot read this file: {error.strerror}"]
-            ) from None
+            raise ConfigurationError([f"{name}: cannot read this file: {error.strerror}"]) from None
         except UnicodeDecodeError:
-            raise ConfigurationError(
-                [f"{PREFIX}{name}{_FILE}: this file is no UTF-8 text"]
-            ) from None
+            raise ConfigurationError([f"{name}: this file is no UTF-8 text"]) from None
     return values
 
 

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Iterable, Mapping
+from functools import lru_cache
 from random import getrandbits
 
 import orjson
@@ -26,8 +27,6 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FOR_PROBES = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
 _HOST_MAX_BYTES = 262
-# Our names as clients write them, with any port.
-_MAX_KNOWN_HOSTS = 256
 _EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "X-Request-Id")
 
 _POLICY = b"content-security-policy"
@@ -45,7 +44,6 @@ class RequestMiddleware:
     ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
-        self._known_hosts: set[bytes] = set()
         self._headers = _SafeHeaders(https=https)
         self._counts = counts
 
@@ -96,16 +94,11 @@ class RequestMiddleware:
 
     def _is_called_by_its_name(self, scope: Scope, headers: Headers) -> bool:
         host = headers.get(b"host", b"")
-        return host in self._known_hosts or self._is_ours(host) or scope["path"] in _FOR_PROBES
-
-    def _is_ours(self, host: bytes) -> bool:
         # Two Host headers come joined by a comma, and are the name of nobody (RFC 9112, 3.2). No
         # name is longer than this, with its port (RFC 1035, 2.3.4).
         is_one_name = b"," not in host and len(host) <= _HOST_MAX_BYTES
         is_ours = is_one_name and host_name(host) in self._hosts
-        if is_ours and len(self._known_hosts) < _MAX_KNOWN_HOSTS:
-            self._known_hosts.add(host)
-        return is_ours
+        return is_ours or scope["path"] in _FOR_PROBES
 
 
 class _Reply:
@@ -196,6 +189,7 @@ class GraphQLMiddleware:
         return (endpoint or self._app)(scope, receive, send)
 
 
+@lru_cache(maxsize=256)
 def host_name(host: bytes) -> str:
     """The name in a Host header, without the port (RFC 9110, 7.2)."""
     text = host.decode("latin-1")

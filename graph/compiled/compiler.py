@@ -33,7 +33,6 @@ from graph.compiled.completion import (
     Unsupported,
     complete_leaf,
     complete_list,
-    complete_non_null,
     complete_nullable,
     complete_present,
 )
@@ -124,15 +123,11 @@ class Compiler:
     def _completion(
         self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
     ) -> Completion:
-        bare = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
-        plain = self._completer_of_value(bare, place, details)
-        if bare is type_:
-            return Completion(complete_nullable(plain), plain)
-        if isinstance(bare, GraphQLList | GraphQLObjectType):
+        if isinstance(type_, GraphQLNonNull):
+            plain = self._completer_of_value(type_.of_type, place, details)
             return Completion(complete_present(plain, place), plain)
-        # A scalar may make null of what is none.
-        nullable = complete_nullable(plain)
-        return Completion(complete_non_null(nullable, place), complete_non_null(plain, place))
+        plain = self._completer_of_value(type_, place, details)
+        return Completion(complete_nullable(plain), plain)
 
     def _completer_of_value(
         self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList

@@ -120,22 +120,12 @@ def type_as_it_is(type_: GraphQLOutputType) -> type | None:
     return _AS_IT_IS.get(type_.of_type if isinstance(type_, GraphQLNonNull) else type_)
 
 
-def complete_non_null(complete: Complete, place: Place) -> Complete:
-    """Refuses null."""
-    message = _null_where_none_may_be(place)
-
-    def run_non_null(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
-        completed = complete(value, run, path, info)
-        if completed is None:
-            raise TypeError(message)
-        return completed
-
-    return run_non_null
-
-
 def complete_present(complete: Complete, place: Place) -> Complete:
-    """The same in one step for what never becomes null unless it is."""
-    message = _null_where_none_may_be(place)
+    """Refuses null, and raises what a resolver returned instead of raising it.
+
+    What is not null never becomes null: scalars that would are refused by graphql-core.
+    """
+    message = f"Cannot return null for non-nullable field {place.name}."
 
     def run_present(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
         if value is None or value is Undefined:
@@ -145,10 +135,6 @@ def complete_present(complete: Complete, place: Place) -> Complete:
         return complete(value, run, path, info)
 
     return run_present
-
-
-def _null_where_none_may_be(place: Place) -> str:
-    return f"Cannot return null for non-nullable field {place.name}."
 
 
 def complete_nullable(complete: Complete) -> Complete:

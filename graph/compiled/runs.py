@@ -107,8 +107,9 @@ def is_awaitable(value: object) -> bool:
     if kind is CoroutineType:
         return True
     if kind is not GeneratorType and not hasattr(kind, "__await__"):
-        is_plain = value is not Undefined and not isinstance(value, Exception)
-        if is_plain and len(plain_types) < _MAX_KINDS:
+        # A proxy may stand for an error the next time; it says that it is of another class.
+        is_itself = value.__class__ is kind and not isinstance(value, Exception)
+        if is_itself and value is not Undefined and len(plain_types) < _MAX_KINDS:
             plain_types.add(kind)
         return False
     return optimized_is_awaitable(value)

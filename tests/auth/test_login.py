@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from auth.clients import Client
-from auth.errors import AccountDisabled, InvalidCredentials
+from auth.errors import AccountDisabled, InvalidCredentials, RateLimited
 from auth.login import log_in
 from auth.policies import Console
 from auth.records import UserRecord
 from auth.token_pairs import SignedIn
 from auth.users import disable_user, enable_user, find_user_by_name
 from auth.wiring import Auth
+from models.audit_event import AuditEvent
 from models.role import UserRole
 from models.session import Session
 from models.user import User
@@ -226,6 +227,31 @@ async def test_a_temporary_password_stays_one_when_its_account_is_enabled_meanwh
     with pytest.raises(AccountDisabled):
         await log_in(auth, BROWSER, username="alice", password=ALICE.password)
     assert (await get_alice(auth)).password_is_temporary
+
+
+async def test_the_trail_tells_of_a_new_password_before_the_login_with_it(auth: Auth) -> None:
+    await set_alice(auth, password_is_temporary=True)
+    own = "a perfectly good one"
+    await log_in(auth, BROWSER, username="alice", password=ALICE.password, new_password=own)
+    async with auth.db.read() as session:
+        events = list(await session.scalars(select(AuditEvent).order_by(AuditEvent.id)))
+    assert [event.action for event in events] == ["password.changed", "session.started"]
+    assert events[0].at == events[1].at
+
+
+async def test_where_somebody_signs_in_now_counts_however_often_they_did_elsewhere(
+    auth: Auth,
+) -> None:
+    elsewhere, here = Client(address="198.51.100.9"), BROWSER
+    for client in [elsewhere] * 50 + [here]:
+        await log_in(auth, client, username="alice", password=ALICE.password)
+    for _ in range(10):
+        with pytest.raises(InvalidCredentials):
+            await log_in(auth, Client(address="203.0.113.5"), username="alice", password="no")
+    # Strangers have used up what everybody has who is unknown.
+    with pytest.raises(RateLimited):
+        await log_in(auth, Client(address="203.0.113.6"), username="alice", password="no")
+    await log_in(auth, here, username="alice", password=ALICE.password)
 
 
 async def test_a_login_that_waits_for_an_edit_has_the_roles_after_it(auth: Auth) -> None:

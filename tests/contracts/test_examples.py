@@ -4,6 +4,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi.testclient import TestClient
 
 from examples import own_fields
 from server.settings import Settings
@@ -47,7 +49,12 @@ def test_the_example_starts_as_it_says(
 ) -> None:
     monkeypatch.setenv("POSTERN_ENVIRONMENT", "development")
     monkeypatch.setenv("POSTERN_DATABASE_URL", own_settings.database_url.get_secret_value())
-    assert own_fields.app().title == "Postern"
+    # What `uvicorn --factory examples.own_fields:app` finds out by itself.
+    config = uvicorn.Config("examples.own_fields:app", factory=True, log_config=None)
+    config.load()
+    assert config.interface == "asgi3"
+    with TestClient(own_fields.app(), base_url="http://localhost") as client:
+        assert client.get("/healthz").status_code == 200
 
 
 def _serving_notes(settings: Settings, clock: ManualClock) -> AbstractAsyncContextManager[Api]:

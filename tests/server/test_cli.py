@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from models.database import Database
 from models.user import User
-from server import cli
+from server import cli, cli_serve
 from server.__main__ import main
 from server.console import Stop
 from server.settings import ConfigurationError
@@ -244,7 +244,9 @@ def test_serve_alone_tells_of_every_option_that_it_has_among_all_commands(
     assert set(alone) == set(re.findall(r"--[a-z]+", run("serve", "--help")))
 
 
-@pytest.mark.parametrize("words", [["--workers", "0"], ["--port", "high"], ["--prot", "9001"]])
+@pytest.mark.parametrize(
+    "words", [["--workers", "0"], ["--port", "high"], ["--prot", "9001"], ["--po", "9001"]]
+)
 def test_serve_alone_refuses_what_is_no_option(
     words: list[str], started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +254,19 @@ def test_serve_alone_refuses_what_is_no_option(
     with pytest.raises(SystemExit) as ended:
         main()
     assert (ended.value.code, started) == (2, [])
+
+
+def test_who_presses_control_and_c_sees_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_serve, "read_settings", interrupt)
+    monkeypatch.setattr(sys, "argv", ["postern", "serve"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "")
 
 
 def test_serve_in_development_migrates_by_itself(

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from server.doctor import problems_of
 from server.environment import files_open_to_everybody, load_settings
-from server.settings import FROM_FILES, ConfigurationError
+from server.settings import FROM_FILES, ConfigurationError, Settings
 
 GOOD_SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
 PRODUCTION = {
@@ -130,6 +132,35 @@ def test_a_file_of_settings_is_read_and_its_misspellings_are_told(tmp_path: Path
     assert problems()[0].startswith("POSTERN_PROT is not a setting")
 
 
+def test_a_setting_may_be_written_in_small_letters(say: Say, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("postern_port=9000\nPOSTERN_HOST=file\n")
+    say(postern_host="environment")
+    assert (load_settings().port, load_settings().host) == (9000, "environment")
+
+
+def test_a_misspelt_setting_is_told_as_it_was_written(say: Say) -> None:
+    say(postern_prot="9000")
+    assert problems()[0].startswith("postern_prot is not a setting")
+
+
+def test_a_line_of_the_file_without_a_value_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTERN_HOST\nPOSTERN_PORT\nPOSTERN_MAIL_TEMPLATES\n")
+    settings = load_settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.mail_templates is None
+
+
+def test_a_misspelt_line_of_the_file_without_a_value_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTERN_PROT\n")
+    assert problems()[0].startswith("POSTERN_PROT is not a setting")
+
+
+def test_settings_of_code_are_not_misspelt_either() -> None:
+    misspelt: dict[str, Any] = {"prot": 9000}
+    with pytest.raises(ValidationError, match="prot"):
+        Settings(**misspelt)
+
+
 def test_a_file_of_settings_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"POSTERN_PORT=\xff\xfe")
     assert problems() == [".env: this file is no UTF-8 text"]
@@ -215,5 +246,7 @@ def test_a_secret_file_that_everybody_may_read_is_told(
     file = tmp_path / "secret"
     file.write_text("x")
     file.chmod(mode)
-    monkeypatch.setenv(SECRET_FILE, str(file))
-    assert files_open_to_everybody() == told
+    for name in (SECRET_FILE, SECRET_FILE.lower()):
+        with monkeypatch.context() as environment:
+            environment.setenv(name, str(file))
+            assert files_open_to_everybody() == told

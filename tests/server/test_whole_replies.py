@@ -161,6 +161,16 @@ async def test_a_reply_without_headers_is_sent() -> None:
     assert await written_whole(bare, body(b"x")) == await written_by_uvicorn(bare, body(b"x"))
 
 
+async def test_a_reply_without_any_headers_is_sent() -> None:
+    connection = Connection()
+    cycle = cycle_on(connection)
+    cycle.default_headers = []
+    exchange = Exchange(no_application, cycle, await new_outbox())
+    await exchange.send(start())
+    await exchange.send(body(b"x"))
+    assert b"".join(connection.written).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 async def test_headers_may_come_from_a_generator() -> None:
     pairs = (pair for pair in [(b"set-cookie", b"a=b")])
     once: Message = {"type": "http.response.start", "status": 200, "headers": pairs}

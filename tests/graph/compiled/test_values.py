@@ -114,6 +114,45 @@ async def test_an_odd_value_is_an_error_or_none(value: Any, messages: list[str])
     assert [message for message, _, _ in told(result)] == messages
 
 
+class Named:
+    """Says what it is called, unless it stands for an error."""
+
+    def __init__(self, target: object) -> None:
+        self.target = target
+
+    @property  # type: ignore[misc] # what proxies do
+    def __class__(self) -> type:
+        return type(self.target)
+
+    def __str__(self) -> str:
+        return str(self.target)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([ReturnedError("first"), ReturnedError("second")], "second"),
+        (
+            [Named("fine"), Named(ReturnedError("second"))],
+            "exceptions must derive from BaseException",
+        ),
+    ],
+    ids=["an error", "what stands for an error"],
+)
+async def test_an_error_that_is_given_back_is_one_the_second_time_too(
+    values: list[Any], message: str
+) -> None:
+    for value in values:
+        last = await run(query(value), "{ node { may } }")
+    assert [said for said, _, _ in told(last)] == [message]
+
+
+async def test_undefined_is_null_the_second_time_too() -> None:
+    for _ in range(2):
+        result = await run(query(Undefined), "{ node { may } }")
+    assert (result.data, result.errors) == ({"node": {"may": None}}, None)
+
+
 async def test_an_error_says_where_it_came_in_the_reply_and_in_the_document() -> None:
     result = await run(query(ValueError("no")), "{ node {\n  both { theirs: may }\n} }")
     assert told(result) == [("no", ["node", "both", 1, "theirs"], [SourceLocation(2, 10)])]
