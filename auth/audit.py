@@ -11,7 +11,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clients import Client
 from auth.policies import Actor
@@ -87,15 +87,7 @@ async def record_all(tx: AsyncSession, acts: Iterable[Act]) -> None:
     """Adds a row for each of many acts to their transaction."""
     # Past the unit of work, which would double the time.
     connection = await tx.connection()
-    await connection.execute(_ADD, [_columns(act) for act in acts])
-
-
-async def record_at_once(connection: AsyncConnection, act: Act) -> None:
-    """The same past the unit of work, which takes longer: for acts that many wait for."""
-    await connection.execute(_ADD, _columns(act))
-
-
-_ADD = insert(AuditEvent)
+    await connection.execute(insert(AuditEvent), [_columns(act) for act in acts])
 
 
 def _columns(act: Act) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from auth.audit import Act, Action, record, record_at_once
+from auth.audit import Act, Action, record, record_all
 from auth.clients import Client
 from auth.errors import (
     AccountDisabled,
@@ -179,7 +179,7 @@ async def _start(
             await _record_own_password(tx, auth, client, proved.user_id, now)
         session = await start_session(connection, auth.session_policy, proved.user_id, client, now)
         act = Act(Action.SESSION_STARTED, now, client, proved.user_id, proved.user_id, session.id)
-        await record_at_once(connection, act)
+        await record_all(tx, [act])
         await auth.throttle.forgive_within(connection, *budgets)
         # Not with the statement that may have waited for another edit of the account: PostgreSQL
         # would give the row as it is after that edit, and the roles as they were before it.

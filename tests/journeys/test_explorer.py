@@ -119,6 +119,7 @@ def test_a_subscription_outlives_its_token(short_explorer: ExplorerPage) -> None
     short_explorer.page.click(".graphiql-execute-button")
     short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
     short_explorer.until(lambda shown: '"REFRESHED"' in shown)
+    heard.clear()
     token_of(short_explorer.base_url, "alice", "secret123")
     short_explorer.until(lambda _: any('"SIGNED_IN"' in text for text in heard))
 

@@ -269,6 +269,17 @@ def test_who_presses_control_and_c_sees_no_traceback(
     assert (ended.value.code, capsys.readouterr().err) == (130, "")
 
 
+def test_who_stops_reading_what_is_printed_sees_no_traceback(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def print_to_nobody() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(SystemExit) as ended:
+        cli_serve.run_command_line(print_to_nobody)
+    assert (ended.value.code, capfd.readouterr().err) == (1, "")
+
+
 def test_serve_in_development_migrates_by_itself(
     started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
