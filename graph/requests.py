@@ -164,8 +164,7 @@ def _check_content(headers: Headers) -> None:
         raise RequestRefused(
             Problem.WRONG_CONTENT_TYPE, "Send the request as Content-Type: application/json."
         )
-    encoding = headers.get(b"content-encoding")
-    if encoding is not None and encoding.lower() != b"identity":
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestRefused(
             Problem.WRONG_CONTENT_TYPE, "Send the body as it is, without Content-Encoding."
         )

@@ -43,18 +43,11 @@ def main() -> None:
     )
     parser.add_argument("--host", help=HOST_HELP)
     parser.add_argument("--port", type=int, help=PORT_HELP)
-    parser.add_argument(
-        "--workers", type=_at_least_one, default=1, help=f"{WORKERS_HELP} 1 if not said."
-    )
+    parser.add_argument("--workers", type=int, default=1, help=f"{WORKERS_HELP} 1 if not said.")
     options = parser.parse_args(sys.argv[2:])
+    if options.workers < 1:
+        parser.error("argument --workers: at least 1")
     run_command_line(lambda: serve(options.host, options.port, options.workers))
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
 
 
 def run_command_line(app: Callable[[], object]) -> None:
