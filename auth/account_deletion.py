@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.errors import about_field
-from auth.outbox import Kind, queue
+from auth.outbox import Kind, queue_notice
 from auth.policies import Actor, check_may
 from auth.reauthentication import get_proved, own_act, prove_password
 from auth.records import UserRecord
@@ -46,7 +46,7 @@ async def delete_user(auth: Auth, actor: Actor, user_id: UUID) -> UUID:
 
 async def _delete(tx: AsyncSession, auth: Auth, row: User, act: Act) -> None:
     await check_not_last_admin(auth.db, tx, UserRecord.of(row, auth.permissions))
-    if row.email:
-        queue(tx, auth, Kind.ACCOUNT_DELETED, email=row.email, username=row.username)
+    notice = Kind.ACCOUNT_DELETED
+    queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
     record(tx, act)
     await tx.delete(row)

@@ -11,7 +11,7 @@ from auth.mail_errors import (
 )
 from auth.names import canonical, parse_email
 from auth.new_users import telling_taken_names
-from auth.outbox import Kind, queue
+from auth.outbox import Kind, queue_notice
 from auth.reauthentication import get_proved, own_act, prove_password
 from auth.records import UserRecord
 from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
@@ -66,7 +66,7 @@ async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> Use
     # Links that were sent to the old address.
     await end_requests(tx, row.id, *Purpose)
     record(tx, Act(Action.EMAIL_CHANGED, now, client, row.id, row.id))
-    if old:
-        queue(tx, auth, Kind.EMAIL_CHANGED, user_id=str(row.id), email=old)
+    notice = Kind.EMAIL_CHANGED
+    queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     await tx.flush()
     return UserRecord.of(await get_row(tx, row.id), auth.permissions)

@@ -103,10 +103,12 @@ async def delete_what_nobody_answered(auth: Auth) -> None:
     now = auth.clock.now()
     # A mail may have been on its way for days before the life of its link began.
     long_ago = now - _UNANSWERED_FOR
+    # While an email waits to be sent, or to be retried, so does the request that it is about.
+    waiting = select(OutgoingMail.id)
     async with auth.db.begin() as tx:
-        await tx.execute(delete(Link).where(Link.created_at < long_ago))
-        pending = PendingRegistration.created_at < long_ago
-        await tx.execute(delete(PendingRegistration).where(pending))
+        for request in (Link, PendingRegistration):
+            old = request.created_at < long_ago, request.id.not_in(waiting)
+            await tx.execute(delete(request).where(*old))
         await tx.execute(delete(Invitation).where(Invitation.expires_at < long_ago))
         given_up = OutgoingMail.next_attempt_at.is_(None)
         await tx.execute(

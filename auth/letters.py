@@ -61,7 +61,7 @@ class Letters:
             case Kind.PASSWORD_CHANGED | Kind.EMAIL_CHANGED:
                 compose = self._notice
             case Kind.ACCOUNT_DELETED | Kind.ACCOUNT_EXISTS | Kind.TEST:
-                compose = self._note
+                compose = self._complete
             case _:
                 compose = self._link
         return await compose(draft)
@@ -114,6 +114,9 @@ class Letters:
         return Letter(draft.kind, row.email, {"email": row.email, "link": url, "until": until})
 
     async def _notice(self, draft: Draft) -> Letter | None:
+        if "username" in draft.about:
+            return await self._complete(draft)
+        # A process of an older version wrote the row, without the name.
         async with self.auth.db.read() as session:
             user = await session.get(User, UUID(draft.about["user_id"]))
         recipient = draft.about.get("email") or (user.email if user else None)
@@ -121,7 +124,7 @@ class Letters:
             return None
         return Letter(draft.kind, recipient, {"username": user.username})
 
-    async def _note(self, draft: Draft) -> Letter | None:
+    async def _complete(self, draft: Draft) -> Letter | None:
         return Letter(draft.kind, draft.about["email"], draft.about)
 
     async def _if_taken(self, email: str, *, but: UUID | None = None) -> Letter | None:

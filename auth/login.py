@@ -20,7 +20,7 @@ from auth.errors import (
     Refusals,
 )
 from auth.names import lookup_key
-from auth.outbox import Kind, queue
+from auth.outbox import Kind, queue_notice
 from auth.passwords import normalise
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
@@ -176,7 +176,7 @@ async def _start(
         connection = await tx.connection()
         await _keep(connection, proved, password_hash, now)
         if proved.password_is_temporary:
-            await _record_own_password(tx, auth, client, proved.user_id, now)
+            await _record_own_password(tx, auth, client, proved, now)
         session = await start_session(connection, auth.session_policy, proved.user_id, client, now)
         act = Act(Action.SESSION_STARTED, now, client, proved.user_id, proved.user_id, session.id)
         await record_all(tx, [act])
@@ -222,9 +222,10 @@ _KEEP = (
 
 
 async def _record_own_password(
-    tx: AsyncSession, auth: Auth, client: Client, user_id: UUID, now: datetime
+    tx: AsyncSession, auth: Auth, client: Client, proved: _Credentials, now: datetime
 ) -> None:
+    user_id, notice = proved.user_id, Kind.PASSWORD_CHANGED
     record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id))
-    queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(user_id))
+    queue_notice(tx, auth, notice, user_id=user_id, username=proved.username, email=proved.email)
     # The trail tells it before the login, and nobody waits for it at the end.
     await tx.flush()

@@ -9,10 +9,10 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, not_, select, update
 
 from auth.letters import Draft, Letters
 from auth.mail_transports import LONGEST_SECONDS, NotDelivered, Transport
@@ -30,8 +30,12 @@ TAKEN_FOR = timedelta(seconds=LONGEST_SECONDS) + timedelta(minutes=1)
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=30)
 GIVEN_UP_AFTER = timedelta(days=3)
+UNKNOWN_LOOKED_FOR_EVERY = timedelta(minutes=10)
+_UNKNOWN_KIND = "this version of Postern does not know the kind of this email"
 _STOP_SECONDS = 5.0
 _WARNING, _ERROR = 30, 40
+
+_KNOWN = OutgoingMail.kind.in_([kind.value for kind in Kind])
 
 
 class MailDelivery:
@@ -48,6 +52,8 @@ class MailDelivery:
         self._one_at_a_time = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
+        self._unknown_looked_for_at: datetime | None = None
+        self._reported_kinds: set[str] = set()
 
     def start(self) -> None:
         """Begins in the background."""
@@ -91,6 +97,7 @@ class MailDelivery:
     async def _begin(self) -> int:
         """Begins to send what is due, as far as there is room beside what is being sent."""
         async with self._one_at_a_time:
+            await self._look_for_unknown_kinds()
             mails = await self._take(AT_ONCE - len(self._sending))
             for mail in mails:
                 task = asyncio.create_task(self._deliver(mail))
@@ -100,7 +107,7 @@ class MailDelivery:
 
     async def _take(self, at_most: int) -> Sequence[OutgoingMail]:
         now = self._auth.clock.now()
-        due = select(OutgoingMail.id).where(OutgoingMail.next_attempt_at <= now)
+        due = select(OutgoingMail.id).where(OutgoingMail.next_attempt_at <= now, _KNOWN)
         due = due.order_by(OutgoingMail.next_attempt_at).limit(at_most)
         async with self._auth.db.read() as session:
             # Looked for first: nobody waits for a writer to find that nothing is due.
@@ -118,6 +125,35 @@ class MailDelivery:
                 )
             )
             return (await tx.scalars(taken.returning(OutgoingMail))).all()
+
+    async def _look_for_unknown_kinds(self) -> None:
+        """Leaves emails of unknown kinds to the newer version that queued them, for three days.
+
+        Looks now and then, so an email that no version takes does not wait unnoticed.
+        """
+        now, last = self._auth.clock.now(), self._unknown_looked_for_at
+        if last is not None and last <= now < last + UNKNOWN_LOOKED_FOR_EVERY:
+            return
+        due = select(OutgoingMail.kind).where(OutgoingMail.next_attempt_at <= now, not_(_KNOWN))
+        async with self._auth.db.read() as session:
+            kinds = set(await session.scalars(due.distinct()))
+        for kind in sorted(kinds - self._reported_kinds):
+            log.warning("mail.kind_unknown", kind=kind)
+        self._reported_kinds |= kinds
+        if kinds:
+            await self._fail_unknown_kinds(now - GIVEN_UP_AFTER)
+        self._unknown_looked_for_at = now
+
+    async def _fail_unknown_kinds(self, queued_before: datetime) -> None:
+        async with self._auth.db.begin() as tx:
+            expired = update(OutgoingMail).where(
+                OutgoingMail.next_attempt_at.is_not(None),
+                OutgoingMail.created_at <= queued_before,
+                not_(_KNOWN),
+            )
+            failed = expired.values(next_attempt_at=None, last_error=_UNKNOWN_KIND)
+            for mail in await tx.scalars(failed.returning(OutgoingMail)):
+                log.error("mail.given_up", kind=mail.kind, mail_id=str(mail.id))
 
     async def _deliver(self, mail: OutgoingMail) -> None:
         draft = Draft(mail.id, Kind(mail.kind), mail.about)

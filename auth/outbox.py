@@ -40,3 +40,22 @@ def queue(tx: AsyncSession, auth: Auth, kind: Kind, **about: str) -> UUID | None
     )
     tx.add(mail)
     return mail.id
+
+
+def queue_notice(
+    tx: AsyncSession,
+    auth: Auth,
+    kind: Kind,
+    *,
+    user_id: UUID,
+    username: str,
+    email: str | None,
+) -> None:
+    """Adds a security notice for the address that the account has at this moment.
+
+    The row holds the address and the name, so the notice is sent even if the account is deleted or
+    gets another address before that.
+    """
+    if email:
+        # Processes of an older version find the user by its ID.
+        queue(tx, auth, kind, user_id=str(user_id), username=username, email=email)

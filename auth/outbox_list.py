@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Self
 from uuid import UUID
 
-from sqlalchemy import CursorResult, func, or_, select, update
+from sqlalchemy import func, or_, select
 
+from auth.outbox_obstacles import find_obstacle
 from auth.wiring import Auth
 from models.outgoing_mail import OutgoingMail
 
@@ -23,6 +24,19 @@ class WaitingMail:
     attempts: int
     next_attempt_at: datetime | None
     error: str | None
+
+    @classmethod
+    def of(cls, row: OutgoingMail) -> Self:
+        """Reads a row of the outbox."""
+        return cls(row.id, row.kind, row.attempts, row.next_attempt_at, row.last_error)
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedMails:
+    """How many emails will be sent again, and those that cannot be sent any more, with why."""
+
+    retried: int
+    obsolete: list[WaitingMail]
 
 
 async def count_waiting_mails(auth: Auth) -> int:
@@ -41,18 +55,44 @@ async def list_waiting_mails(auth: Auth) -> AsyncIterator[WaitingMail]:
         async with auth.db.read() as session:
             rows = list(await session.scalars(query))
         for row in rows:
-            yield WaitingMail(row.id, row.kind, row.attempts, row.next_attempt_at, row.last_error)
+            yield WaitingMail.of(row)
         if len(rows) < _AT_ONCE:
             return
         after = rows[-1].id
 
 
-async def retry_mails(auth: Auth) -> int:
-    """Makes every mail due that has failed. Returns how many. What is being sent is left alone."""
-    failed = OutgoingMail.last_error.is_not(None)
-    async with auth.db.begin() as tx:
-        due = update(OutgoingMail).where(or_(failed, OutgoingMail.next_attempt_at.is_(None)))
-        # Since a mail that was given up would be given up again, its days are counted anew.
-        now = auth.clock.now()
-        result = await tx.execute(due.values(next_attempt_at=now, created_at=now, last_error=None))
-        return cast("CursorResult[Any]", result).rowcount
+async def retry_mails(auth: Auth) -> RetriedMails:
+    """Makes every failed email due, except those that cannot be sent any more.
+
+    Those stay in the outbox, with the reason. What is being sent is left alone.
+    """
+    retried, obsolete = 0, list[WaitingMail]()
+    for mail_id in await _list_failed(auth):
+        async with auth.db.begin() as tx:
+            mail = await tx.scalar(_FAILED.where(OutgoingMail.id == mail_id).with_for_update())
+            if mail is None:
+                continue
+            if reason := await find_obstacle(tx, mail, auth.clock.now()):
+                mail.next_attempt_at, mail.last_error = None, reason
+                obsolete.append(WaitingMail.of(mail))
+            else:
+                _make_due(mail, auth.clock.now())
+                retried += 1
+    return RetriedMails(retried, obsolete)
+
+
+async def _list_failed(auth: Auth) -> list[UUID]:
+    async with auth.db.read() as session:
+        failed = _FAILED.with_only_columns(OutgoingMail.id).order_by(OutgoingMail.id)
+        return list(await session.scalars(failed))
+
+
+def _make_due(mail: OutgoingMail, now: datetime) -> None:
+    # An email is given up by its age, so its age begins again.
+    mail.next_attempt_at = mail.created_at = now
+    mail.last_error = None
+
+
+_FAILED = select(OutgoingMail).where(
+    or_(OutgoingMail.last_error.is_not(None), OutgoingMail.next_attempt_at.is_(None))
+)

@@ -2,7 +2,7 @@
 
 from auth.audit import Action, record
 from auth.links import Purpose
-from auth.outbox import Kind, queue
+from auth.outbox import Kind, queue_notice
 from auth.reauthentication import check_new_password, get_proved, own_act, prove_password
 from auth.sessions import revoke_other_sessions
 from auth.user_links import end_requests
@@ -25,7 +25,8 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
         row.password_is_temporary = False
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
         record(tx, own_act(auth, viewer, Action.PASSWORD_CHANGED))
-        queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(row.id))
+        notice = Kind.PASSWORD_CHANGED
+        queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
         # A login or a refresh that waits for these rows finds another password, or no session.
         return await revoke_other_sessions(
             tx, viewer.user_id, keep=viewer.session_id, now=auth.clock.now()

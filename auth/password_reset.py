@@ -12,7 +12,7 @@ from auth.mail_errors import (
     MailUnavailable,
 )
 from auth.names import canonical, parse_email
-from auth.outbox import Kind, queue
+from auth.outbox import Kind, queue, queue_notice
 from auth.policies import Actor, check_may
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
@@ -76,7 +76,8 @@ async def reset_password(auth: Auth, client: Client, *, token: str, new: str) ->
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
         ended = await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)
         record(tx, Act(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
-        queue(tx, auth, Kind.PASSWORD_CHANGED, user_id=str(row.id))
+        notice = Kind.PASSWORD_CHANGED
+        queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
     # Whoever has guessed at the old password must not keep the owner waiting.
     here = network_of(client.address)
     await auth.throttle.forget(budget_of_account(user.id), budget_of_account(user.id, at=here))

@@ -11,7 +11,7 @@ from auth.errors import Refusal, Refusals
 from auth.links import Purpose
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.new_users import telling_taken_names
-from auth.outbox import Kind, queue
+from auth.outbox import Kind, queue_notice
 from auth.policies import Actor, check_may
 from auth.records import UserRecord
 from auth.roles import check_may_grant
@@ -85,8 +85,8 @@ async def _change_email(tx: AsyncSession, auth: Auth, row: User, email: str | No
     old = row.email
     set_email(row, email, verified_at=None)
     await end_requests(tx, row.id, *Purpose)
-    if old:
-        queue(tx, auth, Kind.EMAIL_CHANGED, user_id=str(row.id), email=old)
+    notice = Kind.EMAIL_CHANGED
+    queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     if email:
         await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
 

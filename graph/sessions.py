@@ -64,7 +64,8 @@ class Session:
         description="When it was ended before its time; null if it was not."
     )
     end_reason: SessionEnd | None = strawberry.field(
-        description="Why it was ended; null if it was not."
+        description="Why it was ended; null if it was not, or if a newer version of the server"
+        " ended it for a reason that this one does not know."
     )
 
     @classmethod
@@ -79,9 +80,7 @@ class Session:
             last_used_at=session.last_used_at,
             expires_at=session.expires_at,
             ended_at=session.revoked_at,
-            end_reason=(
-                SessionEnd[session.revocation_reason.upper()] if session.revocation_reason else None
-            ),
+            end_reason=SessionEnd.__members__.get((session.revocation_reason or "").upper()),
         )
 
 

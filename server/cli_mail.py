@@ -56,6 +56,10 @@ def mail_list() -> None:
 
 @mail_app.command("retry")
 def mail_retry() -> None:
-    """Sends everything that waits as soon as the server looks again, also what was given up."""
-    count = run_as_console(lambda auth, _console: retry_mails(auth))
-    typer.echo(f"{count} mails will be tried again.")
+    """Send failed emails again. Exits with 1 if some cannot be sent any more."""
+    result = run_as_console(lambda auth, _console: retry_mails(auth))
+    typer.echo(f"{result.retried} mails will be tried again.")
+    for mail in result.obsolete:
+        typer.echo(f"{mail.id}  {mail.kind}  cannot be sent: {mail.error}", err=True)
+    if result.obsolete:
+        raise typer.Exit(1)

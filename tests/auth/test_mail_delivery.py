@@ -259,3 +259,54 @@ async def test_a_server_without_mail_writes_none(
         object.__setattr__(api.auth, "sends_mail", False)
         await write(api, "a@example.com")
         assert await waiting(api) == []
+
+
+# Emails of a newer version
+
+
+async def queue_unknown(api: Api) -> None:
+    """Queues an email of a kind that only a newer version knows."""
+    async with api.auth.db.begin() as tx:
+        mail_id = queue(tx, api.auth, Kind.TEST, email="a@example.com")
+        await tx.flush()
+        newer = update(OutgoingMail).where(OutgoingMail.id == mail_id).values(kind="telegram")
+        await tx.execute(newer)
+
+
+async def test_email_of_unknown_kind_is_left_for_a_newer_version(
+    post: Api, smtp: MailServer, clock: ManualClock
+) -> None:
+    await queue_unknown(post)
+    await write(post, "b@example.com")
+    with capture_logs() as logs:
+        for _ in range(5):
+            await post.send_mails()
+            clock.tick(minutes=11)
+    assert [(log["event"], log.get("kind")) for log in logs] == [
+        ("mail.kind_unknown", "telegram"),
+        ("mail.sent", "test"),
+    ]
+    (mail,) = await waiting(post)
+    assert (mail.attempts, mail.last_error) == (0, None)
+    assert mail.next_attempt_at
+    assert mail.next_attempt_at <= clock.now()
+
+
+async def test_email_of_unknown_kind_fails_after_three_days(post: Api, clock: ManualClock) -> None:
+    await queue_unknown(post)
+    await post.send_mails()
+    clock.tick(seconds=GIVEN_UP_AFTER.total_seconds())
+    with capture_logs() as logs:
+        await post.send_mails()
+    assert [(log["event"], log["log_level"]) for log in logs] == [("mail.given_up", "error")]
+    (mail,) = await waiting(post)
+    assert mail.next_attempt_at is None
+    assert mail.last_error == "this version of Postern does not know the kind of this email"
+
+
+async def test_many_emails_of_unknown_kind_do_not_delay_others(post: Api, smtp: MailServer) -> None:
+    for _ in range(30):
+        await queue_unknown(post)
+    await write(post, "b@example.com")
+    await post.send_mails()
+    assert [mail.recipient for mail in smtp.mails] == ["b@example.com"]

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 from sqlalchemy import update
+from typer.testing import CliRunner
 
 from models.database import Database
 from models.outgoing_mail import OutgoingMail
+from server import cli
 from tests.commands import in_development, run, stopped
 from tests.mails import MailServer
 from tests.people import ALICE
@@ -51,6 +53,17 @@ async def _give_up(url: str) -> None:
     async with db.begin() as tx:
         await tx.execute(update(OutgoingMail).values(next_attempt_at=None, last_error="550"))
     await db.close()
+
+
+def test_mail_retry_reports_what_cannot_be_sent_any_more(sqlite_url: str) -> None:
+    run("user", "require-password-reset", "alice")
+    asyncio.run(_give_up(sqlite_url))
+    run("user", "disable", "alice")
+    result = CliRunner().invoke(cli.app, ["mail", "retry"])
+    assert result.exit_code == 1
+    assert result.stdout == "0 mails will be tried again.\n"
+    assert "password_reset_required  cannot be sent: The account is disabled." in result.stderr
+    assert "The account is disabled." in run("mail", "list")
 
 
 def test_somebody_is_invited() -> None:
