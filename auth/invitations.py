@@ -132,8 +132,10 @@ async def register_invited(
     """
     token = _read(invitation)
     async with auth.db.read() as session:
-        found = await session.get(Invitation, token.about)
-        _check(auth, token, found, form)
+        row = await session.get(Invitation, token.about)
+        found = _check(auth, token, row, form)
+    # The invitation proves the address that it was sent to, not another one with the same key.
+    form = replace(form, email=found.email)
     new = replace(await prepare_user(auth, form), email_verified=True)
     default = await find_roles_by_name(auth, [DEFAULT_ROLE])
     async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:

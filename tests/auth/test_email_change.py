@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from auth.clients import Client
 from auth.email_change import confirm_email_change, request_email_change
+from auth.email_verification import verify_email
 from auth.errors import EmailInvalid, RateLimited, Refusals, WrongPassword
 from auth.login import log_in
 from auth.mail_errors import LinkInvalid
@@ -167,3 +168,28 @@ async def test_the_trail_tells_of_failures_too(api: Api, viewer: Viewer) -> None
         last = (await session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()))).first()
     assert last
     assert (last.action, last.succeeded) == ("email.change_requested", False)
+
+
+async def test_email_change_stores_the_spelling_that_was_proved(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await update_user(api.auth, OPERATOR, viewer.user_id, UserEdit(email="alice@strasse.de"))
+    await ask(api, viewer, "alice@straße.de")
+    token = mailbox.mails()[-1].token
+    assert mailbox.mails()[-1].recipient == "alice@xn--strae-oqa.de"
+    user = await confirm_email_change(api.auth, Client(), token)
+    assert (user.email, user.email_verified) == ("alice@straße.de", True)
+
+
+async def test_operator_edit_to_a_spelling_with_the_same_key_is_not_verified(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await update_user(api.auth, OPERATOR, viewer.user_id, UserEdit(email="alice@strasse.de"))
+    await api.send_mails()
+    older = mailbox.last("alice@strasse.de").token
+    edited = await update_user(
+        api.auth, OPERATOR, viewer.user_id, UserEdit(email="alice@straße.de")
+    )
+    assert (edited.email, edited.email_verified) == ("alice@straße.de", False)
+    with pytest.raises(LinkInvalid):
+        await verify_email(api.auth, Client(), older)

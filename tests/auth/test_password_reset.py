@@ -18,6 +18,7 @@ from auth.login import log_in
 from auth.mail_errors import EmailMissing, LinkInvalid, MailUnavailable
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
+from auth.user_edits import UserEdit, update_user
 from auth.users import disable_user, find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
@@ -303,3 +304,14 @@ async def test_an_administrator_resets_like_everybody(api: Api, mailbox: Mailbox
     await ask(api, ADMIN.email)
     await reset(api.auth, mailbox.last(ADMIN.email).token)
     await log_in(api.auth, HERE, username="admin", password=NEW)
+
+
+async def test_reset_email_goes_to_the_stored_spelling(api: Api, mailbox: Mailbox) -> None:
+    alice = await find_user_by_name(api.auth, ALICE.username)
+    assert alice
+    await update_user(api.auth, OPERATOR, alice.id, UserEdit(email="alice@strasse.de"))
+    await api.send_mails()
+    await request_password_reset(api.auth, Client(), email="alice@straße.de")
+    await api.send_mails()
+    assert mailbox.mails()[-1].recipient == "alice@strasse.de"
+    assert mailbox.mails("alice@xn--strae-oqa.de") == []

@@ -219,6 +219,23 @@ class TestByInvitation:
         with pytest.raises(InvitationInvalid):
             await register(club, Client(), form(email="mallory@example.com"), token)
 
+    @pytest.mark.parametrize(
+        ("invited", "typed"),
+        [
+            ("carol@strasse.de", "carol@straße.de"),
+            ("carol@straße.de", "carol@strasse.de"),
+            ("strasse@example.com", "straße@example.com"),
+            ("Carol@example.com", "carol@EXAMPLE.com"),
+        ],
+    )
+    async def test_invitation_verifies_only_the_invited_spelling(
+        self, api: Api, club: Auth, mailbox: Mailbox, invited: str, typed: str
+    ) -> None:
+        await invite(api, invited)
+        user = await register(club, Client(), form(email=typed), mailbox.last().token)
+        assert user
+        assert (user.email, user.email_verified) == (invited, True)
+
     async def test_an_invitation_is_for_one_account(
         self, api: Api, club: Auth, mailbox: Mailbox
     ) -> None:
