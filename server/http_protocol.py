@@ -17,6 +17,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from server.strict_protocol import StrictProtocol
 from server.whole_replies import Exchange, Outbox
 
 # A head of this length always passes; one of twice the length never does.
@@ -30,7 +31,7 @@ MOST_WAITING_REQUESTS = 500
 LAST_REQUESTS_SECONDS = 0.5
 
 # Looked up once: each request passes here.
-_receive = HttpToolsProtocol.data_received
+_receive = StrictProtocol.data_received
 _start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001 - the only door at a request's begin
 
 
@@ -83,7 +84,7 @@ class _Watch:
     running: RequestResponseCycle | None = None
 
 
-class TimedProtocol(HttpToolsProtocol):
+class TimedProtocol(StrictProtocol):
     """uvicorn's HTTP protocol, with what `Connections` needs to judge how a client behaves."""
 
     def __init__(self, outbox: Outbox, *arguments: Any) -> None:
@@ -121,7 +122,7 @@ class TimedProtocol(HttpToolsProtocol):
             return
         _receive(self, data)
         if len(self.pipeline) > MOST_WAITING_REQUESTS:
-            self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
+            self.refuse(HTTPStatus.TOO_MANY_REQUESTS)
             return
         cycle = self.cycle
         if cycle is None or cycle.more_body or cycle.scope is not self.scope:
@@ -135,17 +136,12 @@ class TimedProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to its WebSocket, which has timeouts of its own."""
-        # What is still being answered would write into the socket's messages.
+        # The last reply must come before the socket's messages.
         self._watch.outbox.flush()
-        self._tell_application()
         if self._watch.ending:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         super().handle_websocket_upgrade()
-        socket = self.transport.get_protocol()
-        # What httptools lets pass and websockets does not (200 headers) it never answers.
-        if not getattr(socket, "handshake_initiated", True):
-            self._refuse(HTTPStatus.BAD_REQUEST)
 
     def on_response_complete(self) -> None:
         """Goes on to the next request; no more are read while others wait, and no timer is made."""
@@ -161,6 +157,23 @@ class TimedProtocol(HttpToolsProtocol):
         """The client is behind: from now on it has to read."""
         super().pause_writing()
         self._watch.wait = _Wait()
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Ends the connection, with this status unless another reply has begun or comes first."""
+        running = self._watch.running
+        if running is None or running.response_complete:
+            may_reply = not self._head_is_whole()
+        else:
+            may_reply = running.scope is self.scope and not running.response_started
+        self._watch.outbox.flush()
+        if may_reply:
+            self.transport.write(
+                f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+                "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            )
+        self.transport.close()
+        # It is not to wait until the client has read this.
+        self._tell_application()
 
     def end_if_too_late(self, now: float, seconds: float) -> Step | None:
         """Ends the connection if its client has kept us waiting; returns for what, if it had to."""
@@ -190,7 +203,10 @@ class TimedProtocol(HttpToolsProtocol):
     def _receive_in_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), HEAD_BYTES):
             self.data_received(data[start : start + HEAD_BYTES])
-            if self.transport.is_closing() or self not in self.connections:
+            if self not in self.connections:
+                # A client must wait for the reply to its handshake (RFC 6455, 4.1).
+                self.transport.close()
+            if self.transport.is_closing():
                 return
 
     def _count(self, size: int) -> None:
@@ -204,7 +220,7 @@ class TimedProtocol(HttpToolsProtocol):
         known.bytes += size
         is_open = self in self.connections and not self.transport.is_closing()
         if known.bytes > HEAD_BYTES and is_open:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _head_is_whole(self) -> bool:
         return self.cycle is not None and self.cycle.scope is self.scope
@@ -232,24 +248,7 @@ class TimedProtocol(HttpToolsProtocol):
             # A browser that connected in advance takes a 408 for the reply to its first request.
             self.transport.close()
         else:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
-
-    def _refuse(self, status: HTTPStatus) -> None:
-        """Ends the connection, with this status unless another reply has begun or comes first."""
-        running = self._watch.running
-        if running is None or running.response_complete:
-            may_reply = not self._head_is_whole()
-        else:
-            may_reply = running.scope is self.scope and not running.response_started
-        self._watch.outbox.flush()
-        if may_reply:
-            self.transport.write(
-                f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-                "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
-            )
-        self.transport.close()
-        # It is not to wait until the client has read this.
-        self._tell_application()
+            self.refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def _tell_application(self) -> None:
         running = self._watch.running

@@ -19,6 +19,11 @@ class Wire:
         self.reader = reader
         self.writer = writer
 
+    def no_delay(self) -> None:
+        """Each write leaves in a segment of its own."""
+        line = self.writer.get_extra_info("socket")
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
     async def send(self, data: bytes) -> None:
         """Sends as much as the server still takes."""
         with suppress(*GONE):
