@@ -54,6 +54,7 @@ class RegisterPayload:
 
     user: User | None = strawberry.field(
         description="The new account; null where its address has to be verified first.",
+        permission_classes=[Public],
         default=None,
     )
     email_sent_to: str | None = strawberry.field(

@@ -1,7 +1,8 @@
 """Who calls: the bearer header is read once per request, and never fails a public field."""
 
-from functools import cache
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
 from uuid import UUID
 
 import strawberry
@@ -13,13 +14,19 @@ from auth.wiring import Auth
 from graph.cookies import CookieJar
 
 
-class Context(NamedTuple):
-    """What a resolver gets as `info.context`."""
+@dataclass(eq=False)
+class Context:
+    """What a resolver gets as `info.context`: one object per operation."""
 
     auth: Auth
     client: Client
     caller: Viewer | type[Unauthenticated]
     cookies: CookieJar
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        """What custom resolvers of this operation share, such as DataLoaders."""
+        return {}
 
     @property
     def viewer(self) -> Viewer:

@@ -42,7 +42,9 @@ class VerifyEmailPayload:
     """Result of `verifyEmail`."""
 
     user: User | None = strawberry.field(
-        description="The account, which may have begun by this.", default=None
+        description="The account, which may have begun by this.",
+        permission_classes=[Public],
+        default=None,
     )
     errors: list[UserError] = errors_field()
 
@@ -79,7 +81,9 @@ class ConfirmEmailChangeInput:
 class ConfirmEmailChangePayload:
     """Result of `confirmEmailChange`."""
 
-    user: User | None = strawberry.field(description="The account as it is now.", default=None)
+    user: User | None = strawberry.field(
+        description="The account as it is now.", permission_classes=[Public], default=None
+    )
     errors: list[UserError] = errors_field()
 
 

@@ -5,7 +5,7 @@ request (a program must act) is a GraphQL error with `extensions.code`. A *fault
 right) is masked, and found again in the log by its request id.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from auth import errors, mail_errors, role_errors
 from auth.errors import Denial, Forbidden, RateLimited, Refusal, Refusals, Unauthenticated
+from graph.error_origins import denying_permission, is_completion_error
 from models.database import DatabaseUnavailable
 
 log = structlog.get_logger("postern.graph")
@@ -148,8 +149,13 @@ class BadUserInput(Exception):
 
 
 def format_errors(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
-    """The errors as the reply tells them; faults are logged, everything else is not."""
-    return [_format_error(error, request_id) for error in errors]
+    """The errors as the reply shows them. Internal errors are masked and logged."""
+    return [_format_error(error, *_describe_error(error, request_id)) for error in errors]
+
+
+def format_document_errors(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
+    """The errors of a document that did not run: the client's mistake, whatever raised them."""
+    return [_format_error(error, *_describe_document_error(error)) for error in errors]
 
 
 def coded_error(code: str, message: str, **more: object) -> dict[str, Any]:
@@ -157,26 +163,43 @@ def coded_error(code: str, message: str, **more: object) -> dict[str, Any]:
     return {"message": message, "extensions": {"code": code, **more}}
 
 
-def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    message, extensions = _tell(error, request_id)
-    told: dict[str, Any] = {"message": message}
+def _format_error(
+    error: GraphQLError, message: str, extensions: Mapping[str, Any]
+) -> dict[str, Any]:
+    formatted: dict[str, Any] = {"message": message}
     if error.locations:
-        told["locations"] = [{"line": line, "column": column} for line, column in error.locations]
+        formatted["locations"] = [
+            {"line": line, "column": column} for line, column in error.locations
+        ]
     if error.path is not None:
-        told["path"] = error.path
-    told["extensions"] = extensions
-    return told
+        formatted["path"] = error.path
+    formatted["extensions"] = extensions
+    return formatted
 
 
-def _tell(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
+def _describe_error(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     cause = error.original_error
     if isinstance(cause, Denial):
-        # Nobody logs it; its frames hold the whole run, and the run holds it: that is garbage.
+        # It is not logged. Its frames and the run refer to each other: that would be garbage.
         cause.__traceback__ = error.__traceback__ = None
         return str(cause), _tell_denial(cause)
+    if error.path is None and _variable_of(error):
+        return _describe_request_error(error, None)
     if cause is None or isinstance(cause, GraphQLError):
-        return _tell_request_error(error, cause)
-    return _tell_no(cause) or _tell_fault(cause, request_id)
+        return _describe_graphql_error(error, cause or error, request_id)
+    return _tell_no(cause) or _mask(error, cause, request_id)
+
+
+def _describe_graphql_error(
+    error: GraphQLError, raised: GraphQLError, request_id: str
+) -> tuple[str, dict[str, Any]]:
+    if is_completion_error(raised):
+        return _mask(error, raised, request_id)
+    permission = denying_permission(raised)
+    if permission and "code" not in (raised.extensions or {}):
+        code = {"code": "FORBIDDEN", "required": permission}
+        return error.message, {**(raised.extensions or {}), **code}
+    return _describe_request_error(error, raised)
 
 
 def _tell_no(cause: BaseException) -> tuple[str, dict[str, Any]] | None:
@@ -200,33 +223,59 @@ def _tell_denial(denial: Denial) -> dict[str, Any]:
     return {"code": "FORBIDDEN", "required": denial.required}
 
 
-def _tell_request_error(
-    error: GraphQLError, cause: GraphQLError | None
+def _describe_document_error(error: GraphQLError) -> tuple[str, dict[str, Any]]:
+    cause = error.original_error
+    if cause is None or isinstance(cause, GraphQLError):
+        return _describe_request_error(error, None)
+    # The parser of a scalar raised it. graphql-core quotes its text, which is not for clients.
+    return "A value here does not fit its type.", {"code": "GRAPHQL_VALIDATION_FAILED"}
+
+
+def _describe_request_error(
+    error: GraphQLError, raised: GraphQLError | None
 ) -> tuple[str, dict[str, Any]]:
-    given = (cause or error).extensions or {}
+    given = dict((raised or error).extensions or {})
     if "code" in given:
-        return error.message, dict(given)
+        return error.message, given
+    message, code = _classify_request_error(error)
+    return message, {**given, "code": code}
+
+
+def _classify_request_error(error: GraphQLError) -> tuple[str, str]:
     if isinstance(error, GraphQLSyntaxError):
-        return error.message, {"code": "GRAPHQL_PARSE_FAILED"}
+        return error.message, "GRAPHQL_PARSE_FAILED"
     if error.path is not None:
-        return error.message, {"code": "BAD_USER_INPUT"}
-    for node in error.nodes or ():
-        if isinstance(node, VariableDefinitionNode):
-            return _tell_variable(node), {"code": "BAD_USER_INPUT"}
-    return error.message, {"code": "GRAPHQL_VALIDATION_FAILED"}
+        return error.message, "BAD_USER_INPUT"
+    if variable := _variable_of(error):
+        return _describe_variable(variable), "BAD_USER_INPUT"
+    return error.message, "GRAPHQL_VALIDATION_FAILED"
 
 
-def _tell_variable(node: VariableDefinitionNode) -> str:
-    # graphql-core's own message quotes the value: a password would come back, and be logged.
+def _variable_of(error: GraphQLError) -> VariableDefinitionNode | None:
+    """The variable whose value does not fit."""
+    return next((n for n in error.nodes or () if isinstance(n, VariableDefinitionNode)), None)
+
+
+def _describe_variable(node: VariableDefinitionNode) -> str:
+    # graphql-core's own message quotes the value: a password would be sent back, and logged.
     return (
         f"The value of variable `${node.variable.name.value}` does not fit its type"
         f" `{print_ast(node.type)}`: see which fields it has and which are required."
     )
 
 
-def _tell_fault(cause: BaseException, request_id: str) -> tuple[str, dict[str, Any]]:
-    log.error("graphql.fault", exc_info=cause, request_id=request_id)
+def _mask(error: GraphQLError, cause: BaseException, request_id: str) -> tuple[str, dict[str, Any]]:
+    _log_internal_error(error, cause, request_id)
     return f"Something went wrong on the server. Tell its operator: request {request_id}.", {
         "code": "INTERNAL_SERVER_ERROR",
         "requestId": request_id,
     }
+
+
+def _log_internal_error(error: GraphQLError, cause: BaseException, request_id: str) -> None:
+    if is_completion_error(cause):
+        # The message quotes the value, which may be secret.
+        reason = "the resolver returned a value that does not fit the type of the field"
+        log.error("graphql.fault", request_id=request_id, path=error.path, reason=reason)
+        return
+    log.error("graphql.fault", exc_info=cause, request_id=request_id)

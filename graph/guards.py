@@ -1,23 +1,35 @@
-"""Deny by default: a field that does not say who may ask for it keeps the schema from building."""
+"""Deny by default: a field that does not state who may read it keeps the server from starting.
 
-from collections.abc import Iterator, Sequence
+The rules look at the built schema, at what a field can lead to, and never at the name of a type.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, get_origin
+from itertools import dropwhile
 
-from strawberry.annotation import StrawberryAnnotation
-from strawberry.permission import PermissionExtension
-from strawberry.types import get_object_definition, has_object_definition
-from strawberry.types.base import StrawberryContainer, StrawberryObjectDefinition
+import strawberry
+from graphql import (
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_abstract_type,
+    is_introspection_type,
+    is_object_type,
+)
+from strawberry import relay
+from strawberry.extensions import FieldExtension
+from strawberry.permission import BasePermission, PermissionExtension
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
-from strawberry.types.lazy_type import LazyType
-from strawberry.types.union import StrawberryUnion
 
 from auth.policies import PermissionRegistry
-from graph.permissions import Guard
+from graph.connections import Connection, Edge
+from graph.permissions import Guard, Public
 from graph.users import User
 
-# What carries the result of a root field, which is guarded; Relay's and our own naming rules.
-_CARRIERS = ("Payload", "Connection", "Edge")
+# Pages of a list. The guard of the field that returns the page covers its items.
+_PAGES = (Connection, Edge, relay.Connection, relay.Edge)
 
 
 class UnguardedField(Exception):
@@ -28,128 +40,176 @@ class UnknownPermission(Exception):
     """A permission class names a permission that is not registered."""
 
 
-def prepare_guards(
-    roots: Sequence[type], registry: PermissionRegistry, others: Sequence[type] = ()
-) -> None:
-    """Checks every field below the roots, and lets its permission classes show in the SDL.
+class GuardNotOutermost(Exception):
+    """An extension of a field could answer before its permission classes are asked."""
 
-    `others` are types that no field names, as those that only implement an interface.
 
-    Raises UnguardedField for a root field, or a field that leads to a person, without a permission
-    class; UnknownPermission for a misspelt permission.
+def check_guards(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
+    """Checks each field of a built schema, and shows its permission classes in the SDL.
+
+    Raises UnguardedField for a root field, or a field that can lead to a user, without a permission
+    class; UnknownPermission for a permission that nobody registered; GuardNotOutermost.
     """
-    # By their names: a field that is reached by two ways is told once.
+    core = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
+    # A field that is reached in two ways is named once.
     unguarded: dict[str, None] = {}
-    for place in _walk(roots, others):
-        _show_in_sdl(place.field)
-        guards = guards_of(place.field)
-        unknown = {g.permission for g in guards if g.permission and g.permission not in registry}
-        if unknown:
-            raise UnknownPermission(
-                f"{place.name} requires {', '.join(sorted(unknown))}, which is not a known"
-                " permission; register it: create_app(permissions={...})"
-            )
-        if not guards and (place.is_root or _leads_to_a_person(place)):
+    for place in _places(core):
+        if place.field:
+            _check_permissions(place.name, place.field, registry)
+            show_directives(place.field)
+            _apply_directives(place.field)
+        if not _is_guarded(core, place):
             unguarded[place.name] = None
     if unguarded:
         raise UnguardedField(
-            f"{', '.join(unguarded)}: say who may ask, with permission_classes=[IsAuthenticated],"
-            " [HasPermission(...)], [IsSelfOr(...)] or, for everybody, [Public]"
+            f"{', '.join(unguarded)}: state who may read it, with"
+            " permission_classes=[IsAuthenticated], [HasPermission(...)], [IsSelfOr(...)], a class"
+            " of your own or, for everybody, [Public]"
         )
 
 
-def show_guards(roots: Sequence[type], others: Sequence[type]) -> None:
-    """Lets the permission classes show in the SDL of a schema that is built already."""
-    fields = {id(place.field): place.field for place in _walk(roots, others)}
-    for field in fields.values():
-        for extension in field.extensions:
-            if isinstance(extension, PermissionExtension):
-                extension.apply(field)
+def show_directives(field: StrawberryField) -> None:
+    """Lets the permission classes of a field show in the SDL, which Strawberry leaves out."""
+    for extension in field.extensions:
+        if isinstance(extension, PermissionExtension):
+            extension.use_directives = True
+
+
+def _apply_directives(field: StrawberryField) -> None:
+    """The same for a schema that is built already."""
+    for extension in field.extensions:
+        if isinstance(extension, PermissionExtension):
+            extension.apply(field)
 
 
 def guards_of(field: StrawberryField) -> list[Guard]:
-    """The permission classes of a field."""
+    """The permission classes of a field that are Postern's."""
+    return [permission for permission in _permissions_of(field) if isinstance(permission, Guard)]
+
+
+def _permissions_of(field: StrawberryField) -> list[BasePermission]:
     return [
         permission
         for extension in field.extensions
         if isinstance(extension, PermissionExtension)
         for permission in extension.permissions
-        if isinstance(permission, Guard)
     ]
+
+
+def _check_permissions(name: str, field: StrawberryField, registry: PermissionRegistry) -> None:
+    unknown = {
+        g.permission for g in guards_of(field) if g.permission and g.permission not in registry
+    }
+    if unknown:
+        raise UnknownPermission(
+            f"{name} requires {', '.join(sorted(unknown))}, which is not a known"
+            " permission; register it: create_app(permissions={...})"
+        )
+    outside = ", ".join(type(extension).__name__ for extension in _outside_of_guard(field))
+    if outside:
+        raise GuardNotOutermost(
+            f"{name}: {outside} could answer before the permission classes are asked; use"
+            " permission_classes=[...], or put PermissionExtension last in extensions=[...]"
+        )
+
+
+def _outside_of_guard(field: StrawberryField) -> list[FieldExtension]:
+    """The extensions that run around the permission classes: the last one is the outermost."""
+    extensions = [extension for extension in field.extensions if extension.has_resolver]
+    behind = dropwhile(lambda extension: not _is_permission(extension), extensions)
+    return [extension for extension in behind if not _is_permission(extension)]
+
+
+def _is_permission(extension: FieldExtension) -> bool:
+    return isinstance(extension, PermissionExtension)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A field, and how it is reached."""
 
-    owner: str
-    field: StrawberryField
+    name: str
+    # None for a field that Strawberry adds by itself.
+    field: StrawberryField | None
+    leads_to: GraphQLNamedType
     is_root: bool
-    # From a guarded root field, by nothing but what carries its result.
-    is_carried: bool
-
-    @property
-    def name(self) -> str:
-        """As the SDL has it."""
-        return f"{self.owner}.{self.field.name}"
-
-    @property
-    def carries(self) -> bool:
-        """Whether what the field leads to is guarded by the root field as well."""
-        if self.is_root:
-            return bool(guards_of(self.field))
-        return self.is_carried and self.owner.endswith(_CARRIERS)
+    # Whether the permission classes of the root field decide about this one as well.
+    is_covered: bool
 
 
-def _walk(roots: Sequence[type], others: Sequence[type]) -> Iterator[_Place]:
-    """Every field below the roots, by each way that leads there; then those that none leads to."""
-    seen: set[tuple[type, bool]] = set()
-    yield from _walk_from(roots, roots, seen)
-    reached = {origin for origin, _ in seen}
-    yield from _walk_from([other for other in others if other not in reached], roots, seen)
+def _is_guarded(schema: GraphQLSchema, place: _Place) -> bool:
+    if place.is_covered or (place.field and _permissions_of(place.field)):
+        return True
+    return not (place.is_root or _leads_to_a_user(schema, place.leads_to))
 
 
-def _walk_from(
-    beginnings: Sequence[type], roots: Sequence[type], seen: set[tuple[type, bool]]
+def _leads_to_a_user(schema: GraphQLSchema, type_: GraphQLNamedType) -> bool:
+    origins = map(_origin, _object_types(schema, type_))
+    return any(issubclass(origin, User) for origin in origins)
+
+
+def _places(schema: GraphQLSchema) -> Iterator[_Place]:
+    """The fields below the roots, by each way that leads there; then those that none leads to.
+
+    The latter are fields of types that only implement an interface, for instance.
+    """
+    seen: set[tuple[str, bool]] = set()
+    yield from _walk(schema, _roots(schema), seen)
+    reached = {name for name, _ in seen}
+    types = [type_ for type_ in schema.type_map.values() if is_object_type(type_)]
+    own = [t for t in types if not is_introspection_type(t) and t.name not in reached]
+    yield from _walk(schema, own, seen)
+
+
+def _walk(
+    schema: GraphQLSchema, start: list[GraphQLObjectType], seen: set[tuple[str, bool]]
 ) -> Iterator[_Place]:
-    waiting = [(get_object_definition(found, strict=True), False) for found in beginnings]
+    waiting = [(type_, False) for type_ in start]
     while waiting:
-        definition, is_carried = waiting.pop()
-        if (definition.origin, is_carried) in seen:
+        owner, is_covered = waiting.pop()
+        if (owner.name, is_covered) in seen:
             continue
-        seen.add((definition.origin, is_carried))
-        # Also where a field leads back to it, as `query` of a payload may.
-        is_root = definition.origin in roots
-        for field in definition.fields:
-            owner = definition.name or definition.origin.__name__
-            place = _Place(owner, field, is_root, is_carried)
+        seen.add((owner.name, is_covered))
+        for place in _fields_of(owner, is_root=owner in _roots(schema), is_covered=is_covered):
             yield place
-            waiting += [(found, place.carries) for found in _object_types(field.type)]
+            waiting += [
+                (found, _covers(place, found, is_mutation=owner is schema.mutation_type))
+                for found in _object_types(schema, place.leads_to)
+            ]
 
 
-def _object_types(type_: object) -> Iterator[StrawberryObjectDefinition]:
-    while isinstance(type_, StrawberryContainer):
-        type_ = type_.of_type
-    if isinstance(type_, LazyType):
-        type_ = type_.resolve_type()
-    if get_origin(type_) is Annotated:
-        # A union that was named in another module.
-        type_ = StrawberryAnnotation(type_).resolve()
-    if isinstance(type_, StrawberryUnion):
-        for member in type_.types:
-            yield from _object_types(member)
-    elif has_object_definition(type_):
-        yield get_object_definition(type_, strict=True)
+def _fields_of(owner: GraphQLObjectType, *, is_root: bool, is_covered: bool) -> Iterator[_Place]:
+    for name, field in owner.fields.items():
+        definition = field.extensions.get("strawberry-definition")
+        known = definition if isinstance(definition, StrawberryField) else None
+        type_ = get_named_type(field.type)
+        yield _Place(f"{owner.name}.{name}", known, type_, is_root, is_covered)
 
 
-def _show_in_sdl(field: StrawberryField) -> None:
-    # Strawberry leaves the directives of `permission_classes` out unless it is told to.
-    for extension in field.extensions:
-        if isinstance(extension, PermissionExtension):
-            extension.use_directives = True
+def _covers(place: _Place, found: GraphQLObjectType, *, is_mutation: bool) -> bool:
+    """Whether the permission classes that let a caller come here decide about the next type too.
+
+    They do for the result of a mutation, and for the pages of a list. `Public` decides nothing.
+    """
+    is_page = issubclass(_origin(found), _PAGES)
+    if not place.is_root:
+        return place.is_covered and is_page
+    permissions = _permissions_of(place.field) if place.field else []
+    decides = any(not isinstance(permission, Public) for permission in permissions)
+    return decides and (is_mutation or is_page)
 
 
-def _leads_to_a_person(place: _Place) -> bool:
-    if place.is_carried and place.owner.endswith(_CARRIERS):
-        return False
-    return any(issubclass(found.origin, User) for found in _object_types(place.field.type))
+def _roots(schema: GraphQLSchema) -> list[GraphQLObjectType]:
+    roots = (schema.query_type, schema.mutation_type, schema.subscription_type)
+    return [root for root in roots if root is not None]
+
+
+def _object_types(schema: GraphQLSchema, type_: GraphQLNamedType) -> list[GraphQLObjectType]:
+    if is_abstract_type(type_):
+        return schema.get_possible_types(type_)
+    return [type_] if is_object_type(type_) else []
+
+
+def _origin(type_: GraphQLObjectType) -> type:
+    definition = type_.extensions.get("strawberry-definition")
+    return definition.origin if isinstance(definition, StrawberryObjectDefinition) else object

@@ -75,7 +75,9 @@ class LoginPayload:
     tokens: Tokens | None = strawberry.field(
         description="The tokens of the new session.", default=None
     )
-    user: User | None = strawberry.field(description="Who logged in.", default=None)
+    user: User | None = strawberry.field(
+        description="Who logged in.", permission_classes=[Public], default=None
+    )
     errors: list[UserError] = errors_field()
 
 
@@ -94,7 +96,9 @@ class RefreshTokensPayload:
     """Result of `refreshTokens`."""
 
     tokens: Tokens | None = strawberry.field(description="The next tokens.", default=None)
-    user: User | None = strawberry.field(description="Whose session it is.", default=None)
+    user: User | None = strawberry.field(
+        description="Whose session it is.", permission_classes=[Public], default=None
+    )
     errors: list[UserError] = errors_field()
 
 

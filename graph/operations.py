@@ -17,7 +17,7 @@ from graphql import (
 from graph.compiled.operations import CompiledOperation
 from graph.costs import CostMeter
 from graph.document_cache import DocumentCache
-from graph.errors import NO_SUCH_OPERATION, coded_error, format_errors
+from graph.errors import NO_SUCH_OPERATION, coded_error, format_document_errors
 from graph.limits import (
     LimitPolicy,
     check_shape,
@@ -199,8 +199,7 @@ class Operations:
 
 def _refuse(errors: Sequence[GraphQLError]) -> tuple[OperationRefused, int]:
     """The refusal, and about how many bytes it takes."""
-    # None of these is a fault, which alone would tell the id of a request.
-    told = format_errors(errors[:MAX_DOCUMENT_ERRORS], request_id="")
+    told = format_document_errors(errors[:MAX_DOCUMENT_ERRORS])
     for error in told:
         if len(error["message"]) > _MAX_MESSAGE_LENGTH:
             error["message"] = error["message"][:_MAX_MESSAGE_LENGTH] + "…"

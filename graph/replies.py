@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import orjson
 from graphql import ExecutionResult, GraphQLError
 from starlette.types import Send
 
 from graph.context import www_authenticate
+from graph.encoding import NotJson, encode_json
 from graph.errors import RETRY_AFTER_UNAVAILABLE_SECONDS, format_errors
 from graph.statuses import Problem
 
@@ -51,11 +51,11 @@ def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> R
     """What an operation gave: its data, and the errors beside it."""
     try:
         if not result.errors:
-            return Reply(200, media_type, orjson.dumps({"data": result.data}), [])
+            return Reply(200, media_type, encode_json({"data": result.data}), [])
         return _reply_errors(result, format_errors(result.errors, request_id), media_type)
-    except orjson.JSONEncodeError as error:
-        # A scalar of own code gave what is no JSON: half a surrogate pair, an endless number.
-        fault = GraphQLError("no JSON", original_error=error)
+    except NotJson as error:
+        # A custom scalar returned what JSON cannot hold, such as half a surrogate pair or a row.
+        fault = GraphQLError("The data is not JSON.", original_error=error)
         return reply_problem(Problem.FAULT, format_errors([fault], request_id), media_type)
 
 
@@ -65,7 +65,8 @@ def _reply_errors(
     if result.data is None and all("path" not in error for error in errors):
         # The variables did not fit: nothing ran, and so there is no `data` rather than null.
         return reply_problem(Problem.DOCUMENT, errors, media_type)
-    reply = Reply(200, media_type, orjson.dumps({"data": result.data, "errors": errors}), [])
+    body = encode_json({"data": result.data, "errors": errors})
+    reply = Reply(200, media_type, body, [])
     codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     if "UNAUTHENTICATED" in codes:
         challenge = www_authenticate(codes["UNAUTHENTICATED"]["reason"])
@@ -83,5 +84,5 @@ def reply_problem(
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Reply:
     """Why nothing ran."""
-    body = orjson.dumps({"errors": errors})
+    body = encode_json({"errors": errors})
     return Reply(problem.status(media_type), media_type, body, list(headers))

@@ -6,10 +6,10 @@ from datetime import datetime
 import strawberry
 from graphql import GraphQLError, GraphQLField
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
 from strawberry.types import get_object_definition
-from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
@@ -20,7 +20,7 @@ from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
 from graph.emails import EmailMutations
 from graph.errors import Fails
-from graph.guards import prepare_guards, show_guards
+from graph.guards import check_guards, show_directives
 from graph.instants import DATE_TIME
 from graph.invitations import InvitationMutations, InvitationQueries
 from graph.login import LoginMutations
@@ -46,6 +46,7 @@ _MUTATIONS = (
     RoleMutations,
 )
 
+_NAMES = NameConverter()
 _SCALARS: dict[object, ScalarDefinition] = {datetime: DATE_TIME}
 
 
@@ -60,6 +61,10 @@ class Schema(strawberry.Schema):
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
         """Leaves the errors to whoever formats the reply."""
+
+
+class DuplicateField(Exception):
+    """Two root types have a field of the same name, and only one of them would run."""
 
 
 class UnsupportedSchema(Exception):
@@ -99,52 +104,60 @@ def build_schema(
     mutations: Sequence[type] = (),
     subscriptions: Sequence[type] = (),
 ) -> Schema:
-    """Joins the root types. Raises UnguardedField, UnknownPermission."""
+    """Joins the root types.
+
+    Raises DuplicateField, UnguardedField, UnknownPermission, GuardNotOutermost.
+    """
     query = _root("Query", "What can be asked.", (*_QUERIES, *queries))
     mutation = _root("Mutation", "What can be done.", (*_MUTATIONS, *mutations))
     subscription = _root(
         "Subscription", "What can be followed.", (SessionSubscriptions, *subscriptions)
     )
-    prepare_guards([query, mutation, subscription], registry)
     schema = Schema(
         query,
         mutation,
         subscription,
         config=StrawberryConfig(scalar_map=_SCALARS),
     )
+    check_guards(schema, registry)
     _describe_directive_arguments(schema)
     return schema
 
 
 def _root(name: str, description: str, parts: tuple[type, ...]) -> type:
+    _check_no_duplicates(name, parts)
+    for part in parts:
+        for field in get_object_definition(part, strict=True).fields:
+            # Before the schema is built, so that it knows the directives with their descriptions.
+            show_directives(field)
     root = merge_types(name, parts)
     get_object_definition(root, strict=True).description = description
     return root
 
 
+def _check_no_duplicates(root: str, parts: tuple[type, ...]) -> None:
+    owners: dict[str, type] = {}
+    for part in parts:
+        for field in get_object_definition(part, strict=True).fields:
+            name = _NAMES.from_field(field)
+            owner = owners.setdefault(name, part)
+            if owner is not part:
+                raise DuplicateField(
+                    f"{root}.{name} is a field of both {owner.__module__}.{owner.__qualname__} and"
+                    f" {part.__module__}.{part.__qualname__}; rename one of them"
+                )
+
+
 def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
     """Holds a schema that own code has built to the rules of ours.
 
-    Raises UnguardedField, UnknownPermission; UnsupportedSchema for extensions of the whole schema,
-    which would not run. Those of a field do.
+    Raises UnguardedField, UnknownPermission, GuardNotOutermost; UnsupportedSchema for extensions of
+    the whole schema, which would not run. Those of a field do.
     """
     if schema.extensions:
         names = ", ".join(sorted(_name_of(extension) for extension in schema.extensions))
         raise UnsupportedSchema(f"{names}: Postern runs no extensions of a whole schema")
-    roots = [r for r in (schema.query, schema.mutation, schema.subscription) if r is not None]
-    others = _types_of(schema)
-    prepare_guards(roots, registry, others)
-    show_guards(roots, others)
-
-
-def _types_of(schema: strawberry.Schema) -> list[type]:
-    """Its types with fields, those that no field names too."""
-    definitions = [entry.definition for entry in schema.schema_converter.type_map.values()]
-    return [
-        definition.origin
-        for definition in definitions
-        if isinstance(definition, StrawberryObjectDefinition) and not definition.is_input
-    ]
+    check_guards(schema, registry)
 
 
 def _name_of(extension: object) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import orjson
 import structlog
 from graphql import ExecutionResult, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -17,6 +16,7 @@ from auth.viewers import Viewer, follow, look_again, viewer_of
 from auth.wiring import Auth
 from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
+from graph.encoding import encode_json
 from graph.errors import coded_error, format_errors
 from graph.operations import OperationRefused, Operations
 from graph.requests import client_of
@@ -246,7 +246,7 @@ class SocketConnection:
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         try:
-            await self._socket.send_text(orjson.dumps(message).decode())
+            await self._socket.send_text(encode_json(message).decode())
         except RuntimeError:
             # It was closed meanwhile, by us.
             raise WebSocketDisconnect from None

@@ -23,7 +23,6 @@ from graphql.execution.collect_fields import (
     collect_fields,
     collect_subfields,
 )
-from graphql.execution.executor import invalid_return_type_error
 
 from graph.compiled.completion import (
     Complete,
@@ -48,6 +47,7 @@ from graph.compiled.infos import Document
 from graph.compiled.resolvers import attribute_of, plain_resolver
 from graph.compiled.runs import Path, Run, is_awaitable
 from graph.compiled.selections import RunSelection, one_after_the_other, side_by_side
+from graph.error_origins import raise_wrong_type
 
 
 class Compiler:
@@ -155,12 +155,12 @@ class Compiler:
             if is_awaitable(answer):
                 return run_awaited(answer, value, run, path)
             if not answer:
-                raise invalid_return_type_error(type_, value, details)
+                raise_wrong_type(type_, value, details)
             return run_selection(value, run, path, info)
 
         async def run_awaited(answer: Any, value: Any, run: Run, path: Path) -> Any:
             if not await answer:
-                raise invalid_return_type_error(type_, value, details)
+                raise_wrong_type(type_, value, details)
             completed = run_selection(value, run, path, None)
             return await completed if type(completed) is CoroutineType else completed
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from graphql import (
     GraphQLBoolean,
-    GraphQLError,
     GraphQLID,
     GraphQLLeafType,
     GraphQLList,
@@ -37,6 +36,7 @@ from graph.compiled.runs import (
     plain_types,
     settle,
 )
+from graph.error_origins import raise_not_iterable
 
 ResolveInfo = GraphQLResolveInfo[Any]
 
@@ -175,7 +175,7 @@ def complete_list(
         elif is_async_iterable(value):
             return _complete_async_iterable(finish, value, run, path, info)
         elif not is_iterable(value):
-            raise GraphQLError(f"Expected Iterable, but did not find one for field '{place.name}'.")
+            raise_not_iterable(place.name)
         return _complete_iterable(finish, value, run, path, info)
 
     return run_list

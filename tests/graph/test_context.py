@@ -1,8 +1,16 @@
 """The bearer header: the one place where a token is looked for."""
 
-import pytest
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
-from tests.api import Api, denials
+import pytest
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from postern import Info, Public
+from tests.api import Api, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
 from tests.people import ALICE
 
 MISSING = {"code": "UNAUTHENTICATED", "reason": "TOKEN_MISSING"}
@@ -72,3 +80,44 @@ async def test_the_reply_challenges_as_rfc_6750_says(
 async def test_a_public_field_is_not_challenged(sqlite_api: Api) -> None:
     reply = await sqlite_api.post("{ __typename }", headers={"Authorization": "Bearer x"})
     assert "www-authenticate" not in reply.headers
+
+
+@strawberry.type
+class Loaders:
+    """Fields that share a DataLoader."""
+
+    @strawberry.field(permission_classes=[Public])
+    async def loaded(self, info: Info, key: int) -> list[int] | None:
+        batches = info.context.state.setdefault("batches", [])
+        loader = info.context.state.get("loader")
+        if loader is None:
+
+            async def load(keys: list[int]) -> list[list[int]]:
+                batches.append(keys)
+                return [keys for _ in keys]
+
+            loader = info.context.state["loader"] = DataLoader(load)
+        keys: list[int] = await loader.load(key)
+        return keys
+
+    @strawberry.field(permission_classes=[Public])
+    def referenced(self, info: Info) -> bool | None:
+        by_context = WeakKeyDictionary({info.context: 1})
+        info.context.extra = 2  # type: ignore[attr-defined] # as custom code may
+        return info.context in by_context
+
+
+async def test_context_state_is_shared_by_the_fields_of_an_operation(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Loaders]) as api:
+        for _ in range(2):
+            data = await api.data("{ a: loaded(key: 1) b: loaded(key: 2) c: loaded(key: 1) }")
+            assert data == {"a": [1, 2], "b": [1, 2], "c": [1, 2]}
+
+
+async def test_context_takes_attributes_and_weak_references(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Loaders]) as api:
+        assert await api.data("{ referenced }") == {"referenced": True}

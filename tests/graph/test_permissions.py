@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import strawberry
+from strawberry.extensions import FieldExtension
+from strawberry.permission import BasePermission, PermissionExtension
 
 from auth.policies import PermissionRegistry
-from graph.guards import UnguardedField, UnknownPermission
-from graph.schema import build_schema
+from graph.guards import GuardNotOutermost, UnguardedField, UnknownPermission
+from graph.schema import DuplicateField, build_schema
 from postern import HasPermission, HasRole, IsAuthenticated, IsSelfOr, Public, User
 from tests.api import Api, serving
 from tests.clock import ManualClock
@@ -116,7 +118,9 @@ def test_a_root_field_that_says_nothing_keeps_the_schema_from_building() -> None
         def letters(self) -> str | None:
             return None
 
-    with pytest.raises(UnguardedField, match=r"Query\.notes, Query\.letters: say who may ask"):
+    with pytest.raises(
+        UnguardedField, match=r"Query\.notes, Query\.letters: state who may read it"
+    ):
         build_schema(REGISTRY, queries=[Own])
 
 
@@ -165,6 +169,169 @@ def test_a_guarded_way_to_a_person_builds() -> None:
 
     sdl = build_schema(REGISTRY, queries=[Own]).as_str()
     assert 'author: User @requiresSelfOr(permission: "users:read")' in sdl
+
+
+@strawberry.interface
+class Person:
+    """Something that a user can be, under another name."""
+
+    nickname: str
+
+
+@strawberry.type
+class Member(User, Person):
+    """A user behind an interface."""
+
+
+@strawberry.type
+class MemberPayload:
+    """Named like the result of a mutation."""
+
+    member: Member | None
+
+
+@strawberry.type
+class MemberConnection:
+    """Named like a page of a list."""
+
+    nodes: list[Member]
+
+
+@strawberry.type
+class Boat:
+    """Leads to a user in every way there is."""
+
+    owner: Person | None = None
+    payload: MemberPayload | None = None
+    connection: MemberConnection | None = None
+
+
+@strawberry.type
+class Harbor:
+    @strawberry.field(permission_classes=[Public])
+    def boats(self) -> list[Boat] | None:
+        return None
+
+    @strawberry.field(permission_classes=[IsAuthenticated])
+    def member(self) -> Member | None:
+        return None
+
+
+def test_way_to_a_user_through_an_interface_or_any_name_must_be_guarded() -> None:
+    with pytest.raises(UnguardedField) as caught:
+        build_schema(REGISTRY, queries=[Harbor])
+    named = str(caught.value).partition(":")[0]
+    expected = {"Boat.owner", "MemberPayload.member", "MemberConnection.nodes"}
+    assert set(named.split(", ")) == expected
+
+
+@strawberry.type
+class MooredBoat:
+    owner: User | None = None
+
+
+def mooring(permission: Any) -> Any:
+    """A mutation behind this permission class, whose result leads to a user."""
+
+    @strawberry.type
+    class Mooring:
+        @strawberry.mutation(permission_classes=[permission])
+        def moor(self) -> MooredBoat | None:
+            return None
+
+    return Mooring
+
+
+def test_guard_of_a_mutation_covers_its_result() -> None:
+    assert build_schema(REGISTRY, mutations=[mooring(IsAuthenticated)])
+
+
+def test_public_mutation_covers_nothing() -> None:
+    with pytest.raises(UnguardedField, match=r"MooredBoat\.owner"):
+        build_schema(REGISTRY, mutations=[mooring(Public)])
+
+
+class Caching(FieldExtension):
+    """Answers without asking what it stands around."""
+
+    def resolve(self, next_: Any, source: Any, info: Any, **kwargs: Any) -> Any:
+        return 1
+
+
+def test_extension_around_the_guard_keeps_the_schema_from_building() -> None:
+    @strawberry.type
+    class Own:
+        @strawberry.field(extensions=[PermissionExtension([IsAuthenticated()]), Caching()])
+        def notes(self) -> int | None:
+            return None
+
+    with pytest.raises(GuardNotOutermost, match=r"Query\.notes: Caching could answer before"):
+        build_schema(REGISTRY, queries=[Own])
+
+
+async def test_extension_inside_the_guard_runs_behind_it(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    @strawberry.type
+    class Own:
+        @strawberry.field(permission_classes=[IsAuthenticated], extensions=[Caching()])
+        def notes(self) -> int | None:
+            return None
+
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Own]) as api:
+        assert (await api.ask("{ notes }"))["data"] == {"notes": None}
+        assert await api.data("{ notes }", token=await api.log_in(ALICE)) == {"notes": 1}
+
+
+class OnSundays(BasePermission):
+    """A permission class of Strawberry's kind."""
+
+    message = "Only on Sundays."
+
+    async def has_permission(self, source: Any, info: Any, **kwargs: Any) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("classes", [[OnSundays], [IsAuthenticated, OnSundays]])
+def test_permission_class_of_strawberry_states_who_may_read(classes: list[Any]) -> None:
+    @strawberry.type
+    class Own:
+        @strawberry.field(permission_classes=classes)
+        def notes(self) -> int | None:
+            return None
+
+    assert "@onSundays" in build_schema(REGISTRY, queries=[Own]).as_str()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("queries", "me"), ("mutations", "logoutEverywhere")])
+def test_root_field_with_a_name_of_postern_keeps_the_schema_from_building(
+    kind: str, name: str
+) -> None:
+    @strawberry.type
+    class Own:
+        @strawberry.field(name=name, permission_classes=[Public])
+        def mine(self) -> int | None:
+            return None
+
+    with pytest.raises(DuplicateField, match=f"{name} is a field of both graph"):
+        build_schema(REGISTRY, **{kind: [Own]})
+
+
+def test_root_field_that_two_custom_types_have_keeps_the_schema_from_building() -> None:
+    @strawberry.type
+    class One:
+        @strawberry.field(permission_classes=[Public])
+        def last_note(self) -> int | None:
+            return None
+
+    @strawberry.type
+    class Other:
+        @strawberry.field(name="lastNote", permission_classes=[Public])
+        def note(self) -> int | None:
+            return None
+
+    with pytest.raises(DuplicateField, match=r"Query\.lastNote"):
+        build_schema(REGISTRY, queries=[One, Other])
 
 
 def test_a_misspelt_permission_is_noticed() -> None:

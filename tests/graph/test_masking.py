@@ -1,0 +1,221 @@
+"""Values that do not fit the schema are masked; mistakes of the client are not."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+import pytest
+import strawberry
+from graphql import GraphQLError
+from strawberry.permission import BasePermission
+from strawberry.scalars import JSON
+
+from postern import IsAuthenticated, Public
+from server.limit_settings import Executor
+from tests.api import Api, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.people import ALICE
+
+SECRET = "hash-of-alice"
+
+
+@dataclasses.dataclass
+class Row:
+    """What a database gives."""
+
+    password_hash: str = SECRET
+
+
+ROW: Any = {"password_hash": SECRET}
+
+
+@strawberry.type
+class Dog:
+    name: str
+
+    @classmethod
+    def is_type_of(cls, value: object, _info: object) -> bool:
+        return isinstance(value, cls)
+
+
+@strawberry.type
+class Cat:
+    name: str
+
+    @classmethod
+    async def is_type_of(cls, value: object, _info: object) -> bool:
+        return isinstance(value, cls)
+
+
+@strawberry.interface
+class Named:
+    name: str
+
+
+@strawberry.type
+class Stone(Named):
+    weight: int = 1
+
+
+Pet = Annotated[Dog | Stone, strawberry.union("Pet")]
+
+
+def wrong(type_: Any) -> Any:
+    """A field of this type whose resolver returns a row."""
+
+    def resolve() -> Any:
+        return ROW
+
+    resolve.__annotations__["return"] = type_ | None
+    return strawberry.field(resolver=resolve, permission_classes=[Public])
+
+
+class OwnPermission(BasePermission):
+    """A permission class of Strawberry's kind."""
+
+    message = "Only on Sundays."
+
+    def has_permission(self, source: Any, info: Any, **kwargs: Any) -> bool:
+        return False
+
+
+@strawberry.type
+class Wrong:
+    """Root fields whose values do not fit, and others that fail on purpose."""
+
+    text: str | None = wrong(str)
+    number: int | None = wrong(int)
+    ratio: float | None = wrong(float)
+    yes: bool | None = wrong(bool)
+    numbers: list[int] | None = wrong(list[int])
+    dog: Dog | None = wrong(Dog)
+    cat: Cat | None = wrong(Cat)
+    pet: Pet | None = wrong(Pet)
+    named: Named | None = wrong(Named)
+
+    @strawberry.field(permission_classes=[Public])
+    async def later(self) -> int | None:
+        return cast("int", ROW)
+
+    @strawberry.field(permission_classes=[Public])
+    def items(self) -> list[int | None] | None:
+        return [cast("int", ROW)]
+
+    @strawberry.field(permission_classes=[Public])
+    def row(self) -> JSON | None:
+        return cast("JSON", {"rows": [Row()]})
+
+    @strawberry.field(permission_classes=[Public])
+    def returned(self) -> int | None:
+        return cast("int", GraphQLError("Out of tea."))
+
+    @strawberry.field(permission_classes=[Public])
+    def raised(self) -> int | None:
+        raise GraphQLError("Out of tea.", extensions={"cups": 0})
+
+    @strawberry.field(permission_classes=[IsAuthenticated, OwnPermission])
+    def sundays(self) -> int | None:
+        return 1
+
+    @strawberry.field(permission_classes=[Public])
+    def echo(self, number: int = 0, key: UUID | None = None) -> int | None:
+        return number
+
+
+@strawberry.type
+class WrongEvents:
+    """A subscription whose values do not fit."""
+
+    @strawberry.subscription(permission_classes=[Public])
+    async def ticks(self) -> AsyncIterator[int | None]:
+        yield cast("int", ROW)
+
+
+@pytest.fixture(params=list(Executor))
+async def api(
+    request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[Api]:
+    settings = make_settings(sqlite_url, tmp_path).model_copy(update={"executor": request.param})
+    own_code: dict[str, Any] = {"queries": [Wrong], "subscriptions": [WrongEvents]}
+    async with serving(settings, clock, **own_code) as api:
+        yield api
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("text", "number", "ratio", "yes", "numbers", "later", "items"),
+        *("dog { name }", "cat { name }", "pet { __typename }", "named { name }"),
+    ],
+)
+async def test_value_that_does_not_fit_its_type_is_masked(
+    api: Api,
+    field: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reply = await api.post(f"{{ {field} }}", headers={"X-Request-Id": "find-me"})
+    assert denials(reply.json()) == [{"code": "INTERNAL_SERVER_ERROR", "requestId": "find-me"}]
+    logged = capsys.readouterr().out + caplog.text
+    assert "find-me" in logged
+    assert SECRET not in reply.text + logged
+
+
+async def test_event_that_does_not_fit_its_type_is_masked(api: Api) -> None:
+    token = await api.log_in(ALICE)
+    async with api.accepted_socket() as socket:
+        await socket.initialise(token)
+        await socket.say(type="subscribe", id="1", payload={"query": "subscription { ticks }"})
+        received = str(await socket.hear())
+    assert SECRET not in received
+    assert "INTERNAL_SERVER_ERROR" in received
+
+
+async def test_dataclass_inside_json_is_never_sent(
+    api: Api, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = await api.post("{ row }")
+    assert denials(reply.json())[0]["code"] == "INTERNAL_SERVER_ERROR"
+    assert SECRET not in reply.text + capsys.readouterr().out + caplog.text
+
+
+@pytest.mark.parametrize("field", ["returned", "raised"])
+async def test_graphql_error_of_a_resolver_keeps_its_message(api: Api, field: str) -> None:
+    (error,) = (await api.ask(f"{{ {field} }}"))["errors"]
+    assert error["message"] == "Out of tea."
+
+
+async def test_extensions_without_a_code_are_kept(api: Api) -> None:
+    assert denials(await api.ask("{ raised }")) == [{"cups": 0, "code": "BAD_USER_INPUT"}]
+
+
+async def test_refusal_of_a_strawberry_permission_is_forbidden(api: Api) -> None:
+    result = await api.ask("{ sundays }", token=await api.log_in(ALICE))
+    (error,) = result["errors"]
+    assert error["message"] == "Only on Sundays."
+    assert error["extensions"] == {"code": "FORBIDDEN", "required": "OwnPermission"}
+
+
+async def test_strawberry_permission_is_asked_after_those_before_it(api: Api) -> None:
+    assert denials(await api.ask("{ sundays }"))[0]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("literal", ["1" * 5000, "-" + "1" * 5000, "1" * 20])
+async def test_integer_literal_of_any_length_is_the_clients_mistake(api: Api, literal: str) -> None:
+    result = await api.ask(f"{{ echo(number: {literal}) }}")
+    assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
+    assert "sys.set_int" not in result["errors"][0]["message"]
+
+
+async def test_literal_that_a_scalar_cannot_read_is_the_clients_mistake(api: Api) -> None:
+    result = await api.ask('{ echo(key: "no-uuid") }')
+    assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
+
+
+async def test_variable_that_a_scalar_cannot_read_is_the_clients_mistake(api: Api) -> None:
+    result = await api.ask("query ($key: UUID) { echo(key: $key) }", {"key": SECRET})
+    assert denials(result) == [{"code": "BAD_USER_INPUT"}]
+    assert SECRET not in result["errors"][0]["message"]
