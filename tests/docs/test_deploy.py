@@ -64,4 +64,5 @@ def test_the_proxies_end_idle_connections_before_postern_does() -> None:
     # uvicorn's keep-alive is 5 seconds; a proxy that sends into a closing connection sees an error.
     nginx = re.findall(r"keepalive_timeout (\d+)s", (DEPLOY / "nginx.conf").read_text("utf-8"))
     caddy = re.findall(r"keepalive (\d+)s", (DEPLOY / "Caddyfile").read_text("utf-8"))
-    assert [int(seconds) < 5 for seconds in [*nginx, *caddy]] == [True, True]
+    haproxy = re.findall(r"pool-purge-delay (\d+)s", (DEPLOY / "haproxy.cfg").read_text("utf-8"))
+    assert [int(seconds) < 5 for seconds in [*nginx, *caddy, *haproxy]] == [True, True, True]
