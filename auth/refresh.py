@@ -1,10 +1,15 @@
 """Exchange a refresh token, once, for a new pair of tokens.
 
-RFC 9700, 4.14.2: a token that is used a second time is in two hands, and nobody can tell which of
-them is the owner's; so the session ends. Two tabs that refresh at once, and a reply that was lost,
-look the same for a moment: within the grace window the same successor is given again.
+A refresh token that is used twice may be stolen (RFC 9700, 4.14.2): the session ends. Three cases
+look the same and are not theft, so they get the same successor again, until it is used:
+
+- The client repeats a refresh with the idempotency key of its first try: at any time.
+- Two tabs refresh at the same moment: within the grace window.
+- A client without a key repeats a refresh whose reply was lost: within the grace window.
 """
 
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -18,46 +23,68 @@ from auth.errors import InvalidRefreshToken
 from auth.keys import LEEWAY
 from auth.records import WITH_ROLES, UserRecord
 from auth.refresh_tokens import RefreshToken
-from auth.sessions import SessionPolicy, has_ended, revoke_session
+from auth.sessions import has_ended, revoke_session
 from auth.token_pairs import SignedIn, issue_pair
 from auth.wiring import Auth
+from models.database import DatabaseUnavailable
 from models.session import RevocationReason, Session
 from models.user import User
 
 log = structlog.get_logger("postern.auth")
 
 
-class _Verdict(Enum):
-    """What a refresh token that did not win is."""
+# A refresh that took longer than this is stamped again after its commit.
+_SLOW_COMMIT = timedelta(seconds=1)
 
-    LATE = auto()
+
+class _Verdict(Enum):
+    """What a refresh token is that is not of the current generation."""
+
+    REPEATED = auto()
     DEAD = auto()
     REPLAYED = auto()
 
 
-async def refresh(auth: Auth, client: Client, text: str) -> SignedIn:
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One request for a refresh."""
+
+    token: RefreshToken
+    idempotency_key: str | None
+    client: Client
+
+
+async def refresh(
+    auth: Auth, client: Client, text: str, *, idempotency_key: str | None = None
+) -> SignedIn:
     """Continues a session. Raises InvalidRefreshToken, DatabaseUnavailable.
 
-    A refresh that fails for the database has not been used: the client may repeat it.
+    After DatabaseUnavailable the refresh may be committed or not. The client repeats it with the
+    same key.
     """
-    token = auth.refresh_tokens.parse(text)
-    now = auth.clock.now()
+    attempt = _Attempt(auth.refresh_tokens.parse(text), idempotency_key, client)
     async with auth.db.begin() as tx:
-        session = await _advance(tx, auth.session_policy, token, now)
-        if session is None:
-            session = await _get_late(tx, auth.session_policy, token, client, now)
-        # A replay revokes: that must be committed, so the refusal is raised after the transaction.
+        # Read here, because the transaction may have waited for its turn.
+        now = auth.clock.now()
+        advanced = await _advance(tx, auth, attempt, now)
+        session = advanced or await _find_repeated(tx, auth, attempt, now)
+        # A replay revokes the session. That is committed, so the refusal is raised afterwards.
         user = await _load_user(auth, tx, session) if session else None
+    if advanced:
+        await _count_grace_from_commit(auth, advanced)
     if session is None or user is None:
         raise InvalidRefreshToken
     return await issue_pair(auth, user, session, now)
 
 
 async def _advance(
-    tx: AsyncSession, policy: SessionPolicy, token: RefreshToken, now: datetime
+    tx: AsyncSession, auth: Auth, attempt: _Attempt, now: datetime
 ) -> Session | None:
-    """Moves the session on by one generation: one conditional UPDATE, which one of many wins."""
-    idle_expires_at = now + policy.idle_lifetime
+    """Moves the session to the next generation with one conditional UPDATE, which one caller wins.
+
+    Returns None if another caller has won, or the session has ended.
+    """
+    token, idle_expires_at = attempt.token, now + auth.session_policy.idle_lifetime
     return (
         await tx.scalars(
             update(Session)
@@ -71,6 +98,7 @@ async def _advance(
             )
             .values(
                 generation=Session.generation + 1,
+                idempotency_key_hmac=_hmac_of(auth, attempt),
                 last_used_at=now,
                 # The absolute end never moves.
                 idle_expires_at=case(
@@ -83,48 +111,85 @@ async def _advance(
     ).one_or_none()
 
 
-async def _get_late(
-    tx: AsyncSession, policy: SessionPolicy, token: RefreshToken, client: Client, now: datetime
+def _hmac_of(auth: Auth, attempt: _Attempt) -> bytes | None:
+    if attempt.idempotency_key is None:
+        return None
+    return auth.refresh_tokens.hash_idempotency_key(attempt.token, attempt.idempotency_key)
+
+
+async def _count_grace_from_commit(auth: Auth, session: Session) -> None:
+    """Moves the begin of the grace window to the commit, if that took noticeable time."""
+    committed_at = auth.clock.now()
+    if committed_at - session.last_used_at < _SLOW_COMMIT:
+        return
+    # The refresh itself is committed: its reply must not depend on this.
+    with suppress(DatabaseUnavailable):
+        async with auth.db.begin() as tx:
+            await tx.execute(
+                update(Session)
+                .where(Session.id == session.id, Session.generation == session.generation)
+                .values(last_used_at=committed_at)
+            )
+
+
+async def _find_repeated(
+    tx: AsyncSession, auth: Auth, attempt: _Attempt, now: datetime
 ) -> Session | None:
-    session = await tx.get(Session, token.session_id, with_for_update=True)
+    """Returns the session if this refresh was made before. Ends it if the token is replayed."""
+    # The lock is a write on purpose: with a synchronous standby the reply then waits until the
+    # refresh that it repeats is replicated. A failover cannot take back what was acknowledged.
+    session = await tx.get(Session, attempt.token.session_id, with_for_update=True)
     if session is None:
         return None
-    match _judge(session, policy.refresh_grace, token, now):
-        case _Verdict.LATE:
+    match _judge(auth, session, attempt, now):
+        case _Verdict.REPEATED:
             return session
         case _Verdict.DEAD:
             return None
         case _Verdict.REPLAYED:
-            log.warning("session.replayed", session_id=str(session.id))
-            await revoke_session(tx, session.id, RevocationReason.REFRESH_TOKEN_REPLAYED, now)
-            record(
-                tx,
-                Act(
-                    Action.SESSION_REPLAYED,
-                    now,
-                    client,
-                    subject_id=session.user_id,
-                    session_id=session.id,
-                    succeeded=False,
-                ),
-            )
+            await _revoke_replayed(tx, session, attempt.client, now)
             return None
 
 
-def _judge(session: Session, grace: timedelta, token: RefreshToken, now: datetime) -> _Verdict:
+def _judge(auth: Auth, session: Session, attempt: _Attempt, now: datetime) -> _Verdict:
+    token = attempt.token
     if has_ended(session, now):
         return _Verdict.DEAD
     if token.generation >= session.generation:
-        # Its owner is disabled, or the database was restored from a backup: no second use.
+        # Its owner is disabled, or the database was restored from a backup: not a second use.
         return _Verdict.DEAD
+    if session.generation > token.generation + 1:
+        # The successor has been used.
+        return _Verdict.REPLAYED
+    if _has_key_of_first_try(auth, session, attempt):
+        return _Verdict.REPEATED
     since = now - session.last_used_at
-    if session.generation == token.generation + 1:
-        if -LEEWAY <= since <= grace:
-            return _Verdict.LATE
-        if since < -LEEWAY:
-            # A clock was set back. The window stays shut, and nobody is accused.
-            return _Verdict.DEAD
-    return _Verdict.REPLAYED
+    if since < -LEEWAY:
+        # A clock was set back. The window stays closed, and the session goes on.
+        return _Verdict.DEAD
+    return _Verdict.REPEATED if since <= auth.session_policy.refresh_grace else _Verdict.REPLAYED
+
+
+def _has_key_of_first_try(auth: Auth, session: Session, attempt: _Attempt) -> bool:
+    return attempt.idempotency_key is not None and auth.refresh_tokens.was_exchanged_with(
+        attempt.token, attempt.idempotency_key, session.idempotency_key_hmac
+    )
+
+
+async def _revoke_replayed(
+    tx: AsyncSession, session: Session, client: Client, now: datetime
+) -> None:
+    log.warning("session.replayed", session_id=str(session.id))
+    await revoke_session(tx, session.id, RevocationReason.REFRESH_TOKEN_REPLAYED, now)
+    act = Act(
+        Action.SESSION_REPLAYED,
+        now,
+        client,
+        subject_id=session.user_id,
+        session_id=session.id,
+        succeeded=False,
+    )
+    record(tx, act)
 
 
 def _owner_is_active() -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from auth.secret_keys import SecretKeys
 PREFIX = "prt_"
 
 _PURPOSE = "postern refresh tokens"
+_IDEMPOTENCY_PURPOSE = "postern idempotency keys of refreshes"
 _ID_BYTES, _GENERATION_BYTES, _MAC_BYTES = 16, 4, 32
 _NAME_BYTES = _ID_BYTES + _GENERATION_BYTES
 
@@ -37,6 +38,7 @@ class RefreshTokenCodec:
 
     def __init__(self, secret_keys: SecretKeys) -> None:
         self._keys = secret_keys.derive(_PURPOSE)
+        self._idempotency_keys = secret_keys.derive(_IDEMPOTENCY_PURPOSE)
 
     def encode(self, token: RefreshToken) -> str:
         """The token in the form that travels, under the newest secret."""
@@ -54,6 +56,22 @@ class RefreshTokenCodec:
         if not any(hmac.compare_digest(_mac(key, name), given) for key in self._keys):
             raise InvalidRefreshToken
         return RefreshToken(UUID(bytes=name[:_ID_BYTES]), int.from_bytes(name[_ID_BYTES:]))
+
+    def hash_idempotency_key(self, token: RefreshToken, idempotency_key: str) -> bytes:
+        """Returns the HMAC to store for the key with which this token was exchanged.
+
+        It covers the session and the generation: the same key proves nothing for another refresh.
+        """
+        return _mac(self._idempotency_keys[0], _name(token) + idempotency_key.encode())
+
+    def was_exchanged_with(
+        self, token: RefreshToken, idempotency_key: str, stored: bytes | None
+    ) -> bool:
+        """Whether `stored` is the HMAC of this key for this token, under any of the secrets."""
+        if stored is None:
+            return False
+        text = _name(token) + idempotency_key.encode()
+        return any(hmac.compare_digest(_mac(key, text), stored) for key in self._idempotency_keys)
 
 
 def looks_like_refresh_token(text: str) -> bool:

@@ -21,9 +21,9 @@ class SessionPolicy:
 
     idle_lifetime: timedelta = timedelta(days=30)
     max_age: timedelta = timedelta(days=365)
-    # How long the token before the current one gets the same successor again: two tabs, or a reply
-    # that was lost.
-    refresh_grace: timedelta = timedelta(seconds=10)
+    # How long after a refresh the previous token gets the same successor again, whether or not the
+    # client proves by its idempotency key that it is the same one.
+    refresh_grace: timedelta = timedelta(seconds=60)
     # So long its owner can see when and why it ended; then the row is deleted.
     kept_after_end: timedelta = timedelta(days=30)
 

@@ -22,6 +22,8 @@ class Context:
     client: Client
     caller: Viewer | type[Unauthenticated]
     cookies: CookieJar
+    # The header as it came: only a few operations read it.
+    idempotency_key: bytes | None = None
 
     @cached_property
     def state(self) -> dict[str, Any]:
@@ -63,27 +65,35 @@ Info = strawberry.Info[Context, None]
 
 
 def get_known_context(
-    auth: Auth, client: Client, authorization: bytes | None, cookies: CookieJar
+    auth: Auth,
+    client: Client,
+    authorization: bytes | None,
+    cookies: CookieJar,
+    idempotency_key: bytes | None = None,
 ) -> Context | None:
     """Decodes the `Authorization` header of a request, if that can be done without waiting."""
     if authorization is None:
-        return Context(auth, client, TokenMissing, cookies)
+        return Context(auth, client, TokenMissing, cookies, idempotency_key)
     try:
         viewer = known_viewer(auth, client, read_bearer_token(authorization))
     except Unauthenticated as unauthenticated:
-        return Context(auth, client, type(unauthenticated), cookies)
-    return None if viewer is None else Context(auth, client, viewer, cookies)
+        return Context(auth, client, type(unauthenticated), cookies, idempotency_key)
+    return None if viewer is None else Context(auth, client, viewer, cookies, idempotency_key)
 
 
 async def get_context(
-    auth: Auth, client: Client, authorization: bytes | None, cookies: CookieJar
+    auth: Auth,
+    client: Client,
+    authorization: bytes | None,
+    cookies: CookieJar,
+    idempotency_key: bytes | None = None,
 ) -> Context:
     """Decodes the `Authorization` header of a request. Raises DatabaseUnavailable."""
     try:
         viewer = await viewer_of(auth, client, read_bearer_token(authorization))
     except Unauthenticated as unauthenticated:
-        return Context(auth, client, type(unauthenticated), cookies)
-    return Context(auth, client, viewer, cookies)
+        return Context(auth, client, type(unauthenticated), cookies, idempotency_key)
+    return Context(auth, client, viewer, cookies, idempotency_key)
 
 
 def read_bearer_token(authorization: bytes | None) -> str:

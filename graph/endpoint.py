@@ -19,6 +19,7 @@ from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.errors import coded_error
 from graph.explorer import Explorer
+from graph.idempotency import HEADER as IDEMPOTENCY_KEY
 from graph.operations import Operation, OperationRefused, Operations
 from graph.replies import RETRY_LATER, Reply, reply_problem, reply_result
 from graph.requests import (
@@ -105,13 +106,16 @@ class GraphQLEndpoint:
             error = coded_error(Problem.UNAVAILABLE.code, "The server cannot reach its database.")
             return reply_problem(Problem.UNAVAILABLE, [error], media_type, RETRY_LATER)
 
-    def _who(self, scope: Scope, headers: Headers) -> tuple[Auth, Client, bytes | None, CookieJar]:
+    def _who(
+        self, scope: Scope, headers: Headers
+    ) -> tuple[Auth, Client, bytes | None, CookieJar, bytes | None]:
         peer = scope.get("client")
         client = client_at(peer[0] if peer else None, headers.get(b"user-agent"))
         # Without an origin it is no browser's.
         token = self._cookies.read(headers) if b"origin" in headers else None
         cookies = CookieJar(self._cookies, token)
-        return self._auth, client, headers.get(b"authorization"), cookies
+        authorization, key = headers.get(b"authorization"), headers.get(IDEMPOTENCY_KEY)
+        return self._auth, client, authorization, cookies, key
 
     async def _finish(self, result: Any) -> ExecutionResult:
         try:

@@ -21,6 +21,7 @@ from graph.arguments import given
 from graph.context import Context, Info
 from graph.cookies import CookieJar
 from graph.errors import Fails, UserError, errors_field
+from graph.idempotency import parse_idempotency_key
 from graph.permissions import HasSession, IsAuthenticated, Public
 from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
@@ -146,7 +147,9 @@ class LoginMutations:
         return LoginPayload(tokens=tokens, user=User.of(signed_in.user))
 
     @strawberry.mutation(
-        description="Exchanges a refresh token, once, for a new pair of tokens.",
+        description="Exchanges a refresh token, once, for a new pair of tokens. Send a random"
+        " `Idempotency-Key` header, and the same one when you repeat a refresh that had no"
+        " reply.",
         permission_classes=[Public],
         extensions=[Fails(InvalidRefreshToken)],
     )
@@ -160,9 +163,12 @@ class LoginMutations:
         cookies = info.context.cookies
         typed = given(input.refresh_token)
         delivery = TokenDelivery.COOKIE if typed is None else TokenDelivery.BODY
+        key = parse_idempotency_key(info.context.idempotency_key)
         try:
             token = typed or cookies.refresh_token or ""
-            signed_in = await refresh(info.context.auth, info.context.client, token)
+            signed_in = await refresh(
+                info.context.auth, info.context.client, token, idempotency_key=key
+            )
         except InvalidRefreshToken:
             if typed is None:
                 cookies.clear()

@@ -166,7 +166,7 @@ class OriginMiddleware:
             allow_origins=tuple(origins),
             allow_credentials=True,
             allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key"),
             expose_headers=_EXPOSED_HEADERS,
         )
 

@@ -8,11 +8,19 @@ from auth.login import log_in
 from auth.refresh import refresh
 from auth.token_pairs import SignedIn
 from auth.wiring import Auth
-from graph.requests import client_of
+from graph.idempotency import HEADER, InvalidIdempotencyKey, parse_idempotency_key
+from graph.requests import client_of, read_headers
 from server.forms import MalformedForm, documented_form, read_form
 from server.replies import NO_STORE, json_reply, oauth_error, refused_grant
 
-_OPENAPI = documented_form(
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 16, "maxLength": 255},
+    "description": "For `refresh_token`: a random value. Send the same one when you repeat a"
+    " refresh that had no reply.",
+}
+_FORM = documented_form(
     [],
     grant_type={"type": "string", "enum": ["password", "refresh_token"]},
     username={"type": "string"},
@@ -20,6 +28,7 @@ _OPENAPI = documented_form(
     refresh_token={"type": "string"},
     scope={"type": "string"},
 )
+_OPENAPI = {**_FORM, "parameters": [_IDEMPOTENCY_KEY]}
 
 
 def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
@@ -58,7 +67,12 @@ async def _refresh_grant(auth: Auth, request: Request, form: dict[str, str]) -> 
     if "refresh_token" not in form:
         return oauth_error("invalid_request", "Send refresh_token.")
     try:
-        signed_in = await refresh(auth, client_of(request.scope), form["refresh_token"])
+        key = parse_idempotency_key(read_headers(request.scope).get(HEADER))
+        signed_in = await refresh(
+            auth, client_of(request.scope), form["refresh_token"], idempotency_key=key
+        )
+    except InvalidIdempotencyKey as invalid:
+        return oauth_error("invalid_request", str(invalid))
     except Refusal as refusal:
         return refused_grant(refusal)
     return _tokens(signed_in)

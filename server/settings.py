@@ -102,11 +102,11 @@ class Settings(LimitSettings):
         365 * 86400, ge=1, le=10 * 365 * 86400, description="Seconds after which any session ends."
     )
     refresh_grace: int = Field(
-        10,
+        60,
         ge=0,
-        le=60,
-        description="Seconds in which a refresh token that was just used gets the same successor"
-        " again: for two tabs, and for replies that were lost.",
+        le=300,
+        description="Seconds after a refresh in which the previous refresh token gets the same"
+        " successor again: for two tabs, and for clients that send no `Idempotency-Key`.",
     )
     audit_retention: int = Field(
         365 * 86400,

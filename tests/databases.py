@@ -124,7 +124,7 @@ class OwnPostgresql:
         )
 
         self.folder = folder
-        self._server = get_server(folder, cleanup_mode="stop")
+        self.server = get_server(folder, cleanup_mode="stop")
         asyncio.run(self._hurry())
 
     async def _hurry(self) -> None:
@@ -142,17 +142,17 @@ class OwnPostgresql:
         pgexec(
             "pg_ctl",
             ("-D", str(self.folder), "-m", "immediate", "-w", "stop"),
-            bin_path=self._server.bin_path,
-            user=self._server.system_user,
+            bin_path=self.server.bin_path,
+            user=self.server.system_user,
         )
 
     def start(self) -> None:
         """Starts it again."""
-        self._server.ensure_postgres_running()
+        self.server.ensure_postgres_running()
 
     def end(self) -> None:
         """Stops it for good."""
-        self._server.cleanup()
+        self.server.cleanup()
 
 
 @contextmanager

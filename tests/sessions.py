@@ -54,14 +54,21 @@ class Device:
         self.spent.append(self.refresh_token)
         self.keep(payload["tokens"])
 
-    async def request_refresh(self) -> httpx2.Response:
+    async def request_refresh(self, *, key: str | None = None) -> httpx2.Response:
         """Spends the newest token and returns the HTTP reply."""
-        return await self.api.post(REFRESH, {"input": {"refreshToken": self.refresh_token}})
+        return await self._send_refresh(self.refresh_token, key)
 
-    async def try_refresh(self, refresh_token: str) -> Any:
-        """Spends a token and returns the payload."""
-        variables = {"input": {"refreshToken": refresh_token}}
-        return (await self.api.data(REFRESH, variables))["refreshTokens"]
+    async def try_refresh(self, refresh_token: str, *, key: str | None = None) -> Any:
+        """Spends a token, with an idempotency key if one is given, and returns the payload."""
+        result = (await self._send_refresh(refresh_token, key)).json()
+        assert "errors" not in result, result["errors"]
+        return result["data"]["refreshTokens"]
+
+    async def _send_refresh(self, refresh_token: str, key: str | None) -> httpx2.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await self.api.post(
+            REFRESH, {"input": {"refreshToken": refresh_token}}, headers=headers
+        )
 
     async def change_password(self, current: str, new: str) -> Any:
         """Changes the password of the account and returns the payload."""

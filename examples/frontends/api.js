@@ -1,10 +1,9 @@
 // Asks Postern for what a session needs, and tells whether it answered at all.
 
 const REPLIES_WITHIN_MS = 10_000;
-// A refresh whose reply got lost is asked for again while the server still gives the same one:
-// for 10 s (POSTERN_REFRESH_GRACE), all tries together.
+// A lost reply is noticed after this time, and the refresh is repeated.
 const TRY_REPLIES_WITHIN_MS = 2_000;
-const LAST_TRY_AFTER_MS = 6_500;
+const LONGEST_PAUSE_SECONDS = 10;
 const PAUSES_SECONDS = [0.5, 1, 2];
 
 /** The server gave no answer, or none that decides anything: nobody is signed out by that. */
@@ -21,16 +20,17 @@ export class Unavailable extends Error {
 /**
  * The `data` of the reply. Rejects with Unavailable.
  * @param {Server} server @param {string} query @param {object} variables
- * @param {{ token?: string | null, withinMs?: number }} [options]
+ * @param {{ token?: string | null, withinMs?: number, idempotencyKey?: string }} [options]
  */
 export async function ask({ url, credentials }, query, variables, options = {}) {
-  const { token, withinMs = REPLIES_WITHIN_MS } = options;
+  const { token, withinMs = REPLIES_WITHIN_MS, idempotencyKey } = options;
   const request = {
     method: "POST",
     credentials,
     headers: {
       "Content-Type": "application/json",
       ...(token && { Authorization: `Bearer ${token}` }),
+      ...(idempotencyKey && { "Idempotency-Key": idempotencyKey }),
     },
     body: JSON.stringify({ query, variables }),
     signal: AbortSignal.timeout(withinMs),
@@ -46,19 +46,20 @@ export async function ask({ url, credentials }, query, variables, options = {}) 
 }
 
 /**
- * The same, after a pause if the server is away: after the one that it names, if it names one.
+ * The same, repeated with the same key after a pause if the server is away: after the pause that
+ * it asks for, if it asks for one. Rejects with Unavailable after a few tries.
  * @param {Server} server @param {string} query @param {object} variables
+ * @param {string} idempotencyKey
  */
-export async function askAgain(server, query, variables) {
-  const beganAt = performance.now();
-  const options = { withinMs: TRY_REPLIES_WITHIN_MS };
+export async function askAgain(server, query, variables, idempotencyKey) {
+  const options = { withinMs: TRY_REPLIES_WITHIN_MS, idempotencyKey };
   for (const pause of PAUSES_SECONDS) {
     try {
       return await ask(server, query, variables, options);
     } catch (error) {
-      const ms = ((error instanceof Unavailable && error.retryAfter) || pause) * 1000;
-      if (performance.now() + ms > beganAt + LAST_TRY_AFTER_MS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, ms));
+      const seconds = (error instanceof Unavailable && error.retryAfter) || pause;
+      if (seconds > LONGEST_PAUSE_SECONDS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     }
   }
   return ask(server, query, variables, options);

@@ -1,6 +1,7 @@
 // One person's session with Postern, for any client: signs in, stays signed in, signs out.
 // Tokens are held in memory only, and are nowhere when the page is closed.
 import { ask, askAgain } from "./api.js";
+import { RefreshKey } from "./refresh-key.js";
 
 /** @typedef {{ id: string, username: string }} User */
 /**
@@ -44,6 +45,7 @@ export class Session {
   #listeners = new Set();
   /** @type {BroadcastChannel | null} */
   #tabs = null;
+  #refreshKey;
 
   /**
    * With `COOKIE` the refresh token is in a cookie that no script can read: a page stays signed in
@@ -55,6 +57,8 @@ export class Session {
     this.delivery = delivery;
     /** @type {RequestCredentials} */
     this.credentials = delivery === "COOKIE" ? "include" : "omit";
+    // It is kept where the refresh token is: in memory, or where all tabs see it.
+    this.#refreshKey = new RefreshKey(delivery === "COOKIE" ? `postern refresh ${url}` : null);
     if (delivery === "COOKIE") this.#joinTabs();
   }
 
@@ -170,7 +174,20 @@ export class Session {
     const before = this.#held;
     const input = this.delivery === "BODY" ? { refreshToken: before?.tokens.refreshToken } : {};
     const sentAt = Date.now();
-    const { refreshTokens } = await askAgain(this, REFRESH, { input });
+    const key = this.#refreshKey.get();
+    const { refreshTokens } = await askAgain(this, REFRESH, { input }, key);
+    try {
+      return this.#take(refreshTokens, before, sentAt);
+    } finally {
+      this.#refreshKey.forget();
+    }
+  }
+
+  /**
+   * @param {any} refreshTokens @param {Held | null} before @param {number} sentAt
+   * @returns {string | null}
+   */
+  #take(refreshTokens, before, sentAt) {
     // Signed out, or in, while the reply was on its way.
     if (this.#held !== before) return before ? null : this.token;
     if (!refreshTokens.tokens) {

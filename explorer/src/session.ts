@@ -16,6 +16,8 @@ export class Session {
   #tokens: Tokens;
   #timer: number | undefined;
   #refreshing: Promise<void> | undefined;
+  // Of a refresh without a reply: repeated with the same key, it gives the same tokens.
+  #refreshKey: string | undefined;
   #listeners = new Set<() => void>();
 
   constructor(user: User, tokens: Tokens) {
@@ -61,7 +63,10 @@ export class Session {
   async #refresh(): Promise<void> {
     const { refreshToken } = this.#tokens;
     const input = { refreshToken };
-    const { tokens, user, errors } = await mutate<SessionPayload>(REFRESH, { input });
+    this.#refreshKey ??= newKey();
+    const headers = { "Idempotency-Key": this.#refreshKey };
+    const { tokens, user, errors } = await mutate<SessionPayload>(REFRESH, { input }, headers);
+    this.#refreshKey = undefined;
     if (this.endedBecause !== null) return;
     if (errors[0]) {
       this.end(errors[0].message);
@@ -93,4 +98,10 @@ export class Session {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function newKey(): string {
+  // `crypto.randomUUID` is missing on pages without TLS.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

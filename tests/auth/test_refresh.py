@@ -1,15 +1,20 @@
 """Staying signed in: a refresh token works once, its late twin gets the same, a replay ends it."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
-from tests.api import Api, codes
+from tests.api import Api, codes, serving
 from tests.clock import ManualClock
+from tests.conftest import make_settings
 from tests.sessions import REFRESH, Device
 
 REFUSED = ["INVALID_REFRESH_TOKEN"]
+KEY = "5a1c8f3e-0000-4000-8000-7d3f1a9b2c4d"
+OTHER_KEY = "1f0e9d8c-0000-4000-8000-6b5a4f3e2d1c"
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ async def test_a_refresh_gives_new_tokens_of_the_same_session(device: Device) ->
 
 async def test_a_second_tab_gets_the_same_successor(device: Device, clock: ManualClock) -> None:
     await device.refresh()
-    clock.tick(seconds=10)
+    clock.tick(seconds=60)
     late = await device.try_refresh(device.spent[0])
     assert late["tokens"]["refreshToken"] == device.refresh_token
 
@@ -41,7 +46,7 @@ async def test_a_replay_after_the_grace_ends_the_session(
     device: Device, clock: ManualClock
 ) -> None:
     await device.refresh()
-    clock.tick(seconds=11)
+    clock.tick(seconds=61)
     assert codes(await device.try_refresh(device.spent[0])) == REFUSED
     assert not await device.is_signed_in()
     assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
@@ -56,15 +61,15 @@ async def test_a_token_from_before_the_last_is_a_replay_even_at_once(device: Dev
 
 async def test_a_late_twin_does_not_move_the_session_on(device: Device, clock: ManualClock) -> None:
     await device.refresh()
-    clock.tick(seconds=8)
+    clock.tick(seconds=31)
     await device.try_refresh(device.spent[0])
-    clock.tick(seconds=8)
+    clock.tick(seconds=31)
     assert codes(await device.try_refresh(device.spent[0])) == REFUSED
 
 
 async def test_the_owner_sees_why_the_session_ended(device: Device, clock: ManualClock) -> None:
     await device.refresh()
-    clock.tick(seconds=11)
+    clock.tick(seconds=61)
     await device.try_refresh(device.spent[0])
     again = await Device(device.api).log_in()
     data = await device.api.data(
@@ -152,6 +157,178 @@ async def test_a_refresh_that_the_database_failed_can_be_repeated(
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
         clock.tick(minutes=1)
     await device.refresh()
+
+
+# Repeated with an idempotency key
+
+
+async def lose_a_reply(device: Device, key: str = KEY) -> str:
+    """A refresh is committed and its reply never arrives. Returns the successor that was lost."""
+    payload = await device.try_refresh(device.refresh_token, key=key)
+    return str(payload["tokens"]["refreshToken"])
+
+
+async def test_refresh_with_same_key_gets_same_successor_after_a_long_outage(
+    device: Device, clock: ManualClock
+) -> None:
+    lost = await lose_a_reply(device)
+    for _ in range(3):
+        clock.tick(days=9)
+        payload = await device.try_refresh(device.refresh_token, key=KEY)
+        assert payload["tokens"]["refreshToken"] == lost
+    device.keep(payload["tokens"])
+    await device.refresh()
+
+
+async def test_refresh_with_another_key_after_grace_revokes_session(
+    device: Device, clock: ManualClock
+) -> None:
+    await lose_a_reply(device)
+    clock.tick(seconds=61)
+    assert codes(await device.try_refresh(device.refresh_token, key=OTHER_KEY)) == REFUSED
+    assert not await device.is_signed_in()
+    assert codes(await device.try_refresh(device.refresh_token, key=KEY)) == REFUSED
+
+
+async def test_refresh_of_a_thief_is_replay_although_the_owner_has_a_key(
+    device: Device, clock: ManualClock
+) -> None:
+    # The thief was first. The owner repeats nothing: the key is not that of the first refresh.
+    await device.try_refresh(device.refresh_token)
+    clock.tick(seconds=61)
+    assert codes(await device.try_refresh(device.refresh_token, key=KEY)) == REFUSED
+    assert not await device.is_signed_in()
+
+
+async def test_refresh_without_key_after_grace_revokes_session_that_was_refreshed_with_one(
+    device: Device, clock: ManualClock
+) -> None:
+    await lose_a_reply(device)
+    clock.tick(seconds=61)
+    assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
+    assert not await device.is_signed_in()
+
+
+async def test_refresh_with_same_key_is_replay_once_the_successor_was_used(device: Device) -> None:
+    spent = device.refresh_token
+    device.refresh_token = await lose_a_reply(device)
+    await device.refresh()
+    assert codes(await device.try_refresh(spent, key=KEY)) == REFUSED
+    assert not await device.is_signed_in()
+
+
+async def test_two_tabs_with_different_keys_get_same_successor_within_grace(
+    device: Device, clock: ManualClock
+) -> None:
+    lost = await lose_a_reply(device)
+    clock.tick(seconds=59)
+    payload = await device.try_refresh(device.refresh_token, key=OTHER_KEY)
+    assert payload["tokens"]["refreshToken"] == lost
+
+
+async def test_key_that_was_used_before_serves_a_later_generation_too(
+    device: Device, clock: ManualClock
+) -> None:
+    for _ in range(3):
+        lost = await lose_a_reply(device)
+        clock.tick(hours=1)
+        payload = await device.try_refresh(device.refresh_token, key=KEY)
+        assert payload["tokens"]["refreshToken"] == lost
+        device.keep(payload["tokens"])
+
+
+async def test_key_proves_nothing_for_a_later_generation(
+    device: Device, clock: ManualClock
+) -> None:
+    await lose_a_reply(device)
+    payload = await device.try_refresh(device.refresh_token, key=KEY)
+    device.keep(payload["tokens"])
+    await device.refresh()
+    clock.tick(seconds=61)
+    # This token was exchanged without a key: the one of the refresh before does not count.
+    assert codes(await device.try_refresh(device.spent[-1], key=KEY)) == REFUSED
+
+
+async def test_key_of_another_session_is_independent(api: Api, clock: ManualClock) -> None:
+    first, second = await Device(api).log_in(), await Device(api).log_in()
+    lost = [await lose_a_reply(first), await lose_a_reply(second)]
+    clock.tick(hours=1)
+    for device, successor in zip([first, second], lost, strict=True):
+        payload = await device.try_refresh(device.refresh_token, key=KEY)
+        assert payload["tokens"]["refreshToken"] == successor
+
+
+async def test_repeated_refresh_does_not_prolong_the_session(
+    device: Device, clock: ManualClock
+) -> None:
+    await lose_a_reply(device)
+    clock.tick(days=29)
+    await device.try_refresh(device.refresh_token, key=KEY)
+    clock.tick(days=1)
+    assert codes(await device.try_refresh(device.refresh_token, key=KEY)) == REFUSED
+
+
+async def test_repeated_refresh_of_an_ended_session_is_refused(
+    device: Device, clock: ManualClock
+) -> None:
+    await lose_a_reply(device)
+    await device.api.data("mutation { logout { endedSessions } }", token=device.access_token)
+    assert codes(await device.try_refresh(device.refresh_token, key=KEY)) == REFUSED
+
+
+async def test_repeated_refresh_survives_a_clock_that_was_set_back(
+    device: Device, clock: ManualClock
+) -> None:
+    lost = await lose_a_reply(device)
+    clock.tick(hours=-1)
+    payload = await device.try_refresh(device.refresh_token, key=KEY)
+    assert payload["tokens"]["refreshToken"] == lost
+
+
+async def test_repeated_refresh_survives_a_change_of_the_secret(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = make_settings(database_url, tmp_path)
+    old, new = "an old secret of the tests, long enough", "a new secret of the tests, long enough"
+    device: Device | None = None
+    for secrets in (old, f"{old},{new}", f"{new},{old}"):
+        changed = settings.model_copy(update={"secret_key": SecretStr(secrets)})
+        async with serving(changed, clock) as api:
+            if device is None:
+                device = await Device(api).log_in()
+                await lose_a_reply(device)
+            device.api = api
+            clock.tick(hours=1)
+            payload = await device.try_refresh(device.refresh_token, key=KEY)
+    assert device
+    assert payload["errors"] == []
+
+
+async def test_twenty_four_refreshes_with_one_key_have_one_successor(device: Device) -> None:
+    tries = [device.try_refresh(device.refresh_token, key=KEY) for _ in range(24)]
+    payloads = await asyncio.gather(*tries)
+    assert len({payload["tokens"]["refreshToken"] for payload in payloads}) == 1
+
+
+async def test_key_is_not_stored_in_the_clear(api: Api, device: Device) -> None:
+    await lose_a_reply(device)
+    async with api.auth.db.read() as session:
+        rows = (await session.execute(text("SELECT * FROM sessions"))).all()
+    assert KEY not in repr(rows)
+    assert KEY.encode().hex() not in repr(rows)
+
+
+async def test_grace_counts_from_the_commit_of_a_refresh_that_had_to_wait(
+    api: Api, device: Device, clock: ManualClock
+) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text("UPDATE sessions SET user_agent = 'slow'"))
+        refreshing = asyncio.create_task(device.try_refresh(device.refresh_token))
+        await asyncio.sleep(0.2)
+        clock.tick(seconds=50)
+    lost = (await refreshing)["tokens"]["refreshToken"]
+    clock.tick(seconds=50)
+    assert (await device.try_refresh(device.refresh_token))["tokens"]["refreshToken"] == lost
 
 
 async def execute(api: Api, statement: str) -> None:

@@ -28,14 +28,18 @@ from tests.databases import PostgresqlTemplates, SqliteTemplates
 from tests.people import ALICE, OPERATOR, cheap_hash
 from tests.sessions import Device
 
-GRACE = timedelta(seconds=10)
+GRACE = timedelta(seconds=60)
 IDLE = timedelta(days=30)
+KEYS = ["first-key-of-the-model", "second-key-of-the-model"]
 # `make soak` runs it longer: POSTERN_ names would be taken for settings.
 EXAMPLES = int(os.environ.get("SESSION_LIFE_EXAMPLES", "8"))
 
 
 class SessionLife(RuleBasedStateMachine):
-    """One session of alice's; the model is `ended`, `used_at` and the tokens in their order."""
+    """One session of alice's; the model is `ended`, `used_at`, `key` and the tokens in their order.
+
+    `key` is that of the refresh that made the newest token.
+    """
 
     url: ClassVar[str]
     folder: ClassVar[Path]
@@ -66,6 +70,7 @@ class SessionLife(RuleBasedStateMachine):
         self.ended = False
         self.disabled = False
         self.used_at = self.clock.now()
+        self.key: str | None = None
 
     def has_ended(self) -> bool:
         return self.ended or self.clock.now() >= self.used_at + IDLE
@@ -82,22 +87,39 @@ class SessionLife(RuleBasedStateMachine):
             assert payload["tokens"] is None
             return
         self.run(self.device.refresh())
-        self.used_at = self.clock.now()
+        self.used_at, self.key = self.clock.now(), None
+
+    @rule(key=st.sampled_from(KEYS), tries=st.integers(1, 3), outage=st.integers(0, 86400))
+    def refresh_through_an_outage(self, key: str, tries: int, outage: int) -> None:
+        """Replies are lost, and the client repeats the refresh until one arrives."""
+        spent, began = self.device.refresh_token, self.clock.now()
+        was_over = self.is_over()
+        for _ in range(tries):
+            payload = self.run(self.device.try_refresh(spent, key=key))
+            self.clock.tick(seconds=outage)
+        if was_over:
+            assert payload["tokens"] is None
+            return
+        self.device.spent.append(spent)
+        self.device.keep(payload["tokens"])
+        self.used_at, self.key = began, key
 
     @precondition(lambda self: bool(self.device.spent))
-    @rule(age=st.integers(1, 3))
-    def use_an_older_token(self, age: int) -> None:
+    @rule(age=st.integers(1, 3), key=st.sampled_from([None, *KEYS]))
+    def use_an_older_token(self, age: int, key: str | None) -> None:
         token = self.device.spent[-min(age, len(self.device.spent))]
-        late = token == self.device.spent[-1] and self.clock.now() - self.used_at <= GRACE
-        payload = self.run(self.device.try_refresh(token))
-        if late and not self.is_over():
+        is_previous = token == self.device.spent[-1]
+        in_grace = self.clock.now() - self.used_at <= GRACE
+        repeated = is_previous and (in_grace or (key is not None and key == self.key))
+        payload = self.run(self.device.try_refresh(token, key=key))
+        if repeated and not self.is_over():
             assert payload["tokens"]["refreshToken"] == self.device.refresh_token
             return
         assert payload["tokens"] is None
         # A replay is one, whether its owner is disabled or not.
-        self.ended = self.ended or not late
+        self.ended = self.ended or not repeated
 
-    @rule(seconds=st.sampled_from([1, 5, 10, 11, 3600, 86400, 29 * 86400]))
+    @rule(seconds=st.sampled_from([1, 30, 60, 61, 3600, 86400, 29 * 86400]))
     def wait(self, seconds: int) -> None:
         self.clock.tick(seconds=seconds)
 

@@ -22,19 +22,17 @@ class BadLine:
         self.server = server
         self.base_url = ""
         self.is_over = threading.Event()
-        self._next: tuple[str, Spoil] | None = None
+        self._next: list[tuple[str, Spoil]] = []
 
-    def spoil_next(self, operation: str, how: Spoil) -> None:
-        """Spoils the next reply to a request that has this in it."""
-        self._next = operation, how
+    def spoil_next(self, operation: str, how: Spoil, *, times: int = 1) -> None:
+        """Spoils the next replies to requests that have this in them."""
+        self._next = [(operation, how)] * times
 
     def take_spoil(self, request: bytes) -> Spoil | None:
-        """How to spoil the reply, once."""
-        if self._next is None or self._next[0].encode() not in request:
+        """How to spoil the reply, if it is to be spoiled."""
+        if not self._next or self._next[0][0].encode() not in request:
             return None
-        _, how = self._next
-        self._next = None
-        return how
+        return self._next.pop()[1]
 
 
 class _Call(BaseHTTPRequestHandler):
@@ -42,7 +40,7 @@ class _Call(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = self.rfile.read(int(self.headers["Content-Length"]))
-        passed = ("Content-Type", "Authorization")
+        passed = ("Content-Type", "Authorization", "Idempotency-Key")
         headers = {name: self.headers[name] for name in passed if name in self.headers}
         address = f"{self.line.server.base_url}{self.path}"
         reply = httpx2.post(address, content=request, headers=headers)

@@ -29,6 +29,8 @@ export class Refusal extends Error {
 
 export class Client {
   #tokens: PairFragment | undefined;
+  // Of a refresh without a reply: repeated with the same key, it gives the same tokens.
+  #refreshKey: string | undefined;
 
   constructor(readonly url: string) {}
 
@@ -40,15 +42,19 @@ export class Client {
   /** Spends the refresh token and keeps the next; call it before `expiresIn` is over. */
   async refresh(): Promise<void> {
     const refreshToken = this.#tokens?.refreshToken ?? null;
-    const { data } = await this.run(RefreshDocument, { input: { refreshToken } });
+    this.#refreshKey ??= crypto.randomUUID();
+    const headers = { "Idempotency-Key": this.#refreshKey };
+    const { data } = await this.run(RefreshDocument, { input: { refreshToken } }, headers);
     this.#keep(data?.refreshTokens);
+    this.#refreshKey = undefined;
   }
 
   async run<Data, Variables>(
     document: TypedDocumentString<Data, Variables>,
     variables: Variables,
+    extraHeaders: Record<string, string> = {},
   ): Promise<Result<Data>> {
-    const headers: Record<string, string> = { "Content-Type": "application/json" };
+    const headers: Record<string, string> = { ...extraHeaders, "Content-Type": "application/json" };
     if (this.#tokens) headers["Authorization"] = `Bearer ${this.#tokens.accessToken}`;
     const body = JSON.stringify({ documentId: document.__meta__?.["hash"], variables });
     const reply = await fetch(this.url, { method: "POST", headers, body });

@@ -1,0 +1,53 @@
+// The idempotency key of a refresh that has no reply yet. The refresh is repeated with the same key
+// after any outage, and the server gives the same tokens: a lost reply signs nobody out.
+
+export class RefreshKey {
+  /** @type {string | null} */
+  #key = null;
+  #name;
+
+  /**
+   * With a name the key is in `localStorage`: it outlives a reload, and tabs share it. It opens
+   * nothing without the refresh token.
+   * @param {string | null} name
+   */
+  constructor(name) {
+    this.#name = name;
+  }
+
+  /** The key to send: that of the refresh without a reply, or a new one. */
+  get() {
+    this.#key = this.#stored() ?? this.#key ?? newKey();
+    if (this.#name !== null) withStorage((storage) => storage.setItem(this.#name, this.#key));
+    return this.#key;
+  }
+
+  /** The reply is stored: the next refresh has another key. */
+  forget() {
+    this.#key = null;
+    if (this.#name !== null) withStorage((storage) => storage.removeItem(this.#name));
+  }
+
+  #stored() {
+    if (this.#name === null) return null;
+    return withStorage((storage) => storage.getItem(this.#name));
+  }
+}
+
+/**
+ * Null where there is no storage, or the browser refuses it: then the key is in memory only.
+ * @param {(storage: any) => string | null | void} use
+ */
+function withStorage(use) {
+  try {
+    return use(globalThis.localStorage) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function newKey() {
+  // `crypto.randomUUID` is missing on pages without TLS.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,11 @@
+"""The idempotency key of the last refresh of a session, as an HMAC."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0011"
+down_revision: str | None = "0010"
+
+
+def upgrade() -> None:
+    op.add_column("sessions", sa.Column("idempotency_key_hmac", sa.LargeBinary(32), nullable=True))
