@@ -1,10 +1,13 @@
 """Another e-mail address: confirmed from the new one, told to the old one."""
 
+from uuid import UUID
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.clients import Client
-from auth.errors import about_field
+from auth.errors import WrongPassword, about_field
+from auth.link_passwords import LinkedAccount, prove_linked_password
 from auth.links import Purpose
 from auth.mail_errors import (
     MailUnavailable,
@@ -44,17 +47,34 @@ async def request_email_change(
         record(tx, own_act(auth, viewer, Action.EMAIL_CHANGE_REQUESTED))
 
 
-async def confirm_email_change(auth: Auth, client: Client, token: str) -> UserRecord:
-    """Takes the new address, and tells the old one.
+async def confirm_email_change(
+    auth: Auth, client: Client, token: str, *, password: str | None
+) -> UserRecord:
+    """Takes the new address, and notifies the old one.
 
-    Raises LinkInvalid, and Refusals if another account has taken the address meanwhile: who has the
-    link may know.
+    Needs the password of the account: a reader of the new mailbox who did not ask for the change
+    must not get somebody else's account, nor give their address to it. Raises LinkInvalid,
+    PasswordRequired, WrongPassword, RateLimited, and Refusals if another account has taken the
+    address meanwhile: the reader of its mailbox may know.
     """
     async with auth.db.read() as session:
         link, user = await look_at_link(session, auth, Purpose.EMAIL_CHANGE, token)
+    account = LinkedAccount(link.id, user.username, user.email, user.password_hash)
+    try:
+        # The link dies with the password, so the transaction finds the one that was proved here.
+        await prove_linked_password(auth, account, password)
+    except WrongPassword:
+        await _record_failure(auth, client, user.id)
+        raise
     with about_field("token"):
         async with telling_taken_names(auth, None, link.email, but=user.id), auth.db.begin() as tx:
             return await _take(tx, auth, client, token)
+
+
+async def _record_failure(auth: Auth, client: Client, user_id: UUID) -> None:
+    now, action = auth.clock.now(), Action.EMAIL_CHANGED
+    async with auth.db.begin() as tx:
+        record(tx, Act(action, now, client, subject_id=user_id, succeeded=False))
 
 
 async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> UserRecord:

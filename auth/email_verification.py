@@ -1,11 +1,14 @@
 """Proving that mail at an address is received: of an account, or of one that is to be."""
 
+from uuid import UUID
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.clients import Client
-from auth.errors import about_field
+from auth.errors import PasswordChangeRequired, WrongPassword, about_field
+from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
 from auth.links import LIFETIMES, LinkToken, Purpose, read_token
 from auth.mail_errors import (
     EmailAlreadyVerified,
@@ -16,11 +19,12 @@ from auth.mail_errors import (
 from auth.names import canonical
 from auth.new_users import NewUser, insert_user, telling_taken_names
 from auth.outbox import Kind, queue
+from auth.password_reset import forgive_guesses, take_over
 from auth.reauthentication import own_act
 from auth.records import UserRecord
 from auth.roles import DEFAULT_ROLE, find_roles_by_name
 from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
-from auth.user_links import end_requests, send_link, use_link
+from auth.user_links import end_requests, look_at_link, send_link, use_link
 from auth.users import get_row
 from auth.viewers import Viewer
 from auth.wiring import Auth
@@ -48,24 +52,63 @@ async def request_email_verification(auth: Auth, viewer: Viewer) -> None:
         record(tx, own_act(auth, viewer, Action.EMAIL_VERIFICATION_REQUESTED))
 
 
-async def verify_email(auth: Auth, client: Client, token: str) -> UserRecord:
-    """Marks an address as verified; where registration waits for that, the account begins.
+async def verify_email(auth: Auth, client: Client, token: str, typed: TypedPassword) -> UserRecord:
+    """Verifies an address; a registration that waited for this becomes an account.
 
-    Raises LinkInvalid, and Refusals when the username has been taken meanwhile.
+    The password has to be typed again, or a new one is chosen. A new one ends every session, since
+    somebody else may have chosen the old one. Raises LinkInvalid, PasswordRequired, WrongPassword,
+    PasswordChangeRequired, RateLimited, and Refusals when the username has been taken meanwhile or
+    with everything that is wrong with the new password.
     """
     read = read_token(token)
     async with auth.db.read() as session:
         pending = await session.get(PendingRegistration, read.about)
     if pending:
-        with about_field("token"):
-            return await _finish_registration(auth, client, read, pending)
+        return await _finish_registration(auth, client, read, pending, typed)
+    return await _verify_address(auth, client, token, typed)
+
+
+async def _verify_address(
+    auth: Auth, client: Client, token: str, typed: TypedPassword
+) -> UserRecord:
+    async with auth.db.read() as session:
+        link, user = await look_at_link(session, auth, Purpose.EMAIL_VERIFICATION, token)
+    account = LinkedAccount(link.id, user.username, user.email, user.password_hash)
+    try:
+        hashed = await prove_or_choose_password(auth, account, typed)
+    except WrongPassword:
+        await _record_failure(auth, client, user.id)
+        raise
+    if user.password_is_temporary and typed.new is None:
+        raise PasswordChangeRequired
+    verified = await _mark_verified(auth, client, token, hashed, typed)
+    if typed.new is not None:
+        await forgive_guesses(auth, client, user.id)
+    return verified
+
+
+async def _mark_verified(
+    auth: Auth, client: Client, token: str, hashed: str, typed: TypedPassword
+) -> UserRecord:
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         _, row = await use_link(tx, auth, Purpose.EMAIL_VERIFICATION, token)
+        if typed.new is not None:
+            await take_over(tx, auth, client, row, hashed, now)
+        elif row.password_hash != hashed:
+            # Another password was set while this one was verified.
+            with about_field("password"):
+                raise WrongPassword
         row.email_verified_at = now
         await end_requests(tx, row.id, Purpose.EMAIL_VERIFICATION)
         record(tx, Act(Action.EMAIL_VERIFIED, now, client, actor_id=row.id, subject_id=row.id))
         return UserRecord.of(await get_row(tx, row.id), auth.permissions)
+
+
+async def _record_failure(auth: Auth, client: Client, user_id: UUID) -> None:
+    now, action = auth.clock.now(), Action.EMAIL_VERIFIED
+    async with auth.db.begin() as tx:
+        record(tx, Act(action, now, client, subject_id=user_id, succeeded=False))
 
 
 async def hold_registration(auth: Auth, new: NewUser) -> None:
@@ -97,22 +140,25 @@ def token_for_registration(auth: Auth, pending: PendingRegistration) -> str:
 
 
 async def _finish_registration(
-    auth: Auth, client: Client, token: LinkToken, pending: PendingRegistration
+    auth: Auth,
+    client: Client,
+    token: LinkToken,
+    pending: PendingRegistration,
+    typed: TypedPassword,
 ) -> UserRecord:
-    new = NewUser(
-        pending.username,
-        pending.email,
-        pending.full_name,
-        pending.password_hash,
-        email_verified=True,
-    )
+    auth.links.check(Purpose.REGISTRATION, token, auth.clock.now(), *_state(pending))
+    username, email, full_name = pending.username, pending.email, pending.full_name
+    account = LinkedAccount(pending.id, username, email, pending.password_hash)
+    hashed = await prove_or_choose_password(auth, account, typed)
+    new = NewUser(username, email, full_name, hashed, email_verified=True)
     roles = await find_roles_by_name(auth, [DEFAULT_ROLE])
-    async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
-        await _use_up(tx, auth, token)
-        row = await insert_user(tx, auth, new, [role.id for role in roles])
-        act = Act(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
-        record(tx, act)
-        return UserRecord.of(row, auth.permissions)
+    with about_field("token"):
+        async with telling_taken_names(auth, username, email), auth.db.begin() as tx:
+            await _use_up(tx, auth, token)
+            row = await insert_user(tx, auth, new, [role.id for role in roles])
+            act = Act(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
+            record(tx, act)
+            return UserRecord.of(row, auth.permissions)
 
 
 async def _use_up(tx: AsyncSession, auth: Auth, token: LinkToken) -> None:

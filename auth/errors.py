@@ -191,8 +191,15 @@ class WrongPassword(Refusal):
     field = "current_password"
 
 
+class PasswordRequired(Refusal):
+    """The link needs the password of the account: `password`, or `newPassword` if offered."""
+
+    message = "Enter the password of the account, or choose a new one."
+    field = "password"
+
+
 class PasswordChangeRequired(Refusal):
-    """The password is right and was chosen by an operator: log in again with a `newPassword`."""
+    """The password is right and was chosen by an operator: send `newPassword` too."""
 
     message = "Choose a password of your own."
     field = "new_password"

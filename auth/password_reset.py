@@ -1,8 +1,10 @@
 """A forgotten password: ask for a link, follow it, choose another; every session ends with it."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.clients import Client
@@ -69,19 +71,33 @@ async def reset_password(auth: Auth, client: Client, *, token: str, new: str) ->
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         _, row = await use_link(tx, auth, Purpose.PASSWORD_RESET, token)
-        row.password_hash = hashed
-        row.password_is_temporary = False
-        # Who has the link has the mail.
-        row.email_verified_at = row.email_verified_at or now
-        await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
-        ended = await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)
-        record(tx, Act(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
-        notice = Kind.PASSWORD_CHANGED
-        queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
-    # Whoever has guessed at the old password must not keep the owner waiting.
-    here = network_of(client.address)
-    await auth.throttle.forget(budget_of_account(user.id), budget_of_account(user.id, at=here))
+        ended = await take_over(tx, auth, client, row, hashed, now)
+    await forgive_guesses(auth, client, user.id)
     return ended
+
+
+async def take_over(
+    tx: AsyncSession, auth: Auth, client: Client, row: User, hashed: str, now: datetime
+) -> int:
+    """Gives the account to whoever reads its mailbox, with the password that they chose.
+
+    Everything that another person may have prepared ends: sessions, links, a pending change of
+    address. Returns how many sessions ended.
+    """
+    row.password_hash = hashed
+    row.password_is_temporary = False
+    row.email_verified_at = row.email_verified_at or now
+    await end_requests(tx, row.id, *Purpose)
+    record(tx, Act(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
+    notice = Kind.PASSWORD_CHANGED
+    queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
+    return await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)
+
+
+async def forgive_guesses(auth: Auth, client: Client, user_id: UUID) -> None:
+    """Forgets failed logins: they were about the old password, and the owner must not wait."""
+    here = network_of(client.address)
+    await auth.throttle.forget(budget_of_account(user_id), budget_of_account(user_id, at=here))
 
 
 async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:

@@ -6,7 +6,16 @@ import strawberry
 
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import request_email_verification, verify_email
-from auth.errors import EmailInvalid, EmailTaken, RateLimited, UsernameTaken, WrongPassword
+from auth.errors import (
+    EmailInvalid,
+    EmailTaken,
+    PasswordChangeRequired,
+    PasswordRequired,
+    RateLimited,
+    UsernameTaken,
+    WrongPassword,
+)
+from auth.link_passwords import TypedPassword
 from auth.mail_errors import (
     EmailAlreadyVerified,
     EmailMissing,
@@ -14,9 +23,11 @@ from auth.mail_errors import (
     MailUnavailable,
 )
 from auth.names import parse_email
+from graph.arguments import given
 from graph.context import Info
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated, Public
+from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
 
 
@@ -30,11 +41,23 @@ class RequestEmailVerificationPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The proof that mail is received.")
+@strawberry.input(
+    description="The token of the link, and one of `password` and `newPassword`: a link alone does"
+    " not prove who chose the password."
+)
 class VerifyEmailInput:
-    """The proof that mail is received."""
+    """The token of the link, and a password."""
 
-    token: str = strawberry.field(description="The token out of the link in the mail.")
+    token: str = strawberry.field(description="The token from the link in the email.")
+    password: str | None = strawberry.field(
+        description="The password that was chosen for this account, typed again; never logged.",
+        default=strawberry.UNSET,
+    )
+    new_password: str | None = strawberry.field(
+        description="A new password instead, if the old one is unknown or was chosen by somebody"
+        " else. Ends every session of the account; `password` is then not used. Never logged.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.type(description="Result of `verifyEmail`. It does not log in.")
@@ -70,11 +93,16 @@ class RequestEmailChangePayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The proof that mail is received at the new address.")
+@strawberry.input(description="The token of the link, and the password of the account.")
 class ConfirmEmailChangeInput:
-    """The proof that mail is received at the new address."""
+    """The token of the link, and the password of the account."""
 
-    token: str = strawberry.field(description="The token out of the link in the mail.")
+    token: str = strawberry.field(description="The token from the link in the email.")
+    password: str | None = strawberry.field(
+        description="The current password, typed again; `PASSWORD_REQUIRED` without it. Never"
+        " logged.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.type(description="Result of `confirmEmailChange`. It does not log in.")
@@ -104,20 +132,33 @@ class EmailMutations:
         return RequestEmailVerificationPayload(email_sent_to=viewer.user.email)
 
     @strawberry.mutation(
-        description="Verifies an address by the link in the mail; a registration that waited for it"
-        " becomes an account.",
+        description="Verifies an address with the token of the link and the password; a"
+        " registration that waited for this becomes an account.",
         permission_classes=[Public],
-        extensions=[Fails(LinkInvalid, UsernameTaken, EmailTaken)],
+        extensions=[
+            Fails(
+                LinkInvalid,
+                UsernameTaken,
+                EmailTaken,
+                PasswordRequired,
+                WrongPassword,
+                PasswordChangeRequired,
+                RateLimited,
+                *PASSWORD_REFUSALS,
+            )
+        ],
     )
     async def verify_email(
         self,
         info: Info,
         input: Annotated[
-            VerifyEmailInput, strawberry.argument(description="The proof that mail is received.")
+            VerifyEmailInput,
+            strawberry.argument(description="The token of the link, and a password."),
         ],
     ) -> VerifyEmailPayload:
         context = info.context
-        user = await verify_email(context.auth, context.client, input.token)
+        typed = TypedPassword(given(input.password), given(input.new_password))
+        user = await verify_email(context.auth, context.client, input.token, typed)
         return VerifyEmailPayload(user=User.of(user))
 
     @strawberry.mutation(
@@ -140,18 +181,21 @@ class EmailMutations:
         return RequestEmailChangePayload(email_sent_to=parse_email(input.new_email))
 
     @strawberry.mutation(
-        description="Takes the new address, by the link in the mail, and tells the old one.",
+        description="Takes the new address, with the token of the link and the password, and"
+        " notifies the old one.",
         permission_classes=[Public],
-        extensions=[Fails(LinkInvalid, EmailTaken)],
+        extensions=[Fails(LinkInvalid, EmailTaken, PasswordRequired, WrongPassword, RateLimited)],
     )
     async def confirm_email_change(
         self,
         info: Info,
         input: Annotated[
             ConfirmEmailChangeInput,
-            strawberry.argument(description="The proof that mail is received at the new address."),
+            strawberry.argument(description="The token of the link, and the password."),
         ],
     ) -> ConfirmEmailChangePayload:
         context = info.context
-        user = await confirm_email_change(context.auth, context.client, input.token)
+        user = await confirm_email_change(
+            context.auth, context.client, input.token, password=given(input.password)
+        )
         return ConfirmEmailChangePayload(user=User.of(user))

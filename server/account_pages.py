@@ -1,9 +1,10 @@
-"""The pages that links in mails lead to, for who has no frontend of their own for them.
+"""The pages that links in emails lead to, for a team without pages of its own.
 
-Opening one does nothing: a mail scanner that follows links uses none up. What is asked for happens
-when the person presses the button, by the GraphQL API, as a frontend's own page would do it.
+Opening a page does nothing, so a mail scanner that follows links uses none of them up. The person
+presses a button; then the page calls the GraphQL API as a frontend's own page does.
 """
 
+import json
 import secrets
 from importlib.resources import files
 
@@ -11,6 +12,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+# What the pages send: trusted documents also where no other text runs, so this exact text.
+DOCUMENTS = {
+    mutation: f"mutation AccountPage($input: {kind}Input!)"
+    f" {{ {mutation}(input: $input) {{ errors {{ message }} }} }}"
+    for mutation, kind in (
+        ("register", "Register"),
+        ("resetPassword", "ResetPassword"),
+        ("verifyEmail", "VerifyEmail"),
+        ("confirmEmailChange", "ConfirmEmailChange"),
+    )
+}
 ACTS = ("accept-invitation", "confirm-email", "reset-password", "verify-email")
 
 _CONTENT_SECURITY_POLICY = (
@@ -23,6 +35,7 @@ def account_routes() -> list[Route]:
     """One route per page; all are one file, which looks at its address."""
     template = files("server").joinpath("account.html").read_text(encoding="utf-8")
     html = template.replace("{{endpoint}}", "../graphql")
+    html = html.replace("{{documents}}", json.dumps(DOCUMENTS))
 
     async def page(_request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)

@@ -21,8 +21,10 @@ REFUSALS = {
     "LAST_ADMIN": "Show `message`: somebody else has to be an administrator first.",
     "LINK_INVALID": "Show `message`, and offer to send a new link.",
     "MAIL_UNAVAILABLE": "Show `message`. The operator sets `POSTERN_MAIL_URL`.",
-    "PASSWORD_CHANGE_REQUIRED": "Ask for a new password, and send `login` again with `newPassword`"
-    " beside the old one.",
+    "PASSWORD_CHANGE_REQUIRED": "Ask for a new password, and send the mutation again with"
+    " `newPassword`; `login` needs the old one beside it.",
+    "PASSWORD_REQUIRED": "Ask for the password on the page of the link. `verifyEmail` also takes a"
+    " `newPassword`.",
     "PASSWORD_INVALID": _SHOW,
     "PASSWORD_TOO_COMMON": _SHOW,
     "PASSWORD_TOO_LONG": _SHOW,

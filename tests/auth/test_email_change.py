@@ -9,10 +9,12 @@ from auth.clients import Client
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import verify_email
 from auth.errors import EmailInvalid, RateLimited, Refusals, WrongPassword
+from auth.link_passwords import TypedPassword
 from auth.login import log_in
 from auth.mail_errors import LinkInvalid
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, reset_password
+from auth.records import UserRecord
 from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
 from auth.viewers import Viewer, viewer_of
@@ -36,12 +38,16 @@ async def ask(api: Api, viewer: Viewer, email: str = NEW) -> None:
     await api.send_mails()
 
 
+async def confirm(api: Api, token: str) -> UserRecord:
+    return await confirm_email_change(api.auth, Client(), token, password=ALICE.password)
+
+
 async def test_the_address_changes_with_the_link(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await ask(api, viewer)
     assert (await find_user_by_name(api.auth, ALICE.email)) is not None
-    user = await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+    user = await confirm(api, mailbox.last(NEW).token)
     assert (user.id, user.email, user.email_verified) == (viewer.user_id, NEW, True)
     assert await log_in(api.auth, Client(), username=NEW, password=ALICE.password)
 
@@ -49,7 +55,7 @@ async def test_the_address_changes_with_the_link(
 async def test_the_old_address_is_told(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await ask(api, viewer)
     assert mailbox.mails(ALICE.email) == []
-    await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+    await confirm(api, mailbox.last(NEW).token)
     await api.send_mails()
     assert "was changed" in mailbox.last(ALICE.email).subject
 
@@ -79,7 +85,7 @@ async def test_an_address_that_was_taken_meanwhile_is_told_to_who_has_it(
             update(User).where(User.username == "bob").values(email=NEW, email_key=NEW)
         )
     with pytest.raises(Refusals) as refused:
-        await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+        await confirm(api, mailbox.last(NEW).token)
     (refusal,) = refused.value.refusals
     assert (refusal.code, refusal.field) == ("EMAIL_TAKEN", "token")
 
@@ -87,7 +93,7 @@ async def test_an_address_that_was_taken_meanwhile_is_told_to_who_has_it(
 async def test_a_link_works_once(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await ask(api, viewer)
     token = mailbox.last(NEW).token
-    attempts = [confirm_email_change(api.auth, Client(), token) for _ in range(10)]
+    attempts = [confirm(api, token) for _ in range(10)]
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     assert sum(isinstance(outcome, LinkInvalid) for outcome in outcomes) == 9
 
@@ -98,7 +104,7 @@ async def test_a_change_of_the_password_ends_the_link(
     await ask(api, viewer)
     await change_password(api.auth, viewer, current=ALICE.password, new="a password of my own")
     with pytest.raises(LinkInvalid):
-        await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+        await confirm(api, mailbox.last(NEW).token)
 
 
 async def test_a_change_of_the_password_ends_what_waits_for_its_mail(
@@ -113,7 +119,7 @@ async def test_a_change_of_the_password_ends_what_waits_for_its_mail(
 async def test_links_to_the_old_address_end(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await request_password_reset(api.auth, Client(), email=ALICE.email)
     await ask(api, viewer)
-    await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+    await confirm(api, mailbox.last(NEW).token)
     token = mailbox.mails(ALICE.email)[0].token
     with pytest.raises(LinkInvalid):
         await reset_password(api.auth, Client(), token=token, new="a password of my own")
@@ -125,7 +131,7 @@ async def test_a_link_ends_after_an_hour(
     await ask(api, viewer)
     clock.tick(hours=1)
     with pytest.raises(LinkInvalid):
-        await confirm_email_change(api.auth, Client(), mailbox.last(NEW).token)
+        await confirm(api, mailbox.last(NEW).token)
 
 
 async def test_a_link_is_for_this_act_only(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
@@ -177,7 +183,7 @@ async def test_email_change_stores_the_spelling_that_was_proved(
     await ask(api, viewer, "alice@straße.de")
     token = mailbox.mails()[-1].token
     assert mailbox.mails()[-1].recipient == "alice@xn--strae-oqa.de"
-    user = await confirm_email_change(api.auth, Client(), token)
+    user = await confirm(api, token)
     assert (user.email, user.email_verified) == ("alice@straße.de", True)
 
 
@@ -192,4 +198,4 @@ async def test_operator_edit_to_a_spelling_with_the_same_key_is_not_verified(
     )
     assert (edited.email, edited.email_verified) == ("alice@straße.de", False)
     with pytest.raises(LinkInvalid):
-        await verify_email(api.auth, Client(), older)
+        await verify_email(api.auth, Client(), older, TypedPassword(ALICE.password))

@@ -75,7 +75,8 @@ async def test_email_change_notice_is_sent_after_deletion(
 ) -> None:
     await request_email_change(quiet.auth, viewer, new_email=NEW_EMAIL, password=ALICE.password)
     await quiet.send_mails()
-    await confirm_email_change(quiet.auth, Client(), mailbox.last(NEW_EMAIL).token)
+    token = mailbox.last(NEW_EMAIL).token
+    await confirm_email_change(quiet.auth, Client(), token, password=ALICE.password)
     await delete(quiet, OPERATOR, viewer)
     (changed,) = await subjects_to(quiet, mailbox, ALICE.email)
     assert "address" in changed

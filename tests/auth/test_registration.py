@@ -19,6 +19,7 @@ from auth.errors import (
     RoleNotFound,
 )
 from auth.invitations import create_invitation, delete_invitation, list_invitations
+from auth.link_passwords import TypedPassword
 from auth.login import log_in
 from auth.mail_errors import (
     EmailAlreadyVerified,
@@ -42,6 +43,7 @@ from tests.mails import Mailbox
 from tests.people import ALICE, OPERATOR, SUPPORT
 
 PASSWORD = "of course a good one"
+TYPED = TypedPassword(PASSWORD)
 CAROL = "carol@example.com"
 
 
@@ -71,22 +73,25 @@ class TestAtOnce:
         assert user
         assert not user.email_verified
         await api.send_mails()
-        verified = await verify_email(api.auth, Client(), mailbox.last(CAROL).token)
+        verified = await verify_email(api.auth, Client(), mailbox.last(CAROL).token, TYPED)
         assert (verified.id, verified.email_verified) == (user.id, True)
 
     async def test_a_link_to_verify_works_once(self, api: Api, mailbox: Mailbox) -> None:
         await register(api.auth, Client(), form())
         await api.send_mails()
         token = mailbox.last(CAROL).token
-        attempts = [verify_email(api.auth, Client(), token) for _ in range(20)]
+        attempts = [verify_email(api.auth, Client(), token, TYPED) for _ in range(20)]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-        assert sum(isinstance(outcome, LinkInvalid) for outcome in outcomes) == 19
+        refused = (LinkInvalid, RateLimited)
+        assert sum(isinstance(outcome, refused) for outcome in outcomes) == 19
 
     async def test_another_link_can_be_asked_for(self, api: Api, mailbox: Mailbox) -> None:
         viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
         await request_email_verification(api.auth, viewer)
         await api.send_mails()
-        await verify_email(api.auth, Client(), mailbox.last(ALICE.email).token)
+        await verify_email(
+            api.auth, Client(), mailbox.last(ALICE.email).token, TypedPassword(ALICE.password)
+        )
         viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
         with pytest.raises(EmailAlreadyVerified):
             await request_email_verification(api.auth, viewer)
@@ -98,7 +103,7 @@ class TestWhenVerified:
     async def test_the_account_begins_with_the_link(self, careful: Api, mailbox: Mailbox) -> None:
         await knock(careful)
         assert await find_user_by_name(careful.auth, "carol") is None
-        user = await verify_email(careful.auth, Client(), mailbox.last(CAROL).token)
+        user = await verify_email(careful.auth, Client(), mailbox.last(CAROL).token, TYPED)
         assert (user.username, user.email_verified) == ("carol", True)
         assert [role.name for role in user.roles] == ["user"]
         assert await log_in(careful.auth, Client(), username=CAROL, password=PASSWORD)
@@ -127,9 +132,11 @@ class TestWhenVerified:
     ) -> None:
         await knock(careful, email="first@example.com")
         await knock(careful, email="second@example.com")
-        await verify_email(careful.auth, Client(), mailbox.last("second@example.com").token)
+        await verify_email(careful.auth, Client(), mailbox.last("second@example.com").token, TYPED)
         with pytest.raises(Refusals) as refused:
-            await verify_email(careful.auth, Client(), mailbox.last("first@example.com").token)
+            await verify_email(
+                careful.auth, Client(), mailbox.last("first@example.com").token, TYPED
+            )
         (refusal,) = refused.value.refusals
         assert (refusal.code, refusal.field) == ("USERNAME_TAKEN", "token")
 
@@ -138,9 +145,12 @@ class TestWhenVerified:
     ) -> None:
         await knock(careful)
         token = mailbox.last(CAROL).token
-        attempts = [verify_email(careful.auth, Client(), token) for _ in range(20)]
+        attempts = [verify_email(careful.auth, Client(), token, TYPED) for _ in range(20)]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-        assert sum(isinstance(outcome, LinkInvalid | Refusals) for outcome in outcomes) == 19
+        assert (
+            sum(isinstance(outcome, LinkInvalid | RateLimited | Refusals) for outcome in outcomes)
+            == 19
+        )
 
     async def test_a_link_ends_after_a_day(
         self, careful: Api, mailbox: Mailbox, clock: ManualClock
@@ -148,7 +158,7 @@ class TestWhenVerified:
         await knock(careful)
         clock.tick(days=1)
         with pytest.raises(LinkInvalid):
-            await verify_email(careful.auth, Client(), mailbox.last(CAROL).token)
+            await verify_email(careful.auth, Client(), mailbox.last(CAROL).token, TYPED)
 
     async def test_one_address_gets_few_mails(self, careful: Api) -> None:
         for _ in range(3):

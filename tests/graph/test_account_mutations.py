@@ -27,6 +27,7 @@ WRONG_LINK = "plt_" + "A" * 72
         ),
         (None, "resetPassword", {"token": "", "newPassword": NEW}, [("LINK_INVALID", "token")]),
         (None, "verifyEmail", {"token": WRONG_LINK}, [("LINK_INVALID", "token")]),
+        (None, "verifyEmail", {"token": WRONG_LINK, "password": "x"}, [("LINK_INVALID", "token")]),
         (None, "confirmEmailChange", {"token": "x" * 9999}, [("LINK_INVALID", "token")]),
         (None, "register", {**FORM, "invitation": "x"}, [("INVITATION_INVALID", "invitation")]),
         (

@@ -18,14 +18,18 @@ NEW = "what nobody else knows"
 
 def ask_for_a_link(base_url: str, mails: MailServer) -> str:
     httpx2.post(f"{base_url}/graphql", json={"query": ASK})
+    return wait_for_a_link(mails)
+
+
+def wait_for_a_link(mails: MailServer) -> str:
     deadline = time.monotonic() + 10
     while not mails.mails and time.monotonic() < deadline:
         time.sleep(0.05)
     return mails.mails[0].link
 
 
-def log_in(base_url: str, password: str) -> bool:
-    variables = {"input": {"username": "alice", "password": password}}
+def log_in(base_url: str, password: str, username: str = "alice") -> bool:
+    variables = {"input": {"username": username, "password": password}}
     reply = httpx2.post(f"{base_url}/graphql", json={"query": LOGIN, "variables": variables})
     return not reply.json()["data"]["login"]["errors"]
 
@@ -57,5 +61,34 @@ def test_a_person_chooses_another_password(tmp_path: Path) -> None:
             page.get_by_role("button").click()
             page.get_by_text("not valid any more").wait_for()
             page.goto(f"{server.base_url}/account/verify-email")
-            page.get_by_text("This link is not whole").wait_for()
+            page.get_by_text("This link is incomplete").wait_for()
+    assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])
+
+
+REGISTER = """mutation {
+    register(input: {username: "carol", email: "carol@example.com", password: "%s"}) { emailSentTo }
+}"""
+
+
+def test_account_pages_ask_for_the_password(tmp_path: Path) -> None:
+    with MailServer() as mails:
+        settings = {
+            "POSTERN_ENVIRONMENT": "development",
+            "POSTERN_EMAIL_VERIFICATION": "required",
+            "POSTERN_MAIL_URL": mails.url,
+            "POSTERN_BCRYPT_COST": "4",
+        }
+        with forked_server(tmp_path, settings) as server, visit() as browser:
+            page = browser.page
+            query = REGISTER % "a trap for the owner"
+            httpx2.post(f"{server.base_url}/graphql", json={"query": query})
+            page.goto(wait_for_a_link(mails))
+            page.get_by_label("Password", exact=True).fill("tulips in november")
+            page.get_by_role("button", name="Verify the address").click()
+            page.get_by_text("The current password is wrong.").wait_for()
+            page.get_by_role("button", name="I did not choose a password").click()
+            page.get_by_label("New password", exact=True).fill(NEW)
+            page.get_by_role("button", name="Verify the address").click()
+            page.get_by_text("The address is verified.").wait_for()
+            assert log_in(server.base_url, NEW, "carol")
     assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])

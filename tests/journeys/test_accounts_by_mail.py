@@ -88,7 +88,8 @@ async def test_from_registration_over_verification_to_deletion(tmp_path: Path) -
         await carol.do("register", "user { id }", FORM)
         mail = await carol.mail(CAROL)
         await carol.log_in("carol", PASSWORD)
-        verified = await carol.do("verifyEmail", "user { emailVerified }", {"token": mail.token})
+        proof = {"token": mail.token, "password": PASSWORD}
+        verified = await carol.do("verifyEmail", "user { emailVerified }", proof)
         assert verified["user"] == {"emailVerified": True}
         again = await carol.do("requestEmailVerification", "emailSentTo")
         assert codes(again) == ["EMAIL_ALREADY_VERIFIED"]
@@ -126,9 +127,8 @@ async def test_another_address(tmp_path: Path) -> None:
         fields = {"newEmail": "new@example.com", "password": "secret123"}
         assert (await alice.do("requestEmailChange", "emailSentTo", fields))["errors"] == []
         token = (await alice.mail("new@example.com")).token
-        changed = await alice.do(
-            "confirmEmailChange", "user { email emailVerified }", {"token": token}
-        )
+        proof = {"token": token, "password": "secret123"}
+        changed = await alice.do("confirmEmailChange", "user { email emailVerified }", proof)
         assert changed["user"] == {"email": "new@example.com", "emailVerified": True}
         assert "another e-mail address" in (await alice.mail("alice@example.com")).text
 
@@ -153,7 +153,10 @@ async def test_registration_that_waits_for_the_link(tmp_path: Path) -> None:
         assert taken == {"user": None, "emailSentTo": "alice@example.com", "errors": []}
         assert codes(await carol.log_in("carol", PASSWORD)) == ["INVALID_CREDENTIALS"]
         token = (await carol.mail(CAROL)).token
-        assert (await carol.do("verifyEmail", "user { id }", {"token": token}))["errors"] == []
+        alone = await carol.do("verifyEmail", "user { id }", {"token": token})
+        assert codes(alone) == ["PASSWORD_REQUIRED"]
+        proof = {"token": token, "password": PASSWORD}
+        assert (await carol.do("verifyEmail", "user { id }", proof))["errors"] == []
         assert (await carol.log_in("carol", PASSWORD))["errors"] == []
         assert "#token=" not in (await carol.mail("alice@example.com")).text
 

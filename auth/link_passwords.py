@@ -1,0 +1,75 @@
+"""The password on the page of a link: the one of the account typed again, or a new one.
+
+Following a link proves who reads the mailbox. It does not prove who chose the password: a stranger
+can register with somebody else's address. So a link alone never confirms a password.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from auth.errors import PasswordRequired, RateLimited, WrongPassword, about_field
+from auth.reauthentication import check_new_password
+from auth.throttling import ACCOUNT, Budget
+from auth.wiring import Auth
+
+
+@dataclass(frozen=True, slots=True)
+class TypedPassword:
+    """What was typed on the page of a link; `new` takes the place of `current`."""
+
+    current: str | None = field(default=None, repr=False)
+    new: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedAccount:
+    """The account, or the registration, that a link is about."""
+
+    link_id: UUID
+    username: str
+    email: str | None
+    password_hash: str | None = field(repr=False)
+
+
+async def prove_or_choose_password(auth: Auth, account: LinkedAccount, typed: TypedPassword) -> str:
+    """Returns the hash to keep: the stored one if its password was typed, or that of the new one.
+
+    Raises PasswordRequired, WrongPassword, RateLimited, and Refusals with everything that is wrong
+    with the new password.
+    """
+    if typed.new is None:
+        return await prove_linked_password(auth, account, typed.current)
+    check_new_password(auth, typed.new, username=account.username, email=account.email)
+    async with _counted(auth, account):
+        return await auth.passwords.hash(typed.new)
+
+
+async def prove_linked_password(auth: Auth, account: LinkedAccount, password: str | None) -> str:
+    """Returns the stored hash if the password is its own.
+
+    Raises PasswordRequired, WrongPassword, RateLimited.
+    """
+    if password is None:
+        raise PasswordRequired
+    stored = account.password_hash
+    async with _counted(auth, account):
+        if not await auth.passwords.verify(password, stored) or stored is None:
+            with about_field("password"):
+                raise WrongPassword
+    return stored
+
+
+@asynccontextmanager
+async def _counted(auth: Auth, account: LinkedAccount) -> AsyncIterator[None]:
+    # Per link: only a reader of the mailbox can use it up, and the owner's sign-in does not wait.
+    budget = Budget(ACCOUNT, f"link {account.link_id}")
+    await auth.throttle.attempt(budget)
+    try:
+        yield
+    except RateLimited:
+        # The hash queue was full, so nothing was guessed.
+        await auth.throttle.forgive(budget)
+        raise
+    await auth.throttle.forgive(budget)
