@@ -4,9 +4,8 @@ https://graphql.github.io/graphql-over-http/draft/; where drafts and clients dif
 those that today's clients understand (`statuses.py`).
 """
 
-import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 from graphql import ExecutionResult, OperationType
@@ -33,6 +32,7 @@ from graph.requests import (
     read_headers,
 )
 from graph.statuses import JSON, Problem
+from graph.unfinished import OutOfTime, TooManyUnfinished, UnfinishedOperations
 from models.database import DatabaseUnavailable
 
 
@@ -61,6 +61,11 @@ class GraphQLEndpoint:
         self._policy = policy
         self._explorer = explorer
         self._bodies = BodyReader()
+        self._unfinished = UnfinishedOperations(policy.seconds)
+
+    async def stop(self) -> None:
+        """Returns when no operation runs any more."""
+        await self._unfinished.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -89,13 +94,15 @@ class GraphQLEndpoint:
             operation = self._operations.find(
                 request.query, request.document_id, request.operation_name
             )
-            if operation.type is not OperationType.QUERY:
+            is_mutation = operation.type is not OperationType.QUERY
+            if is_mutation:
                 _check_type(operation, scope["method"])
+                self._check_room()
             who = self._who(scope, headers)
             context = get_known_context(*who) or await get_context(*who)
             result = operation.start(request.variables, context)
             if not isinstance(result, ExecutionResult):
-                result = await self._finish(result)
+                result = await self._finish(result, is_mutation=is_mutation)
             return _reply(scope, result, context.cookies, media_type)
         except OperationRefused as refused:
             return reply_problem(refused.problem, refused.errors, media_type)
@@ -117,16 +124,24 @@ class GraphQLEndpoint:
         authorization, key = headers.get(b"authorization"), headers.get(IDEMPOTENCY_KEY)
         return self._auth, client, authorization, cookies, key
 
-    async def _finish(self, result: Any) -> ExecutionResult:
+    def _check_room(self) -> None:
         try:
-            async with asyncio.timeout(self._policy.seconds):
-                finished: ExecutionResult = await result
-                return finished
-        except TimeoutError:
+            self._unfinished.check_room()
+        except TooManyUnfinished:
+            message = "Too many operations have not ended yet. Try again shortly."
+            raise RequestRefused(Problem.UNAVAILABLE, message, RETRY_LATER) from None
+
+    async def _finish(
+        self, result: Awaitable[ExecutionResult], *, is_mutation: bool
+    ) -> ExecutionResult:
+        try:
+            return await self._unfinished.finish(result, is_mutation=is_mutation)
+        except OutOfTime:
             seconds = self._policy.seconds
+            what = "is still running" if is_mutation else "was cancelled"
             raise RequestRefused(
                 Problem.TIMED_OUT,
-                f"The operation took longer than {seconds:g} seconds and was given up.",
+                f"The operation took longer than {seconds:g} seconds and {what}.",
                 limit="operation_seconds",
                 maximum=seconds,
             ) from None

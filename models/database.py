@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ from models import sqlite_engine
 from models.changes import ChangeFeed, NoChanges
 from models.sqlite_changes import SqliteChanges
 from models.sqlite_reads import SqliteReads
+from models.uncancelled import finish
+from models.waits import waiting
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 10
@@ -101,8 +103,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """One consistent look at the data. Raises DatabaseUnavailable."""
-        with_session: AbstractAsyncContextManager[AsyncSession] = self._reads()
-        async with _unavailable_when_lost(), with_session as session:
+        async with _unavailable_when_lost(), _ended(self._reads()) as session:
             yield session
 
     async def look_up(
@@ -116,22 +117,34 @@ class Database:
             found = self._reads_at_once.read(query, values or {})
             if found is not None:
                 return found
-        async with _unavailable_when_lost(), self._single.connect() as connection:
+        async with _unavailable_when_lost():
+            return await finish(self._look_up(query, values))
+
+    async def _look_up(
+        self, query: Select[Any], values: Mapping[str, Any] | None
+    ) -> Sequence[Row[Any]]:
+        connection = await self._single.connect()
+        try:
             rows: Sequence[Row[Any]] = (await connection.execute(query, values)).all()
             return rows
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed at the end, rolled back by an exception.
 
-        When it is over, this process knows of its changes. Raises DatabaseUnavailable.
+        It ends whatever happens to the task: a cancellation in the block rolls it back, and one
+        that arrives during the commit takes effect after it. When it is over, this process knows of
+        its changes. Raises DatabaseUnavailable.
         """
         async with (
             _unavailable_when_lost(),
             self._turn_to_write(),
-            self._writes.begin() as session,
+            _ended(self._writes()) as session,
         ):
             yield session
+            await finish(session.commit())
         await self.changes.catch_up()
 
     @asynccontextmanager
@@ -150,8 +163,8 @@ class Database:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Runs synchronous work (a migration) in one transaction. Raises DatabaseUnavailable."""
-        writing = self.engine.execution_options(sqlite_begin_immediate=True)
-        async with _unavailable_when_lost(), writing.begin() as connection:
+        async with self.begin() as session:
+            connection = await session.connection()
             return await connection.run_sync(work)
 
     async def lock(self, session: AsyncSession, name: str) -> None:
@@ -235,9 +248,25 @@ def _create_private_file(path: Path) -> None:
 
 
 @asynccontextmanager
+async def _ended(session: AsyncSession) -> AsyncIterator[AsyncSession]:
+    """Connects the session, and gives its connection back whatever happens to the task."""
+    try:
+        # Within `finish`: a connection that is cut off while it is made would never be closed.
+        await finish(session.connection())
+        yield session
+    except asyncio.CancelledError:
+        # Its last statement may still be running.
+        await finish(session.invalidate())
+        raise
+    finally:
+        await finish(session.close())
+
+
+@asynccontextmanager
 async def _unavailable_when_lost() -> AsyncIterator[None]:
     try:
-        yield
+        with waiting():
+            yield
     except (OSError, PoolTimeoutError) as error:
         raise DatabaseUnavailable(type(error).__name__) from error
     except DBAPIError as error:

@@ -14,11 +14,29 @@ BUSY_TIMEOUT_SECONDS = 5
 def connect(address: URL) -> AsyncEngine:
     """The engine of a file, or of a database in memory; the first use connects."""
     engine = create_async_engine(
-        address, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}
+        address,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "factory": _RollingBack},
     )
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+class _RollingBack(sqlite3.Connection):
+    """Ends its transaction when it is closed.
+
+    SQLite keeps a connection that is closed with an unfinished statement until the statement is
+    garbage, and with it the write lock. https://www.sqlite.org/c3ref/close.html
+    """
+
+    def close(self) -> None:
+        """Rolls back, then closes."""
+        try:
+            if self.in_transaction:
+                self.rollback()
+        finally:
+            super().close()
 
 
 def _prepare(connection: Any, _record: object) -> None:

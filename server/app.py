@@ -1,5 +1,6 @@
 """Puts the floors together: settings become policies, and the endpoints are mounted."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -78,7 +79,7 @@ def create_app(
     graphql = mount(settings, auth, schema)
     mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
     counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
-    app = _empty_app(settings, _lifespan(settings, auth, delivery), mounts, counts)
+    app = _empty_app(settings, _lifespan(settings, auth, delivery, mounts), mounts, counts)
     app.state.auth, app.state.mail_delivery = auth, delivery
     app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
     if counts:
@@ -169,7 +170,10 @@ def _or_never(seconds: int) -> timedelta | None:
 
 
 def _lifespan(
-    settings: Settings, auth: Auth, delivery: "MailDelivery | None"
+    settings: Settings,
+    auth: Auth,
+    delivery: "MailDelivery | None",
+    mounts: Mapping[str, GraphQLMount],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     housekeeping = Housekeeping(auth)
 
@@ -188,6 +192,7 @@ def _lifespan(
                 delivery.start()
             yield
         finally:
+            await asyncio.gather(*(at.endpoint.stop() for at in mounts.values()))
             if delivery:
                 await delivery.stop()
             await housekeeping.stop()

@@ -51,7 +51,11 @@ class LimitSettings(BaseModel):
         100, ge=1, description="How many items a list in the input of an operation may have."
     )
     max_operation_seconds: float = Field(
-        10.0, gt=0, le=600, description="Seconds after which an operation is given up."
+        10.0,
+        gt=0,
+        le=600,
+        description="Seconds after which the client of an operation is answered with an error. A"
+        " query is cancelled then; a mutation runs to its end.",
     )
     executor: Executor = Field(
         Executor.COMPILED,

@@ -1,0 +1,90 @@
+"""The time limit of operations. A query is cancelled at its end; a mutation is never cut short."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import structlog
+from graphql import ExecutionResult
+
+from models.database import DatabaseUnavailable
+from models.waits import watched_waits
+
+log = structlog.get_logger("postern.graph")
+
+# How many operations may go on after their clients were answered; then no more mutations begin.
+MAX_LATE = 100
+# A mutation that takes longer waits for something that does not come, in custom code.
+LATE_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+class OutOfTime(Exception):
+    """The operation took longer than it may."""
+
+
+class TooManyUnfinished(Exception):
+    """Too many operations whose clients were answered already have not ended yet."""
+
+
+class UnfinishedOperations:
+    """Waits for operations, each for at most so many seconds.
+
+    A mutation that takes longer, or whose client is gone, runs to its end in a task of its own:
+    between two of its transactions the attempt is counted and the session is not yet started.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._late: set[asyncio.Task[ExecutionResult]] = set()
+
+    def __len__(self) -> int:
+        return len(self._late)
+
+    def check_room(self) -> None:
+        """Called before a mutation begins. Raises TooManyUnfinished."""
+        if len(self._late) >= MAX_LATE:
+            raise TooManyUnfinished
+
+    async def finish(
+        self, result: Awaitable[ExecutionResult], *, is_mutation: bool
+    ) -> ExecutionResult:
+        """The result. Raises OutOfTime, or DatabaseUnavailable if the database took that time."""
+        with watched_waits() as waits:
+            task = asyncio.create_task(_wait_for(result))
+        try:
+            await asyncio.wait((task,), timeout=self._seconds)
+        finally:
+            if not task.done():
+                self._let_end(task, is_mutation=is_mutation)
+        if task.done():
+            return task.result()
+        if waits.in_progress:
+            raise DatabaseUnavailable("OperationTimeout")
+        raise OutOfTime
+
+    async def stop(self) -> None:
+        """Returns when every operation has ended; cancels those that take too long."""
+        if self._late:
+            _, slow = await asyncio.wait(self._late, timeout=STOP_SECONDS)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+
+    def _let_end(self, task: asyncio.Task[ExecutionResult], *, is_mutation: bool) -> None:
+        self._late.add(task)
+        task.add_done_callback(self._ended)
+        if is_mutation:
+            timer = asyncio.get_running_loop().call_later(LATE_SECONDS, task.cancel)
+            task.add_done_callback(lambda _: timer.cancel())
+        else:
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[ExecutionResult]) -> None:
+        self._late.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("operation.failed_late", exc_info=error)
+
+
+async def _wait_for(result: Awaitable[ExecutionResult]) -> ExecutionResult:
+    return await result
