@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -22,10 +20,11 @@ from sqlalchemy.pool import NullPool
 
 from models import sqlite_engine
 from models.changes import ChangeFeed, NoChanges
+from models.outages import DatabaseUnavailable as DatabaseUnavailable
+from models.outages import unavailable_when_lost
 from models.sqlite_changes import SqliteChanges
 from models.sqlite_reads import SqliteReads
 from models.uncancelled import finish
-from models.waits import waiting
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 10
@@ -46,10 +45,6 @@ _POSTGRESQL_OPTIONS = frozenset({"host", "port", "ssl", "prepared_statement_cach
 
 class UnsupportedDatabase(ValueError):
     """The address is of no database that Postern can use."""
-
-
-class DatabaseUnavailable(Exception):
-    """The database cannot be reached, or did not answer in time. Nothing was decided."""
 
 
 class Database:
@@ -103,7 +98,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """One consistent look at the data. Raises DatabaseUnavailable."""
-        async with _unavailable_when_lost(), _ended(self._reads()) as session:
+        async with unavailable_when_lost(), _ended(self._reads()) as session:
             yield session
 
     async def look_up(
@@ -117,7 +112,7 @@ class Database:
             found = self._reads_at_once.read(query, values or {})
             if found is not None:
                 return found
-        async with _unavailable_when_lost():
+        async with unavailable_when_lost():
             return await finish(self._look_up(query, values))
 
     async def _look_up(
@@ -139,7 +134,7 @@ class Database:
         its changes. Raises DatabaseUnavailable.
         """
         async with (
-            _unavailable_when_lost(),
+            unavailable_when_lost(),
             self._turn_to_write(),
             _ended(self._writes()) as session,
         ):
@@ -260,45 +255,3 @@ async def _ended(session: AsyncSession) -> AsyncIterator[AsyncSession]:
         raise
     finally:
         await finish(session.close())
-
-
-@asynccontextmanager
-async def _unavailable_when_lost() -> AsyncIterator[None]:
-    try:
-        with waiting():
-            yield
-    except (OSError, PoolTimeoutError) as error:
-        raise DatabaseUnavailable(type(error).__name__) from error
-    except DBAPIError as error:
-        if not _is_lost(error):
-            raise
-        raise DatabaseUnavailable(type(error.orig).__name__) from error
-
-
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, wrong
-# user or password, no such database, insufficient resources, operator intervention, read-only
-# (a standby after a failover).
-_LOST_SQLSTATES = ("08", "28", "3D", "53", "57", "25006")
-_LOST_SQLITE_CODES = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-
-
-def _is_lost(error: DBAPIError) -> bool:
-    original = error.orig
-    if isinstance(original, sqlite3.Error):
-        # The low byte is the primary code: https://www.sqlite.org/rescode.html
-        return getattr(original, "sqlite_errorcode", 0) & 0xFF in _LOST_SQLITE_CODES
-    if error.connection_invalidated:
-        return True
-    sqlstate = getattr(original, "sqlstate", None) or ""
-    return sqlstate.startswith(_LOST_SQLSTATES)
