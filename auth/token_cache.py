@@ -3,25 +3,25 @@
 Expiry is checked at every use, and the viewer is asked for as ever; only good tokens are kept.
 """
 
-from collections import OrderedDict
 from datetime import datetime
 from uuid import UUID
 
+from auth.gradual_cache import GradualCache
 from auth.keys import KeyRing
 from auth.tokens import AccessToken
 from models.changes import ChangeFeed
 
-MAX_TOKENS = 10_000
+# As many as viewers: each of these has a token.
+MAX_TOKENS = 20_000
 
 
 class TokenCache:
-    """Verified tokens by their text: the most recently used."""
+    """Verified tokens by their text."""
 
     def __init__(self, changes: ChangeFeed, keys: KeyRing, *, max_tokens: int = MAX_TOKENS) -> None:
         self._changes = changes
         self._keys = keys
-        self._max_tokens = max_tokens
-        self._kept: OrderedDict[str, AccessToken] = OrderedDict()
+        self._kept = GradualCache[str, AccessToken](max_tokens)
         self._changes_heard = 0
         changes.add(self)
 
@@ -32,14 +32,13 @@ class TokenCache:
         """What the token says, if it is known and in its time, and no key may have changed."""
         if not self._changes.is_current():
             return None
-        token = self._kept.get(text)
+        token = self._kept.entries.get(text)
         if token is None:
             return None
         is_in_time = token.valid_from <= now < token.expires_at
         if not is_in_time or not self._keys.vouches_for(token.kid, now):
-            del self._kept[text]
+            self._kept.pop(text)
             return None
-        self._kept.move_to_end(text)
         return token
 
     def mark(self) -> int:
@@ -51,9 +50,7 @@ class TokenCache:
         """Remembers a token that was verified since the mark, unless keys may have changed."""
         if not self._changes.is_current() or self._changes_heard != mark:
             return
-        self._kept[text] = token
-        if len(self._kept) > self._max_tokens:
-            self._kept.popitem(last=False)
+        self._kept.put(text, token)
 
     def user_changed(self, user_id: UUID) -> None:
         """Concerns no signature."""

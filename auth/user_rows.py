@@ -5,7 +5,6 @@ answer to every row that says the same, until a role changes.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, String, bindparam, cast, select
 
+from auth.gradual_cache import GradualCache
 from auth.policies import PermissionRegistry
 from auth.records import RoleRecord, UserRecord
 from auth.viewer_cache import BELIEVED_FOR_SECONDS
@@ -122,17 +122,15 @@ class RoleBook:
         self.believed_until = time.monotonic() + BELIEVED_FOR_SECONDS
         # By their ids as rows of accounts hold them.
         self.roles: dict[str, RoleRecord] = {}
-        self.users: OrderedDict[StoredUser, UserRecord] = OrderedDict()
-        self._max_users = max_users
+        self.users = GradualCache[StoredUser, UserRecord](max_users)
         self._combinations: dict[str | None, Combination] = {}
 
     def user_of(self, stored: StoredUser) -> UserRecord:
         """The account, whose roles are in the book."""
-        user = self.users.get(stored)
+        user = self.users.entries.get(stored)
         if user is None:
-            user = self.users[stored] = self._make(stored)
-            if len(self.users) > self._max_users:
-                self.users.popitem(last=False)
+            user = self._make(stored)
+            self.users.put(stored, user)
         return user
 
     def _make(self, stored: StoredUser) -> UserRecord:

@@ -4,11 +4,12 @@ With the cache warm a request needs no query; without it everything works the sa
 """
 
 import time
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from auth.gradual_cache import GradualCache
 from auth.records import UserRecord
 from models.changes import ChangeFeed
 
@@ -29,13 +30,12 @@ class SignedInUser:
 
 
 class ViewerCache:
-    """Sessions with their accounts, roles and permissions: the most recently used."""
+    """Sessions with their accounts, roles and permissions."""
 
     def __init__(self, changes: ChangeFeed, *, max_viewers: int = MAX_VIEWERS) -> None:
         self._changes = changes
-        self._max_viewers = max_viewers
         # By the number of the session's id: hashing a UUID is slow.
-        self._kept: OrderedDict[int, tuple[float, SignedInUser]] = OrderedDict()
+        self._kept = GradualCache[int, tuple[float, SignedInUser]](max_viewers)
         self._sessions_of: defaultdict[UUID, set[int]] = defaultdict(set)
         self._changes_heard = 0
         changes.add(self)
@@ -48,14 +48,13 @@ class ViewerCache:
         if not self._changes.is_current():
             return None
         number = session_id.int
-        kept = self._kept.get(number)
+        kept = self._kept.entries.get(number)
         if kept is None:
             return None
         believed_until, found = kept
         if time.monotonic() >= believed_until:
             self._forget(number)
             return None
-        self._kept.move_to_end(number)
         return found
 
     def mark(self) -> int:
@@ -69,10 +68,10 @@ class ViewerCache:
             return
         number = found.session_id.int
         self._forget(number)
-        self._kept[number] = (time.monotonic() + BELIEVED_FOR_SECONDS, found)
+        dropped = self._kept.put(number, (time.monotonic() + BELIEVED_FOR_SECONDS, found))
         self._sessions_of[found.user.id].add(number)
-        if len(self._kept) > self._max_viewers:
-            self._forget(next(iter(self._kept)))
+        if dropped is not None:
+            self._unlist(dropped[1])
 
     def user_changed(self, user_id: UUID) -> None:
         """Forgets a user."""
@@ -87,10 +86,12 @@ class ViewerCache:
         self._sessions_of.clear()
 
     def _forget(self, number: int) -> None:
-        kept = self._kept.pop(number, None)
-        if kept is None:
-            return
-        user_id = kept[1].user.id
-        self._sessions_of[user_id].discard(number)
-        if not self._sessions_of[user_id]:
-            del self._sessions_of[user_id]
+        kept = self._kept.pop(number)
+        if kept is not None:
+            self._unlist(kept[1])
+
+    def _unlist(self, found: SignedInUser) -> None:
+        sessions = self._sessions_of[found.user.id]
+        sessions.discard(found.session_id.int)
+        if not sessions:
+            del self._sessions_of[found.user.id]

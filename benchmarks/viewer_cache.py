@@ -48,7 +48,7 @@ async def weigh(api: Api) -> None:
     """Fills a cache far past its bound, with viewers as they are read from the database."""
     token = await api.log_in(ADMIN)
     await viewer_of(api.auth, Client(), token)
-    ((_, template),) = api.auth.viewer_cache._kept.values()  # noqa: SLF001 - to make more like it
+    ((_, template),) = api.auth.viewer_cache._kept.entries.values()  # noqa: SLF001 - to make more like it
     cache = ViewerCache(api.auth.db.changes)
     gc.collect()
     tracemalloc.start()

@@ -15,6 +15,7 @@ from auth.policies import Console, PermissionRegistry
 from auth.records import WITH_ROLES, UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name
+from auth.user_rows import UserRows
 from auth.users import UserFilter, create_user, find_user, list_users, set_user_roles
 from auth.viewer_cache import BELIEVED_FOR_SECONDS
 from auth.wiring import Auth
@@ -174,11 +175,9 @@ async def test_roles_are_not_believed_for_longer_than_a_minute(
     assert (await page_of(auth))["alice"] is not alice
 
 
-async def test_it_remembers_no_more_than_its_bound(
-    auth: Auth, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(auth.user_rows, "_max_users", 3)
-    auth.user_rows.everything_changed()
+async def test_it_remembers_no_more_than_its_bound(auth: Auth) -> None:
+    small = UserRows(auth.db, auth.permissions, max_users=3)
+    object.__setattr__(auth, "user_rows", small)
     for _ in range(2):
         assert {ALICE.username, BOB.username} <= (await page_of(auth)).keys()
         assert len(auth.user_rows) == 3
