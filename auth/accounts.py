@@ -17,8 +17,9 @@ from auth.new_users import (
     telling_taken_names,
 )
 from auth.outbox import Kind
+from auth.policies import DEFAULT_ROLE
 from auth.records import UserRecord
-from auth.roles import DEFAULT_ROLE, find_roles_by_name
+from auth.roles import find_roles_by_name
 from auth.throttling import MAIL, REGISTRATION, Budget, network_of
 from auth.user_links import send_link
 from auth.wiring import Auth, RegistrationMode

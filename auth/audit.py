@@ -18,6 +18,8 @@ from auth.policies import Actor
 from auth.sessions import printable
 from models.audit_event import AuditEvent
 
+_DETAIL_MAX_LENGTH = 1000
+
 
 class Action(StrEnum):
     """What can be done. The names stay: programs filter by them."""
@@ -76,6 +78,15 @@ class Act:
     def by(cls, actor: Actor, action: Action, at: datetime, **more: Any) -> Self:
         """What a viewer, or an operator at the console, does."""
         return cls(action, at, actor.client, actor_id=actor.user_id, **more)
+
+
+def listed(words: Iterable[str]) -> str:
+    """Many words as one detail, sorted; what does not fit is counted."""
+    text = ",".join(sorted(words))
+    if len(text) <= _DETAIL_MAX_LENGTH:
+        return text
+    kept = text[:_DETAIL_MAX_LENGTH].rpartition(",")[0]
+    return f"{kept},+{text.count(',') - kept.count(',')}"
 
 
 def record(tx: AsyncSession, act: Act) -> None:

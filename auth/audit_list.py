@@ -1,7 +1,7 @@
 """The audit trail, as auditors and everybody themselves read it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.pages import Page
-from auth.policies import Actor, check_may
+from auth.policies import Actor, check_may, may
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 
@@ -46,6 +46,15 @@ class AuditRecord:
             user_agent=row.user_agent,
             details=row.details,
         )
+
+    def without_place_of_others(self, user_id: UUID) -> "AuditRecord":
+        """The event for this user: an operator's address and browser are not theirs to see.
+
+        Those of an unknown client stay: the user must see from where somebody tried to sign in.
+        """
+        if self.actor_id in {None, user_id}:
+            return self
+        return replace(self, client_address=None, user_agent=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,10 @@ async def list_own_audit_events(auth: Auth, actor: Actor, user_id: UUID, page: P
         suffered = await _rows(session, page, AuditEvent.subject_id == user_id)
     rows = {row.id: row for row in [*done, *suffered]}
     ordered = sorted(rows.values(), key=lambda row: row.id, reverse=not page.backwards)
-    return _cut(ordered[: page.limit + 1], page)
+    cut = _cut(ordered[: page.limit + 1], page)
+    if may(actor, "audit:read"):
+        return cut
+    return replace(cut, events=[event.without_place_of_others(user_id) for event in cut.events])
 
 
 async def delete_old_audit_events(auth: Auth, retention: timedelta) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
+from auth.authorization import own_account
 from auth.clients import Client
 from auth.errors import WrongPassword, about_field
 from auth.link_passwords import LinkedAccount, prove_linked_password
@@ -15,7 +16,7 @@ from auth.mail_errors import (
 from auth.names import canonical, parse_email
 from auth.new_users import telling_taken_names
 from auth.outbox import Kind, queue_notice
-from auth.reauthentication import get_proved, own_act, prove_password
+from auth.reauthentication import get_proved, prove_password
 from auth.records import UserRecord
 from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
 from auth.user_links import end_requests, look_at_link, send_link, use_link
@@ -40,11 +41,11 @@ async def request_email_change(
     await auth.throttle.attempt(
         Budget(MAIL, canonical(address)), Budget(MAIL_NETWORK, network_of(viewer.client.address))
     )
-    async with auth.db.begin() as tx:
+    async with own_account(auth, viewer, Action.EMAIL_CHANGE_REQUESTED) as operation:
+        tx = operation.tx
         with about_field("password"):
-            row = await get_proved(tx, viewer, stored)
+            row = await get_proved(operation, stored)
         await send_link(tx, auth, row, Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE, email=address)
-        record(tx, own_act(auth, viewer, Action.EMAIL_CHANGE_REQUESTED))
 
 
 async def confirm_email_change(

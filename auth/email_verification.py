@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
+from auth.authorization import own_account
 from auth.clients import Client
 from auth.errors import PasswordChangeRequired, WrongPassword, about_field
 from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
@@ -20,9 +21,9 @@ from auth.names import canonical
 from auth.new_users import NewUser, insert_user, telling_taken_names
 from auth.outbox import Kind, queue
 from auth.password_reset import forgive_guesses, take_over
-from auth.reauthentication import own_act
+from auth.policies import DEFAULT_ROLE
 from auth.records import UserRecord
-from auth.roles import DEFAULT_ROLE, find_roles_by_name
+from auth.roles import find_roles_by_name
 from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
 from auth.user_links import end_requests, look_at_link, send_link, use_link
 from auth.users import get_row
@@ -46,10 +47,9 @@ async def request_email_verification(auth: Auth, viewer: Viewer) -> None:
     await auth.throttle.attempt(
         Budget(MAIL, canonical(user.email)), Budget(MAIL_NETWORK, network_of(viewer.client.address))
     )
-    async with auth.db.begin() as tx:
-        row = await get_row(tx, user.id)
+    async with own_account(auth, viewer, Action.EMAIL_VERIFICATION_REQUESTED) as operation:
+        tx, row = operation.tx, await operation.get_subject()
         await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
-        record(tx, own_act(auth, viewer, Action.EMAIL_VERIFICATION_REQUESTED))
 
 
 async def verify_email(auth: Auth, client: Client, token: str, typed: TypedPassword) -> UserRecord:

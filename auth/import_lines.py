@@ -10,7 +10,7 @@ from uuid import UUID
 from auth.errors import Refusal
 from auth.hash_kinds import problem_of_hash
 from auth.names import canonical, parse_email, parse_full_name, parse_username
-from auth.roles import DEFAULT_ROLE
+from auth.policies import DEFAULT_ROLE
 from models.base import uuid7_at
 
 T = TypeVar("T")

@@ -10,8 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from auth.audit import Act, Action, record
-from auth.clients import Client
-from auth.errors import EmailTaken
+from auth.authorization import (
+    authorized,
+    check_may_all,
+    check_may_grant,
+    lock_accounts,
+    read_authority,
+)
+from auth.clients import CONSOLE, Client
+from auth.errors import Denial, EmailTaken
 from auth.links import LIFETIMES, LinkToken, Purpose, read_token
 from auth.mail_errors import (
     InvitationInvalid,
@@ -29,9 +36,9 @@ from auth.new_users import (
 )
 from auth.outbox import Kind, queue
 from auth.pages import Page
-from auth.policies import Actor, check_may
+from auth.policies import DEFAULT_ROLE, Actor, Console, check_may
 from auth.records import RoleRecord, UserRecord
-from auth.roles import DEFAULT_ROLE, check_may_grant, find_roles_by_name, get_roles
+from auth.roles import find_roles_by_name, get_roles
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
 from models.role import Role
@@ -72,41 +79,37 @@ async def create_invitation(
 
     Raises Forbidden, MailUnavailable, EmailInvalid, EmailTaken, RoleNotFound.
     """
-    check_may(actor, "users:write")
-    if role_ids:
-        check_may(actor, "roles:write")
+    needed = _needed(role_ids)
+    check_may_all(actor, needed)
     if not auth.sends_mail:
         raise MailUnavailable
     address = parse_email(email)
     if await find_owner_of_email(auth, address):
         raise EmailTaken
-    now = auth.clock.now()
-    async with auth.db.begin() as tx:
+    async with authorized(auth, actor, Action.INVITATION_CREATED, *needed) as operation:
+        tx, now = operation.tx, operation.at
         roles = await get_roles(tx, auth.permissions, role_ids)
-        check_may_grant(actor, roles)
+        check_may_grant(operation.actor, roles)
         # Two operators may invite one person at once: the later invitation holds.
         await auth.db.lock(tx, "invitations")
         await tx.execute(delete(Invitation).where(Invitation.email_key == canonical(address)))
-        row = _row(address, now)
+        row = _row(address, now, operation.actor)
         tx.add(row)
         await tx.flush()
         await _add_roles(tx, row.id, [role.id for role in roles])
         queue(tx, auth, Kind.INVITATION, invitation_id=str(row.id))
-        details = {"invitation_id": str(row.id)}
-        record(tx, Act.by(actor, Action.INVITATION_CREATED, now, details=details))
+        operation.details["invitation_id"] = str(row.id)
     return InvitationRecord(row.id, address, tuple(roles), now, row.expires_at)
 
 
 async def delete_invitation(auth: Auth, actor: Actor, invitation_id: UUID) -> UUID:
     """Withdraws an invitation. Raises Forbidden, InvitationNotFound."""
-    check_may(actor, "users:write")
-    async with auth.db.begin() as tx:
-        row = await tx.get(Invitation, invitation_id, with_for_update=True)
+    async with authorized(auth, actor, Action.INVITATION_DELETED, "users:write") as operation:
+        row = await operation.tx.get(Invitation, invitation_id, with_for_update=True)
         if row is None:
             raise InvitationNotFound
-        await tx.delete(row)
-        details = {"invitation_id": str(invitation_id)}
-        record(tx, Act.by(actor, Action.INVITATION_DELETED, auth.clock.now(), details=details))
+        await operation.tx.delete(row)
+        operation.details["invitation_id"] = str(invitation_id)
     return invitation_id
 
 
@@ -134,13 +137,19 @@ async def register_invited(
     async with auth.db.read() as session:
         row = await session.get(Invitation, token.about)
         found = _check(auth, token, row, form)
+    inviter = _inviter(auth, found)
     # The invitation proves the address that it was sent to, not another one with the same key.
     form = replace(form, email=found.email)
     new = replace(await prepare_user(auth, form), email_verified=True)
     default = await find_roles_by_name(auth, [DEFAULT_ROLE])
     async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
+        await lock_accounts(tx, inviter)
         row = await tx.get(Invitation, token.about, with_for_update=True, options=[_WITH_ROLES])
         opened = _check(auth, token, row, form)
+        # They stay as they are until they are given.
+        await get_roles(tx, auth.permissions, [role.id for role in opened.roles])
+        if not await inviter_still_may(tx, auth, opened):
+            raise InvitationInvalid
         role_ids = [role.id for role in opened.roles] or [role.id for role in default]
         await tx.delete(opened)
         user = await insert_user(tx, auth, new, role_ids)
@@ -152,15 +161,58 @@ async def register_invited(
         return UserRecord.of(user, auth.permissions)
 
 
+async def find_invitation(session: AsyncSession, invitation_id: UUID) -> Invitation | None:
+    """The invitation with its roles."""
+    return await session.get(Invitation, invitation_id, options=[_WITH_ROLES])
+
+
+async def inviter_still_may(session: AsyncSession, auth: Auth, row: Invitation) -> bool:
+    """Whether the inviter may still invite, and give the roles as they are now."""
+    try:
+        inviter = await read_authority(session, auth, _inviter(auth, row))
+        check_may_all(inviter, _needed(row.roles))
+        check_may_grant(inviter, [RoleRecord.of(role, auth.permissions) for role in row.roles])
+    except (Denial, InvitationInvalid):
+        return False
+    return True
+
+
 def token_for_invitation(auth: Auth, row: Invitation) -> str:
     """The token for the mail."""
     return auth.links.make(Purpose.INVITATION, row.id, row.expires_at, row.email_key)
 
 
-def _row(email: str, now: datetime) -> Invitation:
-    expires_at = now + LIFETIMES[Purpose.INVITATION]
+@dataclass(frozen=True, slots=True)
+class _Inviter:
+    """The operator's account, whatever session they invited from."""
+
+    user_id: UUID
+    session_id: None = None
+    client: Client = CONSOLE
+    permissions: frozenset[str] = frozenset()
+
+
+def _inviter(auth: Auth, row: Invitation) -> Actor:
+    if row.from_console:
+        return Console(auth.permissions)
+    if row.invited_by is None:
+        # A process of an older version has written the row.
+        raise InvitationInvalid
+    return _Inviter(row.invited_by)
+
+
+def _needed(roles: Sequence[object]) -> Sequence[str]:
+    return ("users:write", "roles:write") if roles else ("users:write",)
+
+
+def _row(email: str, now: datetime, inviter: Actor) -> Invitation:
     return Invitation(
-        email=email, email_key=canonical(email), created_at=now, expires_at=expires_at
+        email=email,
+        email_key=canonical(email),
+        created_at=now,
+        expires_at=now + LIFETIMES[Purpose.INVITATION],
+        invited_by=inviter.user_id,
+        from_console=inviter.user_id is None,
     )
 
 

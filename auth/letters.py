@@ -6,7 +6,7 @@ from uuid import UUID
 
 from auth.clients import Client
 from auth.email_verification import token_for_registration
-from auth.invitations import token_for_invitation
+from auth.invitations import find_invitation, inviter_still_may, token_for_invitation
 from auth.links import LIFETIMES, Purpose
 from auth.mail_writing import Letter
 from auth.new_users import find_owner_of_email
@@ -14,7 +14,6 @@ from auth.outbox import Kind
 from auth.password_reset import begin_password_reset
 from auth.user_links import find_request, token_for
 from auth.wiring import Auth
-from models.invitation import Invitation
 from models.pending_registration import PendingRegistration
 from models.user import User
 
@@ -106,8 +105,9 @@ class Letters:
 
     async def _invitation(self, draft: Draft) -> Letter | None:
         async with self.auth.db.read() as session:
-            row = await session.get(Invitation, UUID(draft.about["invitation_id"]))
-        if row is None or row.expires_at <= self.auth.clock.now():
+            row = await find_invitation(session, UUID(draft.about["invitation_id"]))
+            is_void = row is None or not await inviter_still_may(session, self.auth, row)
+        if row is None or is_void or row.expires_at <= self.auth.clock.now():
             return None
         url = self._url(draft.kind, token_for_invitation(self.auth, row))
         until = f"{row.expires_at:%d %B %Y}"

@@ -1,9 +1,10 @@
 """Change one's own password; every other session ends with it."""
 
-from auth.audit import Action, record
+from auth.audit import Action
+from auth.authorization import own_account
 from auth.links import Purpose
 from auth.outbox import Kind, queue_notice
-from auth.reauthentication import check_new_password, get_proved, own_act, prove_password
+from auth.reauthentication import check_new_password, get_proved, prove_password
 from auth.sessions import revoke_other_sessions
 from auth.user_links import end_requests
 from auth.viewers import Viewer
@@ -18,16 +19,16 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
     check_new_password(auth, new, username=viewer.user.username, email=viewer.user.email)
     stored = await prove_password(auth, viewer, current, Action.PASSWORD_CHANGED)
     hashed = await auth.passwords.hash(new)
-    async with auth.db.begin() as tx:
-        # Two changes at once: the one that proved an older password has lost.
-        row = await get_proved(tx, viewer, stored)
+    async with own_account(auth, viewer, Action.PASSWORD_CHANGED) as operation:
+        tx = operation.tx
+        # Of two changes at once, the one that proved the older password fails.
+        row = await get_proved(operation, stored)
         row.password_hash = hashed
         row.password_is_temporary = False
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
-        record(tx, own_act(auth, viewer, Action.PASSWORD_CHANGED))
         notice = Kind.PASSWORD_CHANGED
         queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
         # A login or a refresh that waits for these rows finds another password, or no session.
         return await revoke_other_sessions(
-            tx, viewer.user_id, keep=viewer.session_id, now=auth.clock.now()
+            tx, viewer.user_id, keep=viewer.session_id, now=operation.at
         )

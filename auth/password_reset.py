@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
+from auth.authorization import authorized, check_may_grant
 from auth.clients import Client
 from auth.links import Purpose
 from auth.mail_errors import (
@@ -18,11 +19,9 @@ from auth.outbox import Kind, queue, queue_notice
 from auth.policies import Actor, check_may
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
-from auth.roles import check_may_grant
 from auth.sessions import revoke_sessions_of
 from auth.throttling import MAIL, MAIL_NETWORK, Budget, budget_of_account, network_of
 from auth.user_links import begin_request, end_requests, look_at_link, send_link, use_link
-from auth.users import get_row
 from auth.wiring import Auth
 from models.session import RevocationReason
 from models.user import User
@@ -108,16 +107,16 @@ async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> Use
     check_may(actor, "users:write")
     if not auth.sends_mail:
         raise MailUnavailable
-    now = auth.clock.now()
-    async with auth.db.begin() as tx:
-        row = await get_row(tx, user_id)
+    async with authorized(
+        auth, actor, Action.PASSWORD_RESET_REQUIRED, "users:write", subject_id=user_id
+    ) as operation:
+        tx, row, now = operation.tx, await operation.get_subject(), operation.at
         user = UserRecord.of(row, auth.permissions)
-        check_may_grant(actor, user.roles)
+        check_may_grant(operation.actor, user.roles)
         if row.email is None:
             raise EmailMissing
         row.password_hash = None
         await end_requests(tx, row.id, Purpose.EMAIL_CHANGE)
         await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
         await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.PASSWORD_RESET_REQUIRED)
-        record(tx, Act.by(actor, Action.PASSWORD_RESET_REQUIRED, now, subject_id=user_id))
     return user

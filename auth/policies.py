@@ -10,6 +10,7 @@ from auth.clients import CONSOLE, Client
 from auth.errors import Forbidden
 
 EVERYTHING = "*"
+DEFAULT_ROLE = "user"
 
 BUILT_IN_PERMISSIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -36,6 +37,7 @@ class PermissionRegistry:
                     f"the permission {permission!r} must look like 'resource:action', in lower case"
                 )
         self._descriptions = {**BUILT_IN_PERMISSIONS, **(own or {})}
+        self._guarding_roles: set[str] = set()
 
     def __contains__(self, permission: str) -> bool:
         return permission in self._descriptions
@@ -53,6 +55,22 @@ class PermissionRegistry:
         known = frozenset(self._descriptions)
         return known if EVERYTHING in granted else granted & known
 
+    def unknown(self, granted: Iterable[str]) -> frozenset[str]:
+        """What roles grant and this process does not know: permissions of another deployment."""
+        return frozenset(granted).difference(self._descriptions, {EVERYTHING})
+
+    def add_guarding_role(self, name: str) -> None:
+        """Makes the role's name a power of its own, because a `HasRole` guard asks for it."""
+        self._guarding_roles.add(name)
+
+    def powers(self, role_name: str, granted: Iterable[str]) -> frozenset[str]:
+        """All that a role gives: what it grants, known here or not, and its name if that counts.
+
+        Every account begins with the default role, so its name gives nothing.
+        """
+        guards = role_name in self._guarding_roles and role_name != DEFAULT_ROLE
+        return frozenset(granted) | ({f"role {role_name}"} if guards else set())
+
 
 class Actor(Protocol):
     """Who does something: a viewer, or an operator at the console."""
@@ -60,6 +78,10 @@ class Actor(Protocol):
     @property
     def user_id(self) -> UUID | None:
         """The account of the actor; None at the console."""
+
+    @property
+    def session_id(self) -> UUID | None:
+        """The session in which the actor acts; None if there is none."""
 
     @property
     def permissions(self) -> frozenset[str]:
@@ -74,6 +96,7 @@ class Console:
     """Whoever can run commands on the server may do everything: they can open the database too."""
 
     user_id = None
+    session_id = None
     client = CONSOLE
 
     def __init__(self, registry: PermissionRegistry) -> None:

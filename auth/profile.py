@@ -1,10 +1,10 @@
 """What people change about themselves without proving anything more."""
 
-from auth.audit import Action, record
+from auth.audit import Action
+from auth.authorization import own_account
 from auth.names import parse_full_name
-from auth.reauthentication import own_act
 from auth.records import UserRecord
-from auth.users import check_version, get_row
+from auth.users import check_version
 from auth.viewers import Viewer
 from auth.wiring import Auth
 
@@ -14,10 +14,9 @@ async def update_profile(
 ) -> UserRecord:
     """Takes another name for people, or none. Raises FullNameInvalid, EditConflict."""
     name = None if full_name is None else parse_full_name(full_name)
-    async with auth.db.begin() as tx:
-        row = await get_row(tx, viewer.user_id)
+    async with own_account(auth, viewer, Action.PROFILE_EDITED) as operation:
+        row = await operation.get_subject()
         check_version(row, version)
         row.full_name = name
         row.version += 1
-        record(tx, own_act(auth, viewer, Action.PROFILE_EDITED))
         return UserRecord.of(row, auth.permissions)

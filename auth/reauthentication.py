@@ -1,11 +1,10 @@
 """Who is signed in proves the password once more, before something that cannot be undone."""
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
+from auth.authorization import Operation
 from auth.errors import Refusals, WrongPassword, about_field
-from auth.records import WITH_ROLES
 from auth.throttling import ACCOUNT, Budget
 from auth.viewers import Viewer
 from auth.wiring import Auth
@@ -50,13 +49,12 @@ def check_new_password(auth: Auth, new: str, *, username: str, email: str | None
             raise Refusals(*problems)
 
 
-async def get_proved(tx: AsyncSession, viewer: Viewer, stored: str) -> User:
-    """The viewer's row, held, if the password is still the one that was proved.
+async def get_proved(operation: Operation, stored: str) -> User:
+    """The row of the subject, if its password is still the one that was proved.
 
     Raises WrongPassword.
     """
-    query = select(User).where(User.id == viewer.user_id, User.password_hash == stored)
-    row = await tx.scalar(query.options(WITH_ROLES).with_for_update())
-    if row is None:
+    row = await operation.get_subject()
+    if row.password_hash != stored:
         raise WrongPassword
     return row

@@ -1,9 +1,12 @@
 """What crosses the floors: accounts and roles as plain values, without rows and without secrets."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.orm import selectinload
 
 from auth.policies import PermissionRegistry
@@ -24,17 +27,30 @@ class RoleRecord:
     built_in: bool
     permissions: frozenset[str]
     version: int
+    # Stored, and not known to this process: permissions of another deployment.
+    unknown_permissions: frozenset[str]
+    # What its owner must hold to give it to others: see `PermissionRegistry.powers`.
+    powers: frozenset[str] = field(compare=False)
 
     @classmethod
     def of(cls, row: Role, registry: PermissionRegistry) -> "RoleRecord":
         """Reads a row whose permissions were loaded with it."""
+        return cls.granting(row, [p.permission for p in row.permissions], registry)
+
+    @classmethod
+    def granting(
+        cls, row: Role | Row[Any], granted: Collection[str], registry: PermissionRegistry
+    ) -> "RoleRecord":
+        """Reads a row, and beside it what the role grants."""
         return cls(
             id=row.id,
             name=row.name,
             description=row.description,
             built_in=row.built_in,
-            permissions=registry.expand(p.permission for p in row.permissions),
+            permissions=registry.expand(granted),
             version=row.version,
+            unknown_permissions=registry.unknown(granted),
+            powers=registry.powers(row.name, granted),
         )
 
 

@@ -1,4 +1,8 @@
-"""Own roles: make them, change what they permit, delete them."""
+"""Custom roles: create, change and delete them.
+
+A role's name never changes, and a deleted role's name can be used again only by somebody who holds
+what that role granted: tokens carry the names of roles, and other programs trust them.
+"""
 
 import re
 import unicodedata
@@ -10,58 +14,75 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, listed
+from auth.authorization import Operation, authorized, check_covers
 from auth.errors import (
     EditConflict,
-    Forbidden,
     Refusal,
     Refusals,
     RoleNotFound,
     about_field,
 )
-from auth.policies import Actor, check_may
+from auth.policies import Actor, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord
 from auth.role_errors import (
     PermissionUnknown,
     RoleBuiltIn,
     RoleDescriptionInvalid,
     RoleInUse,
+    RoleNameFixed,
     RoleNameInvalid,
     RoleNameTaken,
 )
 from auth.wiring import Auth
+from models.retired_role_name import RetiredRoleName
 from models.role import Role, RolePermission, UserRole
 
 DESCRIPTION_MAX_LENGTH = 200
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{1,63}")
+# One edit at a time: each locks the roles of its actor first, and then the role that it changes.
+_LOCK = "roles"
 
 
 @dataclass(frozen=True, slots=True)
 class RoleForm:
-    """What somebody typed; what is None stays as it is, or is empty in a new role."""
+    """What somebody typed; what is None stays as it is, or is empty in a new role.
+
+    `unknown_permissions` are those to keep of the stored ones that this process does not know.
+    """
 
     name: str | None = None
     description: str | None = None
     permissions: Sequence[str] | None = None
+    unknown_permissions: Sequence[str] | None = None
 
 
 async def create_role(auth: Auth, actor: Actor, form: RoleForm) -> RoleRecord:
-    """Makes a role that permits nothing which the actor may not do.
+    """Creates a role that permits nothing which the actor may not do.
 
     Raises Forbidden, and Refusals with everything that is wrong with the form.
     """
     check_may(actor, "roles:write")
     _check_form(auth, form)
+    if form.name is None:
+        raise RoleNameInvalid
     wanted = frozenset(form.permissions or ())
-    _check_may_change(actor, wanted)
     try:
-        async with auth.db.begin() as tx:
+        async with authorized(
+            auth, actor, Action.ROLE_CREATED, "roles:write", lock=_LOCK
+        ) as operation:
+            tx = operation.tx
             row = Role(name=form.name, description=form.description or "", built_in=False)
+            former = await tx.get(RetiredRoleName, row.name)
+            powers = auth.permissions.powers(
+                row.name, wanted.union(former.granted if former else ())
+            )
+            check_covers(operation.actor, powers)
             tx.add(row)
             await tx.flush()
             await _permit(tx, row.id, wanted)
-            _record(tx, auth, actor, Action.ROLE_CREATED, row.id)
+            _describe(operation, row, before=frozenset(), after=wanted)
             return RoleRecord.of(await _get(tx, row.id), auth.permissions)
     except IntegrityError:
         raise RoleNameTaken from None
@@ -72,49 +93,78 @@ async def update_role(
 ) -> RoleRecord:
     """Changes a role, for everybody who has it, at once.
 
-    Raises Forbidden, RoleNotFound, RoleBuiltIn, EditConflict, and Refusals.
+    Raises Forbidden, RoleNotFound, RoleBuiltIn, EditConflict, RoleNameFixed, and Refusals.
     """
     check_may(actor, "roles:write")
     _check_form(auth, form)
-    try:
-        async with auth.db.begin() as tx:
-            row = await _get_own(tx, role_id)
-            if version is not None and version != row.version:
-                raise EditConflict
-            await _apply(tx, auth, actor, row, form)
-            _record(tx, auth, actor, Action.ROLE_EDITED, role_id)
-            await tx.flush()
-            return RoleRecord.of(await _get(tx, role_id), auth.permissions)
-    except IntegrityError:
-        raise RoleNameTaken from None
+    async with authorized(auth, actor, Action.ROLE_EDITED, "roles:write", lock=_LOCK) as operation:
+        tx = operation.tx
+        row = await _get_custom(tx, role_id)
+        if version is not None and version != row.version:
+            raise EditConflict
+        before = _granted(row)
+        after = _granted_by_form(auth.permissions, before, form)
+        check_covers(operation.actor, auth.permissions.powers(row.name, before | after))
+        if form.name not in {None, row.name}:
+            raise RoleNameFixed
+        row.version += 1
+        row.description = row.description if form.description is None else form.description
+        await _replace_permissions(tx, role_id, before, after)
+        _describe(operation, row, before=before, after=after)
+        await tx.flush()
+        return RoleRecord.of(await _get(tx, role_id), auth.permissions)
 
 
 async def delete_role(auth: Auth, actor: Actor, role_id: UUID) -> UUID:
     """Deletes a role that nobody has. Raises Forbidden, RoleNotFound, RoleBuiltIn, RoleInUse."""
     check_may(actor, "roles:write")
-    async with auth.db.begin() as tx:
-        row = await _get_own(tx, role_id)
-        _check_may_change(actor, RoleRecord.of(row, auth.permissions).permissions)
+    async with authorized(auth, actor, Action.ROLE_DELETED, "roles:write", lock=_LOCK) as operation:
+        tx = operation.tx
+        row = await _get_custom(tx, role_id)
+        granted = _granted(row)
+        check_covers(operation.actor, auth.permissions.powers(row.name, granted))
         held = select(UserRole.user_id).where(UserRole.role_id == role_id).limit(1)
         if await tx.scalar(held):
             raise RoleInUse
-        _record(tx, auth, actor, Action.ROLE_DELETED, role_id)
+        _describe(operation, row, before=granted, after=frozenset())
+        await _retire_name(tx, row.name, granted)
         await tx.delete(row)
     return role_id
 
 
-async def _apply(tx: AsyncSession, auth: Auth, actor: Actor, row: Role, form: RoleForm) -> None:
-    row.version += 1
-    if form.name is not None:
-        row.name = form.name
-    if form.description is not None:
-        row.description = form.description
-    if form.permissions is not None:
-        before = RoleRecord.of(row, auth.permissions).permissions
-        wanted = frozenset(form.permissions)
-        _check_may_change(actor, before ^ wanted)
-        await tx.execute(delete(RolePermission).where(RolePermission.role_id == row.id))
-        await _permit(tx, row.id, wanted)
+async def _retire_name(tx: AsyncSession, name: str, granted: frozenset[str]) -> None:
+    former = await tx.get(RetiredRoleName, name)
+    if former is None:
+        tx.add(RetiredRoleName(name=name, granted=sorted(granted)))
+    else:
+        former.granted = sorted(granted.union(former.granted))
+
+
+def _granted(row: Role) -> frozenset[str]:
+    return frozenset(p.permission for p in row.permissions)
+
+
+def _granted_by_form(
+    registry: PermissionRegistry, before: frozenset[str], form: RoleForm
+) -> frozenset[str]:
+    """What the role grants after the edit. Raises PermissionUnknown."""
+    unknown = registry.unknown(before)
+    kept = unknown if form.unknown_permissions is None else frozenset(form.unknown_permissions)
+    if not kept <= unknown:
+        with about_field("unknown_permissions"):
+            raise PermissionUnknown
+    known = before - unknown if form.permissions is None else frozenset(form.permissions)
+    return known | kept
+
+
+async def _replace_permissions(
+    tx: AsyncSession, role_id: UUID, before: frozenset[str], after: frozenset[str]
+) -> None:
+    gone = before - after
+    if gone:
+        of_role = RolePermission.role_id == role_id
+        await tx.execute(delete(RolePermission).where(of_role, RolePermission.permission.in_(gone)))
+    await _permit(tx, role_id, after - before)
 
 
 async def _permit(tx: AsyncSession, role_id: UUID, permissions: frozenset[str]) -> None:
@@ -123,7 +173,7 @@ async def _permit(tx: AsyncSession, role_id: UUID, permissions: frozenset[str]) 
         await tx.execute(insert(RolePermission), rows)
 
 
-async def _get_own(tx: AsyncSession, role_id: UUID) -> Role:
+async def _get_custom(tx: AsyncSession, role_id: UUID) -> Role:
     row = await _get(tx, role_id)
     if row.built_in:
         raise RoleBuiltIn
@@ -137,11 +187,6 @@ async def _get(tx: AsyncSession, role_id: UUID) -> Role:
         with about_field("role_id"):
             raise RoleNotFound
     return row
-
-
-def _check_may_change(actor: Actor, permissions: frozenset[str]) -> None:
-    for permission in sorted(permissions - actor.permissions):
-        raise Forbidden(permission)
 
 
 def _check_form(auth: Auth, form: RoleForm) -> None:
@@ -162,6 +207,10 @@ def _is_description(text: str) -> bool:
     )
 
 
-def _record(tx: AsyncSession, auth: Auth, actor: Actor, action: Action, role_id: UUID) -> None:
-    details = {"role_id": str(role_id)}
-    record(tx, Act.by(actor, action, auth.clock.now(), details=details))
+def _describe(
+    operation: Operation, row: Role, *, before: frozenset[str], after: frozenset[str]
+) -> None:
+    operation.details |= {"role_id": str(row.id), "role": row.name}
+    for name, permissions in (("added", after - before), ("removed", before - after)):
+        if permissions:
+            operation.details[name] = listed(permissions)

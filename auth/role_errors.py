@@ -20,6 +20,13 @@ class RoleNameTaken(Refusal):
     field = "name"
 
 
+class RoleNameFixed(Refusal):
+    """The name of a role cannot be changed: services and code refer to it."""
+
+    message = "The name of a role cannot be changed. Create another role."
+    field = "name"
+
+
 class RoleDescriptionInvalid(Refusal):
     """The description is too long or holds control characters."""
 

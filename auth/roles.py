@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.errors import Forbidden, LastAdmin, RoleNotFound
+from auth.errors import LastAdmin, RoleNotFound
 from auth.policies import Actor, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord, UserRecord
 from auth.wiring import Auth
@@ -15,7 +15,6 @@ from models.role import Role, UserRole
 from models.user import User
 
 ADMIN = "admin"
-DEFAULT_ROLE = "user"
 
 
 async def list_roles(auth: Auth, actor: Actor) -> list[RoleRecord]:
@@ -48,20 +47,14 @@ async def get_roles(
             select(Role)
             .where(Role.id.in_(role_ids))
             .options(WITH_PERMISSIONS)
-            # Nobody deletes it before it is given.
-            .with_for_update(read=True, key_share=True)
+            # It stays as it is until it is given.
+            .order_by(Role.id)
+            .with_for_update(read=True)
         )
     )
     if len(rows) != len(set(role_ids)):
         raise RoleNotFound
     return [RoleRecord.of(row, registry) for row in rows]
-
-
-def check_may_grant(actor: Actor, roles: Collection[RoleRecord]) -> None:
-    """Raises Forbidden for a role that permits more than the actor may do."""
-    for role in roles:
-        for permission in sorted(role.permissions - actor.permissions):
-            raise Forbidden(permission)
 
 
 async def check_not_last_admin(db: Database, tx: AsyncSession, user: UserRecord) -> None:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, listed
+from auth.authorization import authorized, check_may_grant
 from auth.errors import Refusal, Refusals
 from auth.links import Purpose
 from auth.names import canonical, parse_email, parse_full_name, parse_username
@@ -14,10 +15,9 @@ from auth.new_users import telling_taken_names
 from auth.outbox import Kind, queue_notice
 from auth.policies import Actor, check_may
 from auth.records import UserRecord
-from auth.roles import check_may_grant
 from auth.sessions import revoke_sessions_of
 from auth.user_links import end_requests, send_link
-from auth.users import check_version, get_row, set_email
+from auth.users import check_version, set_email
 from auth.wiring import Auth
 from models.session import RevocationReason
 from models.user import User
@@ -48,27 +48,28 @@ async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -
     check_may(actor, "users:write")
     parsed = _parse(edit)
     username, email = parsed.get("username"), parsed.get("email")
-    async with telling_taken_names(auth, username, email, but=user_id), auth.db.begin() as tx:
-        row = await get_row(tx, user_id)
-        # Another address is another way in: nobody opens the account of somebody more powerful.
-        check_may_grant(actor, UserRecord.of(row, auth.permissions).roles)
+    async with (
+        telling_taken_names(auth, username, email, but=user_id),
+        authorized(auth, actor, Action.USER_EDITED, "users:write", subject_id=user_id) as operation,
+    ):
+        row = await operation.get_subject()
+        # Whoever changes the address can take the account over with a password reset.
+        check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
         check_version(row, edit.version)
-        await _apply(tx, auth, row, parsed)
-        fields = ",".join(sorted(parsed))
-        now = auth.clock.now()
-        record(tx, Act.by(actor, Action.USER_EDITED, now, subject_id=row.id, details=_d(fields)))
-        await tx.flush()
-        return UserRecord.of(await get_row(tx, user_id), auth.permissions)
+        await _apply(operation.tx, auth, row, parsed)
+        operation.details["fields"] = listed(parsed)
+        await operation.tx.flush()
+        return UserRecord.of(await operation.get_subject(), auth.permissions)
 
 
 async def revoke_user_sessions(auth: Auth, actor: Actor, user_id: UUID) -> int:
     """Ends every session of a user. Returns how many. Raises Forbidden, UserNotFound."""
-    check_may(actor, "sessions:revoke")
-    now = auth.clock.now()
-    async with auth.db.begin() as tx:
-        await get_row(tx, user_id)
-        record(tx, Act.by(actor, Action.SESSIONS_ENDED, now, subject_id=user_id))
-        return await revoke_sessions_of(tx, user_id, RevocationReason.REVOKED_BY_OPERATOR, now)
+    async with authorized(
+        auth, actor, Action.SESSIONS_ENDED, "sessions:revoke", subject_id=user_id
+    ) as operation:
+        await operation.get_subject()
+        reason = RevocationReason.REVOKED_BY_OPERATOR
+        return await revoke_sessions_of(operation.tx, user_id, reason, operation.at)
 
 
 async def _apply(tx: AsyncSession, auth: Auth, row: User, parsed: dict[str, str | None]) -> None:
@@ -108,7 +109,3 @@ def _parse(edit: UserEdit) -> dict[str, str | None]:
     if problems:
         raise Refusals(*problems)
     return parsed
-
-
-def _d(fields: str) -> dict[str, str]:
-    return {"fields": fields}

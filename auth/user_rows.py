@@ -99,14 +99,7 @@ class UserRows:
     async def _read_roles(self, stored_ids: Iterable[str]) -> dict[str, RoleRecord]:
         rows = await self._db.look_up(_ROLES, {"ids": [UUID(id_) for id_ in stored_ids]})
         return {
-            row.stored_id: RoleRecord(
-                id=row.id,
-                name=row.name,
-                description=row.description,
-                built_in=row.built_in,
-                permissions=self._registry.expand(_split(row.granted)),
-                version=row.version,
-            )
+            row.stored_id: RoleRecord.granting(row, _split(row.granted), self._registry)
             for row in rows
         }
 

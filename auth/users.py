@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, false, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, listed
+from auth.authorization import authorized, check_may_all, check_may_grant
 from auth.errors import EditConflict, UserNotFound
 from auth.links import Purpose
 from auth.names import canonical, lookup_key, storable
@@ -26,7 +27,7 @@ from auth.outbox import Kind
 from auth.pages import Page
 from auth.policies import Actor, check_may
 from auth.records import WITH_ROLES, UserRecord
-from auth.roles import ADMIN, check_may_grant, check_not_last_admin, get_roles
+from auth.roles import ADMIN, check_not_last_admin, get_roles
 from auth.sessions import revoke_sessions_of
 from auth.user_links import send_link
 from auth.user_rows import USER_COLUMNS
@@ -120,17 +121,20 @@ async def create_user(
     is there may be the owner. Raises Forbidden, RoleNotFound, RateLimited, and Refusals with
     everything that is wrong with the form.
     """
-    check_may(actor, "users:write")
-    if role_ids:
-        check_may(actor, "roles:write")
+    needed = ("users:write", "roles:write") if role_ids else ("users:write",)
+    check_may_all(actor, needed)
     prepared = await prepare_user(auth, form)
     chosen_by_another = actor.user_id is not None and form.password is not None
     new = replace(prepared, password_is_temporary=chosen_by_another)
-    async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
+    async with (
+        telling_taken_names(auth, new.username, new.email),
+        authorized(auth, actor, Action.USER_CREATED, *needed) as operation,
+    ):
+        tx = operation.tx
         roles = await get_roles(tx, auth.permissions, role_ids)
-        check_may_grant(actor, roles)
+        check_may_grant(operation.actor, roles)
         row = await insert_user(tx, auth, new, [role.id for role in roles])
-        _record(tx, auth, actor, Action.USER_CREATED, row.id)
+        operation.subject_id = row.id
         if row.email and row.password_hash is None:
             await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.ACCOUNT_CREATED)
         return UserRecord.of(row, auth.permissions)
@@ -147,37 +151,36 @@ async def set_user_roles(
 
     Raises Forbidden, UserNotFound, RoleNotFound, EditConflict, LastAdmin.
     """
-    check_may(actor, "roles:write")
-    async with auth.db.begin() as tx:
-        row = await get_row(tx, user_id)
+    async with authorized(
+        auth, actor, Action.USER_ROLES_SET, "roles:write", subject_id=user_id
+    ) as operation:
+        tx, row = operation.tx, await operation.get_subject()
         check_version(row, version)
         before = UserRecord.of(row, auth.permissions)
         roles = await get_roles(tx, auth.permissions, role_ids)
-        # Taking a role away from somebody more powerful is as much a grant as giving it.
-        check_may_grant(actor, {*roles} ^ {*before.roles})
+        # To take a role from somebody needs the same rights as to give it.
+        check_may_grant(operation.actor, {*roles} ^ {*before.roles})
         if not any(role.name == ADMIN for role in roles):
             await check_not_last_admin(auth.db, tx, before)
         row.version += 1
         await tx.flush()
         await tx.execute(delete(UserRole).where(UserRole.user_id == user_id))
         await give_roles(tx, user_id, [role.id for role in roles])
-        names = ",".join(sorted(role.name for role in roles))
-        _record(tx, auth, actor, Action.USER_ROLES_SET, user_id, roles=names)
-        return UserRecord.of(await get_row(tx, user_id), auth.permissions)
+        operation.details["roles"] = listed(role.name for role in roles)
+        return UserRecord.of(await operation.get_subject(), auth.permissions)
 
 
 async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     """Ends a person's access at once. Raises Forbidden, UserNotFound, LastAdmin."""
-    check_may(actor, "users:write")
-    now = auth.clock.now()
-    async with auth.db.begin() as tx:
-        row = await get_row(tx, user_id)
+    async with authorized(
+        auth, actor, Action.USER_DISABLED, "users:write", subject_id=user_id
+    ) as operation:
+        tx, row, now = operation.tx, await operation.get_subject(), operation.at
         user = UserRecord.of(row, auth.permissions)
-        check_may_grant(actor, user.roles)
+        check_may_grant(operation.actor, user.roles)
         await check_not_last_admin(auth.db, tx, user)
         row.disabled_at = row.disabled_at or now
         await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
-        _record(tx, auth, actor, Action.USER_DISABLED, user_id)
         return UserRecord.of(row, auth.permissions)
 
 
@@ -186,12 +189,12 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
 
     Raises Forbidden, UserNotFound.
     """
-    check_may(actor, "users:write")
-    async with auth.db.begin() as tx:
-        row = await get_row(tx, user_id)
-        check_may_grant(actor, UserRecord.of(row, auth.permissions).roles)
+    async with authorized(
+        auth, actor, Action.USER_ENABLED, "users:write", subject_id=user_id
+    ) as operation:
+        row = await operation.get_subject()
+        check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
         row.disabled_at = None
-        _record(tx, auth, actor, Action.USER_ENABLED, user_id)
         return UserRecord.of(row, auth.permissions)
 
 
@@ -205,13 +208,6 @@ def set_email(row: User, email: str | None, *, verified_at: datetime | None) -> 
     """Gives an account another address; whether it is taken, the index says."""
     row.email, row.email_key = email, canonical(email) if email else None
     row.email_verified_at = verified_at
-
-
-def _record(
-    tx: AsyncSession, auth: Auth, actor: Actor, action: Action, user_id: UUID, **details: str
-) -> None:
-    act = Act.by(actor, action, auth.clock.now(), subject_id=user_id, details=details)
-    record(tx, act)
 
 
 async def get_row(tx: AsyncSession, user_id: UUID) -> User:

@@ -56,6 +56,7 @@ def check_guards(schema: strawberry.Schema, registry: PermissionRegistry) -> Non
     for place in _places(core):
         if place.field:
             _check_permissions(place.name, place.field, registry)
+            _add_guarding_roles(place.field, registry)
             show_directives(place.field)
             _apply_directives(place.field)
         if not _is_guarded(core, place):
@@ -111,6 +112,12 @@ def _check_permissions(name: str, field: StrawberryField, registry: PermissionRe
             f"{name}: {outside} could answer before the permission classes are asked; use"
             " permission_classes=[...], or put PermissionExtension last in extensions=[...]"
         )
+
+
+def _add_guarding_roles(field: StrawberryField, registry: PermissionRegistry) -> None:
+    for guard in guards_of(field):
+        if guard.role:
+            registry.add_guarding_role(guard.role)
 
 
 def _outside_of_guard(field: StrawberryField) -> list[FieldExtension]:

@@ -64,12 +64,13 @@ class RequiresRoleDirective:
 class Guard(BasePermission):
     """What the permission classes share: `check` raises a denial, and a directive shows it.
 
-    `who` says in words whom it lets pass; `permission` is the one that it asks for, if any.
+    `who` says in words whom it lets pass; `permission` or `role` is what it asks for, if any.
     """
 
     directive: ClassVar[object]
     who: ClassVar[str]
     permission: ClassVar[str | None] = None
+    role: ClassVar[str | None] = None
 
     @property
     def schema_directive(self) -> object:
@@ -145,6 +146,7 @@ def HasRole(role: str) -> type[Guard]:  # noqa: N802 - reads as the class that i
             if all(held.name != role for held in info.context.viewer.user.roles):
                 raise Forbidden(f"role {role}")
 
+    HasThisRole.role = role
     return HasThisRole
 
 

@@ -11,6 +11,7 @@ from auth.role_errors import (
     RoleBuiltIn,
     RoleDescriptionInvalid,
     RoleInUse,
+    RoleNameFixed,
     RoleNameInvalid,
     RoleNameTaken,
 )
@@ -50,13 +51,20 @@ class UpdateRoleInput:
 
     role_id: strawberry.ID = strawberry.field(description="One of `roles` that is not built in.")
     name: str | None = strawberry.field(
-        description="2 to 64 small letters, digits, `-` or `_`.", default=strawberry.UNSET
+        description="The present name of the role; any other is refused.",
+        default=strawberry.UNSET,
+        deprecation_reason="The name of a role cannot be changed: `ROLE_NAME_FIXED`.",
     )
     description: str | None = strawberry.field(
         description="One sentence on what the role is for.", default=strawberry.UNSET
     )
     permissions: list[str] | None = strawberry.field(
-        description="All that it shall permit.", default=strawberry.UNSET
+        description="All that it permits from now on; `unknownPermissions` of the role stay.",
+        default=strawberry.UNSET,
+    )
+    unknown_permissions: list[str] | None = strawberry.field(
+        description="Those `unknownPermissions` of the role that stay; left out, all of them.",
+        default=strawberry.UNSET,
     )
     version: int | None = strawberry.field(
         description="`version` of the role that was edited; left out, the last edit wins.",
@@ -112,7 +120,7 @@ class RoleMutations:
     @strawberry.mutation(
         description="Changes a role, for everybody who has it, at once.",
         permission_classes=[HasPermission("roles:write")],
-        extensions=[Fails(RoleNotFound, RoleBuiltIn, EditConflict, *_FORM_REFUSALS)],
+        extensions=[Fails(RoleNotFound, RoleBuiltIn, EditConflict, RoleNameFixed, *_FORM_REFUSALS)],
     )
     async def update_role(
         self,
@@ -123,7 +131,12 @@ class RoleMutations:
     ) -> UpdateRolePayload | None:
         context = info.context
         role_id = read_role_id(input.role_id)
-        form = RoleForm(given(input.name), given(input.description), given(input.permissions))
+        form = RoleForm(
+            given(input.name),
+            given(input.description),
+            given(input.permissions),
+            given(input.unknown_permissions),
+        )
         role = await update_role(context.auth, context.viewer, role_id, form, given(input.version))
         return UpdateRolePayload(role=Role.of(role))
 

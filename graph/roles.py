@@ -23,6 +23,10 @@ class Role:
     permissions: list[str] = strawberry.field(
         description="What the role permits, each as `resource:action`, sorted."
     )
+    unknown_permissions: list[str] = strawberry.field(
+        description="What the role also grants and this server does not know, sorted; it is kept,"
+        " and counts where it is known."
+    )
     version: int = strawberry.field(description="Counts edits, for `updateRole`.")
 
     @classmethod
@@ -40,6 +44,7 @@ def _show(role: RoleRecord) -> Role:
         description=role.description,
         built_in=role.built_in,
         permissions=sorted(role.permissions),
+        unknown_permissions=sorted(role.unknown_permissions),
         version=role.version,
     )
 

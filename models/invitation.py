@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, UtcDateTime, key_text, uuid7
@@ -33,6 +33,9 @@ class Invitation(Base):
     email_key: Mapped[str] = mapped_column(key_text(254), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    # The account of the operator. It refers to nothing: without the account the row is void.
+    invited_by: Mapped[UUID | None]
+    from_console: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     roles: Mapped[list[Role]] = relationship(
         secondary=InvitationRole.__table__, order_by=Role.name, lazy="raise", viewonly=True

@@ -12,8 +12,8 @@ from auth.audit import Action
 from auth.errors import Refusals
 from auth.new_users import NewUser, add_user
 from auth.pages import Page
-from auth.policies import Console
-from auth.roles import ADMIN, DEFAULT_ROLE, find_roles_by_name
+from auth.policies import DEFAULT_ROLE, Console
+from auth.roles import ADMIN, find_roles_by_name
 from auth.users import UserFilter, list_users
 from auth.wiring import Auth
 from models.database import Database

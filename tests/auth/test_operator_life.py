@@ -72,6 +72,7 @@ class Person:
     user_id: UUID
     permissions: frozenset[str]
     client: Client = HERE
+    session_id: None = None
 
 
 class OperatorLife(RuleBasedStateMachine):

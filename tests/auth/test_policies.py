@@ -23,6 +23,7 @@ REGISTRY = PermissionRegistry({"notes:read": "Read notes."})
 class Clerk:
     permissions: frozenset[str]
     user_id: UUID | None = None
+    session_id: UUID | None = None
     client: Client = CONSOLE
 
 

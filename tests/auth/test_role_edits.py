@@ -10,7 +10,7 @@ from auth.clients import Client
 from auth.errors import EditConflict, Forbidden, Refusals, RoleNotFound
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
-from auth.role_errors import RoleBuiltIn, RoleInUse, RoleNameTaken
+from auth.role_errors import RoleBuiltIn, RoleInUse, RoleNameFixed, RoleNameTaken
 from auth.roles import find_roles_by_name, list_roles
 from auth.users import find_user_by_name, set_user_roles
 from auth.viewers import viewer_of
@@ -73,14 +73,22 @@ async def test_a_role_changes_for_who_has_it_at_once(api: Api) -> None:
     assert (await viewer_of(api.auth, Client(), token)).permissions == {"audit:read"}
 
 
-async def test_what_is_not_given_stays(auth: Auth) -> None:
+async def test_role_update_keeps_what_is_not_given(auth: Auth) -> None:
     role = await make(auth)
-    changed = await update_role(auth, OPERATOR, role.id, RoleForm(name="lector"))
+    changed = await update_role(auth, OPERATOR, role.id, RoleForm(description="Looks."))
     assert (changed.name, changed.description, *changed.permissions) == (
-        "lector",
-        "Reads.",
+        "reader",
+        "Looks.",
         "users:read",
     )
+
+
+async def test_role_name_cannot_be_changed(auth: Auth) -> None:
+    role = await make(auth)
+    with pytest.raises(RoleNameFixed):
+        await update_role(auth, OPERATOR, role.id, RoleForm(name="lector"))
+    same = await update_role(auth, OPERATOR, role.id, RoleForm(name="reader", description="x"))
+    assert (same.name, same.description) == ("reader", "x")
 
 
 async def test_of_two_operators_the_second_is_told(auth: Auth) -> None:
@@ -117,7 +125,7 @@ async def test_a_role_goes_with_its_permissions(auth: Auth) -> None:
         left = select(func.count()).where(RolePermission.role_id == role.id)
         assert await session.scalar(left) == 0
     with pytest.raises(RoleNotFound):
-        await update_role(auth, OPERATOR, role.id, RoleForm(name="again"))
+        await update_role(auth, OPERATOR, role.id, RoleForm(description="again"))
 
 
 async def test_a_role_is_not_deleted_while_it_is_given(auth: Auth) -> None:

@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
+from auth.authorization import Authority, check_may_grant
+from auth.clients import Client
 from auth.errors import Forbidden, LastAdmin, RoleNotFound
 from auth.policies import BUILT_IN_PERMISSIONS, Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.roles import (
     ADMIN,
-    check_may_grant,
     check_not_last_admin,
     find_roles_by_name,
     get_roles,
@@ -94,8 +95,8 @@ async def test_roles_are_got_all_or_none(sqlite: Auth) -> None:
 async def test_nobody_grants_a_role_that_permits_more_than_they_may(sqlite: Auth) -> None:
     support, admin = await find_roles_by_name(sqlite, ["support", "admin"])
     roles = {role.name: role for role in (support, admin)}
-    clerk = Console(PermissionRegistry())
-    clerk.permissions = frozenset({"users:read", "sessions:revoke", "roles:write"})
+    held = frozenset({"users:read", "sessions:revoke", "roles:write"})
+    clerk = Authority(uuid4(), None, Client(), permissions=held, powers=held)
     check_may_grant(clerk, [roles["support"]])
     with pytest.raises(Forbidden) as denied:
         check_may_grant(clerk, [roles["support"], roles["admin"]])

@@ -62,6 +62,7 @@ async def test_the_trail_knows_before_the_first_account_is_out(auth: Auth) -> No
 async def test_whoever_may_only_read_may_not_export(auth: Auth) -> None:
     class Reader:
         user_id = None
+        session_id = None
         client = OPERATOR.client
         permissions = frozenset({"users:read"})
 

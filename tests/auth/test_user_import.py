@@ -221,6 +221,7 @@ async def test_a_registration_between_two_batches_is_seen(
 async def test_only_who_may_write_accounts_and_roles_may_import(auth: Auth) -> None:
     class Reader:
         user_id = None
+        session_id = None
         client = OPERATOR.client
         permissions = frozenset({"users:read", "users:write"})
 

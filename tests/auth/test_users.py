@@ -16,6 +16,7 @@ from auth.new_users import NewUserForm
 from auth.pages import Page
 from auth.policies import Console, PermissionRegistry
 from auth.records import UserRecord
+from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name, list_roles
 from auth.users import (
     UserFilter,
@@ -52,10 +53,18 @@ class Operator:
     permissions: frozenset[str]
     user_id: UUID | None = field(default_factory=uuid4)
     client: Client = field(default_factory=Client)
+    session_id: None = None
 
 
 def operator(*permissions: str) -> Operator:
     return Operator(frozenset(permissions))
+
+
+async def add_operator(auth: Auth, *permissions: str) -> Operator:
+    """An account whose only role permits exactly this."""
+    role = await create_role(auth, CONSOLE, RoleForm("clerk", "", permissions))
+    user = await create_user(auth, CONSOLE, NewUserForm("clerk"), [role.id])
+    return Operator(user.permissions, user.id)
 
 
 async def token_of(auth: Auth, username: str) -> str:
@@ -87,7 +96,7 @@ async def test_an_operator_creates_an_account_with_roles(auth: Auth) -> None:
 
 
 async def test_an_account_may_be_created_without_roles(auth: Auth) -> None:
-    clerk = operator("users:write")
+    clerk = await add_operator(auth, "users:write")
     user = await create_user(auth, clerk, NewUserForm("dora"), [])
     assert (user.roles, user.permissions) == ((), frozenset())
 
@@ -115,13 +124,14 @@ async def test_setting_roles_replaces_all_that_there_were(auth: Auth) -> None:
 
 
 async def test_the_very_permissions_that_one_has_may_be_given(auth: Auth) -> None:
-    clerk = operator("users:write", "roles:write", "users:read", "sessions:revoke")
+    clerk = await add_operator(auth, "users:write", "roles:write", "users:read", "sessions:revoke")
     alice, ids = await named(auth, "alice"), await role_ids(auth, "support", "user")
     assert len((await set_user_roles(auth, clerk, alice.id, ids)).roles) == 2
 
 
 async def test_what_was_refused_has_changed_nothing(auth: Auth) -> None:
-    clerk, sophie = operator("users:write", "roles:write"), await named(auth, "sophie")
+    clerk = await add_operator(auth, "users:write", "roles:write")
+    sophie = await named(auth, "sophie")
     with pytest.raises(Forbidden):
         await set_user_roles(auth, clerk, sophie.id, [])
     with pytest.raises(Forbidden):
@@ -160,7 +170,7 @@ async def test_disabling_again_keeps_the_time_of_the_first(auth: Auth, clock: Ma
 
 
 async def test_nobody_gives_more_than_they_have(auth: Auth) -> None:
-    clerk = operator("users:write", "roles:write", "users:read")
+    clerk = await add_operator(auth, "users:write", "roles:write", "users:read")
     ids = await role_ids(auth, "support")
     with pytest.raises(Forbidden) as denied:
         await create_user(auth, clerk, NewUserForm("dora"), ids)
@@ -170,7 +180,7 @@ async def test_nobody_gives_more_than_they_have(auth: Auth) -> None:
 
 
 async def test_nobody_takes_from_the_more_powerful(auth: Auth) -> None:
-    clerk = operator("users:write", "roles:write")
+    clerk = await add_operator(auth, "users:write", "roles:write")
     sophie = await named(auth, "sophie")
     for act in (
         set_user_roles(auth, clerk, sophie.id, []),

@@ -1,0 +1,186 @@
+"""Authorization inside the transaction that acts.
+
+A request is checked when it arrives. Before its transaction begins, the actor may lose a role, the
+account may be disabled, or the session may end. So each use case that acts for somebody runs inside
+`authorized` or `own_account`: the rows that the decision depends on are locked, read again and
+checked, and the audit event is written with the act.
+
+Lock order, to avoid deadlocks: advisory lock, users by ID, session, roles by ID, everything else.
+On PostgreSQL this relies on READ COMMITTED: a statement after the locks sees what was committed
+before them. SQLite runs one write transaction at a time.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.audit import Act, Action, record
+from auth.clients import Client
+from auth.errors import (
+    Forbidden,
+    SessionRevoked,
+    TokenExpired,
+    TokenInvalid,
+    UserDisabled,
+    UserNotFound,
+)
+from auth.policies import EVERYTHING, Actor, Console, check_may
+from auth.records import WITH_ROLES, RoleRecord, UserRecord
+from auth.sessions import ends_at
+from auth.wiring import Auth
+from models.role import Role, UserRole
+from models.session import Session
+from models.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """An actor as the rows have it inside the transaction."""
+
+    user_id: UUID | None
+    session_id: UUID | None
+    client: Client
+    permissions: frozenset[str]
+    # What may be granted to others: see `RoleRecord.powers`.
+    powers: frozenset[str]
+
+
+@dataclass(slots=True)
+class Operation:
+    """An authorized act in its transaction. The audit event is made of it at the end."""
+
+    tx: AsyncSession
+    at: datetime
+    actor: Authority
+    subject_id: UUID | None = None
+    session_id: UUID | None = None
+    details: dict[str, str] = field(default_factory=dict)
+
+    async def get_subject(self) -> User:
+        """The subject's row with its roles, as it is now. Raises UserNotFound."""
+        row = None if self.subject_id is None else await _find_user(self.tx, self.subject_id)
+        if row is None:
+            raise UserNotFound
+        return row
+
+
+@asynccontextmanager
+async def authorized(
+    auth: Auth,
+    actor: Actor,
+    action: Action,
+    *permissions: str,
+    subject_id: UUID | None = None,
+    lock: str | None = None,
+) -> AsyncIterator[Operation]:
+    """A transaction in which the actor holds the permissions until it commits.
+
+    `lock` names an advisory lock that the transaction takes first. Raises Forbidden,
+    Unauthenticated.
+    """
+    check_may_all(actor, permissions)
+    async with auth.db.begin() as tx:
+        if lock is not None:
+            await auth.db.lock(tx, lock)
+        await lock_accounts(tx, actor, subject_id)
+        authority = await read_authority(tx, auth, actor)
+        check_may_all(authority, permissions)
+        operation = Operation(tx, auth.clock.now(), authority, subject_id)
+        yield operation
+        record(tx, _act(operation, action))
+
+
+@asynccontextmanager
+async def own_account(auth: Auth, actor: Actor, action: Action) -> AsyncIterator[Operation]:
+    """The same for what a signed-in user does to their own account. Raises Unauthenticated."""
+    async with authorized(auth, actor, action, subject_id=actor.user_id) as operation:
+        operation.session_id = actor.session_id
+        yield operation
+
+
+def check_may_all(actor: Actor, permissions: Collection[str]) -> None:
+    """Raises Forbidden for the first permission that the actor does not hold."""
+    for permission in permissions:
+        check_may(actor, permission)
+
+
+def check_may_grant(authority: Authority, roles: Collection[RoleRecord]) -> None:
+    """Raises Forbidden for a role that permits more than the actor may do."""
+    for role in roles:
+        check_covers(authority, role.powers, role.permissions)
+
+
+def check_covers(
+    authority: Authority, powers: frozenset[str], permissions: frozenset[str] = frozenset()
+) -> None:
+    """Raises Forbidden for a power that the actor does not hold."""
+    if EVERYTHING in authority.powers:
+        return
+    # A permission says more than the `*` that includes it.
+    missing = [*sorted(permissions - authority.permissions), *sorted(powers - authority.powers)]
+    if missing:
+        raise Forbidden(missing[0])
+
+
+async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None = None) -> None:
+    """Locks the rows that say what the actor may do, and who the subject is."""
+    ids = [user_id for user_id in (actor.user_id, subject_id) if user_id is not None]
+    if not ids:
+        return
+    users = select(User.id).where(User.id.in_(ids)).order_by(User.id)
+    await tx.execute(users.with_for_update())
+    if actor.session_id is not None:
+        session = select(Session.id).where(Session.id == actor.session_id)
+        await tx.execute(session.with_for_update(read=True))
+    held = select(UserRole.role_id).where(UserRole.user_id.in_(ids))
+    roles = select(Role.id).where(Role.id.in_(held)).order_by(Role.id)
+    await tx.execute(roles.with_for_update(read=True))
+
+
+async def read_authority(tx: AsyncSession, auth: Auth, actor: Actor) -> Authority:
+    """What the actor may do as of now. Raises Unauthenticated as `viewer_of` does."""
+    if actor.user_id is None:
+        powers = {EVERYTHING} if isinstance(actor, Console) else actor.permissions
+        return Authority(None, None, actor.client, actor.permissions, frozenset(powers))
+    row = await _find_user(tx, actor.user_id)
+    if row is None:
+        raise TokenInvalid
+    if row.disabled_at is not None:
+        raise UserDisabled
+    if actor.session_id is not None:
+        await _check_session(tx, actor.session_id, row.id, auth.clock.now())
+    user = UserRecord.of(row, auth.permissions)
+    powers = frozenset[str]().union(*(role.powers for role in user.roles))
+    return Authority(row.id, actor.session_id, actor.client, user.permissions, powers)
+
+
+async def _check_session(tx: AsyncSession, session_id: UUID, user_id: UUID, now: datetime) -> None:
+    session = await tx.get(Session, session_id, populate_existing=True)
+    if session is None or session.user_id != user_id:
+        raise TokenInvalid
+    if session.revoked_at is not None:
+        raise SessionRevoked
+    if now >= ends_at(session):
+        raise TokenExpired
+
+
+async def _find_user(tx: AsyncSession, user_id: UUID) -> User | None:
+    query = select(User).where(User.id == user_id).options(WITH_ROLES)
+    found: User | None = await tx.scalar(query, execution_options={"populate_existing": True})
+    return found
+
+
+def _act(operation: Operation, action: Action) -> Act:
+    return Act.by(
+        operation.actor,
+        action,
+        operation.at,
+        subject_id=operation.subject_id,
+        session_id=operation.session_id,
+        details=operation.details,
+    )

@@ -1,0 +1,300 @@
+"""Rights that are taken away while a request waits for its transaction no longer count."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.clients import Client
+from auth.errors import Denial, Forbidden, TokenExpired, Unauthenticated
+from auth.invitations import create_invitation
+from auth.policies import BUILT_IN_PERMISSIONS
+from auth.role_edits import RoleForm, create_role, update_role
+from auth.roles import find_roles_by_name
+from auth.user_edits import revoke_user_sessions
+from auth.users import enable_user, find_user_by_name, set_user_roles
+from auth.viewers import Viewer, viewer_of
+from auth.wiring import Auth
+from graph.context import Context
+from graph.cookies import CookieJar, CookiePolicy
+from models.role import Role, RolePermission, UserRole
+from models.session import Session
+from models.user import User
+from tests.api import Api
+from tests.clock import ManualClock
+from tests.mutations import INPUTS, SCHEMA, Scene, document_of, mutations, variables_of
+from tests.people import ADMIN, BOB, OPERATOR, SUPPORT, Account
+from tests.sessions import Device
+
+BOSS = SUPPORT
+BOSS_ROLE = "boss"
+EVERY_PERMISSION = sorted(BUILT_IN_PERMISSIONS)
+TABLES = (
+    "users",
+    "user_roles",
+    "roles",
+    "role_permissions",
+    "retired_role_names",
+    "sessions",
+    "links",
+    "invitations",
+    "invitation_roles",
+    "outgoing_mails",
+    "audit_events",
+)
+
+
+async def rows(auth: Auth) -> dict[str, list[str]]:
+    """All that a mutation could have changed."""
+    async with auth.db.read() as session:
+        return {
+            table: sorted(map(str, await session.execute(text(f"SELECT * FROM {table}"))))
+            for table in TABLES
+        }
+
+
+async def viewer(api: Api, account: Account) -> Viewer:
+    return await viewer_of(api.auth, Client("192.0.2.7", "test"), await api.log_in(account))
+
+
+@pytest.fixture
+async def scene(api: Api) -> Scene:
+    """An operator who may do everything by a custom role, and what they may act on."""
+    auth = api.auth
+    role = await create_role(auth, OPERATOR, RoleForm(BOSS_ROLE, "", EVERY_PERMISSION))
+    sophie = await find_user_by_name(auth, BOSS.username)
+    assert sophie
+    await set_user_roles(auth, OPERATOR, sophie.id, [role.id])
+    other = await create_role(auth, OPERATOR, RoleForm("clerk", "", []))
+    invitation = await create_invitation(
+        auth, OPERATOR, email="carol@example.com", role_ids=[other.id]
+    )
+    # The background job must not send it while rows are compared.
+    async with asyncio.timeout(20):
+        while (await rows(auth))["outgoing_mails"]:
+            await api.send_mails()
+    bob = await viewer(api, BOB)
+    return Scene(
+        viewer=await viewer(api, BOSS),
+        password=BOSS.password,
+        user_id=bob.user_id,
+        session_id=bob.session_id,
+        role_id=other.id,
+        invitation_id=invitation.id,
+    )
+
+
+def no_cookies() -> CookieJar:
+    return CookieJar(CookiePolicy(secure=False, allowed_origins=frozenset()), None)
+
+
+Change = Callable[[AsyncSession, Viewer, Auth], Awaitable[None]]
+
+
+async def take_role(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
+    await tx.execute(delete(UserRole).where(UserRole.user_id == boss.user_id))
+
+
+async def give_role(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
+    (role,) = boss.user.roles
+    await tx.execute(insert(UserRole), [{"user_id": boss.user_id, "role_id": role.id}])
+
+
+async def empty_role(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
+    (role,) = boss.user.roles
+    await tx.execute(delete(RolePermission).where(RolePermission.role_id == role.id))
+
+
+async def fill_role(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
+    (role,) = boss.user.roles
+    permitted = [{"role_id": role.id, "permission": name} for name in EVERY_PERMISSION]
+    await tx.execute(insert(RolePermission), permitted)
+
+
+async def disable(tx: AsyncSession, boss: Viewer, auth: Auth) -> None:
+    now = auth.clock.now()
+    await tx.execute(update(User).where(User.id == boss.user_id).values(disabled_at=now))
+
+
+async def enable(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
+    await tx.execute(update(User).where(User.id == boss.user_id).values(disabled_at=None))
+
+
+async def revoke(tx: AsyncSession, boss: Viewer, auth: Auth) -> None:
+    now = auth.clock.now()
+    await tx.execute(update(Session).where(Session.id == boss.session_id).values(revoked_at=now))
+
+
+async def unrevoke(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
+    await tx.execute(update(Session).where(Session.id == boss.session_id).values(revoked_at=None))
+
+
+TAKEN_AWAY = [
+    pytest.param(take_role, give_role, Forbidden, id="role-taken"),
+    pytest.param(empty_role, fill_role, Forbidden, id="role-emptied"),
+    pytest.param(disable, enable, Unauthenticated, id="disabled"),
+    pytest.param(revoke, unrevoke, Unauthenticated, id="session-revoked"),
+]
+SIGNED_OUT = TAKEN_AWAY[2:]
+
+
+async def lock(tx: AsyncSession, boss: Viewer, take_away: Change) -> None:
+    """Locks the row that the change is about, as the mutation that makes it does."""
+    rows_of: dict[Change, Select[Any]] = {
+        empty_role: select(Role.id).where(Role.name == BOSS_ROLE),
+        revoke: select(Session.id).where(Session.id == boss.session_id),
+    }
+    query = rows_of.get(take_away, select(User.id).where(User.id == boss.user_id))
+    await tx.execute(query.with_for_update())
+
+
+@asynccontextmanager
+async def waiting(auth: Auth, boss: Viewer, change: Change) -> AsyncIterator[Callable[..., Any]]:
+    """Starts requests that wait for rows; at the end of the block the change is committed."""
+    async with auth.db.begin() as tx:
+        await lock(tx, boss, change)
+
+        async def start(request: Awaitable[Any]) -> asyncio.Task[Any]:
+            task = asyncio.ensure_future(request)
+            await is_waiting(auth, task)
+            return task
+
+        yield start
+        await change(tx, boss, auth)
+
+
+async def is_waiting(auth: Auth, task: asyncio.Future[Any]) -> None:
+    """Returns when the task waits for a row of PostgreSQL, or for its turn on SQLite."""
+    if auth.db.dialect == "sqlite":
+        # Its viewer was read already: it is refused by its own transaction, whenever that begins.
+        await asyncio.sleep(0)
+        return
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(20):
+        while not task.done():
+            async with auth.db.read() as session:
+                if await session.scalar(waits):
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def run(auth: Auth, scene: Scene, mutation: str) -> Any:
+    """Runs a mutation for a caller who was let in with the rights that they had."""
+    context = Context(auth, scene.viewer.client, scene.viewer, no_cookies())
+    return await SCHEMA.execute(
+        document_of(mutation), variables_of(mutation, scene), context_value=context
+    )
+
+
+async def refused_while_waiting(
+    auth: Auth, scene: Scene, mutation: str, take_away: Change, give_back: Change
+) -> list[Any]:
+    """The errors of a mutation whose caller loses their rights; it must not have any effect."""
+    before = await rows(auth)
+    async with waiting(auth, scene.viewer, take_away) as start:
+        request = await start(run(auth, scene, mutation))
+    result = await request
+    async with auth.db.begin() as tx:
+        await give_back(tx, scene.viewer, auth)
+    assert await rows(auth) == before, mutation
+    return [error.original_error for error in result.errors or []]
+
+
+def test_every_mutation_that_needs_rights_is_tried() -> None:
+    needing = {*mutations("requires"), *mutations("authenticated")}
+    # It ends the session that it is called from, which needs no rights that could be taken away.
+    assert needing - {"logout"} == INPUTS.keys()
+
+
+@pytest.mark.parametrize(("take_away", "give_back", "denial"), TAKEN_AWAY)
+async def test_operator_mutation_is_refused_when_rights_are_taken_while_it_waits(
+    auth: Auth, scene: Scene, take_away: Change, give_back: Change, denial: type[Denial]
+) -> None:
+    for mutation in mutations("requires"):
+        errors = await refused_while_waiting(auth, scene, mutation, take_away, give_back)
+        assert [isinstance(error, denial) for error in errors] == [True], mutation
+
+
+@pytest.mark.parametrize(("take_away", "give_back", "denial"), SIGNED_OUT)
+async def test_own_account_mutation_is_refused_when_session_ends_while_it_waits(
+    auth: Auth, scene: Scene, take_away: Change, give_back: Change, denial: type[Denial]
+) -> None:
+    for mutation in set(mutations("authenticated")) - {"logout"}:
+        errors = await refused_while_waiting(auth, scene, mutation, take_away, give_back)
+        assert [isinstance(error, denial) for error in errors] == [True], mutation
+
+
+async def test_demoted_admin_cannot_restore_role_with_requests_in_flight(api: Api) -> None:
+    auth = api.auth
+    boss = await find_user_by_name(auth, BOB.username)
+    assert boss
+    roles = {role.name: role for role in await find_roles_by_name(auth, ["admin", "user"])}
+    for _ in range(5):
+        await set_user_roles(auth, OPERATOR, boss.id, [roles["admin"].id])
+        device = await Device(api).log_in(BOB)
+        restore = {"input": {"userId": str(boss.id), "roleIds": [str(roles["admin"].id)]}}
+        await asyncio.gather(
+            *(
+                api.ask(document_of("setUserRoles"), restore, token=device.access_token)
+                for _ in "ab"
+            ),
+            set_user_roles(auth, OPERATOR, boss.id, [roles["user"].id]),
+            *(
+                api.ask(document_of("setUserRoles"), restore, token=device.access_token)
+                for _ in "ab"
+            ),
+        )
+        demoted = await find_user_by_name(auth, BOB.username)
+        assert demoted
+        assert [role.name for role in demoted.roles] == ["user"]
+
+
+async def test_deleted_operator_is_refused_while_request_waits(auth: Auth, scene: Scene) -> None:
+    async with waiting(auth, scene.viewer, delete_account) as start:
+        request = await start(run(auth, scene, "disableUser"))
+    errors = (await request).errors
+    assert isinstance(errors[0].original_error, Unauthenticated)
+    bob = await find_user_by_name(auth, BOB.username)
+    assert bob
+    assert not bob.disabled
+
+
+async def delete_account(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
+    await tx.execute(delete(UserRole).where(UserRole.user_id == boss.user_id))
+    await tx.execute(delete(User).where(User.id == boss.user_id))
+
+
+async def test_expired_session_is_refused_inside_the_transaction(
+    auth: Auth, scene: Scene, clock: ManualClock
+) -> None:
+    clock.tick(days=400)
+    errors = (await run(auth, scene, "updateProfile")).errors
+    assert isinstance(errors[0].original_error, TokenExpired)
+
+
+async def test_operators_who_act_on_each_other_do_not_deadlock(api: Api, scene: Scene) -> None:
+    auth, boss = api.auth, scene.viewer
+    admin = await viewer(api, ADMIN)
+    acts = [
+        act
+        for _ in range(5)
+        for act in (
+            enable_user(auth, boss, admin.user_id),
+            enable_user(auth, admin, boss.user_id),
+            update_role(auth, boss, scene.role_id, RoleForm(description="a")),
+            update_role(auth, admin, scene.role_id, RoleForm(description="b")),
+            update_role(auth, admin, boss.user.roles[0].id, RoleForm(description="c")),
+            update_role(auth, boss, boss.user.roles[0].id, RoleForm(description="d")),
+            revoke_user_sessions(auth, admin, scene.user_id),
+        )
+    ]
+    outcomes = await asyncio.gather(*acts, return_exceptions=True)
+    failed = [o for o in outcomes if isinstance(o, Exception) and not isinstance(o, Forbidden)]
+    assert failed == []
