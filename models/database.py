@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from models import sqlite_engine
 from models.changes import ChangeFeed, NoChanges
-from models.outages import DatabaseUnavailable as DatabaseUnavailable
+from models.outages import DatabaseUnavailable as DatabaseUnavailable  # noqa: PLC0414 - re-exported
 from models.outages import unavailable_when_lost
 from models.sqlite_changes import SqliteChanges
 from models.sqlite_reads import SqliteReads

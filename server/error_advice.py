@@ -36,6 +36,7 @@ REFUSALS = {
     "ROLE_BUILT_IN": "Offer no edit where `builtIn` is true.",
     "ROLE_DESCRIPTION_INVALID": _SHOW,
     "ROLE_IN_USE": "Show `message`. `users(role:)` lists who has it.",
+    "ROLE_NAME_FIXED": "Offer no edit of the name. Create another role instead.",
     "ROLE_NAME_INVALID": _SHOW,
     "ROLE_NAME_TAKEN": _SHOW,
     "ROLE_NOT_FOUND": _READ_ANEW,
