@@ -41,7 +41,16 @@ def lookup_key(name: str) -> str | None:
     """The key to look a username or an e-mail address up by; None if nobody can have that name."""
     if len(name) > EMAIL_MAX_LENGTH or not storable(name):
         return None
-    return canonical(name.strip())
+    text = name.strip()
+    return canonical(_as_stored(text) if "@" in text else text)
+
+
+def _as_stored(email: str) -> str:
+    # Addresses are stored with their domain in one form: a login with `xn--…` must find it.
+    try:
+        return _normal_email(email)
+    except EmailNotValidError:
+        return email
 
 
 def parse_username(text: str) -> str:

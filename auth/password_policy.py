@@ -40,6 +40,10 @@ class PasswordPolicy:
         if not is_acceptable_input(password):
             yield PasswordInvalid()
             return
+        # NFD is the longest form in which a keyboard may send it at the next login.
+        if len(unicodedata.normalize("NFD", password)) > PASSWORD_MAX_LENGTH:
+            yield PasswordTooLong()
+            return
         normal = normalise(password)
         if len(normal) < self.minimum_length:
             yield PasswordTooShort(self.minimum_length)

@@ -9,14 +9,21 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 
 from auth import jws
 from auth.errors import TokenExpired, TokenInvalid
+from auth.key_material import Key
 from auth.keys import LEEWAY, KeyRing
+
+log = structlog.get_logger("postern.auth")
 
 TYPE = "at+jwt"
 # RFC 9068, section 4 admits the long form of the media type too.
 _TYPES = frozenset({TYPE, f"application/{TYPE}"})
+# Many proxies accept header lines of 8 KiB, and `jws` reads tokens of 8192 characters. A token that
+# would be longer leaves `roles` and `scope` out, so what is issued is accepted.
+ISSUED_MAX_LENGTH = 7168
 # The year 3000: later instants are no use, and far later ones break arithmetic.
 _LATEST = 32_503_680_000
 
@@ -77,14 +84,20 @@ async def issue(keys: KeyRing, policy: TokenPolicy, grant: Grant, now: datetime)
         "jti": secrets.token_urlsafe(16),
         "iat": issued_at,
         "exp": expires_at,
-        # A hint for services that trust it for the token's short life; Postern asks the rows.
-        "roles": list(grant.roles),
-        "scope": " ".join(grant.permissions),
     }
-    text = jws.sign(claims, key.signer, algorithm=key.algorithm, kid=key.kid, typ=TYPE)
+    # A hint for services that trust it for the token's short life; Postern asks the rows.
+    hints = {"roles": list(grant.roles), "scope": " ".join(grant.permissions)}
+    text = _sign(key, claims | hints)
+    if len(text) > ISSUED_MAX_LENGTH:
+        log.warning("token.hints_omitted", user_id=str(grant.user_id), length=len(text))
+        text = _sign(key, claims)
     # Claims are whole seconds: what is left is never told longer than it is (RFC 6749, 5.1).
     left = expires_at - math.ceil(now.timestamp())
     return IssuedToken(text, timedelta(seconds=max(left, 0)))
+
+
+def _sign(key: Key, claims: dict[str, Any]) -> str:
+    return jws.sign(claims, key.signer, algorithm=key.algorithm, kid=key.kid, typ=TYPE)
 
 
 async def verify(keys: KeyRing, policy: TokenPolicy, text: str, now: datetime) -> AccessToken:

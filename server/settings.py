@@ -71,11 +71,16 @@ class Settings(LimitSettings):
     )
     public_url: str = Field(
         "",
+        max_length=512,
         description="The address by which clients reach this server, without a slash at the end."
         " In development `http://localhost:<port>`.",
     )
-    issuer: str = Field("", description="The `iss` of tokens. `POSTERN_PUBLIC_URL` if not set.")
-    audience: str = Field("", description="The `aud` of tokens. `POSTERN_PUBLIC_URL` if not set.")
+    issuer: str = Field(
+        "", max_length=512, description="The `iss` of tokens. `POSTERN_PUBLIC_URL` if not set."
+    )
+    audience: str = Field(
+        "", max_length=512, description="The `aud` of tokens. `POSTERN_PUBLIC_URL` if not set."
+    )
     allowed_hosts: tuple[str, ...] = Field(
         (),
         description="More host names by which this server may be called, separated by commas. The"

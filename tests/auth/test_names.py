@@ -196,3 +196,26 @@ def test_a_plain_address_is_read_as_the_library_reads_it(text: str) -> None:
         email = None
     wanted = normal_by_the_library(text.strip())
     assert email == wanted
+
+
+@given(st.builds("{}@{}".format, local_parts, domains) | st.emails())
+def test_email_that_is_accepted_is_found_as_it_was_typed(text: str) -> None:
+    try:
+        email = parse_email(text)
+    except EmailInvalid:
+        return
+    assert lookup_key(text) == lookup_key(email) == canonical(email)
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("a@xn--strae-oqa.de", "a@straße.de"),
+        ("A@XN--BCHER-KVA.example", "A@bücher.example"),
+        ("a@ｅｘａｍｐｌｅ.com", "a@example.com"),
+        ("a@bu\u0308cher.example", "a@bücher.example"),
+    ],
+)
+def test_login_finds_an_email_by_each_form_of_its_domain(typed: str, stored: str) -> None:
+    assert parse_email(typed) == stored
+    assert lookup_key(typed) == lookup_key(stored) == canonical(stored)

@@ -1,10 +1,14 @@
 """Which passwords may be chosen."""
 
 import time
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auth.password_policy import PasswordPolicy, common_passwords
+from auth.passwords import is_acceptable_input
 
 POLICY = PasswordPolicy(minimum_length=8)
 
@@ -88,3 +92,15 @@ def test_the_list_is_longer_than_the_standards_ask_for() -> None:
 def test_a_longer_minimum_can_be_asked_for() -> None:
     found = list(PasswordPolicy(15).problems("fourteen chars", username="a", email=None))
     assert found[0].message == "A password has at least 15 characters."
+
+
+@pytest.mark.parametrize("character", ["\u00e9", "\uac00", "\u1f82"])
+def test_password_is_too_long_if_its_decomposed_form_is(character: str) -> None:
+    assert problems(character * 1000) == ["PASSWORD_TOO_LONG"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=1024))
+def test_accepted_password_is_accepted_input_in_every_form(password: str) -> None:
+    if not problems(password):
+        for form in ("NFC", "NFD"):
+            assert is_acceptable_input(unicodedata.normalize(form, password))

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,14 +14,21 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from auth import tokens
 from auth.errors import TokenExpired, TokenInvalid
-from auth.jws import encode_part
+from auth.introspection import introspect
+from auth.jws import MAX_TOKEN_LENGTH, encode_part
 from auth.key_material import Algorithm
 from auth.keys import LEEWAY, KeyRing
+from auth.links import Purpose, read_token
+from auth.refresh_tokens import RefreshToken
+from auth.role_edits import RoleForm, create_role
 from auth.secret_keys import SecretKeys
-from auth.tokens import Grant
+from auth.tokens import Grant, TokenPolicy
+from auth.users import find_user_by_name, set_user_roles
+from graph.cookies import CookiePolicy
 from models.base import uuid7
 from models.database import Database
 from tests.api import Api, denials
@@ -36,7 +44,8 @@ from tests.auth.forging import (
     twice,
 )
 from tests.clock import ManualClock
-from tests.people import ALICE, BOB
+from tests.people import ALICE, BOB, OPERATOR
+from tests.sessions import Device
 
 ME = "{ me { username } }"
 INVALID = [{"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}]
@@ -483,3 +492,81 @@ async def test_another_server_with_the_same_names_issues_nothing_of_ours(
 
 def test_the_loose_bits_of_a_signature_are_where_the_forgery_looks_for_them() -> None:
     assert {encode_part(bytes(63) + bytes([n]))[-1] for n in range(256)} == set("AQgw")
+
+
+# What is issued is accepted
+
+
+role_names = st.text(
+    st.characters(min_codepoint=33, exclude_categories=["Cs"]), min_size=1, max_size=64
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(roles=st.lists(role_names, max_size=200), permissions=st.lists(role_names, max_size=60))
+async def test_issued_token_of_any_size_is_accepted(
+    ring: KeyRing, grant: Grant, clock: ManualClock, roles: list[str], permissions: list[str]
+) -> None:
+    large = replace(grant, roles=roles, permissions=permissions)
+    issued = await tokens.issue(ring, POLICY, large, clock.now())
+    assert len(issued.text) <= tokens.ISSUED_MAX_LENGTH < MAX_TOKEN_LENGTH
+    verified = await tokens.verify(ring, POLICY, issued.text, clock.now())
+    assert verified.session_id == grant.session_id
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+async def test_longest_issuer_and_audience_fit_into_a_token(
+    sqlite_url: str, grant: Grant, clock: ManualClock, algorithm: Algorithm
+) -> None:
+    policy = TokenPolicy("https://" + "ä" * 504, "ä" * 512)
+    db = Database.connect(sqlite_url)
+    ring = KeyRing(db, SecretKeys(["of the tests"]), clock, algorithm)
+    await ring.start()
+    large = replace(grant, roles=["r" * 64] * 88)
+    issued = await tokens.issue(ring, policy, large, clock.now())
+    await db.close()
+    assert len(issued.text) <= tokens.ISSUED_MAX_LENGTH
+
+
+async def test_token_with_too_many_roles_leaves_them_out(
+    ring: KeyRing, grant: Grant, clock: ManualClock
+) -> None:
+    large = replace(grant, roles=["r" * 64] * 88)
+    with capture_logs() as logs:
+        issued = await tokens.issue(ring, POLICY, large, clock.now())
+    token = Genuine(issued.text, await ring.signing_key())
+    assert not {"roles", "scope"} & token.claims.keys()
+    (entry,) = logs
+    assert (entry["event"], entry["user_id"]) == ("token.hints_omitted", str(grant.user_id))
+
+
+async def test_account_with_eighty_eight_long_role_names_stays_signed_in(sqlite_api: Api) -> None:
+    auth = sqlite_api.auth
+    alice = await find_user_by_name(auth, ALICE.username)
+    assert alice
+    forms = [RoleForm(f"{'role-' * 12}{number:03}", "", ()) for number in range(88)]
+    roles = [await create_role(auth, OPERATOR, form) for form in forms]
+    await set_user_roles(auth, OPERATOR, alice.id, [role.id for role in roles])
+    device = await Device(sqlite_api).log_in(ALICE)
+    assert await device.is_signed_in()
+    await device.refresh()
+    assert await device.is_signed_in()
+    headers = {"Authorization": f"Bearer {device.access_token}"}
+    shown = (await sqlite_api.http.get("/users/me", headers=headers)).json()
+    assert len(shown["roles"]) == 88
+    live = await introspect(auth, OPERATOR, device.access_token)
+    assert live
+    assert live.user_id == alice.id
+
+
+async def test_longest_cookie_and_link_are_short(sqlite_api: Api, clock: ManualClock) -> None:
+    auth = sqlite_api.auth
+    refresh_token = auth.refresh_tokens.encode(RefreshToken(uuid7(), 2**31 - 1))
+    for secure in (True, False):
+        policy = CookiePolicy(secure=secure, allowed_origins=frozenset())
+        # RFC 6265, 6.1: browsers keep cookies of 4096 bytes.
+        assert len(policy.write(refresh_token, timedelta(days=3650))) < 500
+    for purpose in Purpose:
+        text = auth.links.make(purpose, uuid7(), clock.now() + timedelta(days=7), "x" * 10_000)
+        auth.links.check(purpose, read_token(text), clock.now(), "x" * 10_000)
+        assert len(text) < 100
