@@ -10,7 +10,6 @@ import structlog
 from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
 
 from auth.audit_list import delete_old_audit_events
-from auth.secret_keys import WrongSecretKey
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
 from models.invitation import Invitation
@@ -58,14 +57,14 @@ class Housekeeping:
             pause = EVERY.total_seconds() * random.uniform(0.9, 1.1)  # noqa: S311 - the same
             try:
                 await clean_up(self._auth)
-            except (DatabaseUnavailable, WrongSecretKey) as error:
+            except DatabaseUnavailable as error:
                 log.warning("housekeeping.put_off", cause=type(error).__name__)
             except Exception:
                 log.exception("housekeeping.fault")
 
 
 async def clean_up(auth: Auth) -> None:
-    """Does all that is due, once. Raises DatabaseUnavailable, WrongSecretKey."""
+    """Does all that is due, once. Raises DatabaseUnavailable."""
     await delete_ended_sessions(auth)
     await auth.throttle.forget_the_old()
     await delete_what_nobody_answered(auth)

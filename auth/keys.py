@@ -9,7 +9,8 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -42,8 +43,15 @@ RELOAD_FOR_STRANGERS_AFTER_SECONDS = 5.0
 # A new key is published for this long before it signs, so that everybody knows it by then.
 PUBLISHED_BEFORE_USE = timedelta(minutes=10)
 
+# After a load that failed.
+_RETRY_AFTER_SECONDS = 1.0
+
 _PURPOSE = "postern signing keys"
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class SigningKeysUnavailable(DatabaseUnavailable):
+    """A key is needed that none of this process's secrets decrypts. Nothing was decided."""
 
 
 class KeyState(StrEnum):
@@ -67,8 +75,14 @@ class KeyRing:
         self._keys: dict[str, Key] = {}
         # Until when each key verifies, for as long as nothing has changed since it was read.
         self._verifies_until: dict[str, datetime] = {}
+        # Live keys that none of our secrets decrypts, with the begin of each.
+        self._locked: dict[str, datetime] = {}
         self._loaded_at = float("-inf")
+        self._retry_at = float("-inf")
         self._changes_heard = 0
+        # Loads are numbered in the order in which they begin.
+        self._loads_begun = 0
+        self._load_applied = 0
         self._loading = asyncio.Lock()
         db.changes.add(self)
 
@@ -77,7 +91,7 @@ class KeyRing:
 
     def everything_changed(self) -> None:
         """Looks again before the next use: a key may have been added or revoked."""
-        self._loaded_at = float("-inf")
+        self._loaded_at = self._retry_at = float("-inf")
         self._verifies_until = {}
         self._changes_heard += 1
 
@@ -91,10 +105,10 @@ class KeyRing:
     async def start(self) -> None:
         """Loads the keys, and makes the first one where there is none.
 
-        Raises WrongSecretKey when the stored keys were encrypted under another secret, and
+        Raises WrongSecretKey if a key that is in use was encrypted under another secret, and
         DatabaseUnavailable.
         """
-        await self._load()
+        await self.check_secret()
         now = self._clock.now()
         if self._keys and self._newest().algorithm == self._algorithm:
             return
@@ -109,32 +123,63 @@ class KeyRing:
         await self._load()
 
     async def check_secret(self) -> None:
-        """Opens every key, and makes none. Raises WrongSecretKey, DatabaseUnavailable."""
+        """Decrypts every key in use, and makes none. Raises WrongSecretKey, DatabaseUnavailable."""
         await self._load()
+        if self._locked_in_use():
+            raise WrongSecretKey
+
+    async def all_decrypt(self) -> bool:
+        """Whether this process decrypts every key in use, as far as it can know."""
+        with suppress(DatabaseUnavailable):
+            await self._reload(RELOAD_AFTER_SECONDS)
+        return not self._locked_in_use()
 
     async def signing_key(self) -> Key:
-        """The key that signs at this moment. Raises DatabaseUnavailable if none was ever loaded."""
+        """Returns the key that signs at this moment.
+
+        Raises SigningKeysUnavailable if this process cannot decrypt it: with an older key the
+        token would be refused by the other processes. Raises DatabaseUnavailable.
+        """
         await self._reload(RELOAD_AFTER_SECONDS)
-        now = self._clock.now()
-        started = [key for key in self._keys.values() if key.active_from <= now]
-        # With a clock that was set back no key has started yet: then the oldest signs.
-        return max(started, key=_by_start) if started else min(self._keys.values(), key=_by_start)
+        now, begins = self._clock.now(), self._begins()
+        begun = {kid: begin for kid, begin in begins.items() if begin <= now}
+        # With a clock that was set back no key has begun yet: then the oldest signs.
+        kid = max(begun, key=begun.__getitem__) if begun else _first(begins)
+        if kid is None or kid not in self._keys:
+            raise SigningKeysUnavailable("WrongSecretKey")
+        return self._keys[kid]
 
     async def find(self, kid: object) -> Key | None:
-        """The key with exactly this id, if it may still verify."""
+        """Returns the key with exactly this ID, if it may still verify.
+
+        Raises SigningKeysUnavailable for a key that this process cannot decrypt, and
+        DatabaseUnavailable where the answer is not known.
+        """
         if not isinstance(kid, str):
             return None
         known = kid in self._keys
-        await self._reload(RELOAD_AFTER_SECONDS if known else RELOAD_FOR_STRANGERS_AFTER_SECONDS)
+        await self._reload(
+            RELOAD_AFTER_SECONDS if known else RELOAD_FOR_STRANGERS_AFTER_SECONDS, must=not known
+        )
+        if kid in self._locked:
+            raise SigningKeysUnavailable("WrongSecretKey")
         key = self._keys.get(kid)
-        return key if key and self._verifies(key, self._clock.now()) else None
+        return key if key and self._verifies(key.active_from, self._clock.now()) else None
 
     async def jwks(self) -> dict[str, list[Mapping[str, Any]]]:
-        """The public keys (RFC 7517): next, current and retired; never a symmetric one."""
-        await self._reload(RELOAD_AFTER_SECONDS)
+        """The public keys (RFC 7517): next, current and retired; never a symmetric one.
+
+        Raises SigningKeysUnavailable if one is missing: verifiers then keep the set they have.
+        """
+        if not await self.all_decrypt():
+            raise SigningKeysUnavailable("WrongSecretKey")
         now = self._clock.now()
         keys = sorted(self._keys.values(), key=_by_start, reverse=True)
-        return {"keys": [k.public_jwk for k in keys if k.public_jwk and self._verifies(k, now)]}
+        return {
+            "keys": [
+                k.public_jwk for k in keys if k.public_jwk and self._verifies(k.active_from, now)
+            ]
+        }
 
     async def states(self) -> list[tuple[Key, KeyState]]:
         """All keys that still verify, newest first, with their states."""
@@ -142,7 +187,7 @@ class KeyRing:
         current = await self.signing_key()
         now = self._clock.now()
         keys = sorted(self._keys.values(), key=_by_start, reverse=True)
-        return [(key, _state(key, current)) for key in keys if self._verifies(key, now)]
+        return [(key, _state(key, current)) for key in keys if self._verifies(key.active_from, now)]
 
     async def rotate(self, actor: Actor) -> Key:
         """Adds a key that is published now and signs later; the old one retires by itself."""
@@ -171,18 +216,18 @@ class KeyRing:
         await self._load()
 
     async def renew_encryption(self) -> None:
-        """Encrypts every key under the newest secret, so that older ones can be given up.
+        """Encrypts every key under the newest secret, so that older secrets can be removed.
 
-        Raises WrongSecretKey, DatabaseUnavailable.
+        Skips keys that no secret of this process decrypts. Raises DatabaseUnavailable.
         """
         async with self._db.begin() as tx:
             live = select(SigningKey).where(SigningKey.revoked_at.is_(None))
             for row in await tx.scalars(live.with_for_update()):
-                renewed = self._secret_keys.renew(
-                    row.encrypted_private_key, purpose=_PURPOSE, bound_to=row.kid
-                )
-                if renewed is not None:
-                    row.encrypted_private_key = renewed
+                with suppress(WrongSecretKey):
+                    renewed = self._secret_keys.renew(
+                        row.encrypted_private_key, purpose=_PURPOSE, bound_to=row.kid
+                    )
+                    row.encrypted_private_key = renewed or row.encrypted_private_key
 
     async def replace_compromised(self, actor: Actor) -> Key:
         """Revokes every key and signs with a new one at once: all access tokens stop working.
@@ -201,48 +246,81 @@ class KeyRing:
     def _newest(self) -> Key:
         return max(self._keys.values(), key=_by_start)
 
-    def _verifies(self, key: Key, now: datetime) -> bool:
-        return now < self._end_of(key)
+    def _begins(self) -> dict[str, datetime]:
+        """When each live key begins to sign, whether or not this process decrypts it."""
+        return {key.kid: key.active_from for key in self._keys.values()} | self._locked
 
-    def _end_of(self, key: Key) -> datetime:
-        successors = [k.active_from for k in self._keys.values() if k.active_from > key.active_from]
+    def _verifies(self, begin: datetime, now: datetime) -> bool:
+        return now < self._end_of(begin)
+
+    def _end_of(self, begin: datetime) -> datetime:
+        successors = [other for other in self._begins().values() if other > begin]
         if not successors:
             return _NEVER
         return min(successors) + MAX_ACCESS_TOKEN_LIFETIME + LEEWAY
 
-    async def _reload(self, after_seconds: float) -> None:
+    def _locked_in_use(self) -> bool:
+        now = self._clock.now()
+        return any(self._verifies(begin, now) for begin in self._locked.values())
+
+    async def _reload(self, after_seconds: float, *, must: bool = False) -> None:
+        """Loads the keys if they were loaded too long ago.
+
+        Raises DatabaseUnavailable if that fails and the known keys cannot answer: with `must`, and
+        when a key may have been revoked since they were loaded.
+        """
         # Hears of keys that another process has revoked.
         self._db.changes.is_current()
         if time.monotonic() - self._loaded_at < after_seconds:
             return
-        # Whoever comes meanwhile waits for the same look: the keys of before may be revoked.
+        # Whoever comes meanwhile waits for the same load: the known keys may be revoked.
         async with self._loading:
             if time.monotonic() - self._loaded_at < after_seconds:
                 return
             try:
-                await self._load()
-            except (DatabaseUnavailable, WrongSecretKey) as error:
-                # The keys we know stay good for what they have signed; the rows are asked
-                # elsewhere. A new key that we cannot open was made by a process with a newer
-                # secret than ours.
-                self._loaded_at = time.monotonic()
-                if not self._keys:
+                await self._load_unless_it_just_failed()
+            except DatabaseUnavailable:
+                if must or self._loaded_at == float("-inf"):
                     raise
-                log.warning("keys.not_reloaded", cause=type(error).__name__)
+
+    async def _load_unless_it_just_failed(self) -> None:
+        if time.monotonic() < self._retry_at:
+            raise DatabaseUnavailable("the last load of the keys failed")
+        try:
+            await self._load()
+        except DatabaseUnavailable as error:
+            self._retry_at = time.monotonic() + _RETRY_AFTER_SECONDS
+            log.warning("keys.reload_failed", cause=type(error).__name__)
+            raise
 
     async def _load(self) -> None:
-        began, heard = time.monotonic(), self._changes_heard
+        """Reads the live keys, unless a load that began later was quicker: it knows more."""
+        self._loads_begun += 1
+        number, began, heard = self._loads_begun, time.monotonic(), self._changes_heard
         async with self._db.read() as session:
             rows = list(
                 await session.scalars(select(SigningKey).where(SigningKey.revoked_at.is_(None)))
             )
-        # What was revoked goes first, even if what replaces it cannot be opened here.
-        live = {row.kid for row in rows}
-        self._keys = {kid: key for kid, key in self._keys.items() if kid in live}
-        self._keys |= {row.kid: self._open(row) for row in rows}
+        if number < self._load_applied:
+            return
+        self._load_applied = number
+        self._take(rows)
         if heard == self._changes_heard:
             self._loaded_at = began
-            self._verifies_until = {key.kid: self._end_of(key) for key in self._keys.values()}
+            self._verifies_until = {k.kid: self._end_of(k.active_from) for k in self._keys.values()}
+
+    def _take(self, rows: Sequence[SigningKey]) -> None:
+        locked_before = self._locked.keys()
+        keys: dict[str, Key] = {}
+        locked: dict[str, datetime] = {}
+        for row in rows:
+            try:
+                keys[row.kid] = self._open(row)
+            except WrongSecretKey:
+                locked[row.kid] = row.active_from
+        self._keys, self._locked = keys, locked
+        if locked.keys() - locked_before:
+            log.error("keys.decryption_failed", kids=sorted(locked))
 
     def _open(self, row: SigningKey) -> Key:
         # A key that has been opened is not opened again: it never changes.
@@ -273,6 +351,10 @@ class KeyRing:
 
 def _by_start(key: Key) -> datetime:
     return key.active_from
+
+
+def _first(begins: Mapping[str, datetime]) -> str | None:
+    return min(begins, key=begins.__getitem__, default=None)
 
 
 def _state(key: Key, current: Key) -> KeyState:

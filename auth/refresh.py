@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Act, Action, record
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken
-from auth.keys import LEEWAY
+from auth.keys import LEEWAY, SigningKeysUnavailable
 from auth.records import WITH_ROLES, UserRecord
 from auth.refresh_tokens import RefreshToken
 from auth.sessions import has_ended, revoke_session
@@ -62,7 +62,7 @@ async def refresh(
     After DatabaseUnavailable the refresh may be committed or not. The client repeats it with the
     same key.
     """
-    attempt = _Attempt(auth.refresh_tokens.parse(text), idempotency_key, client)
+    attempt = _Attempt(await _parse(auth, text), idempotency_key, client)
     async with auth.db.begin() as tx:
         # Read here, because the transaction may have waited for its turn.
         now = auth.clock.now()
@@ -75,6 +75,16 @@ async def refresh(
     if session is None or user is None:
         raise InvalidRefreshToken
     return await issue_pair(auth, user, session, now)
+
+
+async def _parse(auth: Auth, text: str) -> RefreshToken:
+    try:
+        return auth.refresh_tokens.parse(text)
+    except InvalidRefreshToken:
+        if await auth.keys.all_decrypt():
+            raise
+        # This process does not have the newest secret. The token may be valid in the others.
+        raise SigningKeysUnavailable("WrongSecretKey") from None
 
 
 async def _advance(

@@ -114,7 +114,7 @@ def _add_rest_endpoints(app: FastAPI, settings: Settings, auth: Auth) -> None:
     app.include_router(introspection_router(auth))
     app.include_router(userinfo_router(auth))
     app.include_router(well_known_router(auth, base_url=settings.base_url))
-    app.include_router(health_router(auth.db))
+    app.include_router(health_router(auth.db, auth.keys))
 
 
 def _add_pages(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> None:

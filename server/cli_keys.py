@@ -39,4 +39,4 @@ def keys_rotate(
         key = await rotate(console)
         typer.echo(f"{key.kid} signs from {key.active_from:%F %T} UTC")
 
-    run_as_console(work)
+    run_as_console(work, replaces_keys=compromised)

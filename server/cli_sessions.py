@@ -23,4 +23,4 @@ def sessions_end_all() -> None:
         ended = await end_all_sessions(auth, console)
         typer.echo(f"ended sessions: {ended}; all keys are replaced, and everybody signs in again")
 
-    run_as_console(work)
+    run_as_console(work, replaces_keys=True)

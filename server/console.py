@@ -30,8 +30,12 @@ def read_settings() -> Settings:
     return with_development_secret(load_settings())
 
 
-def run_as_console(work: Callable[[Auth, Console], Awaitable[T]]) -> T:
+def run_as_console(
+    work: Callable[[Auth, Console], Awaitable[T]], *, replaces_keys: bool = False
+) -> T:
     """Runs one use case on a database that was checked.
+
+    With `replaces_keys` it runs even if the secret does not decrypt the keys.
 
     Raises Stop for a refusal, ConfigurationError, DatabaseUnavailable.
     """
@@ -43,7 +47,8 @@ def run_as_console(work: Callable[[Auth, Console], Awaitable[T]]) -> T:
         auth = build_auth(settings, registry, Clock())
         try:
             await doctor.check_database(auth.db)
-            await doctor.check_keys(auth.keys)
+            if not replaces_keys:
+                await doctor.check_keys(auth.keys)
             await auth.passwords.start()
             return await work(auth, Console(registry))
         finally:

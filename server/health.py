@@ -4,12 +4,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from auth.keys import KeyRing
 from models.database import Database, DatabaseUnavailable
 from models.schema_state import SchemaState, schema_state
 from server.replies import json_reply
 
 
-def health_router(db: Database) -> APIRouter:
+def health_router(db: Database, keys: KeyRing) -> APIRouter:
     """The process lives; the process can do its work."""
     router = APIRouter()
 
@@ -27,6 +28,8 @@ def health_router(db: Database) -> APIRouter:
             return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})
         if state is not SchemaState.CURRENT:
             return json_reply({"status": "database not migrated"}, 503)
+        if not await keys.all_decrypt():
+            return json_reply({"status": "signing keys cannot be decrypted"}, 503)
         return json_reply({"status": "ok"})
 
     return router

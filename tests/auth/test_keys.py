@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ from sqlalchemy import event, text
 
 from auth import tokens
 from auth.key_material import Algorithm, Key
-from auth.keys import LEEWAY, PUBLISHED_BEFORE_USE, RELOAD_AFTER_SECONDS, KeyRing, KeyState
+from auth.keys import (
+    LEEWAY,
+    PUBLISHED_BEFORE_USE,
+    RELOAD_AFTER_SECONDS,
+    KeyRing,
+    KeyState,
+    SigningKeysUnavailable,
+)
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from auth.tokens import Grant
 from models.base import uuid7
@@ -168,6 +176,14 @@ def loads_of(db: Database) -> Iterator[list[str]]:
     event.listen(db.engine.sync_engine, "before_cursor_execute", note)
     yield statements
     event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+
+
+@dataclass
+class SlowReads:
+    """Reads that a test lets go on."""
+
+    have_read: asyncio.Event = field(default_factory=asyncio.Event)
+    may_return: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def let_pass(keys: KeyRing, seconds: float) -> None:
@@ -449,10 +465,134 @@ async def test_a_compromised_key_dies_even_where_its_replacement_cannot_be_opene
     ahead = ring(db, clock, SECRET, OLDER)
     await ahead.start()
     await ahead.replace_compromised(OPERATOR)
-    behind._loaded_at -= 60
-    with pytest.raises(WrongSecretKey):
-        await behind.find(old.kid)
+    let_pass(behind, seconds=60)
     assert await behind.find(old.kid) is None
+
+
+# A secret that does not decrypt every key
+
+
+async def test_key_under_another_secret_is_unavailable_and_not_unknown(
+    db: Database, clock: ManualClock
+) -> None:
+    behind, ahead = ring(db, clock, OLDER), ring(db, clock, SECRET, OLDER)
+    await behind.start()
+    await ahead.start()
+    new = await ahead.replace_compromised(OPERATOR)
+    let_pass(behind, seconds=60)
+    for _ in range(2):
+        with pytest.raises(SigningKeysUnavailable):
+            await behind.find(new.kid)
+        with pytest.raises(SigningKeysUnavailable):
+            await behind.signing_key()
+        with pytest.raises(SigningKeysUnavailable):
+            await behind.jwks()
+        assert not await behind.all_decrypt()
+        assert await behind.find("a kid that nobody made") is None
+
+
+async def test_process_with_an_older_secret_signs_until_the_next_key_does(
+    db: Database, clock: ManualClock
+) -> None:
+    behind, ahead = ring(db, clock, OLDER), ring(db, clock, SECRET, OLDER)
+    await behind.start()
+    await ahead.start()
+    await ahead.rotate(OPERATOR)
+    let_pass(behind, seconds=60)
+    clock.tick(minutes=9)
+    token = await issue(behind, grant(clock), clock)
+    assert await tokens.verify(ahead, POLICY, token.text, clock.now())
+    clock.tick(minutes=1)
+    with pytest.raises(SigningKeysUnavailable):
+        await issue(behind, grant(clock), clock)
+
+
+async def test_retired_key_that_no_secret_decrypts_does_not_stop_the_start(
+    db: Database, clock: ManualClock
+) -> None:
+    await ring(db, clock, OLDER).start()
+    await ring(db, clock, SECRET, OLDER).rotate(OPERATOR)
+    clock.tick(minutes=71)
+    keys = ring(db, clock, SECRET)
+    await keys.start()
+    await keys.renew_encryption()
+    assert await keys.all_decrypt()
+    assert len((await keys.jwks())["keys"]) == 1
+
+
+async def test_keys_are_replaced_under_a_secret_that_decrypts_none(
+    db: Database, clock: ManualClock
+) -> None:
+    await ring(db, clock, OLDER).start()
+    new = await ring(db, clock, SECRET).replace_compromised(OPERATOR)
+    restarted = ring(db, clock, SECRET)
+    await restarted.start()
+    assert (await restarted.signing_key()).kid == new.kid
+
+
+# Loads that overlap with a revocation
+
+
+@contextmanager
+def slow_reads(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowReads]:
+    """Reads that begin in the block have their rows, and wait before they return them."""
+    slow, read = SlowReads(), db.read
+
+    @asynccontextmanager
+    async def read_slowly() -> AsyncIterator[Any]:
+        async with read() as session:
+            yield session
+        slow.have_read.set()
+        await slow.may_return.wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "read", read_slowly)
+        yield slow
+
+
+async def test_load_that_began_before_a_revocation_does_not_bring_the_key_back(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    with slow_reads(db, monkeypatch) as slow:
+        loading = asyncio.create_task(keys.check_secret())
+        await slow.have_read.wait()
+    new = await keys.replace_compromised(OPERATOR)
+    slow.may_return.set()
+    await loading
+    assert await keys.find(old.kid) is None
+    assert (await keys.signing_key()).kid == new.kid
+    assert [jwk["kid"] for jwk in (await keys.jwks())["keys"]] == [new.kid]
+
+
+async def test_failed_load_after_a_change_does_not_vouch_for_the_known_keys(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    kid = (await keys.signing_key()).kid
+    keys.everything_changed()
+    keys._db = Database.connect(NOWHERE)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            await keys.find(kid)
+        with pytest.raises(DatabaseUnavailable):
+            await keys.signing_key()
+    # Services go on with the keys that they may have anyway.
+    assert len((await keys.jwks())["keys"]) == 1
+
+
+async def test_unknown_key_during_an_outage_is_unavailable_and_not_unknown(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    keys._db = Database.connect(NOWHERE)
+    let_pass(keys, seconds=5)
+    with pytest.raises(DatabaseUnavailable):
+        await keys.find("made by another process a moment ago")
 
 
 async def test_a_process_with_an_older_secret_goes_on_through_a_rotation(

@@ -5,9 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from models.database import Database
-from tests.api import serving
+from server.doctor import diagnose
+from tests.api import Client, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.faults.cluster import (
@@ -18,6 +20,7 @@ from tests.faults.cluster import (
     one_of_cluster,
     outcome,
     signed_in,
+    try_to_refresh,
 )
 from tests.people import ALICE, OPERATOR
 from tests.processes import run_command
@@ -27,14 +30,14 @@ OLD, NEW = SECRET, "the secret that follows it and is as long"
 FINE = {"ok", "refreshed"}
 
 
-def run(folder: Path, database_url: str, *command: str) -> str:
+def run(folder: Path, database_url: str, *command: str, secret: str = SECRET) -> str:
     """Runs a `postern` command beside the servers."""
     done = run_command(
         folder,
         *command,
         POSTERN_ENVIRONMENT="development",
         POSTERN_DATABASE_URL=database_url,
-        POSTERN_SECRET_KEY=SECRET,
+        POSTERN_SECRET_KEY=secret,
         POSTERN_PUBLIC_URL="http://localhost",
     )
     assert done.returncode == 0, done.stderr
@@ -114,6 +117,76 @@ async def test_the_secret_is_changed_process_by_process_and_no_request_fails(
                         await asyncio.sleep(0.3)
                     outcomes += load.outcomes
     assert set(outcomes) == FINE
+
+
+# After the secret has leaked: as docs/security.md says, with another one alone
+
+
+async def test_leaked_secret_is_replaced_without_a_fault_on_a_running_pair(
+    database_url: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, database_url) as old_processes:
+        async with clients(old_processes) as old:
+            devices = [await signed_in(client) for client in old]
+            said = await asyncio.to_thread(
+                run, tmp_path, database_url, "sessions", "end-all", secret=NEW
+            )
+            assert said.startswith("ended sessions: 2;")
+            for client, device in zip(old, devices, strict=True):
+                await until_not_ready(client)
+                await has_no_fault(client, device)
+                assert not await device.is_signed_in()
+            with one_of_cluster(tmp_path, database_url, POSTERN_SECRET_KEY=NEW) as first:
+                async with clients([first]) as (new,):
+                    device = await signed_in(new)
+                    # The fleet is mixed: those with the old secret refuse nobody for good.
+                    for client in old:
+                        await has_no_fault(client, device)
+                        assert await outcome(client, device.access_token) == "503"
+                    for process in old_processes:
+                        assert process.stop() == 0
+                    with one_of_cluster(tmp_path, database_url, POSTERN_SECRET_KEY=NEW) as second:
+                        async with clients([second]) as (other,):
+                            for client in (new, other):
+                                assert await outcome(client, device.access_token) == "ok"
+                            device.api = other
+                            await device.refresh()
+                            assert len(await published(new)) == len(await published(other)) == 1
+
+
+async def until_not_ready(client: Client) -> None:
+    async with asyncio.timeout(5):
+        while (reply := await client.http.get("/readyz")).status_code == 200:
+            pass
+    assert reply.json() == {"status": "signing keys cannot be decrypted"}
+
+
+async def has_no_fault(client: Client, device: Device) -> None:
+    """What a process answers that does not have the newest secret."""
+    jwks = await client.http.get("/.well-known/jwks.json")
+    assert (jwks.status_code, jwks.headers["Retry-After"]) == (503, "2")
+    form = {"username": ALICE.username, "password": ALICE.password}
+    assert (await client.http.post("/token", data=form)).status_code == 503
+    assert await outcome(client, device.access_token) in {"503", "TOKEN_INVALID"}
+    asked = Device(client, refresh_token=device.refresh_token)
+    assert await try_to_refresh(asked) in {"503", "INVALID_REFRESH_TOKEN"}
+
+
+async def published(client: Client) -> list[str]:
+    jwks = (await client.http.get("/.well-known/jwks.json")).json()
+    return [key["kid"] for key in jwks["keys"]]
+
+
+async def test_doctor_reports_keys_that_the_secret_does_not_decrypt(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = make_settings(sqlite_url, tmp_path)
+    old = settings.model_copy(update={"secret_key": SecretStr(OLD)})
+    async with serving(old, clock):
+        pass
+    (problem,) = await diagnose(settings.model_copy(update={"secret_key": SecretStr(NEW)}))
+    assert problem.startswith("POSTERN_SECRET_KEY does not open the signing keys")
+    assert "postern sessions end-all" in problem
 
 
 # After a backup was restored
