@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Act, Action, record
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken
-from auth.keys import LEEWAY, SigningKeysUnavailable
+from auth.key_set import LEEWAY, SigningKeysUnavailable
 from auth.records import WITH_ROLES, UserRecord
 from auth.refresh_tokens import RefreshToken
 from auth.sessions import has_ended, revoke_session
@@ -84,7 +84,7 @@ async def _parse(auth: Auth, text: str) -> RefreshToken:
         if await auth.keys.all_decrypt():
             raise
         # This process does not have the newest secret. The token may be valid in the others.
-        raise SigningKeysUnavailable("WrongSecretKey") from None
+        raise SigningKeysUnavailable from None
 
 
 async def _advance(

@@ -14,7 +14,8 @@ import structlog
 from auth import jws
 from auth.errors import TokenExpired, TokenInvalid
 from auth.key_material import Key
-from auth.keys import LEEWAY, KeyRing
+from auth.key_set import LEEWAY
+from auth.keys import KeyRing
 
 log = structlog.get_logger("postern.auth")
 

@@ -16,14 +16,8 @@ from sqlalchemy import event, text
 
 from auth import tokens
 from auth.key_material import Algorithm, Key
-from auth.keys import (
-    LEEWAY,
-    PUBLISHED_BEFORE_USE,
-    RELOAD_AFTER_SECONDS,
-    KeyRing,
-    KeyState,
-    SigningKeysUnavailable,
-)
+from auth.key_set import LEEWAY, KeyState, SigningKeysUnavailable
+from auth.keys import PUBLISHED_BEFORE_USE, RELOAD_AFTER_SECONDS, KeyRing
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from auth.tokens import Grant
 from models.base import uuid7

@@ -21,7 +21,8 @@ from auth.errors import TokenExpired, TokenInvalid
 from auth.introspection import introspect
 from auth.jws import MAX_TOKEN_LENGTH, encode_part
 from auth.key_material import Algorithm
-from auth.keys import LEEWAY, KeyRing
+from auth.key_set import LEEWAY
+from auth.keys import KeyRing
 from auth.links import Purpose, read_token
 from auth.refresh_tokens import RefreshToken
 from auth.role_edits import RoleForm, create_role
