@@ -13,6 +13,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLArgument,
     GraphQLField,
     GraphQLList,
     GraphQLNamedType,
@@ -149,14 +150,18 @@ class _Measuring:
         return _Cost(1 + size * inner.times(ASSUMED_LIST), 0)
 
     def _page_size(self, field: GraphQLField, node: FieldNode) -> int | None:
-        if not any(name in field.args for name in _PAGE_ARGUMENTS):
+        """The larger of both: a resolver may follow either. None if the field has no pages."""
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        names = [name for name in _PAGE_ARGUMENTS if name in field.args]
+        if not names:
             return None
-        for argument in node.arguments or ():
-            if argument.name.value in _PAGE_ARGUMENTS:
-                size = self.meter.size(argument.value, self.variables)
-                if size is not None:
-                    return max(size, 1)
-        return ASSUMED_PAGE
+        sizes = [self._size(field.args[name], given.get(name)) for name in names]
+        return max(max([size for size in sizes if size is not None], default=ASSUMED_PAGE), 1)
+
+    def _size(self, argument: GraphQLArgument, value: ValueNode | None) -> int | None:
+        size = None if value is None else self.meter.size(value, self.variables)
+        default = argument.default_value
+        return default if size is None and isinstance(default, int) else size
 
 
 def _constant(value: ValueNode | None) -> int | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import strawberry
 from graphql import OperationDefinitionNode, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,6 +55,9 @@ def test_a_field_costs_one_and_a_list_as_many_as_it_may_hold(text: str, wanted: 
         ("(first: null)", ASSUMED_PAGE),
         ("(first: null, last: 7)", 7),
         ('(search: "first")', ASSUMED_PAGE),
+        ("(first: 1, last: 90)", 90),
+        ("(last: 90, first: 1)", 90),
+        ("(first: 90, last: 1)", 90),
     ],
 )
 def test_a_page_costs_as_many_as_the_document_says(arguments: str, size: int) -> None:
@@ -77,6 +81,32 @@ def test_a_page_costs_as_many_as_the_variable_says(
 ) -> None:
     text = f"query ({declared}) {{ users(first: $n) {{ nodes {{ id }} }} }}"
     assert cost(text, variables) == page(size)
+
+
+def test_size_in_a_variable_behind_a_small_literal_is_counted() -> None:
+    text = "query ($n: Int) { users(first: 1, last: $n) { nodes { id } } }"
+    assert meter(text).size_variables == ("n",)
+    assert cost(text, {"n": 90}) == page(90)
+    assert cost(text, {"n": None}) == page(1)
+
+
+@strawberry.type
+class Shelf:
+    @strawberry.field
+    def books(self, first: int = 400, last: int | None = None) -> list[str]:
+        return ["book"] * (last or first)
+
+    @strawberry.field
+    def shelves(self, first: int = 400, last: int | None = None) -> list["Shelf"]:
+        return [Shelf()] * (last or first)
+
+
+def test_page_of_a_custom_schema_costs_its_default_size() -> None:
+    document = parse("{ shelves(last: 3) { books } other: shelves { __typename } }")
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    schema = strawberry.Schema(Shelf)._schema
+    assert CostMeter(schema, document, operation).measure({}) == 1 + 400 + 1 + 400
 
 
 def test_pages_in_pages_multiply() -> None:
