@@ -177,6 +177,12 @@ def _format_error(
     return formatted
 
 
+def log_internal_errors(errors: Sequence[GraphQLError]) -> None:
+    """Logs the internal errors among those that no reply will hold: an extension replaced them."""
+    for error in errors:
+        _describe_error(error, request_id="")
+
+
 def _describe_error(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     cause = error.original_error
     if isinstance(cause, Denial):
@@ -273,9 +279,11 @@ def _mask(error: GraphQLError, cause: BaseException, request_id: str) -> tuple[s
 
 
 def _log_internal_error(error: GraphQLError, cause: BaseException, request_id: str) -> None:
+    # Where it is not given, the log adds that of the current request.
+    fields = {"request_id": request_id} if request_id else {}
     if is_completion_error(cause):
         # The message quotes the value, which may be secret.
         reason = "the resolver returned a value that does not fit the type of the field"
-        log.error("graphql.fault", request_id=request_id, path=error.path, reason=reason)
+        log.error("graphql.fault", path=error.path, reason=reason, **fields)
         return
-    log.error("graphql.fault", exc_info=cause, request_id=request_id)
+    log.error("graphql.fault", exc_info=cause, **fields)

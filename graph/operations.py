@@ -17,7 +17,12 @@ from graphql import (
 from graph.compiled.operations import CompiledOperation
 from graph.costs import CostMeter
 from graph.document_cache import DocumentCache
-from graph.errors import NO_SUCH_OPERATION, coded_error, format_document_errors
+from graph.errors import (
+    NO_SUCH_OPERATION,
+    coded_error,
+    format_document_errors,
+    log_internal_errors,
+)
 from graph.limits import (
     LimitPolicy,
     check_shape,
@@ -50,11 +55,17 @@ class OperationRefused(Exception):
     """The document cannot be run; says why, as the reply tells it."""
 
     def __init__(
-        self, errors: Sequence[Mapping[str, Any]], problem: Problem = Problem.DOCUMENT
+        self,
+        errors: Sequence[Mapping[str, Any]],
+        problem: Problem = Problem.DOCUMENT,
+        *,
+        may_change: bool = False,
     ) -> None:
         super().__init__("operation refused")
         self.errors = errors
         self.problem = problem
+        # Whether a custom scalar refused a literal, which it may accept the next time.
+        self.may_change = may_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,8 @@ class Operations:
         if prepared is None:
             prepared, weight = self._prepare(text, name)
             weight += _BYTES_PER_DOCUMENT + getsizeof(text)
-            self._remembered.put((text, name), prepared, weight)
+            if not _may_change(prepared):
+                self._remembered.put((text, name), prepared, weight)
         if isinstance(prepared, OperationRefused):
             raise OperationRefused(prepared.errors, prepared.problem)
         return prepared
@@ -183,11 +195,14 @@ class Operations:
             definition = _find_operation(document, name)
             check_shape(document, definition, limits)
             errors = validate_document(
-                self._core_schema, document, introspection=self._policy.introspection
+                self._core_schema,
+                document,
+                introspection=self._policy.introspection,
+                suggestions=not self._schema.config.disable_field_suggestions,
             )
             if errors:
                 return _refuse(errors)
-            compiled = CompiledOperation(self._schema, document, definition)
+            compiled = CompiledOperation(self._schema, document, definition, log_internal_errors)
             _check_introspection(document, definition, compiled)
             cost = CostMeter(self._core_schema, document, definition)
             operation = Operation(compiled, cost, self._policy)
@@ -204,7 +219,12 @@ def _refuse(errors: Sequence[GraphQLError]) -> tuple[OperationRefused, int]:
         if len(error["message"]) > _MAX_MESSAGE_LENGTH:
             error["message"] = error["message"][:_MAX_MESSAGE_LENGTH] + "…"
     characters = sum(len(error["message"]) for error in told)
-    return OperationRefused(told), characters * _BYTES_PER_CHARACTER
+    may_change = any(error.original_error for error in errors)
+    return OperationRefused(told, may_change=may_change), characters * _BYTES_PER_CHARACTER
+
+
+def _may_change(prepared: Operation | OperationRefused) -> bool:
+    return isinstance(prepared, OperationRefused) and prepared.may_change
 
 
 def _check_introspection(

@@ -50,31 +50,58 @@ def _fixed_headers(media_type: str) -> HeaderFields:
 def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> Reply:
     """What an operation gave: its data, and the errors beside it."""
     try:
-        if not result.errors:
+        if not result.errors and not result.extensions:
             return Reply(200, media_type, encode_json({"data": result.data}), [])
-        return _reply_errors(result, format_errors(result.errors, request_id), media_type)
+        errors = format_errors(result.errors or [], request_id)
+        if result.data is None and errors and all("path" not in error for error in errors):
+            return _reply_nothing_ran(errors, media_type)
+        return _reply_in_full(result, errors, media_type)
     except NotJson as error:
         # A custom scalar returned what JSON cannot hold, such as half a surrogate pair or a row.
         fault = GraphQLError("The data is not JSON.", original_error=error)
         return reply_problem(Problem.FAULT, format_errors([fault], request_id), media_type)
 
 
-def _reply_errors(
+def _reply_nothing_ran(errors: Sequence[Mapping[str, Any]], media_type: str) -> Reply:
+    """Nothing ran, and so there is no `data` rather than null.
+
+    The variables did not fit, or an extension of a custom schema refused or failed.
+    """
+    codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
+    problem = next(
+        (problem for problem in (Problem.UNAVAILABLE, Problem.FAULT) if problem.code in codes),
+        Problem.DOCUMENT,
+    )
+    return reply_problem(problem, errors, media_type, _headers_for(codes))
+
+
+def _reply_in_full(
     result: ExecutionResult, errors: Sequence[Mapping[str, Any]], media_type: str
 ) -> Reply:
-    if result.data is None and all("path" not in error for error in errors):
-        # The variables did not fit: nothing ran, and so there is no `data` rather than null.
-        return reply_problem(Problem.DOCUMENT, errors, media_type)
-    body = encode_json({"data": result.data, "errors": errors})
-    reply = Reply(200, media_type, body, [])
     codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
-    if "UNAUTHENTICATED" in codes:
+    status = 503 if "SERVICE_UNAVAILABLE" in codes else 200
+    body = encode_json(result_body(result, errors))
+    return Reply(status, media_type, body, _headers_for(codes))
+
+
+def result_body(result: ExecutionResult, errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A result as its reply has it."""
+    body: dict[str, Any] = {"data": result.data}
+    if errors:
+        body["errors"] = errors
+    if result.extensions:
+        body["extensions"] = result.extensions
+    return body
+
+
+def _headers_for(codes: Mapping[str, Mapping[str, Any]]) -> HeaderFields:
+    headers: HeaderFields = []
+    if "UNAUTHENTICATED" in codes and "reason" in codes["UNAUTHENTICATED"]:
         challenge = www_authenticate(codes["UNAUTHENTICATED"]["reason"])
-        reply.headers.append((b"www-authenticate", challenge.encode()))
+        headers.append((b"www-authenticate", challenge.encode()))
     if "SERVICE_UNAVAILABLE" in codes:
-        reply.status = 503
-        reply.headers += RETRY_LATER
-    return reply
+        headers += RETRY_LATER
+    return headers
 
 
 def reply_problem(

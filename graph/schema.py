@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import strawberry
-from graphql import GraphQLError, GraphQLField
+from graphql import GraphQLField
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
 from strawberry.types import get_object_definition
-from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
 
@@ -18,9 +17,11 @@ from auth.errors import RateLimited
 from auth.policies import PermissionRegistry
 from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
+from graph.compiled.known import ignore_errors
 from graph.emails import EmailMutations
 from graph.errors import Fails
-from graph.guards import check_guards, show_directives
+from graph.federation import unguarded_federation_fields
+from graph.guards import UnguardedField, check_guards, show_directives
 from graph.instants import DATE_TIME
 from graph.invitations import InvitationMutations, InvitationQueries
 from graph.login import LoginMutations
@@ -51,16 +52,13 @@ _SCALARS: dict[object, ScalarDefinition] = {datetime: DATE_TIME}
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema, which logs nothing by itself: `graph/errors.py` logs faults only.
+    """Strawberry's schema without its log: `graph/errors.py` logs internal errors only.
 
     Strawberry would log every denial and every misspelt field with a traceback and the text of the
     document, and with it any password that was written there.
     """
 
-    def process_errors(
-        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
-    ) -> None:
-        """Leaves the errors to whoever formats the reply."""
+    process_errors = ignore_errors
 
 
 class DuplicateField(Exception):
@@ -68,7 +66,7 @@ class DuplicateField(Exception):
 
 
 class UnsupportedSchema(Exception):
-    """A schema of own code asks for what Postern's endpoint does not do."""
+    """A custom schema uses an option that Postern does not support."""
 
 
 def guessing_mutations(schema: strawberry.Schema) -> frozenset[str]:
@@ -149,16 +147,35 @@ def _check_no_duplicates(root: str, parts: tuple[type, ...]) -> None:
 
 
 def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
-    """Holds a schema that own code has built to the rules of ours.
+    """Checks a custom schema by the rules of Postern's own.
 
-    Raises UnguardedField, UnknownPermission, GuardNotOutermost; UnsupportedSchema for extensions of
-    the whole schema, which would not run. Those of a field do.
+    Raises UnguardedField, UnknownPermission, GuardNotOutermost; UnsupportedSchema for options that
+    would be ignored.
     """
-    if schema.extensions:
-        names = ", ".join(sorted(_name_of(extension) for extension in schema.extensions))
-        raise UnsupportedSchema(f"{names}: Postern runs no extensions of a whole schema")
+    _check_options(schema.config)
+    _check_federation(schema)
     check_guards(schema, registry)
 
 
-def _name_of(extension: object) -> str:
-    return extension.__name__ if isinstance(extension, type) else type(extension).__name__
+def _check_options(config: StrawberryConfig) -> None:
+    if config.enable_experimental_incremental_execution:
+        raise UnsupportedSchema(
+            "StrawberryConfig(enable_experimental_incremental_execution=True): Postern answers"
+            " each request with one JSON document, so @defer and @stream cannot run. Remove the"
+            " option."
+        )
+    if config.batching_config is not None:
+        raise UnsupportedSchema(
+            "StrawberryConfig(batching_config=...): Postern runs one operation per request."
+            " Remove the option, and send the operations one by one."
+        )
+
+
+def _check_federation(schema: strawberry.Schema) -> None:
+    unguarded = unguarded_federation_fields(schema)
+    if unguarded:
+        raise UnguardedField(
+            f"{', '.join(unguarded)}: say who may use these fields. Build the schema with"
+            " postern.FederationSchema(..., federation_permission_classes=[...]); [Public] opens"
+            " them to every caller."
+        )

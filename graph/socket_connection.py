@@ -19,6 +19,7 @@ from graph.cookies import CookieJar, CookiePolicy
 from graph.encoding import encode_json
 from graph.errors import coded_error, format_errors
 from graph.operations import OperationRefused, Operations
+from graph.replies import result_body
 from graph.requests import client_of
 from graph.socket_messages import (
     SocketEnd,
@@ -207,8 +208,8 @@ class SocketConnection:
                 errors = format_errors(result.errors or [], request_id)
                 if errors and result.data is None:
                     raise OperationRefused(errors)
-                told = {"data": result.data, **({"errors": errors} if errors else {})}
-                await self._send({"id": wanted.id, "type": "next", "payload": told})
+                payload = result_body(result, errors)
+                await self._send({"id": wanted.id, "type": "next", "payload": payload})
 
     async def _complete(self, wanted: Subscribe) -> None:
         # After `complete` a client closes the socket itself, and would never know why.

@@ -17,14 +17,19 @@ _STRAWBERRYS_RULES = (MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 def validate_document(
-    schema: GraphQLSchema, document: DocumentNode, *, introspection: bool
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    *,
+    introspection: bool,
+    suggestions: bool = True,
 ) -> list[GraphQLError]:
-    """What is wrong with it. Without introspection the errors tell no names of the schema."""
+    """The errors of a document. Without introspection they do not suggest names of the schema."""
     if not introspection and validate(schema, document, [NoSchemaIntrospectionCustomRule]):
         code = {"code": "INTROSPECTION_DISABLED"}
         return [GraphQLError("This server does not tell its schema.", extensions=code)]
+    hide = not (introspection and suggestions)
     errors = validate(
-        schema, document, max_errors=MAX_DOCUMENT_ERRORS, hide_suggestions=not introspection
+        schema, document, max_errors=MAX_DOCUMENT_ERRORS, hide_suggestions=hide
     ) or validate(schema, _with_operations_first(document), _STRAWBERRYS_RULES)
     for error in errors:
         # Said, because one about the declaration of a variable looks like one about its value.

@@ -3,6 +3,7 @@
 from auth.viewers import Viewer
 from graph.context import Context, Info
 from graph.errors import BadUserInput
+from graph.federation import FederationSchema
 from graph.permissions import HasPermission, HasRole, IsAuthenticated, IsSelfOr, Public
 from graph.users import User
 from server.app import create_app
@@ -11,6 +12,7 @@ from server.own_app import mount_postern, require_viewer
 __all__ = [
     "BadUserInput",
     "Context",
+    "FederationSchema",
     "HasPermission",
     "HasRole",
     "Info",

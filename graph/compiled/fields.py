@@ -16,8 +16,9 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values
 
 from graph.compiled.completion import Completion, Place, finisher, type_as_it_is
-from graph.compiled.infos import LazyInfo, MakeInfo
-from graph.compiled.resolvers import Resolve, definition_of
+from graph.compiled.infos import MakeInfo, strawberry_info
+from graph.compiled.known import definition_of, is_constant
+from graph.compiled.resolvers import PlainResolver
 from graph.compiled.runs import Fail, Path, Run, on_error
 
 # From the object that has the field to the completed value, or to a coroutine that returns it.
@@ -56,24 +57,32 @@ def attribute_field(
 
 
 def plain_field(
-    resolve: Resolve, key: str, field: GraphQLField, finish_with: tuple[Completion, Place, MakeInfo]
+    plain: PlainResolver,
+    key: str,
+    field: GraphQLField,
+    finish_with: tuple[Completion, Place, MakeInfo],
 ) -> RunField:
     """A field whose resolver takes no arguments."""
-    completion, place, make_info = finish_with
+    completion, place, make_raw_info = finish_with
     parent, nodes, fail = place.parent.name, place.nodes, _on_error_in(field)
-    finish = finisher(completion, nodes, fail)
+    finish, resolve = finisher(completion, nodes, fail), plain.resolve
     definition = definition_of(field)
     assert definition
+    make_info = strawberry_info(make_raw_info, definition) if plain.wants_info else _no_info
 
     def run_plain(source: Any, run: Run, parent_path: Path | None) -> Any:
         path = (parent_path, key, parent)
         try:
-            value = resolve(source, LazyInfo(make_info, definition, run, path))
+            value = resolve(source, make_info(run, path))
         except Exception as error:
             return fail(run, error, nodes, path)
         return finish(value, run, path, None)
 
     return run_plain
+
+
+def _no_info(_run: Run, _path: Path) -> None:
+    """For resolvers that do not look at it."""
 
 
 def resolved_field(
@@ -103,22 +112,19 @@ def _on_error_in(field: GraphQLField) -> Fail:
 
 
 def _arguments(field: GraphQLField, node: FieldNode) -> Arguments | None:
-    """The arguments of a call; those without variables are read once."""
+    """The arguments of a call; those that are the same in each request are read once."""
     if not field.args:
         return None
 
     def read(run: Run) -> Mapping[str, Any]:
         return get_argument_values(field, node, run.variables)
 
-    if _has_variable(node):
+    if _has_variable(node) or not all(is_constant(arg.type) for arg in field.args.values()):
         return read
     try:
         constant = get_argument_values(field, node, VariableValues({}, {}))
     except GraphQLError:
-        # Told at each call, with its place.
-        return read
-    if any(isinstance(value, list | dict) for value in constant.values()):
-        # A resolver may write into what it is given.
+        # Raised again by each call, with its path.
         return read
     return lambda _run: constant
 

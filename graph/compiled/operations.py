@@ -1,21 +1,17 @@
 """An operation that was validated once, and runs any number of times."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from types import CoroutineType
 from typing import Any
 
 import strawberry
 from graphql import (
-    DirectiveNode,
     DocumentNode,
     ExecutionResult,
     GraphQLError,
     OperationDefinitionNode,
-    VariableNode,
-    Visitor,
     execute,
     subscribe,
-    visit,
 )
 from graphql.execution import Executor
 from graphql.execution.values import VariableValues, get_variable_values
@@ -25,15 +21,16 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from graph.compiled.compiler import Compiler
 from graph.compiled.completion import Unsupported
 from graph.compiled.counting import count_fields
+from graph.compiled.known import is_known_schema
+from graph.compiled.reading import read_usage
 from graph.compiled.runs import Run
 from graph.compiled.selections import RunSelection
+from graph.compiled.strawberry_path import LogErrors, StrawberryPath, Variables
 
 # `@skip` and `@include` make another operation of each combination of their variables.
 MAX_VARIANTS = 16
 # Of all variants together: a fragment counts wherever it is spread, and each field takes kilobytes.
 MAX_FIELDS = 500
-
-Variables = dict[str, Any] | None
 
 
 class CompiledOperation:
@@ -44,24 +41,32 @@ class CompiledOperation:
         schema: strawberry.Schema,
         document: DocumentNode,
         operation: OperationDefinitionNode,
+        log: LogErrors = lambda _errors: None,
     ) -> None:
+        """`log` gets the errors that extensions of the schema replace by others."""
         self._strawberry_schema = schema
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
         self._document = document
         self.type = operation.operation
         self._name = operation.name.value if operation.name else None
         self._definitions = operation.variable_definitions or ()
-        self._switches = _switches(document)
+        self._usage = read_usage(document, operation)
         self.fields = count_fields(document, operation)
         self._room = MAX_FIELDS
         self._variants: dict[tuple[object, ...], RunSelection | None] = {}
         # The only variant, of an operation that nothing switches.
         self._constant: RunSelection | None = None
+        # None where graphql-core alone gives the same replies.
+        self._strawberry_path: StrawberryPath | None = None
+        if not is_known_schema(schema):
+            self._strawberry_path = StrawberryPath(schema, _text(document), self._name, log)
 
     def execute(
         self, variables: Variables, context: object
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """The result, or an awaitable of it, as graphql-core would give it."""
+        """The result, or an awaitable of it, as Strawberry would give it."""
+        if self._strawberry_path is not None:
+            return self._strawberry_path.execute(variables, context)
         values = _NO_VALUES
         if self._definitions:
             coerced = get_variable_values(self._schema, self._definitions, variables or {})
@@ -83,7 +88,9 @@ class CompiledOperation:
     def execute_uncompiled(
         self, variables: Variables, context: object
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """The same by graphql-core."""
+        """The same, with nothing compiled."""
+        if self._strawberry_path is not None:
+            return self._strawberry_path.execute(variables, context)
         return execute(
             self._schema,
             self._document,
@@ -100,12 +107,14 @@ class CompiledOperation:
         """How many fields there can be closures for, in all variants together."""
         if self.fields > MAX_FIELDS:
             return 0
-        return min(self.fields * (MAX_VARIANTS if self._switches else 1), MAX_FIELDS)
+        return min(self.fields * (MAX_VARIANTS if self._usage.switches else 1), MAX_FIELDS)
 
     async def subscribe(
         self, variables: Variables, context: object
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
-        """The results of a subscription, or why there are none, by graphql-core."""
+        """The results of a subscription, or why there are none, with nothing compiled."""
+        if self._strawberry_path is not None:
+            return await self._strawberry_path.subscribe(variables, context)
         subscribed = subscribe(
             self._schema,
             self._document,
@@ -119,11 +128,10 @@ class CompiledOperation:
         return await subscribed if isinstance(subscribed, Awaitable) else subscribed
 
     def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
-        switches = self._switches
+        switches = self._usage.switches
         key = tuple([values.coerced.get(name) for name in switches]) if switches else ()
-        if not all(type(value) is bool for value in key):
-            # Null is an error, which graphql-core tells where it comes upon it; anything else is
-            # for a directive of own code.
+        if self._usage.has_unknown or not all(type(value) is bool for value in key):
+            # Null is an error, which graphql-core reports at its place.
             return None
         if key not in self._variants:
             if len(self._variants) >= MAX_VARIANTS or self.fields > self._room:
@@ -144,10 +152,9 @@ class CompiledOperation:
         if not isinstance(executor, Executor):
             return None
         # It is kept for as long as the operation: what else came with this request is not.
-        values = executor.variable_values
+        values, switches = executor.variable_values, self._usage.switches
         executor.variable_values = VariableValues(
-            {name: values.sources[name] for name in self._switches if name in values.sources},
-            {name: values.coerced[name] for name in self._switches if name in values.coerced},
+            _only(switches, values.sources), _only(switches, values.coerced)
         )
         try:
             return Compiler(self._strawberry_schema, executor).compile()
@@ -165,26 +172,10 @@ async def _finish(data: Any, run: Run) -> ExecutionResult:
         return ExecutionResult(None, run.fail(error))
 
 
-class _SwitchFinder(Visitor):
-    """Notes the variables in directives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-        self._depth = 0
-
-    def enter_directive(self, _node: DirectiveNode, *_: Any) -> None:
-        self._depth += 1
-
-    def leave_directive(self, _node: DirectiveNode, *_: Any) -> None:
-        self._depth -= 1
-
-    def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        if self._depth and node.name.value not in self.names:
-            self.names.append(node.name.value)
+def _only(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in names if name in values}
 
 
-def _switches(document: DocumentNode) -> tuple[str, ...]:
-    finder = _SwitchFinder()
-    visit(document, finder)
-    return tuple(finder.names)
+def _text(document: DocumentNode) -> str:
+    assert document.loc
+    return document.loc.source.body

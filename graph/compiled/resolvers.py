@@ -1,9 +1,9 @@
 """How a field gets its value; what Strawberry puts together at each call is put together once."""
 
 from collections.abc import Callable
-from functools import partial, reduce
-from inspect import Parameter, isawaitable, iscoroutine, signature
-from types import MethodType
+from dataclasses import dataclass
+from functools import reduce
+from inspect import isawaitable, iscoroutine
 from typing import Any
 
 import strawberry
@@ -12,54 +12,48 @@ from strawberry.exceptions import (
     PermissionReturnedAwaitableInSyncContextError,
     PermissionReturnedNonBooleanError,
 )
-from strawberry.extensions.field_extension import build_field_extension_resolvers
 from strawberry.permission import BasePermission, PermissionExtension
-from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
+
+from graph.compiled.known import known_attribute, known_resolver
 
 # From the object that has the field, and its `info`, to the value.
-Resolve = Callable[[Any, strawberry.Info[Any, Any]], Any]
+Resolve = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainResolver:
+    """A resolver with its permissions, called without arguments."""
+
+    resolve: Resolve
+    # Whether anything looks at `info`.
+    wants_info: bool
 
 
 def attribute_of(field: GraphQLField) -> str | None:
     """The attribute that the field shows, if it is that and nothing more."""
-    definition = definition_of(field)
-    if definition is None or not definition.is_basic_field or _completion_wants_info(field):
-        return None
-    if definition.default_resolver is not getattr:
-        return None
-    return definition.python_name if getattr(field.resolve, "_is_default", False) else None
+    return None if _completion_wants_info(field) else known_attribute(field)
 
 
-def plain_resolver(field: GraphQLField, schema: strawberry.Schema) -> Resolve | None:
-    """The resolver with its extensions and permissions, if it is called without arguments."""
-    definition = definition_of(field)
-    if definition is None or schema.exception_handlers or _completion_wants_info(field):
+def plain_resolver(field: GraphQLField, schema: strawberry.Schema) -> PlainResolver | None:
+    """The resolver with its permissions, if it is called without arguments."""
+    known = None if _completion_wants_info(field) else known_resolver(field, schema)
+    call = None if known is None else _call(known.resolver)
+    if known is None or call is None:
         return None
-    if schema.config.info_class is not strawberry.Info or definition.is_async:
-        return None
-    call = _call(definition)
-    if call is None:
-        return None
-    return reduce(_extended, build_field_extension_resolvers(definition), call)
-
-
-def _extended(next_: Resolve, extend: Callable[..., Any]) -> Resolve:
-    if isinstance(extend, MethodType) and extend.__func__ is PermissionExtension.resolve:
-        extension: Any = extend.__self__
-        return _permitted(next_, extension)
-    return partial(extend, next_)
+    resolve = reduce(_permitted, known.permissions, call)
+    return PlainResolver(resolve, bool(known.resolver.info_parameter or known.permissions))
 
 
 def _permitted(next_: Resolve, extension: PermissionExtension) -> Resolve:
     """The same as the extension does, in one step where all is well."""
-    permissions = tuple(extension.permissions)
 
-    def resolve(source: Any, info: strawberry.Info[Any, Any], **arguments: Any) -> Any:
-        for permission in permissions:
-            permitted = permission.has_permission(source, info, **arguments)
+    def resolve(source: Any, info: strawberry.Info[Any, Any]) -> Any:
+        for permission in extension.permissions:
+            permitted = permission.has_permission(source, info)
             if permitted is not True:
                 return _not_permitted(extension, permission, permitted)
-        return next_(source, info, **arguments)
+        return next_(source, info)
 
     return resolve
 
@@ -69,7 +63,7 @@ def _not_permitted(
 ) -> Any:
     if answer is False:
         return extension._on_unauthorized(permission)  # noqa: SLF001 - what Strawberry calls then
-    # Nothing but a boolean decides: a coroutine would be as good as a yes.
+    # Only a boolean decides: a coroutine is true.
     if isawaitable(answer):
         if iscoroutine(answer):
             answer.close()
@@ -77,42 +71,24 @@ def _not_permitted(
     raise PermissionReturnedNonBooleanError(permission, answer)
 
 
-def definition_of(field: GraphQLField) -> StrawberryField | None:
-    """What Strawberry made the field from."""
-    definition = field.extensions.get("strawberry-definition")
-    return definition if isinstance(definition, StrawberryField) else None
+def _call(resolver: StrawberryResolver[Any]) -> Resolve | None:
+    """The function with `self` and `info` as Strawberry passes them: by place, and by name.
 
-
-def _call(definition: StrawberryField) -> Resolve | None:
-    """The function itself, for those who want `self`, `info`, both or neither."""
-    resolver = definition.base_resolver
-    if resolver is None or definition.arguments:
+    Decorators around a resolver rely on that.
+    """
+    function, info = resolver.wrapped_func, resolver.info_parameter
+    if resolver.parent_parameter or resolver.root_parameter or (info and info.name != "info"):
         return None
-    info, function = resolver.info_parameter, resolver.wrapped_func
-    wants_more = resolver.parent_parameter or resolver.root_parameter
-    if wants_more or (info and info.name != "info") or not callable(function):
-        return None
-    if resolver.self_parameter and info and _is_second(info, function):
-        return function
-    return _call_by_name(function, wants_self=bool(resolver.self_parameter), wants_info=bool(info))
-
-
-def _call_by_name(function: Callable[..., Any], *, wants_self: bool, wants_info: bool) -> Resolve:
-    match wants_self, wants_info:
+    assert callable(function)
+    match bool(resolver.self_parameter), bool(info):
         case True, True:
-            return lambda source, info, **more: function(source, info=info, **more)
+            return lambda source, info: function(source, info=info)
         case True, False:
-            return lambda source, _info, **more: function(source, **more)
+            return lambda source, _info: function(source)
         case False, True:
-            return lambda _source, info, **more: function(info=info, **more)
+            return lambda _source, info: function(info=info)
         case _:
-            return lambda _source, _info, **more: function(**more)
-
-
-def _is_second(parameter: Parameter, function: Callable[..., Any]) -> bool:
-    """Whether a function may be given this parameter by its place."""
-    names = list(signature(function).parameters)
-    return names[1:2] == [parameter.name] and parameter.kind is not Parameter.KEYWORD_ONLY
+            return lambda _source, _info: function()
 
 
 def _completion_wants_info(field: GraphQLField) -> bool:

@@ -21,6 +21,9 @@ _MAX_KINDS = 1000
 _settling: set[asyncio.Future[Any]] = set()
 
 
+_new_tuple: Any = tuple.__new__
+
+
 # A place in the reply: that around it, the key or index in it, and the type that has the key. It is
 # what graphql-core's `Path` is, without the cost of making one for each value that is well.
 Path = tuple[Any, str | int, str | None]
@@ -87,7 +90,7 @@ def _keys(path: Path) -> list[str | int]:
 def core_path(path: Path) -> CorePath:
     """The same as graphql-core has it."""
     around, key, parent = path
-    return CorePath(around and core_path(around), key, parent)
+    return _new_tuple(CorePath, (around and core_path(around), key, parent))  # type: ignore[no-any-return]
 
 
 # What becomes of an error: `Run.note` or `Run.pass_on`.

@@ -6,11 +6,9 @@ from typing import Annotated
 import pytest
 import strawberry
 from fastapi import FastAPI
-from strawberry.extensions import MaskErrors
 
 from examples import own_schema
 from graph.guards import UnguardedField, UnknownPermission
-from graph.schema import UnsupportedSchema
 from postern import HasPermission, Public, User, create_app, require_viewer
 from server.settings import ConfigurationError, Settings, Switch
 from tests.conftest import make_settings
@@ -178,12 +176,6 @@ def test_an_unknown_permission_does_not_start(settings: Settings) -> None:
         start(settings, strawberry.Schema(Query))
     with pytest.raises(UnknownPermission, match="notes:burn"):
         require_viewer(start(settings, own_schema.SCHEMA), "notes:burn")
-
-
-def test_an_extension_that_would_not_run_does_not_start(settings: Settings) -> None:
-    schema = strawberry.Schema(Bell, extensions=[MaskErrors])
-    with pytest.raises(UnsupportedSchema, match="MaskErrors"):
-        start(settings, schema)
 
 
 @pytest.mark.parametrize("path", ["/graphql", "notes", "/", "/notes/", "/{any}"])

@@ -1,0 +1,83 @@
+"""What an operation uses: its fragments, its directives, and the variables that switch fields."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+
+_SWITCHES = {"skip", "include"}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What decides whether and how an operation is compiled."""
+
+    # The variables of `@skip` and `@include`.
+    switches: tuple[str, ...]
+    # Whether there are other directives, or fragments with arguments.
+    has_unknown: bool
+
+
+def read_usage(document: DocumentNode, operation: OperationDefinitionNode) -> Usage:
+    """Reads an operation and the fragments that it reaches, and no other operation."""
+    reader = _Reader()
+    for definition in _reached(document, operation, reader):
+        visit(definition, reader)
+    return Usage(tuple(reader.switches), reader.has_unknown)
+
+
+def _reached(
+    document: DocumentNode, operation: OperationDefinitionNode, reader: "_Reader"
+) -> Iterator[OperationDefinitionNode | FragmentDefinitionNode]:
+    fragments = {
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
+    yield operation
+    seen: set[str] = set()
+    while reader.spreads:
+        name = reader.spreads.pop()
+        if name not in seen:
+            seen.add(name)
+            yield fragments[name]
+
+
+class _Reader(Visitor):
+    """Notes directives, the variables in them, and spreads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A dictionary keeps their order.
+        self.switches: dict[str, None] = {}
+        self.spreads: list[str] = []
+        self.has_unknown = False
+        self._depth = 0
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        self._depth += 1
+        self.has_unknown = self.has_unknown or node.name.value not in _SWITCHES
+
+    def leave_directive(self, _node: DirectiveNode, *_: Any) -> None:
+        self._depth -= 1
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        if self._depth:
+            self.switches[node.name.value] = None
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
+        self.spreads.append(node.name.value)
+        self.has_unknown = self.has_unknown or bool(getattr(node, "arguments", None))
+
+    def enter_fragment_definition(self, node: FragmentDefinitionNode, *_: Any) -> None:
+        self.has_unknown = self.has_unknown or bool(node.variable_definitions)

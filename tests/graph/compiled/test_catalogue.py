@@ -1,0 +1,112 @@
+"""Each feature of Strawberry gives the same reply compiled as by `Schema.execute`."""
+
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, parse
+from strawberry.types.execution import PreExecutionError
+
+from graph.compiled.known import is_known_schema
+from graph.validation import validate_document
+from tests.graph.compiled.catalogue import (  # noqa: F401 - register
+    extensions,
+    fields,
+    inputs,
+    types,
+)
+from tests.graph.compiled.catalogue.examples import EXAMPLES, SEEN, Example, Path
+from tests.graph.compiled.catalogue.subscriptions import SUBSCRIPTIONS
+from tests.graph.compiled.running import Watched, everything_ends
+
+# The second run shows what was kept of the first.
+RUNS = 2
+
+
+def outcome(result: Any) -> Any:
+    """What can be seen of one run, beside what a client cannot."""
+    errors = [error.formatted for error in result.errors or []]
+    causes = [repr(error.original_error) for error in result.errors or []]
+    seen = list(SEEN)
+    SEEN.clear()
+    return result.data, errors, causes, result.extensions or {}, seen
+
+
+async def by_strawberry(example: Example) -> list[Any]:
+    outcomes = []
+    for _ in range(RUNS):
+        result = await example.schema.execute(
+            example.text, example.variables, example.context, operation_name=example.name
+        )
+        await everything_ends()
+        outcomes.append(outcome(result))
+    return outcomes
+
+
+def prepare(example: Example) -> Watched:
+    document = parse(example.text)
+    assert not validate_document(example.schema._schema, document, introspection=True)
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            name = node.name.value if node.name else None
+            if example.name in {None, name}:
+                return Watched(example.schema, document, node)
+    raise AssertionError("no such operation")
+
+
+async def compiled(example: Example) -> tuple[list[Any], Path]:
+    operation = prepare(example)
+    outcomes = []
+    for _ in range(RUNS):
+        result = await operation.run(example.variables, example.context)
+        await everything_ends()
+        outcomes.append(outcome(result))
+    if not is_known_schema(example.schema):
+        return outcomes, Path.STRAWBERRY
+    return outcomes, Path.GRAPHQL_CORE if operation.interpreted else Path.COMPILED
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_feature_gives_the_same_reply_compiled(name: str) -> None:
+    SEEN.clear()
+    theirs, example = await by_strawberry(EXAMPLES[name]()), EXAMPLES[name]()
+    ours, path = await compiled(example)
+    assert ours == theirs
+    assert path is example.path
+
+
+async def events_of(results: Any) -> list[Any]:
+    if isinstance(results, ExecutionResult):
+        return [outcome(results)]
+    outcomes = []
+    try:
+        async with aclosing(results):
+            async for result in results:
+                outcomes += [outcome(result)]
+    except ValueError as error:
+        # The socket reports it, as Strawberry does.
+        failure = GraphQLError(str(error), original_error=error)
+        outcomes.append(outcome(ExecutionResult(None, [failure])))
+    return [*outcomes, outcome(ExecutionResult(None, None))]
+
+
+async def events_by_strawberry(example: Example) -> list[Any]:
+    results: Any = await example.schema.subscribe(example.text, example.variables)
+    outcomes = []
+    async with aclosing(results):
+        async for result in results:
+            outcomes.append(outcome(result))
+            if isinstance(result, PreExecutionError):
+                return outcomes
+    return [*outcomes, outcome(ExecutionResult(None, None))]
+
+
+@pytest.mark.parametrize("name", SUBSCRIPTIONS)
+async def test_subscription_gives_the_same_events(name: str) -> None:
+    SEEN.clear()
+    theirs = await events_by_strawberry(SUBSCRIPTIONS[name]())
+    SEEN.clear()
+    example = SUBSCRIPTIONS[name]()
+    ours = await events_of(await prepare(example).subscribe(example.variables, None))
+    SEEN.clear()
+    assert ours == theirs
