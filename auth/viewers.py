@@ -48,6 +48,11 @@ class Viewer(NamedTuple):
         """What the viewer may do."""
         return self.user.permissions
 
+    @property
+    def rights(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names of the roles, and the permissions: what permission classes ask for."""
+        return frozenset(role.name for role in self.user.roles), self.user.permissions
+
 
 async def viewer_of(auth: Auth, client: Client, bearer_token: str) -> Viewer:
     """Whose token this is, as of now.

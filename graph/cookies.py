@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from starlette.requests import cookie_parser
 
+from graph.errors import BadUserInput
+
 
 @dataclass(frozen=True, slots=True)
 class CookiePolicy:
@@ -50,14 +52,27 @@ class CookiePolicy:
 
 @dataclass(slots=True)
 class CookieJar:
-    """The cookie of one request: what came in, and what goes out with the reply."""
+    """The cookie of one request: what came in, and what goes out with the reply.
+
+    An operation over a socket has no reply that could set a cookie.
+    """
 
     policy: CookiePolicy
     refresh_token: str | None
     set_cookie: str | None = field(default=None)
+    can_be_set: bool = True
+
+    def check_can_be_set(self) -> None:
+        """Raises BadUserInput where a cookie cannot be set."""
+        if not self.can_be_set:
+            raise BadUserInput(
+                "A cookie cannot be set over a WebSocket. Send this operation over HTTP, or use"
+                " the refresh token in the body."
+            )
 
     def store(self, refresh_token: str, lifetime: timedelta) -> None:
         """Gives the browser this token in place of any other."""
+        self.check_can_be_set()
         self.set_cookie = self.policy.write(refresh_token, lifetime)
 
     def clear(self) -> None:

@@ -4,7 +4,6 @@ https://graphql.github.io/graphql-over-http/draft/; where drafts and clients dif
 those that today's clients understand (`statuses.py`).
 """
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from auth.clients import Client
 from auth.wiring import Auth
 from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
+from graph.deadlines import check_room, finish
 from graph.errors import coded_error
 from graph.explorer import Explorer
 from graph.idempotency import HEADER as IDEMPOTENCY_KEY
@@ -32,7 +32,7 @@ from graph.requests import (
     read_headers,
 )
 from graph.statuses import JSON, Problem
-from graph.unfinished import OutOfTime, TooManyUnfinished, UnfinishedOperations
+from graph.unfinished import UnfinishedOperations
 from models.database import DatabaseUnavailable
 
 
@@ -61,11 +61,12 @@ class GraphQLEndpoint:
         self._policy = policy
         self._explorer = explorer
         self._bodies = BodyReader()
-        self._unfinished = UnfinishedOperations(policy.seconds)
+        # The sockets share it: the server waits for all operations before it stops.
+        self.unfinished = UnfinishedOperations(policy.seconds)
 
     async def stop(self) -> None:
         """Returns when no operation runs any more."""
-        await self._unfinished.stop()
+        await self.unfinished.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -97,12 +98,12 @@ class GraphQLEndpoint:
             is_mutation = operation.type is not OperationType.QUERY
             if is_mutation:
                 _check_type(operation, scope["method"])
-                self._check_room()
+                check_room(self.unfinished)
             who = self._who(scope, headers)
             context = get_known_context(*who) or await get_context(*who)
             result = operation.start(request.variables, context)
             if not isinstance(result, ExecutionResult):
-                result = await self._finish(result, is_mutation=is_mutation)
+                result = await finish(self.unfinished, result, is_mutation=is_mutation)
             return _reply(scope, result, context.cookies, media_type)
         except OperationRefused as refused:
             return reply_problem(refused.problem, refused.errors, media_type)
@@ -123,28 +124,6 @@ class GraphQLEndpoint:
         cookies = CookieJar(self._cookies, token)
         authorization, key = headers.get(b"authorization"), headers.get(IDEMPOTENCY_KEY)
         return self._auth, client, authorization, cookies, key
-
-    def _check_room(self) -> None:
-        try:
-            self._unfinished.check_room()
-        except TooManyUnfinished:
-            message = "Too many operations have not ended yet. Try again shortly."
-            raise RequestRefused(Problem.UNAVAILABLE, message, RETRY_LATER) from None
-
-    async def _finish(
-        self, result: Awaitable[ExecutionResult], *, is_mutation: bool
-    ) -> ExecutionResult:
-        try:
-            return await self._unfinished.finish(result, is_mutation=is_mutation)
-        except OutOfTime:
-            seconds = self._policy.seconds
-            what = "is still running" if is_mutation else "was cancelled"
-            raise RequestRefused(
-                Problem.TIMED_OUT,
-                f"The operation took longer than {seconds:g} seconds and {what}.",
-                limit="operation_seconds",
-                maximum=seconds,
-            ) from None
 
 
 def _reply(scope: Scope, result: ExecutionResult, cookies: CookieJar, media_type: str) -> Reply:

@@ -136,6 +136,8 @@ class LoginMutations:
         input: Annotated[LoginInput, strawberry.argument(description="What the person typed.")],
     ) -> LoginPayload:
         context = info.context
+        if input.delivery is TokenDelivery.COOKIE:
+            context.cookies.check_can_be_set()
         signed_in = await log_in(
             context.auth,
             context.client,
@@ -163,6 +165,8 @@ class LoginMutations:
         cookies = info.context.cookies
         typed = given(input.refresh_token)
         delivery = TokenDelivery.COOKIE if typed is None else TokenDelivery.BODY
+        if delivery is TokenDelivery.COOKIE:
+            cookies.check_can_be_set()
         key = parse_idempotency_key(info.context.idempotency_key)
         try:
             token = typed or cookies.refresh_token or ""

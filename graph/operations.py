@@ -82,10 +82,15 @@ class Operation:
     """An operation that may be run, as often as is wished."""
 
     def __init__(
-        self, compiled: CompiledOperation, cost: CostMeter, policy: OperationPolicy
+        self,
+        compiled: CompiledOperation,
+        cost: CostMeter,
+        policy: OperationPolicy,
+        root_fields: frozenset[str],
     ) -> None:
         """Raises GraphQLError if it costs too much whatever the variables are."""
         self.type = compiled.type
+        self.root_fields = root_fields
         self._compiled = compiled
         self._execute = compiled.execute if policy.compiled else compiled.execute_uncompiled
         self._limits = policy.limits
@@ -205,7 +210,7 @@ class Operations:
             compiled = CompiledOperation(self._schema, document, definition, log_internal_errors)
             _check_introspection(document, definition, compiled)
             cost = CostMeter(self._core_schema, document, definition)
-            operation = Operation(compiled, cost, self._policy)
+            operation = Operation(compiled, cost, self._policy, _root_names(document, definition))
         except GraphQLError as error:
             return _refuse([error])
         weight = document.token_count * _BYTES_PER_TOKEN
@@ -231,12 +236,16 @@ def _check_introspection(
     document: DocumentNode, operation: OperationDefinitionNode, compiled: CompiledOperation
 ) -> None:
     """Bounds what the schema is asked for at once: its lists are long. Raises GraphQLError."""
-    asked = {node.name.value for node in root_fields(operation, fragments_of(document))}
-    asks_for_schema = not asked.isdisjoint({"__schema", "__type"})
+    asks_for_schema = not _root_names(document, operation).isdisjoint({"__schema", "__type"})
     fields, maximum = compiled.fields, _MAX_INTROSPECTION_FIELDS
     if asks_for_schema and fields > maximum:
         told = f"The operation asks the schema for {fields} fields"
         raise exceeded("introspection_fields", maximum, fields, told)
+
+
+def _root_names(document: DocumentNode, operation: OperationDefinitionNode) -> frozenset[str]:
+    nodes = root_fields(operation, fragments_of(document))
+    return frozenset(node.name.value for node in nodes)
 
 
 def _refusal(problem: Problem, message: str, code: str | None = None) -> OperationRefused:

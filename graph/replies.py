@@ -53,7 +53,7 @@ def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> R
         if not result.errors and not result.extensions:
             return Reply(200, media_type, encode_json({"data": result.data}), [])
         errors = format_errors(result.errors or [], request_id)
-        if result.data is None and errors and all("path" not in error for error in errors):
+        if is_request_error(result):
             return _reply_nothing_ran(errors, media_type)
         return _reply_in_full(result, errors, media_type)
     except NotJson as error:
@@ -102,6 +102,13 @@ def _headers_for(codes: Mapping[str, Mapping[str, Any]]) -> HeaderFields:
     if "SERVICE_UNAVAILABLE" in codes:
         headers += RETRY_LATER
     return headers
+
+
+def is_request_error(result: ExecutionResult) -> bool:
+    """Whether nothing ran, as with variables that do not fit: then there is no `data`, not null."""
+    if result.data is not None or not result.errors:
+        return False
+    return all(error.path is None for error in result.errors)
 
 
 def reply_problem(

@@ -147,7 +147,7 @@ class BodyReader:
         _check_content(headers)
         request = self._known.get(body)
         if request is None:
-            request = _parse(_parse_json(body, "The body"))
+            request = read_request(_parse_json(body, "The body"))
             if not request.variables and len(body) <= MAX_KNOWN_BODY_BYTES:
                 self._remember(body, request)
         return request
@@ -196,7 +196,7 @@ def read_get(scope: Scope) -> GraphQLRequest:
             parameters[name] = _parse_json(parameters[name].encode(), f"`{name}`")
         else:
             parameters.pop(name, None)
-    return _parse(parameters)
+    return read_request(parameters)
 
 
 def _parse_json(text: bytes, what: str) -> Any:
@@ -206,29 +206,45 @@ def _parse_json(text: bytes, what: str) -> Any:
         raise _malformed(f"{what} is not JSON.") from None
 
 
-def _parse(request: Any) -> GraphQLRequest:
+def read_request(request: Any) -> GraphQLRequest:
+    """Reads what a JSON value asks for, over HTTP or a socket. Raises RequestRefused."""
     if isinstance(request, list):
         raise _malformed("Batches are not supported: send one operation per request.")
     if not isinstance(request, dict):
         raise _malformed('The request is a JSON object: {"query": "…", "variables": {…}}.')
-    query, document_id = request.get("query"), request.get("documentId")
-    if document_id is not None and (query is not None or not isinstance(document_id, str)):
-        raise _malformed("`documentId` must be text, and stand in the place of `query`.")
-    if document_id is None and (not isinstance(query, str) or not query.strip()):
-        raise _no_document(request)
-    variables = request.get("variables")
-    if variables is not None and not isinstance(variables, dict):
-        raise _malformed("`variables` must be a JSON object.")
-    if not isinstance(request.get("extensions"), dict | None):
-        raise _malformed("`extensions` must be a JSON object.")
-    operation_name = request.get("operationName")
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise _malformed("`operationName` must be text.")
-    return GraphQLRequest(query, document_id, variables, operation_name or None)
+    query = _read_text(request, "query")
+    document_id = _read_text(request, "documentId")
+    variables = _read_object(request, "variables")
+    extensions = _read_object(request, "extensions")
+    if query is not None and document_id is not None:
+        raise _malformed("Send either `query` or `documentId`.")
+    if query is None and document_id is None:
+        raise _no_document(request, extensions)
+    return GraphQLRequest(query, document_id, variables, _read_text(request, "operationName"))
 
 
-def _no_document(request: dict[str, Any]) -> RequestRefused:
-    if request.get("query") is None and isinstance(request.get("extensions"), dict):
+def _read_text(request: Mapping[str, Any], name: str) -> str | None:
+    """Reads a text; an empty one is None."""
+    value = request.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _malformed(f"`{name}` must be text.")
+    return value if value and value.strip() else None
+
+
+def _read_object(request: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Reads an object. PHP encodes an empty one as `[]`; some clients send an empty text."""
+    value = request.get(name)
+    if value in (None, [], ""):
+        return None
+    if not isinstance(value, dict):
+        raise _malformed(f"`{name}` must be a JSON object.")
+    return value
+
+
+def _no_document(
+    request: Mapping[str, Any], extensions: Mapping[str, Any] | None
+) -> RequestRefused:
+    if request.get("query") is None and extensions is not None:
         return RequestRefused(Problem.NO_PERSISTED_QUERIES, "PersistedQueryNotSupported")
     return _malformed("`query` must hold the GraphQL document.")
 

@@ -1,48 +1,40 @@
-"""What clients send over a socket, read strictly: a message that makes no sense ends it.
+"""The messages of a socket, read strictly.
 
 https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from auth.errors import SessionRevoked, Unauthenticated, UserDisabled
 from graph.context import read_bearer_token
+from graph.encoding import encode_json
 
+MAX_ID_LENGTH = 255
+# RFC 6455, 5.5: the payload of a control frame has at most 125 bytes, two of them for the code.
+MAX_REASON_BYTES = 123
 _TOKEN_KEYS = frozenset({"authorization", "authtoken"})
 
 
 class SocketEnd(Exception):
-    """The socket is to be closed, with this code and reason."""
+    """The socket must be closed with this code and reason."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason
+        self.reason = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
     @classmethod
     def of(cls, denial: Unauthenticated) -> "SocketEnd":
-        """4401 where no fresh token helps: clients do not come back. Otherwise 4403: they do."""
-        no_use = isinstance(denial, SessionRevoked | UserDisabled)
-        return cls(4401 if no_use else 4403, denial.reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """What a client wants to hear of."""
-
-    id: str
-    query: str | None
-    document_id: str | None
-    variables: dict[str, Any] | None
-    operation_name: str | None
+        """4401 where a new token cannot help, otherwise 4403: clients reconnect."""
+        is_final = isinstance(denial, SessionRevoked | UserDisabled)
+        return cls(4401 if is_final else 4403, denial.reason)
 
 
 def read_message(text: str | None) -> Mapping[str, Any]:
-    """A message: an object with a type. Raises SocketEnd."""
+    """Reads a message: an object with a type. Raises SocketEnd."""
     if text is None:
         raise SocketEnd(4400, "Messages must be text")
     try:
@@ -54,39 +46,38 @@ def read_message(text: str | None) -> Mapping[str, Any]:
     return message
 
 
-def read_subscribe(message: Mapping[str, Any]) -> Subscribe:
-    """The operation of a `subscribe` message. Raises SocketEnd."""
-    payload = message.get("payload")
-    if not isinstance(payload, dict):
-        raise SocketEnd(4400, "A subscribe message needs a payload")
-    query, document_id = payload.get("query"), payload.get("documentId")
-    if not isinstance(query if document_id is None else document_id, str):
-        raise SocketEnd(4400, "The payload needs a query, or a documentId, as text")
-    variables, operation_name = payload.get("variables"), payload.get("operationName")
-    if not isinstance(variables, dict | None):
-        raise SocketEnd(4400, "The variables must be an object")
-    if not isinstance(operation_name, str | None):
-        raise SocketEnd(4400, "The operationName must be text")
-    return Subscribe(read_id(message), query, document_id, variables, operation_name)
+def encode_message(message: Mapping[str, Any]) -> str:
+    """Writes a message. Raises NotJson."""
+    return encode_json(message).decode()
 
 
 def read_id(message: Mapping[str, Any]) -> str:
-    """The id of an operation. Raises SocketEnd."""
+    """Reads the id of an operation. Raises SocketEnd."""
     operation_id = message.get("id")
     if not isinstance(operation_id, str) or not operation_id:
         raise SocketEnd(4400, "A message of an operation needs its id")
+    if len(operation_id) > MAX_ID_LENGTH:
+        raise SocketEnd(4400, f"An id has at most {MAX_ID_LENGTH} characters")
     return operation_id
 
 
+def read_payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Reads the payload of a `subscribe` message. Raises SocketEnd."""
+    payload = message.get("payload")
+    if not isinstance(payload, dict):
+        raise SocketEnd(4400, "A subscribe message needs a payload")
+    return payload
+
+
 def has_token(payload: object) -> bool:
-    """Whether a payload holds a token at all."""
+    """Whether a payload holds a bearer token."""
     return _find_token(payload) is not None
 
 
 def read_token(payload: object) -> str:
-    """The bearer token of a payload. Raises TokenMissing, TokenInvalid.
+    """Reads the bearer token of a payload. Raises TokenMissing, TokenInvalid.
 
-    Clients write the key in every case, and the value with or without `Bearer`.
+    Clients write the key in upper or lower case, and the value with or without `Bearer`.
     """
     text = _find_token(payload)
     if text is None:
@@ -98,6 +89,6 @@ def _find_token(payload: object) -> str | None:
     if not isinstance(payload, dict):
         return None
     for name, value in payload.items():
-        if name.lower() in _TOKEN_KEYS and isinstance(value, str):
+        if name.lower() in _TOKEN_KEYS and isinstance(value, str) and value.strip():
             return value.strip()
     return None

@@ -34,7 +34,7 @@ class UnfinishedOperations:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._late: set[asyncio.Task[ExecutionResult]] = set()
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class UnfinishedOperations:
         with watched_waits() as waits:
             task = asyncio.create_task(_wait_for(result))
         try:
-            await asyncio.wait((task,), timeout=self._seconds)
+            await asyncio.wait((task,), timeout=self.seconds)
         finally:
             if not task.done():
                 self._let_end(task, is_mutation=is_mutation)

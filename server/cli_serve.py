@@ -17,7 +17,7 @@ import uvicorn
 from auth.clock import Clock
 from auth.policies import PermissionRegistry
 from graph.explorer_files import is_built
-from graph.socket_connection import MAX_MESSAGE_BYTES
+from graph.socket_channel import MAX_MESSAGE_BYTES
 from models.database import DatabaseUnavailable
 from server import doctor
 from server.app import build_auth
@@ -26,6 +26,7 @@ from server.console import Stop, read_settings
 from server.environment import files_open_to_everybody
 from server.logs import configure_logs
 from server.settings import ConfigurationError, Settings
+from server.socket_protocol import BoundedWebSocketProtocol
 
 log = structlog.get_logger("postern.server")
 
@@ -102,6 +103,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=10,
         http=protocol(settings.request_timeout),
+        ws=BoundedWebSocketProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
     )

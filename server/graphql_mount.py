@@ -14,7 +14,7 @@ from graph.limits import LimitPolicy
 from graph.operations import OperationPolicy, Operations
 from graph.schema import check_own_schema, guessing_mutations
 from graph.socket import GraphQLSocket
-from graph.socket_connection import SocketPolicy
+from graph.socket_channel import SocketPolicy
 from graph.trusted_documents import InvalidManifest, TrustedDocuments
 from server import development
 from server.limit_settings import Executor
@@ -43,13 +43,12 @@ def mount(settings: Settings, auth: Auth, schema: strawberry.Schema) -> GraphQLM
         body_bytes=settings.max_body_bytes, seconds=settings.max_operation_seconds
     )
     sockets = SocketPolicy(
-        allowed_origins=settings.own_origins, per_address=settings.sockets_per_address
+        allowed_origins=settings.own_origins,
+        per_address=settings.sockets_per_address,
     )
-    return GraphQLMount(
-        operations,
-        GraphQLEndpoint(operations, auth, cookies, requests, _explorer(settings)),
-        GraphQLSocket(operations, auth, cookies, sockets),
-    )
+    endpoint = GraphQLEndpoint(operations, auth, cookies, requests, _explorer(settings))
+    socket = GraphQLSocket(operations, auth, cookies, sockets, endpoint.unfinished)
+    return GraphQLMount(operations, endpoint, socket)
 
 
 def mount_own(

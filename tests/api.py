@@ -124,29 +124,43 @@ class Api(Client):
         finally:
             object.__setattr__(self.auth, "db", good)
 
+    def limit_sockets(self, **changes: Any) -> None:
+        """Changes the policy of the sockets that are opened from now on."""
+        route = next(r for r in self.app.routes if type(r).__name__ == "WebSocketRoute")
+        policy = route.endpoint._policy  # type: ignore[attr-defined]
+        for name, value in changes.items():
+            object.__setattr__(policy, name, value)
+
     async def hears_what_others_did(self) -> None:
         """Waits for the milliseconds that the changes of another process are on their way."""
         await self.auth.db.changes.catch_up()
 
     @asynccontextmanager
     async def socket(
-        self, *, origin: str | None = None, host: str = "localhost", protocol: str = PROTOCOL
+        self,
+        *,
+        origin: str | None = None,
+        host: str = "localhost",
+        protocol: str = PROTOCOL,
+        headers: Mapping[str, str] | None = None,
+        query_string: bytes = b"",
+        address: str = "192.0.2.7",
     ) -> AsyncIterator[Socket]:
         """Opens a WebSocket; the answer to the handshake is the first event in its outbox."""
         socket = Socket()
-        headers = [(b"host", host.encode())]
-        headers += [(b"origin", origin.encode())] if origin else []
+        fields = {"host": host, **({"origin": origin} if origin else {}), **(headers or {})}
         scope = {
             "type": "websocket",
             "path": "/graphql",
             "raw_path": b"/graphql",
-            "query_string": b"",
-            "headers": headers,
+            "query_string": query_string,
+            "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
             "subprotocols": [protocol],
-            "client": ("192.0.2.7", 50000),
+            "client": (address, 50000),
         }
         await socket.inbox.put({"type": "websocket.connect"})
         serving = asyncio.create_task(self.app(scope, socket.inbox.get, socket.send))
+        serving.add_done_callback(lambda _: socket.served.set())
         yield socket
         await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
         async with asyncio.timeout(10):

@@ -16,10 +16,29 @@ class Socket:
 
     inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
     outbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
+    # The code and the reason with which the server has closed it.
+    closed: tuple[int, str] = (0, "")
+    # A client that does not read makes the server wait in `send`.
+    reads: bool = True
+    most_unread: int = 0
+    served: asyncio.Event = field(default_factory=asyncio.Event)
+    _unread: int = 0
 
     async def send(self, message: Message) -> None:
         """What the server sends."""
+        if message["type"] == "websocket.close":
+            self.closed = (int(message["code"]), str(message.get("reason", "")))
+        if not self.reads:
+            await self._never_read()
         await self.outbox.put(message)
+
+    async def _never_read(self) -> None:
+        self._unread += 1
+        self.most_unread = max(self.most_unread, self._unread)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._unread -= 1
 
     async def say(self, **message: Any) -> None:
         """Sends a message of the protocol."""
@@ -43,6 +62,14 @@ class Socket:
                 pass
         await self.inbox.put({"type": "websocket.disconnect", "code": event["code"]})
         return int(event["code"]), str(event.get("reason", ""))
+
+    async def hear_until_end(self) -> list[Any]:
+        """The messages before the server closes."""
+        heard = []
+        async with asyncio.timeout(10):
+            while (event := await self.outbox.get())["type"] != "websocket.close":
+                heard.append(json.loads(event["text"]))
+        return heard
 
     async def initialise(self, token: str, key: str = "Authorization") -> "Socket":
         """Signs in with the first message."""

@@ -56,7 +56,7 @@ ODD_BODIES: dict[str, str | bytes] = {
     "query empty": '{"query": ""}',
     "query a list": '{"query": ["{ me }"]}',
     "variables a number": '{"query": "{ me { id } }", "variables": 7}',
-    "variables a list": '{"query": "{ me { id } }", "variables": []}',
+    "variables a list": '{"query": "{ me { id } }", "variables": [1]}',
     "operationName a number": '{"query": "{ me { id } }", "operationName": 7}',
     "extensions text": '{"query": "{ me { id } }", "extensions": "x"}',
 }

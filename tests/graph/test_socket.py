@@ -1,28 +1,18 @@
 """The socket: subscriptions for one bearer token, for as long as that would be let in."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import strawberry
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 from auth import viewers, watching
 from auth.clients import Client
 from auth.errors import SessionRevoked
-from graph.permissions import HasPermission, Public
-from graph.socket_connection import SocketPolicy
-from graph.socket_messages import SocketEnd, read_message, read_subscribe
-from tests.api import BASE_URL, Api, serving
+from tests.api import BASE_URL, Api
 from tests.clock import ManualClock
-from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE, BOB
+from tests.people import ALICE, BOB
 from tests.sessions import Device
 from tests.sockets import Socket
 
@@ -33,14 +23,6 @@ FOREIGN = "https://elsewhere.example"
 @pytest.fixture(autouse=True)
 def looks_at_the_clock_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
-
-
-def limit(api: Api, **changes: Any) -> None:
-    """Changes the policy of the sockets of a server."""
-    route = next(r for r in api.app.routes if type(r).__name__ == "WebSocketRoute")
-    policy: SocketPolicy = route.endpoint._policy  # type: ignore[attr-defined]
-    for name, value in changes.items():
-        object.__setattr__(policy, name, value)
 
 
 # Signing in
@@ -114,13 +96,13 @@ async def test_nothing_runs_before_the_sign_in(sqlite_api: Api) -> None:
 
 
 async def test_who_does_not_sign_in_is_sent_away(sqlite_api: Api) -> None:
-    limit(sqlite_api, init_timeout_seconds=0.1)
+    sqlite_api.limit_sockets(init_timeout_seconds=0.1)
     async with sqlite_api.accepted_socket() as socket:
         assert (await socket.end())[0] == 4408
 
 
 async def test_pings_do_not_put_the_sign_in_off(sqlite_api: Api) -> None:
-    limit(sqlite_api, init_timeout_seconds=0.2)
+    sqlite_api.limit_sockets(init_timeout_seconds=0.2)
     async with sqlite_api.accepted_socket() as socket:
         for _ in range(10):
             await socket.say(type="ping")
@@ -171,7 +153,7 @@ async def test_only_one_protocol_is_spoken(sqlite_api: Api, protocol: str) -> No
 
 
 async def test_sockets_of_one_address_are_bounded(sqlite_api: Api) -> None:
-    limit(sqlite_api, per_address=1)
+    sqlite_api.limit_sockets(per_address=1)
     async with sqlite_api.accepted_socket(), sqlite_api.socket() as second:
         assert (await second.outbox.get())["type"] == "websocket.close"
     async with sqlite_api.accepted_socket():
@@ -179,7 +161,7 @@ async def test_sockets_of_one_address_are_bounded(sqlite_api: Api) -> None:
 
 
 async def test_sockets_of_one_person_are_bounded(sqlite_api: Api) -> None:
-    limit(sqlite_api, per_user=1)
+    sqlite_api.limit_sockets(per_user=1)
     alice, bob = await sqlite_api.log_in(ALICE), await sqlite_api.log_in(BOB)
     async with sqlite_api.accepted_socket() as first, sqlite_api.accepted_socket() as second:
         await first.initialise(alice)
@@ -189,61 +171,7 @@ async def test_sockets_of_one_person_are_bounded(sqlite_api: Api) -> None:
             await third.initialise(bob)
 
 
-# Messages
-
-
-NONSENSE = [
-    *("", "[", "1", "null", "[]", "{}", '{"type": 1}', '{"type": "start"}', "\ud800", "\0"),
-    *('{"type": "complete"}', '{"type": "subscribe"}', '{"type": "subscribe", "id": ""}'),
-    '{"type": "subscribe", "id": "1", "payload": {}}',
-    '{"type": "subscribe", "id": 1, "payload": {"query": "{ me { id } }"}}',
-    '{"type": "subscribe", "id": "1", "payload": {"query": "", "variables": []}}',
-    '{"type": "subscribe", "id": "1", "payload": {"query": "", "operationName": 1}}',
-]
-
-
-@pytest.mark.parametrize("message", NONSENSE)
-async def test_a_message_that_makes_no_sense_ends_the_socket(sqlite_api: Api, message: str) -> None:
-    token = await sqlite_api.log_in(ALICE)
-    async with sqlite_api.accepted_socket() as socket:
-        await socket.initialise(token)
-        await socket.say_text(message)
-        assert (await socket.end())[0] == 4400
-
-
-async def test_bytes_are_no_message(sqlite_api: Api) -> None:
-    async with sqlite_api.accepted_socket() as socket:
-        await socket.inbox.put({"type": "websocket.receive", "bytes": b"{}"})
-        assert (await socket.end())[0] == 4400
-
-
-async def test_a_message_past_the_bound_ends_the_socket(sqlite_api: Api) -> None:
-    async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="ping", payload="é" * 40_000)
-        assert (await socket.end())[0] == 1009
-
-
-@given(st.text() | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
-@hypothesis_settings(max_examples=200)
-def test_any_text_that_is_no_subscription_is_refused(message: str) -> None:
-    with pytest.raises(SocketEnd) as refused:
-        read_subscribe(read_message(message))
-    assert refused.value.code == 4400
-
-
 # Operations
-
-
-@pytest.mark.parametrize("query", ["{ me { id } }", "mutation { logout { endedSessions } }"])
-async def test_queries_and_mutations_do_not_run_over_a_socket(sqlite_api: Api, query: str) -> None:
-    device = await Device(sqlite_api).log_in()
-    async with sqlite_api.accepted_socket() as socket:
-        await socket.initialise(device.access_token)
-        await socket.say(type="subscribe", id="1", payload={"query": query})
-        message = await socket.hear()
-        assert (message["type"], message["id"]) == ("error", "1")
-        assert message["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
-    assert await device.is_signed_in()
 
 
 @pytest.mark.parametrize(
@@ -400,56 +328,3 @@ async def test_while_the_database_is_away_nobody_is_signed_out(
             await asyncio.sleep(0.2)
         await sqlite_api.log_in(ALICE)
         assert (await socket.hear())["payload"]["data"]["sessionEvents"]["kind"] == "SIGNED_IN"
-
-
-# Own code
-
-
-@strawberry.type
-class OwnSubscriptions:
-    @strawberry.subscription(permission_classes=[HasPermission("users:read")])
-    async def readers_only(self) -> AsyncGenerator[int, None]:
-        yield 1
-
-    @strawberry.subscription(permission_classes=[Public])
-    async def breaks(self) -> AsyncGenerator[int, None]:
-        yield 1
-        raise ValueError("a detail of the inside")
-
-
-@pytest.fixture
-async def own(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncGenerator[Api, None]:
-    settings = make_settings(sqlite_url, tmp_path)
-    async with serving(settings, clock, subscriptions=[OwnSubscriptions]) as api:
-        yield api
-
-
-async def test_permission_classes_gate_subscriptions(own: Api) -> None:
-    async with own.accepted_socket() as socket:
-        await socket.initialise(await own.log_in(ALICE))
-        await socket.say(type="subscribe", id="1", payload={"query": "subscription{readersOnly}"})
-        message = await socket.hear()
-        assert message["type"] == "error"
-        assert message["payload"][0]["extensions"] == {
-            "code": "FORBIDDEN",
-            "required": "users:read",
-        }
-
-
-async def test_a_subscription_of_ones_own_gives_its_values_and_ends(own: Api) -> None:
-    async with own.accepted_socket() as socket:
-        await socket.initialise(await own.log_in(ADMIN))
-        await socket.say(type="subscribe", id="1", payload={"query": "subscription{readersOnly}"})
-        assert (await socket.hear())["payload"] == {"data": {"readersOnly": 1}}
-        assert await socket.hear() == {"id": "1", "type": "complete"}
-
-
-async def test_a_fault_is_masked(own: Api) -> None:
-    async with own.accepted_socket() as socket:
-        await socket.initialise(await own.log_in(ALICE))
-        await socket.say(type="subscribe", id="1", payload={"query": "subscription { breaks }"})
-        assert (await socket.hear())["payload"] == {"data": {"breaks": 1}}
-        message = await socket.hear()
-        assert message["type"] in {"error", "next"}
-        assert "a detail of the inside" not in str(message)
-        assert "INTERNAL_SERVER_ERROR" in str(message)
