@@ -43,6 +43,7 @@ class Action(StrEnum):
     PASSWORD_RESET_REQUESTED = "password.reset_requested"  # noqa: S105 - the same
     PASSWORD_RESET_REQUIRED = "password.reset_required"  # noqa: S105 - the same
     PASSWORD_RESET = "password.reset"  # noqa: S105 - the same
+    TEMPORARY_PASSWORD_SET = "password.temporary_set"  # noqa: S105 - the same
     INVITATION_CREATED = "invitation.created"
     INVITATION_DELETED = "invitation.deleted"
     ROLE_CREATED = "role.created"

@@ -205,6 +205,12 @@ class PasswordChangeRequired(Refusal):
     field = "new_password"
 
 
+class TemporaryPasswordExpired(Refusal):
+    """The password is right, was chosen by an operator, and was not replaced within seven days."""
+
+    message = "The temporary password has expired. Ask an administrator for a new one."
+
+
 class UserNotFound(Refusal):
     """There is no user with this id."""
 

@@ -11,6 +11,7 @@ from auth.errors import Refusal
 from auth.hash_kinds import problem_of_hash
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.policies import DEFAULT_ROLE
+from auth.temporary_passwords import expiry_of
 from models.base import uuid7_at
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ class Incoming:
     roles: tuple[str, ...]
     password_hash: str | None = field(repr=False)
     password_is_temporary: bool
+    temporary_password_expires_at: datetime | None
     email_verified_at: datetime | None
     disabled_at: datetime | None
     created_at: datetime
@@ -138,6 +140,7 @@ class _Reader:
         email = self._parsed("email", parse_email)
         created_at = self._instant("created_at") or self._now
         given_id = self._id()
+        is_temporary = self._flag("password_is_temporary")
         return Incoming(
             line=self._line,
             id=given_id or uuid7_at(created_at),
@@ -149,7 +152,8 @@ class _Reader:
             full_name=self._parsed("full_name", parse_full_name),
             roles=self._roles(known_roles),
             password_hash=self._password_hash(),
-            password_is_temporary=self._flag("password_is_temporary"),
+            password_is_temporary=is_temporary,
+            temporary_password_expires_at=expiry_of(temporary=is_temporary, now=self._now),
             email_verified_at=self._instant_or_flag("email_verified_at", "email_verified"),
             disabled_at=self._instant_or_flag("disabled_at", "disabled"),
             created_at=created_at,

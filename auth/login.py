@@ -1,6 +1,7 @@
 """Log in: prove a password, start a session."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import starmap
@@ -13,11 +14,13 @@ from auth.audit import Act, Action, record, record_all
 from auth.clients import Client
 from auth.errors import (
     AccountDisabled,
+    AuthError,
     InvalidCredentials,
     PasswordChangeRequired,
     RateLimited,
     Refusal,
     Refusals,
+    TemporaryPasswordExpired,
 )
 from auth.names import lookup_key
 from auth.outbox import Kind, queue_notice
@@ -25,6 +28,7 @@ from auth.passwords import normalise
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
 from auth.sessions import start_session
+from auth.temporary_passwords import has_expired
 from auth.throttling import ACCOUNT, NETWORK, Budget, budget_of_account, network_of
 from auth.token_pairs import SignedIn, issue_pair
 from auth.users import USER_BY_ID, select_by_name
@@ -43,8 +47,8 @@ async def log_in(
 
     `username` may be the e-mail address. A password that an operator chose is good only for
     choosing another: `new_password`, which means nothing otherwise. Raises InvalidCredentials,
-    AccountDisabled and PasswordChangeRequired (only to who knows the password), RateLimited, and
-    Refusals with everything that is wrong with the new password.
+    AccountDisabled, PasswordChangeRequired, TemporaryPasswordExpired (these only to who knows the
+    password), RateLimited, and Refusals with everything that is wrong with the new password.
     """
     with auth.passwords.place_in_queue():
         found = await _find_credentials(auth, username)
@@ -67,10 +71,17 @@ async def log_in(
     except (Refusal, Refusals) as refused:
         # The password was right, whatever else was not.
         await auth.throttle.forgive(*budgets)
-        if isinstance(refused, AccountDisabled):
-            await _record_failure(auth, client, found, "disabled", timedelta())
+        if reason := _REASONS.get(type(refused)):
+            await _record_failure(auth, client, found, reason, timedelta())
         raise
     return await issue_pair(auth, user, session, session.created_at)
+
+
+# As the audit log has them, if the password was right.
+_REASONS: Mapping[type[AuthError], str] = {
+    AccountDisabled: "disabled",
+    TemporaryPasswordExpired: "temporary_password_expired",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,9 @@ class _Credentials:
     email: str | None
     password_hash: str | None
     password_is_temporary: bool
+    temporary_password_expires_at: datetime | None
     disabled_at: datetime | None
+    created_at: datetime
 
 
 async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
@@ -90,7 +103,7 @@ async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
 
 _CREDENTIALS = (
     *(User.id, User.username, User.email, User.password_hash, User.password_is_temporary),
-    User.disabled_at,
+    *(User.temporary_password_expires_at, User.disabled_at, User.created_at),
 )
 
 
@@ -158,6 +171,9 @@ async def _hash_to_keep(
     if found.disabled_at is not None:
         raise AccountDisabled
     if found.password_is_temporary:
+        expires_at = found.temporary_password_expires_at
+        if has_expired(expires_at, found.created_at, auth.clock.now()):
+            raise TemporaryPasswordExpired
         if new_password is None or normalise(new_password) == normalise(password):
             raise PasswordChangeRequired
         check_new_password(auth, new_password, username=found.username, email=found.email)

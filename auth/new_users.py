@@ -17,6 +17,7 @@ from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.policies import Actor
 from auth.records import WITH_ROLES, UserRecord
+from auth.temporary_passwords import expiry_of
 from auth.wiring import Auth
 from models.base import uuid7
 from models.role import UserRole
@@ -156,6 +157,7 @@ def _row(new: NewUser, now: datetime) -> User:
         full_name=new.full_name,
         password_hash=new.password_hash,
         password_is_temporary=new.password_is_temporary,
+        temporary_password_expires_at=expiry_of(temporary=new.password_is_temporary, now=now),
         email_verified_at=now if new.email_verified else None,
         created_at=now,
     )

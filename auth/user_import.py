@@ -248,6 +248,7 @@ def _columns(incoming: Incoming) -> dict[str, object]:
         "full_name": incoming.full_name,
         "password_hash": incoming.password_hash,
         "password_is_temporary": incoming.password_is_temporary,
+        "temporary_password_expires_at": incoming.temporary_password_expires_at,
         "email_verified_at": incoming.email_verified_at,
         "disabled_at": incoming.disabled_at,
         "created_at": incoming.created_at,

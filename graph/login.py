@@ -12,6 +12,7 @@ from auth.errors import (
     InvalidRefreshToken,
     PasswordChangeRequired,
     RateLimited,
+    TemporaryPasswordExpired,
 )
 from auth.login import log_in
 from auth.logout import log_out, log_out_everywhere
@@ -125,6 +126,7 @@ class LoginMutations:
                 InvalidCredentials,
                 AccountDisabled,
                 PasswordChangeRequired,
+                TemporaryPasswordExpired,
                 RateLimited,
                 *PASSWORD_REFUSALS,
             )

@@ -22,8 +22,8 @@ class CreateUserInput:
     username: str = strawberry.field(description="2 to 64 letters, digits, `.`, `-` or `_`.")
     email: str | None = strawberry.field(description="E-mail address.", default=strawberry.UNSET)
     password: str | None = strawberry.field(
-        description="A first password, which its owner must replace at the first login; without one"
-        " they are sent a link to choose theirs.",
+        description="A temporary password: the owner must replace it at the first login, within"
+        " seven days. Without one they are sent a link to choose theirs.",
         default=strawberry.UNSET,
     )
     full_name: str | None = strawberry.field(

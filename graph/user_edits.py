@@ -5,18 +5,19 @@ from typing import Annotated
 import strawberry
 
 from auth.account_deletion import delete_user
-from auth.errors import EditConflict, LastAdmin, UserNotFound
+from auth.errors import EditConflict, LastAdmin, RateLimited, UserNotFound
 from auth.mail_errors import (
     EmailMissing,
     MailUnavailable,
 )
 from auth.password_reset import require_password_reset
+from auth.temporary_passwords import set_temporary_password
 from auth.user_edits import UNCHANGED, UserEdit, revoke_user_sessions, update_user
 from graph.arguments import read_user_id
 from graph.context import Info
 from graph.errors import BadUserInput, Fails, UserError, errors_field
 from graph.permissions import HasPermission
-from graph.refusals import NAME_REFUSALS
+from graph.refusals import NAME_REFUSALS, PASSWORD_REFUSALS
 from graph.users import User
 
 
@@ -98,6 +99,26 @@ class RequirePasswordResetPayload:
     errors: list[UserError] = errors_field()
 
 
+@strawberry.input(description="The user, and their temporary password.")
+class SetTemporaryPasswordInput:
+    """The user, and their temporary password."""
+
+    user_id: strawberry.ID = strawberry.field(description="The user who gets it.")
+    password: str = strawberry.field(
+        description="Good for choosing another one, for seven days; never logged."
+    )
+
+
+@strawberry.type(description="Result of `setTemporaryPassword`.")
+class SetTemporaryPasswordPayload:
+    """Result of `setTemporaryPassword`."""
+
+    user: User | None = strawberry.field(
+        description="The user who has to choose another password at the next sign-in.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
 @strawberry.type
 class UserEditMutations:
     """Root fields that change the accounts of others."""
@@ -168,6 +189,25 @@ class UserEditMutations:
         user_id = read_user_id(input.user_id)
         user = await require_password_reset(context.auth, context.viewer, user_id)
         return RequirePasswordResetPayload(user=User.of(user))
+
+    @strawberry.mutation(
+        description="Gives a user a temporary password, which expires after seven days, and ends"
+        " their sessions and links.",
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(UserNotFound, RateLimited, *PASSWORD_REFUSALS)],
+    )
+    async def set_temporary_password(
+        self,
+        info: Info,
+        input: Annotated[
+            SetTemporaryPasswordInput,
+            strawberry.argument(description="The user, and their temporary password."),
+        ],
+    ) -> SetTemporaryPasswordPayload | None:
+        context = info.context
+        user_id = read_user_id(input.user_id)
+        user = await set_temporary_password(context.auth, context.viewer, user_id, input.password)
+        return SetTemporaryPasswordPayload(user=User.of(user))
 
 
 def _edit(input: UpdateUserInput) -> UserEdit:

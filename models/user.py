@@ -28,6 +28,8 @@ class User(Base):
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Somebody else chose it: it is good for choosing another.
     password_is_temporary: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Of a temporary password. Null if a process of an older version set it: see `has_expired`.
+    temporary_password_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Counts edits, so that of two operators with the same form open the second is told.
     version: Mapped[int] = mapped_column(default=1, server_default="1")
 

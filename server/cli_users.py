@@ -16,6 +16,7 @@ from auth.password_reset import require_password_reset
 from auth.policies import Console
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
+from auth.temporary_passwords import set_temporary_password
 from auth.users import (
     UserFilter,
     create_user,
@@ -113,6 +114,18 @@ def user_require_password_reset(username: str) -> None:
             lambda auth, console: _on_user(auth, console, username, require_password_reset)
         )
     )
+
+
+@user_app.command("set-temporary-password")
+def user_set_temporary_password(username: str) -> None:
+    """Set a password, read from standard input, that the user has to replace within seven days."""
+    password = sys.stdin.readline().rstrip("\r\n")
+
+    async def work(auth: Auth, console: Console) -> UserRecord:
+        user = await _find(auth, username)
+        return await set_temporary_password(auth, console, user.id, password)
+
+    _show_user(run_as_console(work))
 
 
 @user_app.command("invite")

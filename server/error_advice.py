@@ -41,6 +41,8 @@ REFUSALS = {
     "ROLE_NAME_TAKEN": _SHOW,
     "ROLE_NOT_FOUND": _READ_ANEW,
     "SESSION_NOT_FOUND": "Read `sessions` again: it has ended already.",
+    "TEMPORARY_PASSWORD_EXPIRED": "Show `message`. An operator sets another one with"
+    " `setTemporaryPassword`.",
     "USERNAME_INVALID": _SHOW,
     "USERNAME_TAKEN": _SHOW,
     "USER_NOT_FOUND": _READ_ANEW,

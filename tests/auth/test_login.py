@@ -230,7 +230,7 @@ async def test_a_temporary_password_stays_one_when_its_account_is_enabled_meanwh
 
 
 async def test_the_trail_tells_of_a_new_password_before_the_login_with_it(auth: Auth) -> None:
-    await set_alice(auth, password_is_temporary=True)
+    await set_alice(auth, password_is_temporary=True, created_at=auth.clock.now())
     own = "a perfectly good one"
     await log_in(auth, BROWSER, username="alice", password=ALICE.password, new_password=own)
     async with auth.db.read() as session:

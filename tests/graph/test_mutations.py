@@ -44,6 +44,7 @@ RESULTS = {
     "deleteUser": ["userId"],
     "revokeUserSessions": ["endedSessions"],
     "requirePasswordReset": ["user { id }"],
+    "setTemporaryPassword": ["user { id }"],
     "createInvitation": ["invitation { id email roles { name } }"],
     "deleteInvitation": ["invitationId"],
     "createRole": ["role { id name permissions builtIn version }"],

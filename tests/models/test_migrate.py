@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Boolean, Connection, Uuid, column, select, table, text
 
+from models.base import UtcDateTime, uuid7
 from models.database import Database
 from models.migrate import drift, upgrade
 from models.schema_state import MIGRATIONS, SchemaState, known_revisions, schema_state
+from models.user import User
 from tests.databases import PostgresqlTemplates
+from tests.people import BEGINNING
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -104,3 +110,34 @@ async def test_a_newer_schema_is_told_from_an_older_one(
     await upgrade(empty)
     await set_version(empty, version)
     assert await schema_state(empty) is state
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Applies the migrations up to one, as an older version did."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+async def test_migration_gives_temporary_passwords_seven_days(empty: Database) -> None:
+    await empty.run(partial(upgrade_to, revision="0012"))
+    before = datetime.now(UTC)
+    users = table(
+        "users",
+        *(column("id", Uuid), column("username"), column("username_key")),
+        *(column("created_at", UtcDateTime), column("password_is_temporary", Boolean)),
+    )
+    async with empty.begin() as tx:
+        for name, temporary in (("lasting", False), ("temporary", True)):
+            names = {"username": name, "username_key": name}
+            row = names | {"id": uuid7(), "created_at": BEGINNING}
+            await tx.execute(users.insert().values(row | {"password_is_temporary": temporary}))
+    await upgrade(empty)
+    query = select(User.username, User.temporary_password_expires_at)
+    async with empty.read() as session:
+        expiries = {row.username: row[1] for row in await session.execute(query)}
+    assert expiries["lasting"] is None
+    expires_at = expiries["temporary"]
+    assert expires_at
+    assert before < expires_at - timedelta(days=7) < datetime.now(UTC)

@@ -319,3 +319,9 @@ def test_a_process_manager_that_ends_the_server_is_told_that_it_went_well(
     with pytest.raises(SystemExit) as ended:
         signal.raise_signal(signal.SIGTERM)
     assert (len(started), ended.value.code) == (1, 0)
+
+
+def test_temporary_password_is_read_from_standard_input() -> None:
+    out = run("user", "set-temporary-password", "alice", stdin="tulips in november\n")
+    assert "alice" in out
+    assert "tulips" not in out

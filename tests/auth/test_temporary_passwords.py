@@ -1,0 +1,188 @@
+"""A temporary password is good for choosing another one, for seven days."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from auth.clients import Client
+from auth.errors import (
+    Forbidden,
+    InvalidCredentials,
+    PasswordChangeRequired,
+    Refusals,
+    SessionRevoked,
+    TemporaryPasswordExpired,
+    UserNotFound,
+)
+from auth.import_lines import Line
+from auth.login import log_in
+from auth.mail_errors import LinkInvalid
+from auth.new_users import NewUserForm
+from auth.password_reset import request_password_reset, reset_password
+from auth.policies import Actor
+from auth.temporary_passwords import set_temporary_password
+from auth.user_import import import_users
+from auth.users import create_user, find_user_by_name
+from auth.viewers import viewer_of
+from models.audit_event import AuditEvent
+from models.base import uuid7
+from models.user import User
+from tests.api import Api
+from tests.clock import ManualClock
+from tests.mails import Mailbox
+from tests.people import ADMIN, ALICE, OPERATOR, SUPPORT, cheap_hash
+
+TEMPORARY = "tulips in november"
+ANOTHER = "tulips in february"
+OWN = "roses in december"
+
+
+async def create(api: Api, admin: str) -> UUID:
+    """An admin creates Carol with a temporary password."""
+    operator = await viewer_of(api.auth, Client(), admin)
+    form = NewUserForm("carol", "carol@example.com", None, TEMPORARY)
+    return (await create_user(api.auth, operator, form, [])).id
+
+
+async def sign_in(api: Api, password: str, new: str | None = None, name: str = "carol") -> None:
+    await log_in(api.auth, Client(), username=name, password=password, new_password=new)
+
+
+async def test_temporary_password_works_for_seven_days(
+    api: Api, admin: str, clock: ManualClock
+) -> None:
+    await create(api, admin)
+    clock.tick(days=7, seconds=-1)
+    with pytest.raises(PasswordChangeRequired):
+        await sign_in(api, TEMPORARY)
+    await sign_in(api, TEMPORARY, OWN)
+    clock.tick(days=30)
+    await sign_in(api, OWN)
+
+
+async def test_temporary_password_expires_after_seven_days(
+    api: Api, admin: str, clock: ManualClock
+) -> None:
+    await create(api, admin)
+    clock.tick(days=7)
+    for new in (None, OWN):
+        with pytest.raises(TemporaryPasswordExpired):
+            await sign_in(api, TEMPORARY, new)
+    # Only who knows the password learns that it has expired.
+    with pytest.raises(InvalidCredentials):
+        await sign_in(api, "a guess", OWN)
+    query = select(AuditEvent.details).where(AuditEvent.action == "session.started")
+    async with api.auth.db.read() as session:
+        details = list(await session.scalars(query.where(AuditEvent.succeeded.is_(False))))
+    assert {each["reason"] for each in details} == {
+        "temporary_password_expired",
+        "wrong_credentials",
+    }
+
+
+async def test_expired_temporary_password_is_refused_at_the_token_endpoint(
+    api: Api, admin: str, clock: ManualClock
+) -> None:
+    await create(api, admin)
+    clock.tick(days=7)
+    form = {"grant_type": "password", "username": "carol", "password": TEMPORARY}
+    reply = await api.http.post("/token", data=form)
+    assert (reply.status_code, reply.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_owner_resets_an_expired_temporary_password(
+    api: Api, admin: str, clock: ManualClock, mailbox: Mailbox
+) -> None:
+    await create(api, admin)
+    clock.tick(days=8)
+    await request_password_reset(api.auth, Client(), email="carol@example.com")
+    await api.send_mails()
+    token = mailbox.last("carol@example.com").token
+    await reset_password(api.auth, Client(), token=token, new=OWN)
+    await sign_in(api, OWN)
+
+
+async def test_operator_sets_another_temporary_password(
+    api: Api, admin: str, clock: ManualClock
+) -> None:
+    carol = await create(api, admin)
+    clock.tick(days=8)
+    await set_temporary_password(api.auth, OPERATOR, carol, ANOTHER)
+    with pytest.raises(InvalidCredentials):
+        await sign_in(api, TEMPORARY, OWN)
+    clock.tick(days=6)
+    await sign_in(api, ANOTHER, OWN)
+
+
+async def test_temporary_password_ends_sessions_and_links(
+    api: Api, alice: str, mailbox: Mailbox
+) -> None:
+    await request_password_reset(api.auth, Client(), email=ALICE.email)
+    await api.send_mails()
+    token = mailbox.last(ALICE.email).token
+    await set_temporary_password(api.auth, OPERATOR, await id_of(api, ALICE.username), TEMPORARY)
+    with pytest.raises(SessionRevoked):
+        await viewer_of(api.auth, Client(), alice)
+    with pytest.raises(LinkInvalid):
+        await reset_password(api.auth, Client(), token=token, new=OWN)
+    await api.send_mails()
+    assert "password" in mailbox.last(ALICE.email).subject
+
+
+async def test_temporary_password_needs_the_rights_of_its_owner(api: Api, admin: str) -> None:
+    support: Actor = await viewer_of(api.auth, Client(), await api.log_in(SUPPORT))
+    for actor in (support, await viewer_of(api.auth, Client(), await api.log_in(ALICE))):
+        with pytest.raises(Forbidden):
+            await set_temporary_password(
+                api.auth, actor, await id_of(api, ADMIN.username), TEMPORARY
+            )
+    assert await viewer_of(api.auth, Client(), admin)
+
+
+async def test_temporary_password_obeys_the_policy(api: Api) -> None:
+    alice = await id_of(api, ALICE.username)
+    with pytest.raises(Refusals):
+        await set_temporary_password(api.auth, OPERATOR, alice, "alice")
+    with pytest.raises(UserNotFound):
+        await set_temporary_password(api.auth, OPERATOR, uuid7(), TEMPORARY)
+
+
+async def test_imported_temporary_password_expires_after_seven_days(
+    api: Api, clock: ManualClock
+) -> None:
+    fields = {
+        "username": "carol",
+        "created_at": "2019-05-17T09:30:00Z",
+        "password_hash": cheap_hash(TEMPORARY),
+        "password_is_temporary": True,
+    }
+    counts = await import_users(api.auth, OPERATOR, [Line(1, fields)], tell=print)
+    assert counts.imported == 1
+    clock.tick(days=6)
+    with pytest.raises(PasswordChangeRequired):
+        await sign_in(api, TEMPORARY)
+    clock.tick(days=1)
+    with pytest.raises(TemporaryPasswordExpired):
+        await sign_in(api, TEMPORARY, OWN)
+
+
+async def test_temporary_password_of_an_older_process_expires(
+    api: Api, admin: str, clock: ManualClock
+) -> None:
+    carol = await create(api, admin)
+    async with api.auth.db.begin() as tx:
+        older = update(User).where(User.id == carol).values(temporary_password_expires_at=None)
+        await tx.execute(older)
+    with pytest.raises(PasswordChangeRequired):
+        await sign_in(api, TEMPORARY)
+    clock.tick(seconds=timedelta(days=7).total_seconds())
+    with pytest.raises(TemporaryPasswordExpired):
+        await sign_in(api, TEMPORARY, OWN)
+
+
+async def id_of(api: Api, username: str) -> UUID:
+    user = await find_user_by_name(api.auth, username)
+    assert user
+    return user.id
