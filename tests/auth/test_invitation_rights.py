@@ -1,0 +1,145 @@
+"""An invitation counts while its inviter may still send it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from auth.account_deletion import delete_user
+from auth.accounts import register
+from auth.clients import Client
+from auth.invitations import InvitationRecord, create_invitation, token_for_invitation
+from auth.letters import Draft, Letters
+from auth.mail_errors import InvitationInvalid
+from auth.new_users import NewUserForm
+from auth.outbox import Kind
+from auth.records import RoleRecord
+from auth.role_edits import RoleForm, create_role, update_role
+from auth.roles import find_roles_by_name
+from auth.users import disable_user, find_user_by_name, set_user_roles
+from auth.viewers import Viewer, viewer_of
+from auth.wiring import Auth
+from models.invitation import Invitation
+from tests.api import Api
+from tests.people import BOB, OPERATOR
+
+ADDRESS = "carol@example.com"
+INVITING = ["users:write", "roles:write", "users:read"]
+
+
+@dataclass(frozen=True)
+class Inviter:
+    """Bob, who invites by a custom role and gives another one."""
+
+    viewer: Viewer
+    own_role: RoleRecord
+    given_role: RoleRecord
+
+
+@pytest.fixture
+async def inviter(api: Api) -> Inviter:
+    own = await create_role(api.auth, OPERATOR, RoleForm("inviter", "", INVITING))
+    given = await create_role(api.auth, OPERATOR, RoleForm("reader", "", ["users:read"]))
+    bob = await find_user_by_name(api.auth, BOB.username)
+    assert bob
+    await set_user_roles(api.auth, OPERATOR, bob.id, [own.id])
+    return Inviter(await viewer_of(api.auth, Client(), await api.log_in(BOB)), own, given)
+
+
+async def invite(auth: Auth, inviter: Inviter, *role_ids: UUID) -> InvitationRecord:
+    return await create_invitation(auth, inviter.viewer, email=ADDRESS, role_ids=role_ids)
+
+
+async def accept(auth: Auth, invitation: InvitationRecord) -> list[str]:
+    """Registers by the link of the invitation. Returns the names of the roles."""
+    async with auth.db.read() as session:
+        token = token_for_invitation(auth, await session.get_one(Invitation, invitation.id))
+    form = NewUserForm("carol", ADDRESS, None, "a password of my own")
+    user = await register(auth, Client(), form, token)
+    assert user
+    return [role.name for role in user.roles]
+
+
+Change = Callable[[Auth, Inviter], Awaitable[object]]
+
+
+async def demote(auth: Auth, inviter: Inviter) -> None:
+    await set_user_roles(auth, OPERATOR, inviter.viewer.user_id, [])
+
+
+async def disable(auth: Auth, inviter: Inviter) -> None:
+    await disable_user(auth, OPERATOR, inviter.viewer.user_id)
+
+
+async def delete(auth: Auth, inviter: Inviter) -> None:
+    await delete_user(auth, OPERATOR, inviter.viewer.user_id)
+
+
+async def take_roles_write(auth: Auth, inviter: Inviter) -> None:
+    form = RoleForm(permissions=["users:write", "users:read"])
+    await update_role(auth, OPERATOR, inviter.own_role.id, form)
+
+
+async def take_what_is_given(auth: Auth, inviter: Inviter) -> None:
+    form = RoleForm(permissions=["users:write", "roles:write"])
+    await update_role(auth, OPERATOR, inviter.own_role.id, form)
+
+
+async def strengthen_given_role(auth: Auth, inviter: Inviter) -> None:
+    form = RoleForm(permissions=["users:read", "audit:read"])
+    await update_role(auth, OPERATOR, inviter.given_role.id, form)
+
+
+CHANGES = [demote, disable, delete, take_roles_write, take_what_is_given, strengthen_given_role]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_invitation_is_void_when_inviter_may_no_longer_give_its_roles(
+    api: Api, inviter: Inviter, change: Change
+) -> None:
+    invitation = await invite(api.auth, inviter, inviter.given_role.id)
+    await change(api.auth, inviter)
+    with pytest.raises(InvitationInvalid):
+        await accept(api.auth, invitation)
+    assert await find_user_by_name(api.auth, "carol") is None
+
+
+@pytest.mark.parametrize("change", [demote, disable, delete])
+async def test_invitation_without_roles_is_void_when_inviter_may_no_longer_invite(
+    api: Api, inviter: Inviter, change: Change
+) -> None:
+    invitation = await invite(api.auth, inviter)
+    await change(api.auth, inviter)
+    with pytest.raises(InvitationInvalid):
+        await accept(api.auth, invitation)
+
+
+async def test_invitation_gives_its_roles_while_inviter_may(api: Api, inviter: Inviter) -> None:
+    invitation = await invite(api.auth, inviter, inviter.given_role.id)
+    assert await accept(api.auth, invitation) == ["reader"]
+
+
+async def test_void_invitation_is_not_sent(api: Api, inviter: Inviter) -> None:
+    invitation = await invite(api.auth, inviter)
+    letters = Letters(api.auth, "https://example.com")
+    draft = Draft(invitation.id, Kind.INVITATION, {"invitation_id": str(invitation.id)})
+    assert await letters.compose(draft)
+    await demote(api.auth, inviter)
+    assert await letters.compose(draft) is None
+
+
+async def test_invitation_of_the_console_needs_no_account(api: Api) -> None:
+    (admin,) = await find_roles_by_name(api.auth, ["admin"])
+    invitation = await create_invitation(api.auth, OPERATOR, email=ADDRESS, role_ids=[admin.id])
+    assert await accept(api.auth, invitation) == ["admin"]
+
+
+async def test_invitation_of_an_unknown_inviter_is_void(api: Api, inviter: Inviter) -> None:
+    """As a process of an older version writes it during a rolling upgrade."""
+    invitation = await invite(api.auth, inviter)
+    async with api.auth.db.begin() as tx:
+        await tx.execute(update(Invitation).values(invited_by=None))
+    with pytest.raises(InvitationInvalid):
+        await accept(api.auth, invitation)

@@ -1,0 +1,167 @@
+"""The name of a role is not a way around permissions: tokens and guards trust names."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import strawberry
+
+from auth.clients import Client
+from auth.errors import Forbidden, Refusals
+from auth.new_users import NewUserForm
+from auth.records import RoleRecord
+from auth.role_edits import RoleForm, create_role, delete_role, update_role
+from auth.role_errors import RoleBuiltIn, RoleNameFixed, RoleNameTaken
+from auth.roles import find_roles_by_name
+from auth.users import create_user, disable_user, find_user_by_name, set_user_roles
+from auth.viewers import Viewer, viewer_of
+from auth.wiring import Auth
+from postern import HasRole
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.people import ALICE, BOB, OPERATOR
+
+
+async def with_role(api: Api, role: RoleRecord) -> Viewer:
+    """Bob, with this role only."""
+    bob = await find_user_by_name(api.auth, BOB.username)
+    assert bob
+    await set_user_roles(api.auth, OPERATOR, bob.id, [role.id])
+    return await viewer_of(api.auth, Client(), await api.log_in(BOB))
+
+
+async def make_clerk(api: Api, *permissions: str) -> Viewer:
+    """Bob, who may write roles and what else is said."""
+    form = RoleForm("clerk", "", ["roles:write", *permissions])
+    return await with_role(api, await create_role(api.auth, OPERATOR, form))
+
+
+async def make(auth: Auth, *permissions: str) -> RoleRecord:
+    return await create_role(auth, OPERATOR, RoleForm("payroll", "", permissions))
+
+
+async def test_stronger_role_cannot_be_renamed_or_described(api: Api) -> None:
+    actor, role = await make_clerk(api), await make(api.auth, "users:write")
+    for form in (RoleForm(name="other"), RoleForm(description="mine"), RoleForm()):
+        with pytest.raises(Forbidden):
+            await update_role(api.auth, actor, role.id, form)
+
+
+async def test_role_name_is_fixed_even_for_an_admin(auth: Auth) -> None:
+    role = await make(auth)
+    with pytest.raises(RoleNameFixed):
+        await update_role(auth, OPERATOR, role.id, RoleForm(name="other"))
+
+
+async def test_name_of_deleted_role_needs_what_it_granted(api: Api) -> None:
+    auth, actor = api.auth, await make_clerk(api)
+    await delete_role(auth, OPERATOR, (await make(auth, "users:write")).id)
+    with pytest.raises(Forbidden) as denied:
+        await create_role(auth, actor, RoleForm("payroll", "", []))
+    assert denied.value.required == "users:write"
+    # Made without permissions and deleted again, the name is still what it was.
+    await delete_role(auth, OPERATOR, (await make(auth)).id)
+    with pytest.raises(Forbidden):
+        await create_role(auth, actor, RoleForm("payroll", "", []))
+
+
+async def test_name_of_deleted_role_is_free_for_those_who_hold_what_it_granted(api: Api) -> None:
+    auth, actor = api.auth, await make_clerk(api, "users:write")
+    await delete_role(auth, OPERATOR, (await make(auth, "users:write")).id)
+    role = await create_role(auth, actor, RoleForm("payroll", "", []))
+    assert role.permissions == frozenset()
+
+
+async def test_name_cannot_be_taken_while_its_role_is_being_deleted(api: Api) -> None:
+    auth, actor = api.auth, await make_clerk(api)
+    for _ in range(5):
+        role = await make(auth, "users:write")
+        outcomes = await asyncio.gather(
+            delete_role(auth, OPERATOR, role.id),
+            *(create_role(auth, actor, RoleForm("payroll", "", [])) for _ in range(3)),
+            return_exceptions=True,
+        )
+        assert all(isinstance(o, Forbidden | RoleNameTaken) for o in outcomes[1:])
+
+
+@pytest.mark.parametrize("name", ["admin", "support", "auditor", "user"])
+async def test_built_in_names_are_reserved(auth: Auth, name: str) -> None:
+    (role,) = await find_roles_by_name(auth, [name])
+    with pytest.raises(RoleBuiltIn):
+        await delete_role(auth, OPERATOR, role.id)
+    with pytest.raises(RoleBuiltIn):
+        await update_role(auth, OPERATOR, role.id, RoleForm(name="other"))
+    with pytest.raises(RoleNameTaken):
+        await create_role(auth, OPERATOR, RoleForm(name, "", []))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Admin", "ADMIN", "аdmin", "admin ", " admin", "admin\n", "ad\u200bmin", "ａdmin", "admın"],
+)
+async def test_lookalikes_of_a_name_are_refused(auth: Auth, name: str) -> None:
+    with pytest.raises(Refusals) as refused:
+        await create_role(auth, OPERATOR, RoleForm(name, "", []))
+    assert [refusal.code for refusal in refused.value.refusals] == ["ROLE_NAME_INVALID"]
+
+
+async def test_role_with_everything_needs_everything(api: Api) -> None:
+    # Each permission by itself is less than `*`, which includes those to come.
+    everything = ("audit:read", "sessions:revoke", "tokens:introspect", "users:read", "users:write")
+    actor = await make_clerk(api, *everything)
+    (admin,) = await find_roles_by_name(api.auth, ["admin"])
+    with pytest.raises(Forbidden):
+        await create_user(api.auth, actor, NewUserForm("dora"), [admin.id])
+
+
+# Roles that a permission class asks for
+
+
+@strawberry.type
+class Vault:
+    """A field that a role opens, whatever the role permits."""
+
+    @strawberry.field(permission_classes=[HasRole("treasurer")])
+    def gold(self) -> str | None:
+        return "gold"
+
+    @strawberry.field(permission_classes=[HasRole("user")])
+    def copper(self) -> str | None:
+        return "copper"
+
+
+async def test_role_that_a_guard_asks_for_is_given_by_its_holders_only(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(database_url, tmp_path), clock, queries=[Vault]) as api:
+        auth = api.auth
+        actor = await make_clerk(api, "users:write")
+        alice = await find_user_by_name(auth, ALICE.username)
+        assert alice
+        with pytest.raises(Forbidden) as denied:
+            await create_role(auth, actor, RoleForm("treasurer", "", []))
+        assert denied.value.required == "role treasurer"
+        role = await create_role(auth, OPERATOR, RoleForm("treasurer", "", []))
+        for act in (
+            set_user_roles(auth, actor, actor.user_id, [role.id]),
+            create_user(auth, actor, NewUserForm("dora"), [role.id]),
+            update_role(auth, actor, role.id, RoleForm(description="mine")),
+            delete_role(auth, actor, role.id),
+        ):
+            with pytest.raises(Forbidden):
+                await act
+        await set_user_roles(auth, OPERATOR, alice.id, [role.id])
+        with pytest.raises(Forbidden):
+            await disable_user(auth, actor, alice.id)
+        assert await api.data("{ gold }", token=await api.log_in(ALICE)) == {"gold": "gold"}
+
+
+async def test_default_role_is_not_a_privilege(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Vault]) as api:
+        actor = await make_clerk(api, "users:write")
+        alice = await find_user_by_name(api.auth, ALICE.username)
+        assert alice
+        assert (await disable_user(api.auth, actor, alice.id)).disabled
