@@ -108,7 +108,9 @@ async def update_role(
         if form.name not in {None, row.name}:
             raise RoleNameFixed
         row.version += 1
-        row.description = row.description if form.description is None else form.description
+        if form.description is not None:
+            row.description = form.description
+            operation.details["changed"] = "description"
         await _replace_permissions(tx, role_id, before, after)
         _describe(operation, row, before=before, after=after)
         await tx.flush()

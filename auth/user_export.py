@@ -9,13 +9,16 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
-from auth.policies import Actor, check_may
+from auth.audit import Action
+from auth.authorization import authorized, check_may_all, read_authority
+from auth.policies import Actor
 from auth.wiring import Auth
 from models.role import Role, UserRole
 from models.user import User
 
 PAGE = 1000
+
+_NEEDED = ("users:read", "users:write")
 
 _COLUMNS = (
     User.id,
@@ -38,13 +41,12 @@ async def export_users(
     The trail knows of it before the first account is out. Accounts that come, change or go
     meanwhile are seen or not. Raises Forbidden.
     """
-    check_may(actor, "users:read")
-    check_may(actor, "users:write")
     columns = (*_COLUMNS, User.password_hash) if with_password_hashes else _COLUMNS
     await _record(auth, actor, with_password_hashes=with_password_hashes)
     after: UUID | None = None
     while True:
         async with auth.db.read() as session:
+            check_may_all(await read_authority(session, auth, actor), _NEEDED)
             query = select(*columns).order_by(User.id).limit(PAGE)
             rows = (await session.execute(query.where(User.id > after) if after else query)).all()
             if not rows:
@@ -55,10 +57,8 @@ async def export_users(
 
 
 async def _record(auth: Auth, actor: Actor, *, with_password_hashes: bool) -> None:
-    details = {"password_hashes": "yes" if with_password_hashes else "no"}
-    async with auth.db.begin() as tx:
-        now = auth.clock.now()
-        record(tx, Act.by(actor, Action.USERS_EXPORTED, now, details=details))
+    async with authorized(auth, actor, Action.USERS_EXPORTED, *_NEEDED) as operation:
+        operation.details["password_hashes"] = "yes" if with_password_hashes else "no"
 
 
 async def _roles_between(session: AsyncSession, first: UUID, last: UUID) -> dict[UUID, list[str]]:

@@ -18,10 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Act, Action, record_all
+from auth.authorization import (
+    check_may_all,
+    check_may_grant,
+    lock_accounts,
+    read_authority,
+)
+from auth.errors import RoleNotFound
 from auth.import_claims import Attempt, Claims
 from auth.import_lines import Incoming, Line, Problem, parse_line
-from auth.policies import Actor, check_may
-from auth.roles import list_roles
+from auth.policies import Actor
+from auth.roles import get_roles, list_roles
 from auth.wiring import Auth
 from models.role import UserRole
 from models.user import User
@@ -30,6 +37,8 @@ from models.user import User
 BATCH = 1000
 
 Tell = Callable[[Problem], None]
+
+_NEEDED = ("users:write", "roles:write")
 
 
 @dataclass(slots=True)
@@ -48,8 +57,7 @@ async def import_users(
 
     A dry run tells the same and writes nothing. Raises Forbidden.
     """
-    check_may(actor, "users:write")
-    check_may(actor, "roles:write")
+    check_may_all(actor, _NEEDED)
     roles = {
         role.name: role.id
         for role in await list_roles(auth, actor)
@@ -167,8 +175,9 @@ class _Batches:
                 async with self._transaction() as tx:
                     verdict = _judge(some, attempt, await _Known.of(tx, some))
                     if verdict.new and not self._dry_run:
+                        await self._check_rights(tx, verdict.new)
                         await self._insert(tx, verdict.new, now)
-        except IntegrityError:
+        except (IntegrityError, RoleNotFound):
             # Somebody took a name, or deleted a role, since we looked: find out whose line it is.
             await self._write_halves(some, now)
         else:
@@ -188,6 +197,15 @@ class _Batches:
         db = self._auth.db
         async with db.read() if self._dry_run else db.begin() as session:
             yield session
+
+    async def _check_rights(self, tx: AsyncSession, new: list[Incoming]) -> None:
+        # An import takes minutes: the actor's rights, or a role, may have changed since it began.
+        await lock_accounts(tx, self._actor)
+        authority = await read_authority(tx, self._auth, self._actor)
+        check_may_all(authority, _NEEDED)
+        names = {name for incoming in new for name in incoming.roles}
+        ids = [self._roles[name] for name in names]
+        check_may_grant(authority, await get_roles(tx, self._auth.permissions, ids))
 
     async def _insert(self, tx: AsyncSession, new: list[Incoming], now: datetime) -> None:
         # Past the unit of work, which would double the time.

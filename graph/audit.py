@@ -45,10 +45,11 @@ class AuditEvent:
         description="The session that it was done in, or to; null if none."
     )
     address: str | None = strawberry.field(
-        description="Network address of the client; null if not known."
+        description="Network address of the client; null if not known, or if another account did"
+        " it and you may not read the whole audit log."
     )
     device: str | None = strawberry.field(
-        description="Browser and system, e.g. `Firefox on Linux`; null if not known."
+        description="Browser and system, e.g. `Firefox on Linux`; null where `address` is."
     )
     details: list[AuditDetail] = strawberry.field(description="What else is worth knowing.")
 

@@ -6,10 +6,22 @@ from typing import Any
 from uuid import UUID
 
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
+from strawberry.types import ExecutionResult
 
-from auth.policies import PermissionRegistry
-from auth.viewers import Viewer
+from auth.clients import Client
+from auth.invitations import create_invitation
+from auth.policies import BUILT_IN_PERMISSIONS, PermissionRegistry
+from auth.role_edits import RoleForm, create_role
+from auth.users import find_user_by_name, set_user_roles
+from auth.viewers import Viewer, viewer_of
+from auth.wiring import Auth
+from graph.context import Context
+from graph.cookies import CookieJar, CookiePolicy
 from graph.schema import build_schema
+from tests.api import Api
+from tests.people import BOB, OPERATOR, SUPPORT, Account
+
+EVERY_PERMISSION = sorted(BUILT_IN_PERMISSIONS)
 
 SCHEMA = build_schema(PermissionRegistry())
 NEW_PASSWORD = "an altogether other one"
@@ -33,6 +45,43 @@ def _on_user(scene: Scene) -> dict[str, Any]:
 
 def _on_role(scene: Scene) -> dict[str, Any]:
     return {"roleId": str(scene.role_id)}
+
+
+async def make_scene(api: Api) -> Scene:
+    """An operator who may do everything by a custom role, and what they may act on."""
+    auth = api.auth
+    role = await create_role(auth, OPERATOR, RoleForm("boss", "", EVERY_PERMISSION))
+    sophie = await find_user_by_name(auth, SUPPORT.username)
+    assert sophie
+    await set_user_roles(auth, OPERATOR, sophie.id, [role.id])
+    other = await create_role(auth, OPERATOR, RoleForm("clerk", "", []))
+    invitation = await create_invitation(
+        auth, OPERATOR, email="carol@example.com", role_ids=[other.id]
+    )
+    bob = await viewer_for(api, BOB)
+    return Scene(
+        viewer=await viewer_for(api, SUPPORT),
+        password=SUPPORT.password,
+        user_id=bob.user_id,
+        session_id=bob.session_id,
+        role_id=other.id,
+        invitation_id=invitation.id,
+    )
+
+
+async def viewer_for(api: Api, account: Account) -> Viewer:
+    """Logs in."""
+    return await viewer_of(api.auth, Client("192.0.2.7", "test"), await api.log_in(account))
+
+
+async def run_mutation(auth: Auth, scene: Scene, mutation: str) -> ExecutionResult:
+    """Runs a mutation for a caller who was let in with the rights that they had."""
+    cookies = CookieJar(CookiePolicy(secure=False, allowed_origins=frozenset()), None)
+    context = Context(auth, scene.viewer.client, scene.viewer, cookies)
+    document, variables = document_of(mutation), variables_of(mutation, scene)
+    result = await SCHEMA.execute(document, variables, context_value=context)
+    assert isinstance(result, ExecutionResult)
+    return result
 
 
 INPUTS: Mapping[str, Callable[[Scene], dict[str, Any] | None]] = {
@@ -59,6 +108,11 @@ INPUTS: Mapping[str, Callable[[Scene], dict[str, Any] | None]] = {
     "revokeSession": lambda s: {"sessionId": str(s.session_id)},
     "logoutEverywhere": lambda _: None,
 }
+
+
+def all_mutations() -> list[str]:
+    """The names of all mutations."""
+    return [field.name.value for field in _fields()]
 
 
 def mutations(directive: str) -> list[str]:

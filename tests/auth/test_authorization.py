@@ -9,30 +9,31 @@ import pytest
 from sqlalchemy import Select, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.clients import Client
 from auth.errors import Denial, Forbidden, TokenExpired, Unauthenticated
-from auth.invitations import create_invitation
-from auth.policies import BUILT_IN_PERMISSIONS
-from auth.role_edits import RoleForm, create_role, update_role
+from auth.role_edits import RoleForm, update_role
 from auth.roles import find_roles_by_name
 from auth.user_edits import revoke_user_sessions
 from auth.users import enable_user, find_user_by_name, set_user_roles
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer
 from auth.wiring import Auth
-from graph.context import Context
-from graph.cookies import CookieJar, CookiePolicy
 from models.role import Role, RolePermission, UserRole
 from models.session import Session
 from models.user import User
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.mutations import INPUTS, SCHEMA, Scene, document_of, mutations, variables_of
-from tests.people import ADMIN, BOB, OPERATOR, SUPPORT, Account
+from tests.mutations import (
+    EVERY_PERMISSION,
+    INPUTS,
+    Scene,
+    document_of,
+    make_scene,
+    mutations,
+    run_mutation,
+    viewer_for,
+)
+from tests.people import ADMIN, BOB, OPERATOR
 from tests.sessions import Device
 
-BOSS = SUPPORT
-BOSS_ROLE = "boss"
-EVERY_PERMISSION = sorted(BUILT_IN_PERMISSIONS)
 TABLES = (
     "users",
     "user_roles",
@@ -57,39 +58,15 @@ async def rows(auth: Auth) -> dict[str, list[str]]:
         }
 
 
-async def viewer(api: Api, account: Account) -> Viewer:
-    return await viewer_of(api.auth, Client("192.0.2.7", "test"), await api.log_in(account))
-
-
 @pytest.fixture
 async def scene(api: Api) -> Scene:
     """An operator who may do everything by a custom role, and what they may act on."""
-    auth = api.auth
-    role = await create_role(auth, OPERATOR, RoleForm(BOSS_ROLE, "", EVERY_PERMISSION))
-    sophie = await find_user_by_name(auth, BOSS.username)
-    assert sophie
-    await set_user_roles(auth, OPERATOR, sophie.id, [role.id])
-    other = await create_role(auth, OPERATOR, RoleForm("clerk", "", []))
-    invitation = await create_invitation(
-        auth, OPERATOR, email="carol@example.com", role_ids=[other.id]
-    )
-    # The background job must not send it while rows are compared.
+    scene = await make_scene(api)
+    # The background job must not send the invitation while rows are compared.
     async with asyncio.timeout(20):
-        while (await rows(auth))["outgoing_mails"]:
+        while (await rows(api.auth))["outgoing_mails"]:
             await api.send_mails()
-    bob = await viewer(api, BOB)
-    return Scene(
-        viewer=await viewer(api, BOSS),
-        password=BOSS.password,
-        user_id=bob.user_id,
-        session_id=bob.session_id,
-        role_id=other.id,
-        invitation_id=invitation.id,
-    )
-
-
-def no_cookies() -> CookieJar:
-    return CookieJar(CookiePolicy(secure=False, allowed_origins=frozenset()), None)
+    return scene
 
 
 Change = Callable[[AsyncSession, Viewer, Auth], Awaitable[None]]
@@ -145,7 +122,7 @@ SIGNED_OUT = TAKEN_AWAY[2:]
 async def lock(tx: AsyncSession, boss: Viewer, take_away: Change) -> None:
     """Locks the row that the change is about, as the mutation that makes it does."""
     rows_of: dict[Change, Select[Any]] = {
-        empty_role: select(Role.id).where(Role.name == BOSS_ROLE),
+        empty_role: select(Role.id).where(Role.id == boss.user.roles[0].id),
         revoke: select(Session.id).where(Session.id == boss.session_id),
     }
     query = rows_of.get(take_away, select(User.id).where(User.id == boss.user_id))
@@ -185,21 +162,13 @@ async def is_waiting(auth: Auth, task: asyncio.Future[Any]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def run(auth: Auth, scene: Scene, mutation: str) -> Any:
-    """Runs a mutation for a caller who was let in with the rights that they had."""
-    context = Context(auth, scene.viewer.client, scene.viewer, no_cookies())
-    return await SCHEMA.execute(
-        document_of(mutation), variables_of(mutation, scene), context_value=context
-    )
-
-
 async def refused_while_waiting(
     auth: Auth, scene: Scene, mutation: str, take_away: Change, give_back: Change
 ) -> list[Any]:
     """The errors of a mutation whose caller loses their rights; it must not have any effect."""
     before = await rows(auth)
     async with waiting(auth, scene.viewer, take_away) as start:
-        request = await start(run(auth, scene, mutation))
+        request = await start(run_mutation(auth, scene, mutation))
     result = await request
     async with auth.db.begin() as tx:
         await give_back(tx, scene.viewer, auth)
@@ -258,7 +227,7 @@ async def test_demoted_admin_cannot_restore_role_with_requests_in_flight(api: Ap
 
 async def test_deleted_operator_is_refused_while_request_waits(auth: Auth, scene: Scene) -> None:
     async with waiting(auth, scene.viewer, delete_account) as start:
-        request = await start(run(auth, scene, "disableUser"))
+        request = await start(run_mutation(auth, scene, "disableUser"))
     errors = (await request).errors
     assert isinstance(errors[0].original_error, Unauthenticated)
     bob = await find_user_by_name(auth, BOB.username)
@@ -275,13 +244,14 @@ async def test_expired_session_is_refused_inside_the_transaction(
     auth: Auth, scene: Scene, clock: ManualClock
 ) -> None:
     clock.tick(days=400)
-    errors = (await run(auth, scene, "updateProfile")).errors
+    errors = (await run_mutation(auth, scene, "updateProfile")).errors
+    assert errors
     assert isinstance(errors[0].original_error, TokenExpired)
 
 
 async def test_operators_who_act_on_each_other_do_not_deadlock(api: Api, scene: Scene) -> None:
     auth, boss = api.auth, scene.viewer
-    admin = await viewer(api, ADMIN)
+    admin = await viewer_for(api, ADMIN)
     acts = [
         act
         for _ in range(5)

@@ -1,0 +1,196 @@
+"""Each mutation that changes something writes one audit event, with who did it and to whom."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from auth.audit import Action, listed
+from auth.role_edits import RoleForm, create_role, delete_role, update_role
+from auth.users import enable_user, find_user_by_name
+from auth.wiring import Auth
+from models.audit_event import AuditEvent
+from tests.api import Api
+from tests.mutations import Scene, all_mutations, make_scene, run_mutation, viewer_for
+from tests.people import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
+
+# Acts of an operator: on the user of the scene, on a new user, or on nobody's account.
+ON_USER = {
+    "setUserRoles": Action.USER_ROLES_SET,
+    "disableUser": Action.USER_DISABLED,
+    "enableUser": Action.USER_ENABLED,
+    "updateUser": Action.USER_EDITED,
+    "deleteUser": Action.USER_DELETED,
+    "revokeUserSessions": Action.SESSIONS_ENDED,
+    "requirePasswordReset": Action.PASSWORD_RESET_REQUIRED,
+    "revokeSession": Action.SESSION_ENDED,
+}
+ON_NOBODY = {
+    "createInvitation": Action.INVITATION_CREATED,
+    "deleteInvitation": Action.INVITATION_DELETED,
+    "createRole": Action.ROLE_CREATED,
+    "updateRole": Action.ROLE_EDITED,
+    "deleteRole": Action.ROLE_DELETED,
+}
+ON_ONESELF = {
+    "changePassword": Action.PASSWORD_CHANGED,
+    "requestEmailChange": Action.EMAIL_CHANGE_REQUESTED,
+    "requestEmailVerification": Action.EMAIL_VERIFICATION_REQUESTED,
+    "updateProfile": Action.PROFILE_EDITED,
+    "deleteAccount": Action.USER_DELETED,
+    "exportAccount": Action.USER_EXPORTED,
+    "logoutEverywhere": Action.SESSIONS_ENDED,
+}
+# Tried elsewhere, because they need no viewer: see the test files of each.
+WITHOUT_VIEWER = {
+    "createUser": "its subject is a new account: below",
+    "register": "its actor is a new account: below",
+    "login": "its actor is who signs in: below",
+    "logout": "it ends the session of the token or the cookie: below",
+    "refreshTokens": "writes no event: the session's row says when it was used last",
+    "requestPasswordReset": "writes its event when the email is composed: test_password_reset.py",
+    "resetPassword": "needs the token of an email: test_accounts_by_mail.py",
+    "verifyEmail": "needs the token of an email: test_accounts_by_mail.py",
+    "confirmEmailChange": "needs the token of an email: test_accounts_by_mail.py",
+}
+
+
+async def events(auth: Auth) -> Sequence[AuditEvent]:
+    async with auth.db.read() as session:
+        return (await session.scalars(select(AuditEvent).order_by(AuditEvent.id))).all()
+
+
+async def only_event_of(auth: Auth, scene: Scene, mutation: str) -> AuditEvent:
+    before = len(await events(auth))
+    result = await run_mutation(auth, scene, mutation)
+    assert result.errors is None
+    assert result.data
+    assert result.data[mutation]["errors"] == []
+    (event,) = (await events(auth))[before:]
+    assert event.succeeded
+    assert event.client_address == scene.viewer.client.address
+    return event
+
+
+@pytest.fixture
+async def scene(sqlite_api: Api) -> Scene:
+    return await make_scene(sqlite_api)
+
+
+def test_every_mutation_is_accounted_for() -> None:
+    known = [*ON_USER, *ON_NOBODY, *ON_ONESELF, *WITHOUT_VIEWER]
+    assert sorted(known) == sorted(all_mutations())
+
+
+@pytest.mark.parametrize("mutation", [*ON_USER, *ON_NOBODY])
+async def test_operator_mutation_writes_one_event(
+    sqlite_api: Api, scene: Scene, mutation: str
+) -> None:
+    event = await only_event_of(sqlite_api.auth, scene, mutation)
+    assert event.action == (ON_USER | ON_NOBODY)[mutation]
+    assert event.actor_id == scene.viewer.user_id
+    assert event.subject_id == (scene.user_id if mutation in ON_USER else None)
+
+
+@pytest.mark.parametrize("mutation", ON_ONESELF)
+async def test_own_account_mutation_writes_one_event(
+    sqlite_api: Api, scene: Scene, mutation: str
+) -> None:
+    event = await only_event_of(sqlite_api.auth, scene, mutation)
+    own_id = scene.viewer.user_id
+    assert (event.action, event.actor_id, event.subject_id, event.session_id) == (
+        ON_ONESELF[mutation],
+        own_id,
+        own_id,
+        scene.viewer.session_id,
+    )
+
+
+async def test_created_user_is_the_subject(sqlite_api: Api, scene: Scene) -> None:
+    event = await only_event_of(sqlite_api.auth, scene, "createUser")
+    dora = await find_user_by_name(sqlite_api.auth, "dora")
+    assert dora
+    assert (event.action, event.actor_id, event.subject_id) == (
+        Action.USER_CREATED,
+        scene.viewer.user_id,
+        dora.id,
+    )
+
+
+REGISTER = """mutation { register(input: {username: "carol", email: "carol@example.com",
+    password: "of course a good one"}) { user { id } errors { code } } }"""
+LOGOUT = "mutation { logout { endedSessions errors { code } } }"
+
+
+async def test_registration_sign_in_and_sign_out_write_one_event_each(sqlite_api: Api) -> None:
+    carol = UUID((await sqlite_api.data(REGISTER))["register"]["user"]["id"])
+    login = await sqlite_api.try_login("carol", "of course a good one")
+    await sqlite_api.data(LOGOUT, token=login["tokens"]["accessToken"])
+    found = await events(sqlite_api.auth)
+    assert [(e.action, e.actor_id, e.subject_id) for e in found] == [
+        (action, carol, carol)
+        for action in (Action.USER_REGISTERED, Action.SESSION_STARTED, Action.SESSION_ENDED)
+    ]
+
+
+# Details of role edits
+
+
+async def details(auth: Auth) -> dict[str, str]:
+    return dict((await events(auth))[-1].details)
+
+
+async def test_role_events_state_what_changed(auth: Auth) -> None:
+    role = await create_role(auth, OPERATOR, RoleForm("reader", "", ["users:read"]))
+    named = {"role_id": str(role.id), "role": "reader"}
+    assert await details(auth) == named | {"added": "users:read"}
+    form = RoleForm(permissions=["audit:read", "users:write"])
+    await update_role(auth, OPERATOR, role.id, form)
+    added = {"added": "audit:read,users:write", "removed": "users:read"}
+    assert await details(auth) == named | added
+    await update_role(auth, OPERATOR, role.id, RoleForm(description="Reads."))
+    assert await details(auth) == named | {"changed": "description"}
+    await delete_role(auth, OPERATOR, role.id)
+    assert await details(auth) == named | {"removed": "audit:read,users:write"}
+
+
+def test_list_in_details_is_bounded() -> None:
+    words = [f"resource{number:03}:action" for number in range(400)]
+    text = listed(words)
+    assert len(text) <= 1010
+    kept, _, left = text.rpartition(",+")
+    assert len(kept.split(",")) + int(left) == len(words)
+    assert set(kept.split(",")) <= set(words)
+
+
+# Addresses of others
+
+OWN = """{ me { auditEvents(first: 100) {
+    nodes { action actorId address device } } } }"""
+OF_USER = """query($id: ID!) { user(id: $id) { auditEvents(first: 100) {
+    nodes { action actorId address device } } } }"""
+
+
+async def test_user_does_not_see_address_of_operator(api: Api) -> None:
+    alice = await viewer_for(api, ALICE)
+    await enable_user(api.auth, await viewer_for(api, ADMIN), alice.user_id)
+    await api.try_login(ALICE.username, "a guess")
+    token = await api.log_in(ALICE)
+    nodes: list[dict[str, Any]] = (await api.data(OWN, token=token))["me"]["auditEvents"]["nodes"]
+    shown = {(n["action"], n["actorId"] == str(alice.user_id)): n for n in nodes}
+    operator = shown["user.enabled", False]
+    assert (operator["address"], operator["device"]) == (None, None)
+    # A guess at the password by nobody known is what its owner must see.
+    assert shown["session.started", False]["address"] == "192.0.2.7"
+    assert shown["session.started", True]["address"] == "192.0.2.7"
+
+
+async def test_auditor_sees_address_of_operator(api: Api) -> None:
+    bob = await viewer_for(api, BOB)
+    await enable_user(api.auth, await viewer_for(api, ADMIN), bob.user_id)
+    token = await api.log_in(AUDITOR)
+    data = await api.data(OF_USER, {"id": str(bob.user_id)}, token=token)
+    (event,) = [n for n in data["user"]["auditEvents"]["nodes"] if n["action"] == "user.enabled"]
+    assert event["address"] == "192.0.2.7"
