@@ -87,9 +87,7 @@ async def authorized(
     async with auth.db.begin() as tx:
         if lock is not None:
             await auth.db.lock(tx, lock)
-        await lock_accounts(tx, actor, subject_id)
-        authority = await read_authority(tx, auth, actor)
-        check_may_all(authority, permissions)
+        authority = await _hold_authority(tx, auth, actor, permissions, subject_id)
         operation = Operation(tx, auth.clock.now(), authority, subject_id)
         yield operation
         record(tx, _act(operation, action))
@@ -101,6 +99,32 @@ async def own_account(auth: Auth, actor: Actor, action: Action) -> AsyncIterator
     async with authorized(auth, actor, action, subject_id=actor.user_id) as operation:
         operation.session_id = actor.session_id
         yield operation
+
+
+@asynccontextmanager
+async def holding_permissions(
+    auth: Auth, actor: Actor, *permissions: str
+) -> AsyncIterator[Authority]:
+    """The actor holds the permissions until the block ends; nothing is recorded.
+
+    Whoever takes them away waits for the end of the block. Raises Forbidden, Unauthenticated.
+    """
+    check_may_all(actor, permissions)
+    async with auth.db.begin() as tx:
+        yield await _hold_authority(tx, auth, actor, permissions)
+
+
+async def _hold_authority(
+    tx: AsyncSession,
+    auth: Auth,
+    actor: Actor,
+    permissions: Collection[str],
+    subject_id: UUID | None = None,
+) -> Authority:
+    await lock_accounts(tx, actor, subject_id)
+    authority = await read_authority(tx, auth, actor)
+    check_may_all(authority, permissions)
+    return authority
 
 
 def check_may_all(actor: Actor, permissions: Collection[str]) -> None:

@@ -3,6 +3,8 @@
 Used the way Strawberry's are: `permission_classes=[HasPermission("users:read")]`.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, ClassVar
 
@@ -10,6 +12,7 @@ import strawberry
 from strawberry.permission import BasePermission
 from strawberry.schema_directive import Location
 
+from auth import authorization
 from auth.errors import Forbidden
 from auth.policies import check_may
 from auth.viewers import Viewer
@@ -170,6 +173,20 @@ def IsSelfOr(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class
     return IsSelfOrHasThisPermission
 
 
+@asynccontextmanager
+async def holding_permissions(info: Info, *permissions: str) -> AsyncIterator[None]:
+    """The caller holds the permissions until the block ends, as Postern's own mutations do.
+
+    A permission class is asked when the request comes. The session may end, or a role be taken,
+    before the resolver acts: this asks again, and whoever takes a right away waits for the end of
+    the block. Keep it short, and call nothing of Postern inside: it is a transaction of Postern's
+    database, and on SQLite nothing else can be written. Raises Forbidden, Unauthenticated.
+    """
+    context = info.context
+    async with authorization.holding_permissions(context.auth, context.viewer, *permissions):
+        yield
+
+
 def _is_own(viewer: Viewer, source: Any, arguments: dict[str, Any]) -> bool:
     account = arguments["id"] if "id" in arguments else getattr(source, "id", None)
     return account is not None and str(account) == str(viewer.user_id)
@@ -183,4 +200,5 @@ __all__ = [
     "IsAuthenticated",
     "IsSelfOr",
     "Public",
+    "holding_permissions",
 ]

@@ -4,7 +4,14 @@ from auth.viewers import Viewer
 from graph.context import Context, Info
 from graph.errors import BadUserInput
 from graph.federation import FederationSchema
-from graph.permissions import HasPermission, HasRole, IsAuthenticated, IsSelfOr, Public
+from graph.permissions import (
+    HasPermission,
+    HasRole,
+    IsAuthenticated,
+    IsSelfOr,
+    Public,
+    holding_permissions,
+)
 from graph.users import User
 from server.app import create_app
 from server.own_app import mount_postern, require_viewer
@@ -22,6 +29,7 @@ __all__ = [
     "User",
     "Viewer",
     "create_app",
+    "holding_permissions",
     "mount_postern",
     "require_viewer",
 ]
