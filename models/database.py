@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
-    create_async_engine,
 )
 from sqlalchemy.pool import NullPool
 
@@ -28,6 +27,8 @@ from models.uncancelled import finish
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 10
+# How long a command at the console waits for the writers of a SQLite file.
+PATIENT_LOCK_SECONDS = 600
 
 T = TypeVar("T")
 
@@ -55,9 +56,15 @@ class Database:
     """
 
     def __init__(
-        self, engine: AsyncEngine, changes: ChangeFeed, reads: SqliteReads | None = None
+        self,
+        engine: AsyncEngine,
+        changes: ChangeFeed,
+        reads: SqliteReads | None = None,
+        *,
+        turn_seconds: float = sqlite_engine.BUSY_TIMEOUT_SECONDS,
     ) -> None:
         """`reads` is of a SQLite file: one in memory has no second connection."""
+        self._turn_seconds = turn_seconds
         self.engine = engine
         self.changes = changes
         self._reads_at_once = reads
@@ -72,28 +79,42 @@ class Database:
         self._writes = async_sessionmaker(writing, expire_on_commit=False)
 
     @classmethod
-    def connect(cls, url: str) -> "Database":
+    def connect(cls, url: str, *, patient: bool = False) -> "Database":
         """Makes the handle; the first use connects.
 
-        Raises UnsupportedDatabase, and DatabaseUnavailable for a file that cannot be made.
+        `patient` is for commands at the console: their statements may take as long as they need,
+        and wait for locks. Raises UnsupportedDatabase, and DatabaseUnavailable for a file that
+        cannot be made.
         """
         address = parse_url(url)
         if address.get_backend_name() == "sqlite":
-            if _is_in_memory(address):
-                return cls(sqlite_engine.connect(address), NoChanges())
-            path = Path(str(address.database))
-            _create_private_file(path)
-            engine = sqlite_engine.connect(address)
-            return cls(engine, SqliteChanges(path), SqliteReads(address))
+            return cls._connect_sqlite(address, patient=patient)
+        return cls._connect_postgresql(address, patient=patient)
+
+    @classmethod
+    def _connect_sqlite(cls, address: URL, *, patient: bool) -> "Database":
+        seconds = PATIENT_LOCK_SECONDS if patient else sqlite_engine.BUSY_TIMEOUT_SECONDS
+        engine = sqlite_engine.connect(address, seconds)
+        if _is_in_memory(address):
+            return cls(engine, NoChanges(), turn_seconds=seconds)
+        path = Path(str(address.database))
+        _create_private_file(path)
+        return cls(engine, SqliteChanges(path), SqliteReads(address), turn_seconds=seconds)
+
+    @classmethod
+    def _connect_postgresql(cls, address: URL, *, patient: bool) -> "Database":
         # asyncpg takes memory, and SQLite needs none of it.
+        from models import postgresql_engine  # noqa: PLC0415
         from models.postgresql_changes import PostgresqlChanges  # noqa: PLC0415
 
+        limits = CONNECT_TIMEOUT_SECONDS, None if patient else STATEMENT_TIMEOUT_SECONDS
         # The pool would hand the listening connection to others.
-        listening = _postgresql_engine(address, poolclass=NullPool)
-        pooled = _postgresql_engine(
-            address, pool_size=10, max_overflow=0, pool_timeout=CONNECT_TIMEOUT_SECONDS
+        changes = PostgresqlChanges(postgresql_engine.connect(address, *limits, poolclass=NullPool))
+        pooled = postgresql_engine.connect(
+            address, *limits, pool_size=10, max_overflow=0, pool_timeout=CONNECT_TIMEOUT_SECONDS
         )
-        return cls(pooled, PostgresqlChanges(listening))
+        postgresql_engine.distrust_connections(pooled, lambda: changes.lost_at)
+        return cls(pooled, changes)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -149,7 +170,7 @@ class Database:
         if self._turn is None:
             yield
             return
-        async with asyncio.timeout(sqlite_engine.BUSY_TIMEOUT_SECONDS):
+        async with asyncio.timeout(self._turn_seconds):
             await self._turn.acquire()
         try:
             yield
@@ -218,19 +239,6 @@ def _with_known_options(address: URL) -> URL:
 
 def _is_in_memory(address: URL) -> bool:
     return not address.database or address.database == ":memory:"
-
-
-def _postgresql_engine(address: URL, **pool: Any) -> AsyncEngine:
-    return create_async_engine(
-        address,
-        # An error's text holds no values: they may be password hashes, and end up in a log.
-        hide_parameters=True,
-        connect_args={
-            "timeout": CONNECT_TIMEOUT_SECONDS,
-            "command_timeout": STATEMENT_TIMEOUT_SECONDS,
-        },
-        **pool,
-    )
 
 
 def _create_private_file(path: Path) -> None:

@@ -25,13 +25,15 @@ async def unavailable_when_lost() -> AsyncIterator[None]:
     except DBAPIError as error:
         if not _is_lost(error):
             raise
-        raise DatabaseUnavailable(type(error.orig).__name__) from error
+        raise DatabaseUnavailable(_cause_of(error)) from error
 
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, wrong
-# user or password, no such database, insufficient resources, operator intervention, read-only
-# (a standby after a failover).
-_LOST_SQLSTATES = ("08", "28", "3D", "53", "57", "25006")
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, read-only,
+# idle in a transaction or in one for too long, wrong user or password, no such database,
+# transaction rollback (deadlock, serialization failure), insufficient resources, lock not
+# available, operator intervention, system error. The transaction was rolled back: it can be tried
+# again.
+_LOST_SQLSTATES = (*("08", "25006", "25P03", "25P04", "28", "3D", "40", "53", "55P03", "57", "58"),)
 _LOST_SQLITE_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -44,6 +46,16 @@ _LOST_SQLITE_CODES = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
+
+
+def _cause_of(error: DBAPIError) -> str:
+    """The database's own name of the error: `SQLITE_FULL`, `DeadlockDetectedError`."""
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return getattr(original, "sqlite_errorname", type(original).__name__)
+    # SQLAlchemy has one class for all of them, raised from the driver's.
+    cause = original.__cause__ if original is not None else None
+    return type(cause or original).__name__
 
 
 def _is_lost(error: DBAPIError) -> bool:

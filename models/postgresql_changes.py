@@ -48,6 +48,8 @@ class PostgresqlChanges(ChangeFeed):
         self._engine = engine
         self._listening: asyncio.Task[None] | None = None
         self._connection: Any = None
+        # When it was last lost: other lines to the same server may be dead too.
+        self.lost_at = float("-inf")
         self._lost_by: str | None = None
         self._heard_until = float("-inf")
         self._heard = asyncio.Condition()
@@ -138,6 +140,8 @@ class PostgresqlChanges(ChangeFeed):
         self._heartbeat_wanted.clear()
 
     async def _lose(self) -> None:
+        if self._connection is not None:
+            self.lost_at = time.monotonic()
         async with self._heard:
             self._connection = None
             self._heard.notify_all()

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 BUSY_TIMEOUT_SECONDS = 5
 
 
-def connect(address: URL) -> AsyncEngine:
+def connect(address: URL, busy_seconds: float) -> AsyncEngine:
     """The engine of a file, or of a database in memory; the first use connects."""
     engine = create_async_engine(
         address,
         hide_parameters=True,
-        connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "factory": _RollingBack},
+        connect_args={"timeout": busy_seconds, "factory": _RollingBack},
     )
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)

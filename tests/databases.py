@@ -220,6 +220,11 @@ class BrokenLine:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def lead_to(self, folder: Path) -> None:
+        """The address now belongs to another server, whose socket is in this folder."""
+        self._socket = str(folder)
+        self.cut()
+
     def silence(self) -> None:
         """Nothing passes any more, and nobody is told."""
         self._open.clear()
@@ -237,7 +242,11 @@ class BrokenLine:
         if self._refuses:
             writer.close()
             return
-        there, back = await asyncio.open_unix_connection(f"{self._socket}/.s.PGSQL.5432")
+        try:
+            there, back = await asyncio.open_unix_connection(f"{self._socket}/.s.PGSQL.5432")
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers |= {writer, back}
         try:
             await asyncio.gather(self._pass_on(reader, back), self._pass(there, writer))
