@@ -101,7 +101,7 @@ class GraphQLEndpoint:
                 check_room(self.unfinished)
             who = self._who(scope, headers)
             context = get_known_context(*who) or await get_context(*who)
-            result = operation.start(request.variables, context)
+            result = operation.start(request.variables, context, request.extensions)
             if not isinstance(result, ExecutionResult):
                 result = await finish(self.unfinished, result, is_mutation=is_mutation)
             return _reply(scope, result, context.cookies, media_type)

@@ -101,7 +101,10 @@ class Operation:
             self._check_cost({})
 
     def start(
-        self, variables: dict[str, Any] | None, context: object
+        self,
+        variables: dict[str, Any] | None,
+        context: object,
+        extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
         """Runs it: the result, or where something must be waited for, an awaitable of it."""
         if variables or not self._is_always_affordable:
@@ -109,17 +112,20 @@ class Operation:
                 self._check(variables or {})
             except GraphQLError as error:
                 return ExecutionResult(None, [error])
-        return self._execute(variables, context)
+        return self._execute(variables, context, extensions)
 
     async def subscribe(
-        self, variables: dict[str, Any] | None, context: object
+        self,
+        variables: dict[str, Any] | None,
+        context: object,
+        extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
         """Subscribes to it: its results, or one result that tells why there are none."""
         try:
             self._check(variables or {})
         except GraphQLError as error:
             return ExecutionResult(None, [error])
-        return await self._compiled.subscribe(variables, context)
+        return await self._compiled.subscribe(variables, context, extensions)
 
     def _check(self, variables: Mapping[str, Any]) -> None:
         check_variables(variables, self._limits)

@@ -45,6 +45,8 @@ class GraphQLRequest:
     document_id: str | None
     variables: dict[str, Any] | None
     operation_name: str | None
+    # Read by resolvers of custom schemas, as `info.input_extensions`.
+    extensions: dict[str, Any] | None = None
 
 
 # Where a request keeps them, once they were read.
@@ -134,9 +136,9 @@ async def _read_on(begun: bytes, receive: Receive, max_bytes: int) -> tuple[byte
 
 
 class BodyReader:
-    """Reads bodies. One that came before is not read anew, unless it has variables.
+    """Reads bodies. One that came before is not parsed again, unless it has values.
 
-    Those may be anybody's secrets, and differ each time.
+    Variables and extensions may be secrets, and differ each time.
     """
 
     def __init__(self) -> None:
@@ -148,7 +150,8 @@ class BodyReader:
         request = self._known.get(body)
         if request is None:
             request = read_request(_parse_json(body, "The body"))
-            if not request.variables and len(body) <= MAX_KNOWN_BODY_BYTES:
+            has_values = request.variables or request.extensions
+            if not has_values and len(body) <= MAX_KNOWN_BODY_BYTES:
                 self._remember(body, request)
         return request
 
@@ -220,7 +223,8 @@ def read_request(request: Any) -> GraphQLRequest:
         raise _malformed("Send either `query` or `documentId`.")
     if query is None and document_id is None:
         raise _no_document(request, extensions)
-    return GraphQLRequest(query, document_id, variables, _read_text(request, "operationName"))
+    operation_name = _read_text(request, "operationName")
+    return GraphQLRequest(query, document_id, variables, operation_name, extensions)
 
 
 def _read_text(request: Mapping[str, Any], name: str) -> str | None:

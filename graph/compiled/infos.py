@@ -52,21 +52,21 @@ class Document:
                 ResolveInfo,
                 (
                     name,
-                    nodes,
+                    # Copies: resolvers could write into them, and other requests read them.
+                    nodes.copy(),
                     return_type,
                     parent,
                     core_path(path),
                     schema,
-                    fragments,
+                    fragments.copy(),
                     run.root,
                     operation,
-                    run.variables.coerced,
+                    run.values,
                     run.context,
                     optimized_is_awaitable,
                     None,
                     helpers,
-                    # Strawberry passes none without extensions of the request.
-                    None,
+                    run.extensions,
                 ),
             )
 

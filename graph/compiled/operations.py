@@ -25,7 +25,7 @@ from graph.compiled.known import is_known_schema
 from graph.compiled.reading import read_usage
 from graph.compiled.runs import Run
 from graph.compiled.selections import RunSelection
-from graph.compiled.strawberry_path import LogErrors, StrawberryPath, Variables
+from graph.compiled.strawberry_path import Extensions, LogErrors, StrawberryPath, Variables
 
 # `@skip` and `@include` make another operation of each combination of their variables.
 MAX_VARIANTS = 16
@@ -62,11 +62,11 @@ class CompiledOperation:
             self._strawberry_path = StrawberryPath(schema, _text(document), self._name, log)
 
     def execute(
-        self, variables: Variables, context: object
+        self, variables: Variables, context: object, extensions: Extensions = None
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
         """The result, or an awaitable of it, as Strawberry would give it."""
         if self._strawberry_path is not None:
-            return self._strawberry_path.execute(variables, context)
+            return self._strawberry_path.execute(variables, context, extensions)
         values = _NO_VALUES
         if self._definitions:
             coerced = get_variable_values(self._schema, self._definitions, variables or {})
@@ -75,8 +75,8 @@ class CompiledOperation:
             values = coerced
         run_selection = self._constant or self._variant(values, variables)
         if run_selection is None:
-            return self.execute_uncompiled(variables, context)
-        run = Run(None, context, values)
+            return self.execute_uncompiled(variables, context, extensions)
+        run = Run(None, context, values, extensions)
         try:
             data = run_selection(None, run, None, None)
         except GraphQLError as error:
@@ -86,11 +86,11 @@ class CompiledOperation:
         return ExecutionResult(data, run.errors)
 
     def execute_uncompiled(
-        self, variables: Variables, context: object
+        self, variables: Variables, context: object, extensions: Extensions = None
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
         """The same, with nothing compiled."""
         if self._strawberry_path is not None:
-            return self._strawberry_path.execute(variables, context)
+            return self._strawberry_path.execute(variables, context, extensions)
         return execute(
             self._schema,
             self._document,
@@ -99,7 +99,7 @@ class CompiledOperation:
             operation_name=self._name,
             is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # a TypeGuard but for its name
             executor_class=StrawberryGraphQLCoreExecutionContext,
-            operation_extensions=None,
+            operation_extensions=extensions,
         )
 
     @property
@@ -110,11 +110,11 @@ class CompiledOperation:
         return min(self.fields * (MAX_VARIANTS if self._usage.switches else 1), MAX_FIELDS)
 
     async def subscribe(
-        self, variables: Variables, context: object
+        self, variables: Variables, context: object, extensions: Extensions = None
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
         """The results of a subscription, or why there are none, with nothing compiled."""
         if self._strawberry_path is not None:
-            return await self._strawberry_path.subscribe(variables, context)
+            return await self._strawberry_path.subscribe(variables, context, extensions)
         subscribed = subscribe(
             self._schema,
             self._document,
@@ -123,7 +123,7 @@ class CompiledOperation:
             operation_name=self._name,
             is_awaitable=optimized_is_awaitable,
             executor_class=StrawberryGraphQLCoreExecutionContext,
-            operation_extensions=None,
+            operation_extensions=extensions,
         )
         return await subscribed if isinstance(subscribed, Awaitable) else subscribed
 

@@ -32,12 +32,21 @@ Path = tuple[Any, str | int, str | None]
 class Run:
     """The values that closures get beside their source: those of this request."""
 
-    __slots__ = ("_collected", "_first", "context", "root", "variables")
+    __slots__ = ("_collected", "_first", "context", "extensions", "root", "values", "variables")
 
-    def __init__(self, root: object, context: object, variables: VariableValues) -> None:
+    def __init__(
+        self,
+        root: object,
+        context: object,
+        variables: VariableValues,
+        extensions: dict[str, Any] | None,
+    ) -> None:
         self.root = root
         self.context = context
+        self.extensions = extensions
         self.variables = variables
+        # What resolvers get of them, and could write into.
+        self.values = variables.coerced or {}
         # Most runs meet no error, and most others one.
         self._first: tuple[GraphQLError, Path | None] | None = None
         self._collected: CollectedErrors | None = None

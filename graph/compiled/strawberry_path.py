@@ -12,6 +12,8 @@ from strawberry.types.execution import ExecutionContext, PreExecutionError
 from graph.compiled.known import logs_errors_by_itself
 
 Variables = dict[str, Any] | None
+# Those of the request, which resolvers read as `info.input_extensions`.
+Extensions = dict[str, Any] | None
 # Gets the errors that no reply holds.
 LogErrors = Callable[[Sequence[GraphQLError]], None]
 
@@ -32,12 +34,18 @@ class StrawberryPath:
         self._name = name
         self._log = log
 
-    async def execute(self, variables: Variables, context: object) -> ExecutionResult:
+    async def execute(
+        self, variables: Variables, context: object, extensions: Extensions
+    ) -> ExecutionResult:
         """The result, with the `extensions` that extensions of the schema add."""
         schema, found = self._without_log()
         try:
             ran: Any = await schema.execute(
-                self._text, variables, context, operation_name=self._name
+                self._text,
+                variables,
+                context,
+                operation_name=self._name,
+                operation_extensions=extensions,
             )
         except Exception as error:
             return ExecutionResult(None, [_as_graphql_error(error)])
@@ -46,13 +54,17 @@ class StrawberryPath:
         return result
 
     async def subscribe(
-        self, variables: Variables, context: object
+        self, variables: Variables, context: object, extensions: Extensions
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
         """The results; or one result, if the subscription does not begin."""
         schema, found = self._without_log()
         try:
             results: Any = await schema.subscribe(
-                self._text, variables, context, operation_name=self._name
+                self._text,
+                variables,
+                context,
+                operation_name=self._name,
+                operation_extensions=extensions,
             )
             first = await anext(results, None)
         except Exception as error:

@@ -222,6 +222,22 @@ async def test_error_extensions_without_a_code_are_kept(
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "hint": "left"}
 
 
+async def test_extensions_of_a_request_reach_its_resolvers_only(
+    settings: Settings, clock: ManualClock
+) -> None:
+    @strawberry.type
+    class Reader:
+        @strawberry.field(permission_classes=[Public])
+        def read(self, info: strawberry.Info) -> str:
+            return f"{info.input_extensions}"
+
+    async with serving_schema(settings, clock, strawberry.Schema(Reader)) as api:
+        for sent in ({"trace": 1}, {"trace": 2}):
+            reply = (await ask(api, "{ read }", extensions=sent)).json()
+            assert reply == {"data": {"read": f"{sent}"}}
+        assert (await ask(api, "{ read }")).json() == {"data": {"read": "None"}}
+
+
 @pytest.mark.parametrize("disabled", [False, True])
 async def test_field_suggestions_can_be_disabled(
     settings: Settings, clock: ManualClock, disabled: bool

@@ -14,14 +14,17 @@ class Watched(CompiledOperation):
 
     interpreted = 0
 
-    def execute_uncompiled(self, variables: Any, context: object) -> Any:
+    def execute_uncompiled(self, variables: Any, context: object, extensions: Any = None) -> Any:
         self.interpreted += 1
-        return super().execute_uncompiled(variables, context)
+        return super().execute_uncompiled(variables, context, extensions)
 
     async def run(
-        self, variables: dict[str, Any] | None = None, context: object = None
+        self,
+        variables: dict[str, Any] | None = None,
+        context: object = None,
+        extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
-        result = self.execute(variables, context)
+        result = self.execute(variables, context, extensions)
         return result if isinstance(result, ExecutionResult) else await result
 
 

@@ -36,7 +36,11 @@ async def by_strawberry(example: Example) -> list[Any]:
     outcomes = []
     for _ in range(RUNS):
         result = await example.schema.execute(
-            example.text, example.variables, example.context, operation_name=example.name
+            example.text,
+            example.variables,
+            example.context,
+            operation_name=example.name,
+            operation_extensions=example.extensions,
         )
         await everything_ends()
         outcomes.append(outcome(result))
@@ -58,7 +62,7 @@ async def compiled(example: Example) -> tuple[list[Any], Path]:
     operation = prepare(example)
     outcomes = []
     for _ in range(RUNS):
-        result = await operation.run(example.variables, example.context)
+        result = await operation.run(example.variables, example.context, example.extensions)
         await everything_ends()
         outcomes.append(outcome(result))
     if not is_known_schema(example.schema):

@@ -23,6 +23,8 @@ class Example:
     variables: dict[str, Any] | None = None
     context: Any = None
     name: str | None = None
+    # Of the request.
+    extensions: dict[str, Any] | None = None
     path: Path = Path.COMPILED
 
 

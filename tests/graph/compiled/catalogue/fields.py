@@ -5,18 +5,19 @@
 # mypy: disable-error-code="assignment,return-value,union-attr"
 
 import dataclasses
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import FieldExtension
+from strawberry.extensions import FieldExtension, ParserCache, SchemaExtension
 from strawberry.permission import BasePermission, PermissionExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exception_handlers import ExceptionHandler
 from strawberry.types.field import StrawberryField
 
-from tests.graph.compiled.catalogue.examples import Example, example, see
+from tests.graph.compiled.catalogue.examples import Example, Path, example, see
 
 
 @strawberry.type
@@ -230,6 +231,85 @@ def everything_in_info() -> Example:
     text = "query Named($a: Boolean = false, $b: Boolean = true) {"
     text += " leaf { word @include(if: $b) again: word @skip(if: $a) } }"
     return Example(schema, text, {"a": True}, context={"who": "alice"})
+
+
+def request_extensions(name: str, *extensions: type[SchemaExtension], path: Path) -> None:
+    def build() -> Example:
+        @strawberry.type
+        class Query:
+            @strawberry.field
+            def plain(self, info: strawberry.Info) -> str:
+                return f"{info.input_extensions}"
+
+            @strawberry.field
+            async def argued(self, info: strawberry.Info, nth: int = 1) -> str:
+                return f"{info.input_extensions} {nth}"
+
+        schema = strawberry.Schema(Query, extensions=extensions)
+        return Example(schema, "{ plain argued }", extensions={"trace": ["a"]}, path=path)
+
+    build.__name__ = name
+    example(build)
+
+
+request_extensions("request_extensions", path=Path.COMPILED)
+request_extensions("request_extensions_beside_hooks", ParserCache, path=Path.STRAWBERRY)
+
+
+@example
+def resolver_that_writes_into_info() -> Example:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def plain(self, info: strawberry.Info) -> list[int]:
+            raw: Any = info._raw_info
+            see((type(raw.field_nodes).__name__, len(raw.field_nodes), dict(raw.variable_values)))
+            raw.field_nodes.append(raw.field_nodes[0])
+            raw.variable_values["mine"] = "written"
+            raw.fragments["F"] = None
+            return [len(raw.field_nodes), len(raw.fragments), len(raw.variable_values)]
+
+    return Example(strawberry.Schema(Query), "{ plain again: plain }")
+
+
+@example
+def context_variables_of_resolvers() -> Example:
+    current: ContextVar[str] = ContextVar("current", default="none")
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        async def sets(self) -> str:
+            current.set("set")
+            return current.get()
+
+        @strawberry.field
+        async def sees(self) -> str:
+            return current.get()
+
+        @strawberry.field
+        def sets_at_once(self, word: str) -> str:
+            current.set(word)
+            return current.get()
+
+    return Example(
+        strawberry.Schema(Query),
+        '{ sets sees setsAtOnce(word: "now") a: sees b: setsAtOnce(word: "then") }',
+    )
+
+
+@example
+def context_variable_of_one_resolver() -> Example:
+    current: ContextVar[str] = ContextVar("current", default="none")
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        async def sets(self) -> Leaf:
+            current.set("set")
+            return Leaf(word=current.get())
+
+    return Example(strawberry.Schema(Query), "{ sets { word } }")
 
 
 @example
