@@ -67,3 +67,23 @@ class Explorer:
                 "Cache-Control": "no-store",
             },
         )
+
+
+class ClosedExplorer(Explorer):
+    """Says why there is no explorer: the server would refuse every document that is typed there."""
+
+    def __init__(self) -> None:
+        self._policy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        self._html = _CLOSED
+
+
+_CLOSED = """<!doctype html>
+<html lang="en">
+  <head><meta charset="utf-8" /><title>The explorer is off</title></head>
+  <body>
+    <h1>The explorer is off</h1>
+    <p>This server runs only the documents of its manifest (POSTERN_TRUSTED_DOCUMENTS_ONLY=on), so
+    it would refuse every query that you type here. Use a server without this setting.</p>
+  </body>
+</html>
+"""

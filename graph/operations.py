@@ -164,9 +164,9 @@ class Operations:
         """
         if document_id is not None:
             return self._find_trusted(document_id, name)
-        if self._policy.trusted.only:
-            raise _refusal(Problem.NOT_TRUSTED, "Only trusted documents run: send `documentId`.")
         text = query or ""
+        if not self._policy.trusted.allows_text(text):
+            raise _refusal(Problem.NOT_TRUSTED, "Only trusted documents run: send `documentId`.")
         prepared = self._remembered.get((text, name))
         if prepared is None:
             prepared, weight = self._prepare(text, name)

@@ -1,6 +1,6 @@
 """Trusted documents: those that the team's own frontends send, known by their hash.
 
-https://benjie.dev/graphql/trusted-documents; clients send `documentId` in the place of `query`.
+https://benjie.dev/graphql/trusted-documents; clients send `documentId` instead of `query`.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,14 @@ class InvalidManifest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrustedDocuments:
-    """The documents by their ids; `only` refuses every other."""
+    """The documents by their ids; `only` refuses every other.
+
+    `built_in` are the exact texts that Postern's own pages send as `query`.
+    """
 
     documents: Mapping[str, str] = field(default_factory=dict)
     only: bool = False
+    built_in: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, path: Path, *, only: bool) -> "TrustedDocuments":
@@ -41,6 +45,10 @@ class TrustedDocuments:
         ):
             raise InvalidManifest(f'{path} is not of the form {{"hash": "document"}}')
         return cls({_bare(name): document for name, document in manifest.items()}, only)
+
+    def allows_text(self, text: str) -> bool:
+        """Whether a document may be sent as text."""
+        return not self.only or text in self.built_in
 
     def find(self, document_id: str) -> str | None:
         """The document with this id."""

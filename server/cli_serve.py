@@ -25,7 +25,7 @@ from server.connections import protocol
 from server.console import Stop, read_settings
 from server.environment import files_open_to_everybody
 from server.logs import configure_logs
-from server.settings import ConfigurationError, Settings
+from server.settings import ConfigurationError, Settings, Switch
 from server.socket_protocol import BoundedWebSocketProtocol
 
 log = structlog.get_logger("postern.server")
@@ -111,6 +111,8 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
 
 def _say_where(settings: Settings) -> None:
     hint = "" if is_built() else _FROM_CDN
+    if settings.trusted_documents_only is Switch.ON:
+        hint = " (off: only trusted documents run)"
     sys.stdout.write(f"Postern serves at {settings.base_url}\n")
     sys.stdout.write(f"  explorer {settings.base_url}/graphql{hint}\n")
     sys.stdout.flush()

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 from auth.clock import Clock
 from auth.keys import KeyRing
 from auth.secret_keys import SecretKeys, WrongSecretKey
+from graph.trusted_documents import InvalidManifest
 from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
 from models.schema_state import SchemaState, schema_state
 from server import mail
-from server.settings import ConfigurationError, Settings
+from server.manifest import read_trusted_documents
+from server.settings import ConfigurationError, Settings, Switch
 
 SECRET_MIN_LENGTH = 32
 DEVELOPMENT_SECRET_PREFIX = "development_"  # noqa: S105 - not a secret, a mark on one
@@ -131,7 +133,7 @@ def _explain_secret(secret: str) -> str:
 
 async def diagnose(settings: Settings) -> list[str]:
     """Everything that is wrong, with the database too; empty when all is well."""
-    problems = problems_of(settings) + _problems_of_packages()
+    problems = problems_of(settings) + _problems_of_packages() + _problems_of_documents(settings)
     if problems:
         return problems
     try:
@@ -195,6 +197,22 @@ async def _problems_of_database(db: Database, settings: Settings) -> list[str]:
     except WrongSecretKey:
         return [_KEYS_DO_NOT_OPEN]
     return []
+
+
+def _problems_of_documents(settings: Settings) -> list[str]:
+    """What keeps trusted documents from running, and the pages whose documents are refused."""
+    problems = []
+    if settings.trusted_documents_only is Switch.ON and settings.explorer is Switch.ON:
+        problems.append(
+            "POSTERN_EXPLORER: the explorer does not work with POSTERN_TRUSTED_DOCUMENTS_ONLY=on,"
+            " which refuses every query that is typed: turn one of them off"
+        )
+    try:
+        # Whether the documents fit the schema, which own code may extend, is checked at the start.
+        read_trusted_documents(settings)
+    except InvalidManifest as error:
+        problems.append(f"POSTERN_TRUSTED_DOCUMENTS: {error}")
+    return problems
 
 
 def _problem_of_schema(state: SchemaState) -> str | None:

@@ -9,15 +9,16 @@ import strawberry
 from auth.wiring import Auth
 from graph.cookies import CookiePolicy
 from graph.endpoint import GraphQLEndpoint, RequestPolicy
-from graph.explorer import Explorer
+from graph.explorer import ClosedExplorer, Explorer
 from graph.limits import LimitPolicy
 from graph.operations import OperationPolicy, Operations
 from graph.schema import check_own_schema, guessing_mutations
 from graph.socket import GraphQLSocket
 from graph.socket_channel import SocketPolicy
-from graph.trusted_documents import InvalidManifest, TrustedDocuments
+from graph.trusted_documents import InvalidManifest
 from server import development
 from server.limit_settings import Executor
+from server.manifest import read_trusted_documents
 from server.settings import ConfigurationError, Settings, Switch
 
 # None of Postern's own ends so.
@@ -80,21 +81,12 @@ def build_operations(settings: Settings, schema: strawberry.Schema) -> Operation
             OperationPolicy(
                 introspection=settings.allows_introspection,
                 compiled=settings.executor is Executor.COMPILED,
-                trusted=_trusted_documents(settings),
+                trusted=read_trusted_documents(settings),
                 limits=_limits(settings, guessing_mutations(schema)),
             ),
         )
     except InvalidManifest as error:
         raise ConfigurationError([f"POSTERN_TRUSTED_DOCUMENTS: {error}"]) from None
-
-
-def _trusted_documents(settings: Settings) -> TrustedDocuments:
-    only = settings.trusted_documents_only is Switch.ON
-    if settings.trusted_documents is None:
-        if only:
-            raise InvalidManifest("POSTERN_TRUSTED_DOCUMENTS_ONLY needs this file")
-        return TrustedDocuments()
-    return TrustedDocuments.read(settings.trusted_documents, only=only)
 
 
 def _limits(settings: Settings, one_at_a_time: frozenset[str]) -> LimitPolicy:
@@ -114,6 +106,8 @@ def _limits(settings: Settings, one_at_a_time: frozenset[str]) -> LimitPolicy:
 def _explorer(settings: Settings) -> Explorer | None:
     if not settings.shows_explorer:
         return None
+    if settings.trusted_documents_only is Switch.ON:
+        return ClosedExplorer()
     if settings.in_development:
         username, password = development.ALICE, development.ALICE_PASSWORD
     else:

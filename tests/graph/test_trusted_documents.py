@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from server.account_pages import DOCUMENTS
 from server.app import create_app
 from server.settings import ConfigurationError, Settings, Switch
 from tests.api import LOGIN, Api, denials, serving
@@ -183,3 +184,52 @@ async def test_a_flood_of_other_documents_pushes_no_trusted_one_out(
         for number in range(300):
             await api.ask(f"{{ a{number}: __typename }}")
         assert (await send(api, {"documentId": ME})).json() == before.json()
+
+
+# Postern's own pages
+
+
+@pytest.mark.parametrize("mutation", DOCUMENTS)
+async def test_account_pages_work_in_the_strict_mode(
+    trusting: Settings, clock: ManualClock, mutation: str
+) -> None:
+    async with strict(trusting, clock) as api:
+        page = (await api.http.get("/account/verify-email")).text
+        (line,) = [line for line in page.splitlines() if "const documents = " in line]
+        sent = orjson.loads(line.partition("= ")[2].rstrip(";"))[mutation]
+        fields = {"token": "x"}
+        if mutation == "register":
+            fields = {"username": "a", "email": "b", "password": "c", "invitation": "d"}
+        if mutation == "resetPassword":
+            fields |= {"newPassword": "y"}
+        reply = await send(api, {"query": sent, "variables": {"input": fields}})
+        assert reply.status_code == 200
+        assert reply.json()["data"][mutation]["errors"]
+
+
+async def test_only_the_exact_text_of_an_account_page_is_trusted(
+    trusting: Settings, clock: ManualClock
+) -> None:
+    async with strict(trusting, clock) as api:
+        for text in DOCUMENTS.values():
+            for query in (f"{text} ", text.replace("message", "code")):
+                reply = await send(api, {"query": query})
+                assert denials(reply.json()) == [{"code": "DOCUMENT_NOT_TRUSTED"}]
+
+
+async def test_account_page_documents_are_refused_where_the_pages_are_not_served(
+    trusting: Settings, clock: ManualClock
+) -> None:
+    own = trusting.model_copy(update={"account_url": "https://app.example.com/account"})
+    async with strict(own, clock) as api:
+        reply = await send(api, {"query": DOCUMENTS["verifyEmail"]})
+    assert denials(reply.json()) == [{"code": "DOCUMENT_NOT_TRUSTED"}]
+
+
+async def test_explorer_says_that_it_is_off_in_the_strict_mode(
+    trusting: Settings, clock: ManualClock
+) -> None:
+    async with strict(trusting, clock) as api:
+        reply = await api.http.get("/graphql", headers={"Accept": "text/html"})
+    assert "The explorer is off" in reply.text
+    assert "script" not in reply.text

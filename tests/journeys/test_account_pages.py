@@ -1,5 +1,6 @@
 """The pages that links in mails lead to, in a real browser."""
 
+import json
 import time
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def wait_for_a_link(mails: MailServer) -> str:
     return mails.mails[0].link
 
 
-def log_in(base_url: str, password: str, username: str = "alice") -> bool:
-    variables = {"input": {"username": username, "password": password}}
+def log_in(base_url: str, password: str) -> bool:
+    variables = {"input": {"username": "alice", "password": password}}
     reply = httpx2.post(f"{base_url}/graphql", json={"query": LOGIN, "variables": variables})
     return not reply.json()["data"]["login"]["errors"]
 
@@ -65,23 +66,30 @@ def test_a_person_chooses_another_password(tmp_path: Path) -> None:
     assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])
 
 
-REGISTER = """mutation {
-    register(input: {username: "carol", email: "carol@example.com", password: "%s"}) { emailSentTo }
-}"""
+REGISTER = """
+mutation {
+  register(
+    input: {username: "carol", email: "carol@example.com", password: "a trap for the owner"}
+  ) { emailSentTo }
+}
+"""
 
 
-def test_account_pages_ask_for_the_password(tmp_path: Path) -> None:
+def test_account_pages_ask_for_the_password_in_the_strict_mode(tmp_path: Path) -> None:
+    manifest = tmp_path / "documents.json"
+    manifest.write_text(json.dumps({"login": LOGIN, "register": REGISTER}))
     with MailServer() as mails:
         settings = {
             "POSTERN_ENVIRONMENT": "development",
             "POSTERN_EMAIL_VERIFICATION": "required",
+            "POSTERN_TRUSTED_DOCUMENTS": str(manifest),
+            "POSTERN_TRUSTED_DOCUMENTS_ONLY": "on",
             "POSTERN_MAIL_URL": mails.url,
             "POSTERN_BCRYPT_COST": "4",
         }
         with forked_server(tmp_path, settings) as server, visit() as browser:
             page = browser.page
-            query = REGISTER % "a trap for the owner"
-            httpx2.post(f"{server.base_url}/graphql", json={"query": query})
+            httpx2.post(f"{server.base_url}/graphql", json={"documentId": "register"})
             page.goto(wait_for_a_link(mails))
             page.get_by_label("Password", exact=True).fill("tulips in november")
             page.get_by_role("button", name="Verify the address").click()
@@ -90,5 +98,8 @@ def test_account_pages_ask_for_the_password(tmp_path: Path) -> None:
             page.get_by_label("New password", exact=True).fill(NEW)
             page.get_by_role("button", name="Verify the address").click()
             page.get_by_text("The address is verified.").wait_for()
-            assert log_in(server.base_url, NEW, "carol")
+            variables = {"input": {"username": "carol", "password": NEW}}
+            login = {"documentId": "login", "variables": variables}
+            reply = httpx2.post(f"{server.base_url}/graphql", json=login)
+            assert reply.json()["data"]["login"]["errors"] == []
     assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])

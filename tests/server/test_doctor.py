@@ -16,7 +16,7 @@ from auth.secret_keys import SecretKeys
 from models.database import Database
 from models.signing_key import SigningKey
 from server import doctor
-from server.settings import ConfigurationError, Environment, Settings
+from server.settings import ConfigurationError, Environment, Settings, Switch
 from tests.databases import PostgresqlTemplates
 
 SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
@@ -151,3 +151,31 @@ def test_several_problems_are_told_at_once(sqlite_url: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         doctor.check(production(sqlite_url, secret_key=SecretStr("short,changeme"), public_url=""))
     assert len(refused.value.problems) == 3
+
+
+async def test_doctor_reports_an_explorer_that_refuses_every_query(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "documents.json"
+    manifest.write_text("{}")
+    said = {"trusted_documents": manifest, "trusted_documents_only": Switch.ON}
+    assert await diagnosis(sqlite_url, **said) == ""
+    told = await diagnosis(sqlite_url, **said, explorer=Switch.ON)
+    assert "POSTERN_EXPLORER: the explorer does not work" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "is not of the")]
+)
+async def test_doctor_reports_a_manifest_that_cannot_be_read(
+    sqlite_url: str, tmp_path: Path, content: str | None, told: str
+) -> None:
+    manifest = tmp_path / "documents.json"
+    if content is not None:
+        manifest.write_text(content)
+    assert told in await diagnosis(sqlite_url, trusted_documents=manifest)
+
+
+async def test_doctor_reports_the_strict_mode_without_a_manifest(sqlite_url: str) -> None:
+    told = await diagnosis(sqlite_url, trusted_documents_only=Switch.ON)
+    assert "POSTERN_TRUSTED_DOCUMENTS_ONLY needs this file" in told
