@@ -18,7 +18,7 @@ from auth.authorization import (
     read_authority,
 )
 from auth.clients import CONSOLE, Client
-from auth.errors import Denial, EmailTaken
+from auth.errors import Denial, EmailTaken, RoleNotFound
 from auth.links import LIFETIMES, LinkToken, Purpose, read_token
 from auth.mail_errors import (
     InvitationInvalid,
@@ -146,9 +146,7 @@ async def register_invited(
         await lock_accounts(tx, inviter)
         row = await tx.get(Invitation, token.about, with_for_update=True, options=[_WITH_ROLES])
         opened = _check(auth, token, row, form)
-        # They stay as they are until they are given.
-        await get_roles(tx, auth.permissions, [role.id for role in opened.roles])
-        if not await inviter_still_may(tx, auth, opened):
+        if not await _inviter_still_may(tx, auth, opened, await _hold_roles(tx, auth, opened)):
             raise InvitationInvalid
         role_ids = [role.id for role in opened.roles] or [role.id for role in default]
         await tx.delete(opened)
@@ -161,20 +159,37 @@ async def register_invited(
         return UserRecord.of(user, auth.permissions)
 
 
-async def find_invitation(session: AsyncSession, invitation_id: UUID) -> Invitation | None:
-    """The invitation with its roles."""
-    return await session.get(Invitation, invitation_id, options=[_WITH_ROLES])
+async def find_valid_invitation(
+    session: AsyncSession, auth: Auth, invitation_id: UUID
+) -> Invitation | None:
+    """The invitation, unless it has expired or its inviter could no longer send it."""
+    row = await session.get(Invitation, invitation_id, options=[_WITH_ROLES])
+    if row is None or row.expires_at <= auth.clock.now():
+        return None
+    roles = [RoleRecord.of(role, auth.permissions) for role in row.roles]
+    return row if await _inviter_still_may(session, auth, row, roles) else None
 
 
-async def inviter_still_may(session: AsyncSession, auth: Auth, row: Invitation) -> bool:
-    """Whether the inviter may still invite, and give the roles as they are now."""
+async def _inviter_still_may(
+    session: AsyncSession, auth: Auth, row: Invitation, roles: Sequence[RoleRecord]
+) -> bool:
+    """Whether the inviter may still invite, and give these roles."""
     try:
         inviter = await read_authority(session, auth, _inviter(auth, row))
-        check_may_all(inviter, _needed(row.roles))
-        check_may_grant(inviter, [RoleRecord.of(role, auth.permissions) for role in row.roles])
+        check_may_all(inviter, _needed(roles))
+        check_may_grant(inviter, roles)
     except (Denial, InvitationInvalid):
         return False
     return True
+
+
+async def _hold_roles(tx: AsyncSession, auth: Auth, row: Invitation) -> list[RoleRecord]:
+    """The roles as they are now; they stay so until they are given. Raises InvitationInvalid."""
+    try:
+        return await get_roles(tx, auth.permissions, [role.id for role in row.roles])
+    except RoleNotFound:
+        # One was deleted since the row was read.
+        raise InvitationInvalid from None
 
 
 def token_for_invitation(auth: Auth, row: Invitation) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from auth.clients import Client
 from auth.email_verification import token_for_registration
-from auth.invitations import find_invitation, inviter_still_may, token_for_invitation
+from auth.invitations import find_valid_invitation, token_for_invitation
 from auth.links import LIFETIMES, Purpose
 from auth.mail_writing import Letter
 from auth.new_users import find_owner_of_email
@@ -105,9 +105,9 @@ class Letters:
 
     async def _invitation(self, draft: Draft) -> Letter | None:
         async with self.auth.db.read() as session:
-            row = await find_invitation(session, UUID(draft.about["invitation_id"]))
-            is_void = row is None or not await inviter_still_may(session, self.auth, row)
-        if row is None or is_void or row.expires_at <= self.auth.clock.now():
+            invitation_id = UUID(draft.about["invitation_id"])
+            row = await find_valid_invitation(session, self.auth, invitation_id)
+        if row is None:
             return None
         url = self._url(draft.kind, token_for_invitation(self.auth, row))
         until = f"{row.expires_at:%d %B %Y}"

@@ -80,7 +80,13 @@ async def log_in(
 # As the audit log has them, if the password was right.
 _REASONS: Mapping[type[AuthError], str] = {
     AccountDisabled: "disabled",
+    PasswordChangeRequired: "password_change_required",
     TemporaryPasswordExpired: "temporary_password_expired",
+    # Of the new password, or of the same one that is hashed again.
+    Refusals: "new_password_refused",
+    RateLimited: "rehash_deferred",
+    # It was changed while it was verified.
+    InvalidCredentials: "password_changed",
 }
 
 

@@ -49,7 +49,8 @@ async def get_roles(
             .options(WITH_PERMISSIONS)
             # It stays as it is until it is given.
             .order_by(Role.id)
-            .with_for_update(read=True)
+            .with_for_update(read=True),
+            execution_options={"populate_existing": True},
         )
     )
     if len(rows) != len(set(role_ids)):

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
+from sqlalchemy import text
 
 from models.database import Database
 from models.migrate import upgrade
@@ -288,4 +290,23 @@ async def is_soon(condition: Callable[[], bool], *, within_seconds: float = 10) 
     """Waits until it is so."""
     async with asyncio.timeout(within_seconds):
         while not condition():  # noqa: ASYNC110 - it may be about another process
+            await asyncio.sleep(0.01)
+
+
+async def waits_for_lock(db: Database, task: asyncio.Future[Any]) -> None:
+    """Returns when the task waits for a row on PostgreSQL, or when it has ended.
+
+    On SQLite a transaction waits before it reads anything: there is nothing to wait for.
+    """
+    if db.dialect == "sqlite":
+        return
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(20):
+        while not task.done():
+            async with db.read() as session:
+                if await session.scalar(waiting):
+                    return
             await asyncio.sleep(0.01)

@@ -127,7 +127,7 @@ async def test_operators_acts_are_written_down(api: Api) -> None:
 async def test_a_replay_is_written_down_with_its_session(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     await device.refresh()
-    clock.tick(minutes=1)
+    clock.tick(minutes=2)
     await device.try_refresh(device.spent[0])
     event = (await trail(api))[-1]
     assert (event["action"], event["succeeded"], event["actorId"]) == (

@@ -1,17 +1,24 @@
 """Each mutation that changes something writes one audit event, with who did it and to whom."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from passlib.hash import bcrypt
+from sqlalchemy import select, update
 
 from auth.audit import Action, listed
+from auth.clients import Client
+from auth.errors import AuthError, PasswordChangeRequired, RateLimited, Refusals
+from auth.login import log_in
+from auth.passwords import Passwords
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.users import enable_user, find_user_by_name
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
+from models.user import User
 from tests.api import Api
 from tests.mutations import Scene, all_mutations, make_scene, run_mutation, viewer_for
 from tests.people import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
@@ -133,6 +140,44 @@ async def test_registration_sign_in_and_sign_out_write_one_event_each(sqlite_api
         (action, carol, carol)
         for action in (Action.USER_REGISTERED, Action.SESSION_STARTED, Action.SESSION_ENDED)
     ]
+
+
+# Sign-ins with the right password that are refused
+
+
+async def refused_reason(auth: Auth, error: type[AuthError], **more: str) -> str:
+    before = len(await events(auth))
+    with pytest.raises(error):
+        await log_in(auth, Client(), username="alice", password=ALICE.password, **more)
+    (event,) = (await events(auth))[before:]
+    assert (event.action, event.succeeded) == (Action.SESSION_STARTED, False)
+    return event.details["reason"]
+
+
+async def change(auth: Auth, **columns: object) -> None:
+    async with auth.db.begin() as tx:
+        await tx.execute(update(User).where(User.username == "alice").values(**columns))
+
+
+async def test_sign_in_that_needs_another_password_writes_one_event(sqlite_api: Api) -> None:
+    auth = sqlite_api.auth
+    await change(auth, password_is_temporary=True, created_at=auth.clock.now())
+    required = await refused_reason(auth, PasswordChangeRequired)
+    refused = await refused_reason(auth, Refusals, new_password="short")
+    assert (required, refused) == ("password_change_required", "new_password_refused")
+
+
+async def test_sign_in_whose_hash_cannot_be_renewed_writes_one_event(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = sqlite_api.auth
+    await change(auth, password_hash=str(bcrypt.using(rounds=4).hash(ALICE.password)))
+
+    async def is_full(_: object, _password: str) -> str:
+        raise RateLimited(timedelta(seconds=1))
+
+    monkeypatch.setattr(Passwords, "hash", is_full)
+    assert await refused_reason(auth, RateLimited) == "rehash_deferred"
 
 
 # Details of role edits

@@ -21,6 +21,7 @@ from models.session import Session
 from models.user import User
 from tests.api import Api
 from tests.clock import ManualClock
+from tests.databases import waits_for_lock
 from tests.mutations import (
     EVERY_PERMISSION,
     INPUTS,
@@ -137,29 +138,11 @@ async def waiting(auth: Auth, boss: Viewer, change: Change) -> AsyncIterator[Cal
 
         async def start(request: Awaitable[Any]) -> asyncio.Task[Any]:
             task = asyncio.ensure_future(request)
-            await is_waiting(auth, task)
+            await waits_for_lock(auth.db, task)
             return task
 
         yield start
         await change(tx, boss, auth)
-
-
-async def is_waiting(auth: Auth, task: asyncio.Future[Any]) -> None:
-    """Returns when the task waits for a row of PostgreSQL, or for its turn on SQLite."""
-    if auth.db.dialect == "sqlite":
-        # Its viewer was read already: it is refused by its own transaction, whenever that begins.
-        await asyncio.sleep(0)
-        return
-    waits = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    async with asyncio.timeout(20):
-        while not task.done():
-            async with auth.db.read() as session:
-                if await session.scalar(waits):
-                    return
-            await asyncio.sleep(0.01)
 
 
 async def refused_while_waiting(
