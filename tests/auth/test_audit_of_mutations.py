@@ -32,6 +32,7 @@ ON_USER = {
     "deleteUser": Action.USER_DELETED,
     "revokeUserSessions": Action.SESSIONS_ENDED,
     "requirePasswordReset": Action.PASSWORD_RESET_REQUIRED,
+    "setTemporaryPassword": Action.TEMPORARY_PASSWORD_SET,
     "revokeSession": Action.SESSION_ENDED,
 }
 ON_NOBODY = {
