@@ -13,17 +13,22 @@ from graph.errors import BadUserInput
 class CookiePolicy:
     """How the cookie is set, and the pages that may use it.
 
-    Over https the name begins with `__Host-`, so that a browser takes it from this host only, and
-    over TLS only (RFC 6265bis, 4.1.3.2). Plain http, as on localhost, has another name.
+    Over https the name begins with `__Host-`: a browser takes such a cookie from this host only,
+    and over TLS only (RFC 6265bis, 4.1.3.2). Plain http, as on localhost, has another name.
+    Cookies do not know ports, so the name has the port of the public address, if there is one:
+    two servers on one host must not overwrite each other's cookie.
     """
 
     secure: bool
     allowed_origins: frozenset[str]
+    port: int | None = None
 
     @property
     def name(self) -> str:
         """The name of the cookie."""
-        return "__Host-postern_refresh" if self.secure else "postern_refresh"
+        prefix = "__Host-" if self.secure else ""
+        suffix = "" if self.port is None else f"_{self.port}"
+        return f"{prefix}postern_refresh{suffix}"
 
     def read(self, headers: Mapping[bytes, bytes]) -> str | None:
         """The refresh token of the cookie, where a page of an allowed origin sends it.

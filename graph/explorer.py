@@ -13,6 +13,8 @@ from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
 from graph import explorer_files
+from graph.negotiation import parse_weights, preference_for
+from graph.statuses import JSON, RESPONSE_JSON
 
 _CDN = "https://unpkg.com"
 
@@ -50,11 +52,11 @@ class Explorer:
         )
 
     def is_asked_for(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether this is a person who opens the address, rather than a program with a query."""
+        """Whether a browser opens the address, rather than a program with a query."""
         return (
             scope["method"] == "GET"
-            and b"text/html" in headers.get(b"accept", b"").lower()
             and b"query=" not in scope["query_string"]
+            and _wants_page(headers.get(b"accept", b"").decode("latin-1"))
         )
 
     def page(self) -> HTMLResponse:
@@ -87,3 +89,11 @@ _CLOSED = """<!doctype html>
   </body>
 </html>
 """
+
+
+def _wants_page(accept: str) -> bool:
+    """Whether a page is wanted more than the API's own media types."""
+    weights = parse_weights(accept)
+    page = preference_for("text/html", weights)
+    data = max(preference_for(media_type, weights) for media_type in (JSON, RESPONSE_JSON))
+    return page[0] > 0 and "text/html" in weights and page >= data

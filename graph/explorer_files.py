@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from graph.negotiation import parse_weights
+
 FOLDER = Path(__file__).with_name("explorer_files")
 PAGE = FOLDER / "index.html"
 
@@ -47,11 +49,7 @@ def file_routes() -> list[Route]:
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether the client understands gzip, and has not refused it (RFC 9110, 12.5.3)."""
-    for coding in accept_encoding.lower().split(","):
-        name, _, weight = coding.partition(";")
-        if name.strip() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
+    return parse_weights(accept_encoding).get("gzip", 0.0) > 0
 
 
 def _reply(path: Path, *, compressed: bool) -> FileResponse:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
 from auth.clients import Client
+from graph.negotiation import parse_weights, preference_for
 from graph.statuses import JSON, RESPONSE_JSON, Problem
 
 # Some megabytes at most, whoever sends what.
@@ -74,17 +75,24 @@ def _join(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 
 def accepted_media_type(accept: bytes) -> str | None:
-    """The media type of the reply: the newer one where it is named; None if neither will do."""
+    """The media type of the reply that is wanted most; None if neither will do.
+
+    The newer one of two that are wanted equally, if it is named: clients that accept anything
+    may not understand its statuses.
+    """
     return _accepted(accept) if len(accept) <= MAX_KNOWN_HEADER_BYTES else _accept(accept)
 
 
 def _accept(accept: bytes) -> str | None:
-    ranges = [part.split(";")[0].strip().lower() for part in accept.decode("latin-1").split(",")]
-    if RESPONSE_JSON in ranges:
-        return RESPONSE_JSON
-    if not any(ranges) or {JSON, "application/*", "*/*"} & set(ranges):
+    weights = parse_weights(accept.decode("latin-1"))
+    if not weights:
         return JSON
-    return None
+    newer, older = preference_for(RESPONSE_JSON, weights), preference_for(JSON, weights)
+    if not newer[0] and not older[0]:
+        return None
+    if newer == older:
+        return RESPONSE_JSON if RESPONSE_JSON in weights else JSON
+    return RESPONSE_JSON if newer > older else JSON
 
 
 _accepted = lru_cache(maxsize=256)(_accept)
@@ -181,7 +189,9 @@ def _is_json(content_type: bytes) -> bool:
 def read_get(scope: Scope) -> GraphQLRequest:
     """Reads the parameters of a GET. Raises RequestRefused, for any other method too."""
     if scope["method"] != "GET":
-        raise RequestRefused(Problem.WRONG_METHOD, "Use GET or POST.", [(b"allow", b"GET, POST")])
+        raise RequestRefused(
+            Problem.WRONG_METHOD, "Use GET or POST.", [(b"allow", b"GET, HEAD, POST")]
+        )
     try:
         pairs = parse_qsl(
             scope["query_string"].decode("ascii"),

@@ -37,13 +37,15 @@ from models.database import Database
 from server import development, doctor, mail
 from server.account_pages import account_routes
 from server.application import Application
+from server.cross_origin import CrossOriginPolicy
 from server.docs_page import add_docs_page
 from server.environment import load_settings
 from server.graphql_mount import GraphQLMount, mount, mount_own
+from server.head_requests import HeadMiddleware
 from server.health import health_router
 from server.introspection import introspection_router
 from server.metrics import RequestCounts, metrics_router
-from server.middleware import GRAPHQL, GraphQLMiddleware, OriginMiddleware, RequestMiddleware
+from server.middleware import GRAPHQL, GraphQLMiddleware, RequestMiddleware
 from server.oauth import token_router
 from server.revocation import revocation_router
 from server.settings import Settings, Switch
@@ -215,8 +217,9 @@ def _middleware(
             RequestMiddleware,
             hosts=settings.hosts,
             https=settings.base_url.startswith("https://"),
+            cross_origin=CrossOriginPolicy(settings.cors_origins),
             counts=counts,
         ),
-        Middleware(OriginMiddleware, origins=settings.cors_origins),
+        Middleware(HeadMiddleware),
         Middleware(GraphQLMiddleware, endpoints=endpoints),
     ]

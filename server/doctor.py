@@ -12,6 +12,7 @@ from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, 
 from models.schema_state import SchemaState, schema_state
 from server import mail
 from server.manifest import read_trusted_documents
+from server.origins import browser_origin
 from server.settings import ConfigurationError, Settings, Switch
 
 SECRET_MIN_LENGTH = 32
@@ -52,10 +53,10 @@ def _problems_anywhere(settings: Settings) -> list[str]:
     except UnsupportedDatabase as error:
         problems.append(f"POSTERN_DATABASE_URL: {error}")
     problems += [
-        f"POSTERN_CORS_ORIGINS: {origin!r} is not an origin; write e.g. https://app.example.com,"
-        " without a path and without *"
+        f"POSTERN_CORS_ORIGINS: {origin!r} is not an origin. Write for example"
+        " https://app.example.com or capacitor://localhost, without a path and without *"
         for origin in settings.cors_origins
-        if not _is_origin(origin)
+        if browser_origin(origin) is None
     ]
     problems += [
         f"POSTERN_TRUSTED_PROXIES: {proxy!r} is no address and no network; write e.g. 10.0.0.0/8"
@@ -78,13 +79,6 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_origin(address: str) -> bool:
-    if not _is_http(address):
-        return False
-    url = urlsplit(address)
-    return address == f"{url.scheme}://{url.netloc}"
 
 
 def _is_http(address: str) -> bool:

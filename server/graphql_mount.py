@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import strawberry
 
@@ -38,7 +39,9 @@ def mount(settings: Settings, auth: Auth, schema: strawberry.Schema) -> GraphQLM
     """Makes both. Raises ConfigurationError for trusted documents that cannot be run."""
     operations = build_operations(settings, schema)
     cookies = CookiePolicy(
-        secure=settings.base_url.startswith("https://"), allowed_origins=settings.own_origins
+        secure=settings.base_url.startswith("https://"),
+        allowed_origins=settings.own_origins,
+        port=urlsplit(settings.base_url).port,
     )
     requests = RequestPolicy(
         body_bytes=settings.max_body_bytes, seconds=settings.max_operation_seconds

@@ -8,13 +8,13 @@ from random import getrandbits
 
 import orjson
 import structlog
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.requests import read_headers
 from models.database import DatabaseUnavailable
+from server.cross_origin import CrossOriginPolicy, is_preflight
 from server.logs import current_request_id, log_request
 from server.metrics import RequestCounts
 
@@ -27,11 +27,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FOR_PROBES = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
 _HOST_MAX_BYTES = 262
-_EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "X-Request-Id")
 
 _POLICY = b"content-security-policy"
 # No browser makes a page of these.
 _DATA = (b"application/json", b"application/graphql-response+json")
+
+_VARY = (b"vary", b"Origin")
 
 Headers = Mapping[bytes, bytes]
 
@@ -40,11 +41,18 @@ class RequestMiddleware:
     """The outermost middleware of ours: nothing leaves the server without passing it."""
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Iterable[str], https: bool, counts: RequestCounts | None
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str],
+        https: bool,
+        cross_origin: CrossOriginPolicy,
+        counts: RequestCounts | None,
     ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
         self._headers = _SafeHeaders(https=https)
+        self._cross_origin = cross_origin
         self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,11 +64,16 @@ class RequestMiddleware:
         if scope["type"] == "websocket":
             await self._serve_socket(scope, headers, receive, send)
             return
-        reply = _Reply(send, self._headers, request_id)
+        origin = headers.get(b"origin")
+        allowed = self._cross_origin.headers_for(origin) if origin else ()
+        reply = _Reply(send, self._headers, request_id, allowed)
         began = time.perf_counter()
         try:
             if self._is_called_by_its_name(scope, headers):
-                await self._app(scope, receive, reply)
+                if origin and is_preflight(scope, headers):
+                    await self._cross_origin.answer_preflight(headers, reply)
+                else:
+                    await self._app(scope, receive, reply)
             else:
                 await _called_by_another_name()(scope, receive, reply)
         except DatabaseUnavailable:
@@ -104,10 +117,17 @@ class RequestMiddleware:
 class _Reply:
     """A `send` that adds the safe headers and remembers what was sent."""
 
-    __slots__ = ("_headers", "_request_id", "_send", "status")
+    __slots__ = ("_allowed", "_headers", "_request_id", "_send", "status")
 
-    def __init__(self, send: Send, headers: "_SafeHeaders", request_id: str) -> None:
+    def __init__(
+        self,
+        send: Send,
+        headers: "_SafeHeaders",
+        request_id: str,
+        allowed: Iterable[tuple[bytes, bytes]],
+    ) -> None:
         self._send = send
+        self._allowed = allowed
         self._headers = headers
         self._request_id = request_id
         self.status = 0
@@ -120,6 +140,7 @@ class _Reply:
                 *given,
                 (b"x-request-id", self._request_id.encode()),
                 *self._headers.beside(given),
+                *self._allowed,
             ]
         return self._send(message)
 
@@ -136,6 +157,8 @@ class _SafeHeaders:
     def __init__(self, *, https: bool) -> None:
         self._for_data = [
             (b"x-content-type-options", b"nosniff"),
+            # A cache must not hand the reply to one origin to a page of another (CORS).
+            _VARY,
             (_POLICY, b"default-src 'none'; frame-ancestors 'none'"),
         ]
         if https:
@@ -153,27 +176,7 @@ class _SafeHeaders:
             if name == b"content-type" and value.startswith(_DATA):
                 return self._for_data
         names = dict(given)
-        return [header for header in self._for_pages if header[0] not in names]
-
-
-class OriginMiddleware:
-    """Which pages of other origins may call (CORS); whoever is no page passes untouched."""
-
-    def __init__(self, app: ASGIApp, *, origins: Iterable[str]) -> None:
-        self._app = app
-        self._cors = CORSMiddleware(
-            app,
-            allow_origins=tuple(origins),
-            allow_credentials=True,
-            allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type", "Idempotency-Key"),
-            expose_headers=_EXPOSED_HEADERS,
-        )
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handles one request."""
-        app = self._cors if b"origin" in read_headers(scope) else self._app
-        return app(scope, receive, send)
+        return [header for header in self._for_pages if header is _VARY or header[0] not in names]
 
 
 class GraphQLMiddleware:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 from auth.key_material import Algorithm
 from auth.wiring import RegistrationMode
 from server.limit_settings import LimitSettings
+from server.origins import browser_origin, origin_of
 
 PREFIX = "POSTERN_"
 DOTENV = ".env"
@@ -88,8 +89,8 @@ class Settings(LimitSettings):
     )
     cors_origins: tuple[str, ...] = Field(
         (),
-        description="Origins whose pages may call this server, e.g. `https://app.example.com`,"
-        " separated by commas.",
+        description="Origins whose pages may call this server, separated by commas:"
+        " `https://app.example.com`, or those of apps, such as `capacitor://localhost`.",
     )
     jwt_algorithm: Algorithm = Field(Algorithm.ES256, description="How access tokens are signed.")
     key_max_age: int = Field(
@@ -216,6 +217,12 @@ class Settings(LimitSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_write(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        # What is not an origin stays as it is, for `postern doctor` to name it.
+        return tuple(browser_origin(origin) or origin for origin in origins)
+
     @property
     def in_development(self) -> bool:
         """Whether this is a developer's machine."""
@@ -231,7 +238,7 @@ class Settings(LimitSettings):
     @property
     def own_origins(self) -> frozenset[str]:
         """Origins of pages that may act for the person in front of them."""
-        return frozenset({self.base_url, *self.cors_origins})
+        return frozenset({origin_of(self.base_url), *self.cors_origins})
 
     @property
     def shows_explorer(self) -> bool:

@@ -126,6 +126,8 @@ class Reader:
         )
         assert found.returncode == 0, found.stderr
         text = found.stdout.replace(host, ADDRESS)
+        # The name of the cookie has the port.
+        text = text.replace(f"_refresh_{host.rpartition(':')[2]}=", "_refresh_8000=")
         if language != "json":
             return text
         reply = json.loads(text)

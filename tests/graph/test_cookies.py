@@ -1,12 +1,15 @@
 """The refresh token as a cookie: pages of ours use it, other pages cannot."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graph.cookies import CookiePolicy
-from tests.api import BASE_URL, Api
+from tests.api import BASE_URL, Api, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
 from tests.people import ALICE, BOB
 
 LOGIN = """mutation L($password: String!) {
@@ -16,6 +19,7 @@ LOGIN = """mutation L($password: String!) {
 }"""
 REFRESH = "mutation { refreshTokens(input: {}) { tokens { refreshToken } errors { code } } }"
 LOGOUT = "mutation { logout { endedSessions } }"
+NAME = "postern_refresh_8000"
 OURS = {"Origin": BASE_URL}
 
 
@@ -30,7 +34,7 @@ def cookie_of(reply: Any) -> dict[str, str]:
 
 
 async def refresh(api: Api, cookie: str, **headers: str) -> Any:
-    given = {"Cookie": f"postern_refresh={cookie}", **headers}
+    given = {"Cookie": f"{NAME}={cookie}", **headers}
     api.http.cookies.clear()
     return await api.post(REFRESH, headers=given)
 
@@ -38,23 +42,23 @@ async def refresh(api: Api, cookie: str, **headers: str) -> Any:
 async def test_the_token_comes_as_a_cookie_that_scripts_cannot_read(sqlite_api: Api) -> None:
     reply = await log_in(sqlite_api)
     cookie = cookie_of(reply)
-    assert cookie["postern_refresh"].startswith("prt_")
+    assert cookie[NAME].startswith("prt_")
     assert (cookie["SameSite"], cookie["Path"]) == ("Strict", "/")
     assert "HttpOnly" in cookie
     assert reply.json()["data"]["login"]["tokens"]["refreshToken"] is None
-    assert cookie["postern_refresh"] not in reply.text
+    assert cookie[NAME] not in reply.text
 
 
 async def test_the_cookie_alone_refreshes(sqlite_api: Api) -> None:
-    cookie = cookie_of(await log_in(sqlite_api))["postern_refresh"]
+    cookie = cookie_of(await log_in(sqlite_api))[NAME]
     reply = await refresh(sqlite_api, cookie, **OURS)
     assert reply.json()["data"]["refreshTokens"] == {"tokens": {"refreshToken": None}, "errors": []}
-    assert cookie_of(reply)["postern_refresh"] != cookie
+    assert cookie_of(reply)[NAME] != cookie
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
 async def test_another_page_cannot_use_the_cookie(sqlite_api: Api, headers: dict[str, str]) -> None:
-    cookie = cookie_of(await log_in(sqlite_api))["postern_refresh"]
+    cookie = cookie_of(await log_in(sqlite_api))[NAME]
     reply = await refresh(sqlite_api, cookie, **headers)
     errors = reply.json()["data"]["refreshTokens"]["errors"]
     assert errors == [{"code": "INVALID_REFRESH_TOKEN"}]
@@ -63,13 +67,13 @@ async def test_another_page_cannot_use_the_cookie(sqlite_api: Api, headers: dict
 
 async def test_a_dead_cookie_is_taken_away(sqlite_api: Api) -> None:
     reply = await refresh(sqlite_api, "prt_dead", **OURS)
-    assert (cookie_of(reply)["postern_refresh"], cookie_of(reply)["Max-Age"]) == ("", "0")
+    assert (cookie_of(reply)[NAME], cookie_of(reply)["Max-Age"]) == ("", "0")
 
 
 async def test_the_cookie_alone_logs_out(sqlite_api: Api) -> None:
-    cookie = cookie_of(await log_in(sqlite_api))["postern_refresh"]
+    cookie = cookie_of(await log_in(sqlite_api))[NAME]
     sqlite_api.http.cookies.clear()
-    given = {"Cookie": f"postern_refresh={cookie}"}
+    given = {"Cookie": f"{NAME}={cookie}"}
     foreign = await sqlite_api.post(LOGOUT, headers={**given, "Origin": "https://evil.example"})
     assert foreign.json()["data"] == {"logout": None}
     reply = await sqlite_api.post(LOGOUT, headers={**given, **OURS})
@@ -85,7 +89,7 @@ async def bobs_cookie(api: Api) -> str:
         LOGIN.replace("alice", BOB.username), {"password": BOB.password}, headers=OURS
     )
     api.http.cookies.clear()
-    return cookie_of(reply)["postern_refresh"]
+    return cookie_of(reply)[NAME]
 
 
 @pytest.mark.parametrize("mutation", ["logout", "logoutEverywhere"])
@@ -93,7 +97,7 @@ async def test_who_logs_out_by_token_leaves_the_cookie_of_another_person(
     sqlite_api: Api, mutation: str
 ) -> None:
     token, cookie = await sqlite_api.log_in(ALICE), await bobs_cookie(sqlite_api)
-    headers = {"Cookie": f"postern_refresh={cookie}", **OURS}
+    headers = {"Cookie": f"{NAME}={cookie}", **OURS}
     query = f"mutation {{ {mutation} {{ endedSessions }} }}"
     reply = await sqlite_api.post(query, headers=headers, token=token)
     assert reply.json()["data"] == {mutation: {"endedSessions": 1}}
@@ -106,14 +110,14 @@ async def test_a_dead_token_is_not_replaced_by_the_cookie_of_another_person(
 ) -> None:
     token, cookie = await sqlite_api.log_in(ALICE), await bobs_cookie(sqlite_api)
     await sqlite_api.data(LOGOUT, token=token)
-    headers = {"Cookie": f"postern_refresh={cookie}", **OURS}
+    headers = {"Cookie": f"{NAME}={cookie}", **OURS}
     reply = await sqlite_api.post(LOGOUT, headers=headers, token=token)
     assert reply.json()["errors"][0]["extensions"]["reason"] == "SESSION_REVOKED"
     assert (await refresh(sqlite_api, cookie, **OURS)).json()["data"]["refreshTokens"]["tokens"]
 
 
 async def test_a_forged_cookie_is_no_session(sqlite_api: Api) -> None:
-    headers = {"Cookie": "postern_refresh=prt_x; broken", **OURS}
+    headers = {"Cookie": f"{NAME}=prt_x; broken", **OURS}
     result = (await sqlite_api.post(LOGOUT, headers=headers)).json()
     assert result["errors"][0]["extensions"]["reason"] == "TOKEN_INVALID"
 
@@ -123,6 +127,43 @@ async def test_over_https_the_cookie_is_bound_to_the_host() -> None:
     line = policy.write("prt_x", timedelta(days=1))
     assert line.startswith("__Host-postern_refresh=prt_x; Path=/; Max-Age=86400;")
     assert line.endswith("; Secure")
+
+
+@pytest.mark.parametrize(
+    ("port", "secure", "name"),
+    [
+        (None, True, "__Host-postern_refresh"),
+        (8443, True, "__Host-postern_refresh_8443"),
+        (None, False, "postern_refresh"),
+        (3000, False, "postern_refresh_3000"),
+    ],
+)
+def test_cookie_is_named_after_the_port(port: int | None, secure: bool, name: str) -> None:
+    policy = CookiePolicy(secure=secure, allowed_origins=frozenset(), port=port)
+    assert policy.write("prt_x", timedelta(days=1)).startswith(f"{name}=prt_x;")
+    assert policy.clear().startswith(f"{name}=;")
+
+
+async def test_two_servers_on_one_host_keep_both_sessions(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    # A browser sends its cookies to every port of a host.
+    browser: dict[str, str] = {}
+    settings = make_settings(sqlite_url, tmp_path)
+    for port in (8000, 8001, 8000, 8001):
+        here = settings.model_copy(update={"port": port})
+        origin = {"Origin": f"http://localhost:{port}"}
+        async with serving(here, clock) as api:
+            api.http.cookies.clear()
+            sent = "; ".join(f"{name}={value}" for name, value in browser.items())
+            query = REFRESH if len(browser) == 2 else LOGIN
+            variables = None if len(browser) == 2 else {"password": ALICE.password}
+            reply = await api.post(query, variables, headers={**origin, "Cookie": sent})
+            (payload,) = reply.json()["data"].values()
+            assert payload["tokens"]
+            name, _, value = reply.headers["set-cookie"].partition(";")[0].partition("=")
+            browser[name] = value
+    assert browser.keys() == {"postern_refresh_8000", "postern_refresh_8001"}
 
 
 async def test_a_typed_token_goes_before_the_cookie(sqlite_api: Api) -> None:

@@ -62,7 +62,7 @@ async def test_a_file_comes_compressed_and_is_kept_for_ever(
     for reply in (plain, small, head):
         assert reply.headers.get_list("content-type") == [content_type]
         assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert reply.headers["vary"] == "Accept-Encoding"
+        assert reply.headers["vary"] == "Accept-Encoding, Origin"
         assert reply.headers["x-content-type-options"] == "nosniff"
     assert head.content == b""
 

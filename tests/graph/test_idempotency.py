@@ -107,7 +107,7 @@ async def test_cookie_refresh_is_repeated_with_the_same_key(
     device = await Device(sqlite_api).log_in()
     headers = {
         "Origin": BASE_URL,
-        "Cookie": f"postern_refresh={device.refresh_token}",
+        "Cookie": f"postern_refresh_8000={device.refresh_token}",
         "Idempotency-Key": KEY,
     }
     cookies = set()
@@ -117,4 +117,4 @@ async def test_cookie_refresh_is_repeated_with_the_same_key(
         cookies.add(reply.headers["set-cookie"].split(";")[0])
         clock.tick(hours=1)
     assert len(cookies) == 1
-    assert cookies.pop().startswith("postern_refresh=prt_")
+    assert cookies.pop().startswith("postern_refresh_8000=prt_")

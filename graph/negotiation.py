@@ -1,0 +1,37 @@
+"""Content negotiation: what a client accepts, and how much it wants it (RFC 9110, 12)."""
+
+import re
+
+_QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
+
+# How much a client wants something: its weight, then how exactly it named it.
+Preference = tuple[float, int]
+
+
+def parse_weights(header: str) -> dict[str, float]:
+    """The names of an `Accept` or `Accept-Encoding` header, each with its weight from 0 to 1."""
+    weights = {}
+    for part in header.lower().split(","):
+        name, *parameters = (text.strip() for text in part.split(";"))
+        if name:
+            weights[name] = _weight(parameters)
+    return weights
+
+
+def preference_for(media_type: str, weights: dict[str, float]) -> Preference:
+    """How much this media type is wanted: the most specific range counts; 0 if none matches."""
+    ranges = ("*/*", f"{media_type.partition('/')[0]}/*", media_type)
+    for specificity in (2, 1, 0):
+        weight = weights.get(ranges[specificity])
+        if weight is not None:
+            return weight, specificity
+    return 0.0, -1
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q" and _QUALITY.fullmatch(value.strip()):
+            return float(value)
+    # A weight that is not one is ignored, as other servers do.
+    return 1.0
