@@ -1,38 +1,40 @@
-"""Clients that are slow, silent or excessive are cut off: uvicorn would wait for ever.
+"""uvicorn's HTTP protocol with timeouts: slow, silent or excessive clients are cut off.
 
 A client has the same number of seconds for each step: for the head of a request, for its body, and
-for each further piece of a reply that it takes. What comes too late is answered 408 where nobody
-has begun to answer yet, and cut otherwise; the application then hears `http.disconnect`.
-A connection without a request is ended after uvicorn's keep-alive timeout, a WebSocket by its pings
-(one each 20 seconds, to be answered within 20).
+for each further piece of a reply that it reads. A request that comes too late is answered 408 if no
+reply has begun; otherwise the connection is cut and the application receives `http.disconnect`.
+A connection without a request is ended after uvicorn's keep-alive timeout. A WebSocket is ended by
+its pings: one every 20 seconds, to be answered within 20.
 
-No request pays for a timer: once a second all connections are looked at.
+No request pays for a timer: `Connections` looks at all connections once a second.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from server.lingering import MOST_DISCARDED_BYTES, Lingering, ReplyTransport
 from server.strict_protocol import StrictProtocol
 from server.whole_replies import Exchange, Outbox
 
-# A head of this length always passes; one of twice the length never does.
-HEAD_BYTES = 16_384
 # What a client must take of a reply in the time it has: modems are faster.
 LEAST_READ_BYTES = 16_384
 # How many requests may come at once on one connection; browsers send one. Each takes kilobytes.
 MOST_WAITING_REQUESTS = 500
+# How long a client may take to read the last reply and to close.
+LINGERS_SECONDS = 10.0
 # For how long connections are still listened to when the server ends. Proxies keep them open, and
 # what they send meanwhile would be answered by a reset.
 LAST_REQUESTS_SECONDS = 0.5
 
 # Looked up once: each request passes here.
 _receive = StrictProtocol.data_received
-_start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001 - the only door at a request's begin
+_start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001 - nothing public starts a request
 
 
 class Step(StrEnum):
@@ -62,22 +64,17 @@ class _Wait:
 
 
 @dataclass(slots=True)
-class _Fruitless:
-    """Bytes of a request that made neither its head whole nor its body longer."""
-
-    request: object = None
-    body: bytes | bytearray = b""
-    body_bytes: int = 0
-    bytes: int = 0
-
-
-@dataclass(slots=True)
 class _Watch:
     """All that is remembered of a connection."""
 
     outbox: Outbox
     wait: _Wait = field(default_factory=_Wait)
-    fruitless: _Fruitless = field(default_factory=_Fruitless)
+    # Where uvicorn writes the replies.
+    replies: ReplyTransport | None = None
+    # Of bodies whose request was answered before they were whole.
+    discarded_bytes: int = 0
+    # The client sends nothing more.
+    half_closed: bool = False
     # Its next reply is the last.
     ending: bool = False
     # What is being answered: uvicorn knows the newest request only, which may wait behind it.
@@ -106,33 +103,40 @@ class TimedProtocol(StrictProtocol):
         self.pipeline.clear()
         super().connection_lost(exc)
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        self._watch.replies = ReplyTransport(transport, self.linger)
+
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks whether to stay open
         """Answers what was asked before a client stopped sending, as `nc -N` does."""
         running = self._watch.running
         is_awaited = running is not None and not (running.response_complete or running.more_body)
         if is_awaited:
             self.cycle.keep_alive = False
+        self._watch.half_closed = True
         self._watch.outbox.flush()
         return is_awaited
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, and refuses a head without end."""
-        if len(data) > HEAD_BYTES:
-            self._receive_in_pieces(data)
-            return
+        """Reads on, and refuses too many requests at once."""
         _receive(self, data)
         if len(self.pipeline) > MOST_WAITING_REQUESTS:
             self.refuse(HTTPStatus.TOO_MANY_REQUESTS)
-            return
-        cycle = self.cycle
-        if cycle is None or cycle.more_body or cycle.scope is not self.scope:
-            self._count(len(data))
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP; what stood before it on the connection gets no reply either."""
-        self._watch.outbox.flush()
-        self._tell_application()
-        super().send_400_response(msg)
+    def refuse_malformed(self) -> None:
+        """Answers the requests before it, then ends the connection."""
+        cycle = self.cycle
+        if cycle is None or cycle.more_body or cycle.response_complete:
+            self.refuse(HTTPStatus.BAD_REQUEST)
+        else:
+            cycle.keep_alive = False
+
+    def discard(self, size: int) -> None:
+        """Ends the connection where more than the bound comes after a reply."""
+        self._watch.discarded_bytes += size
+        if self._watch.discarded_bytes > MOST_DISCARDED_BYTES:
+            self.transport.abort()
 
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to its WebSocket, which has timeouts of its own."""
@@ -146,7 +150,7 @@ class TimedProtocol(StrictProtocol):
     def on_response_complete(self) -> None:
         """Goes on to the next request; no more are read while others wait, and no timer is made."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self not in self.connections:
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
@@ -171,9 +175,24 @@ class TimedProtocol(StrictProtocol):
                 f"HTTP/1.1 {status.value} {status.phrase}\r\n"
                 "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
             )
-        self.transport.close()
-        # It is not to wait until the client has read this.
+        self.linger()
+
+    def linger(self) -> None:
+        """Ends the connection, but not before its client has read what was written."""
+        if self.transport.is_closing() or self not in self.connections:
+            return
+        self._watch.outbox.flush()
+        self.connections.discard(self)
         self._tell_application()
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        # A reply that waits for its client to read is never continued.
+        self.flow.resume_writing()
+        if self._watch.half_closed:
+            self.transport.close()
+        else:
+            seconds = LAST_REQUESTS_SECONDS if self._watch.ending else LINGERS_SECONDS
+            Lingering(self.transport, self.connections).start(self.loop, seconds)
 
     def end_if_too_late(self, now: float, seconds: float) -> Step | None:
         """Ends the connection if its client has kept us waiting; returns for what, if it had to."""
@@ -196,31 +215,11 @@ class TimedProtocol(StrictProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._watch.running = cycle
+        self._watch.discarded_bytes = 0
+        cycle.transport = cast("asyncio.Transport", self._watch.replies)
         if self._watch.ending:
             cycle.keep_alive = False
         _start(self, cycle, Exchange(app, cycle, self._watch.outbox))
-
-    def _receive_in_pieces(self, data: bytes) -> None:
-        for start in range(0, len(data), HEAD_BYTES):
-            self.data_received(data[start : start + HEAD_BYTES])
-            if self not in self.connections:
-                # A client must wait for the reply to its handshake (RFC 6455, 4.1).
-                self.transport.close()
-            if self.transport.is_closing():
-                return
-
-    def _count(self, size: int) -> None:
-        """Refuses a head, or trailers, that may have no end."""
-        body = self.cycle.body if self._head_is_whole() else b""
-        known = self._watch.fruitless
-        longer = body and (body is not known.body or len(body) != known.body_bytes)
-        if longer or self.scope is not known.request:
-            self._watch.fruitless = _Fruitless(self.scope, body, len(body))
-            return
-        known.bytes += size
-        is_open = self in self.connections and not self.transport.is_closing()
-        if known.bytes > HEAD_BYTES and is_open:
-            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _head_is_whole(self) -> bool:
         return self.cycle is not None and self.cycle.scope is self.scope
@@ -254,4 +253,5 @@ class TimedProtocol(StrictProtocol):
         running = self._watch.running
         if running is not None and not running.response_complete:
             running.disconnected = True
+            running.waiting_for_100_continue = False
             running.message_event.set()

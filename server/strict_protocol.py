@@ -2,12 +2,26 @@
 
 A proxy sends the requests of many clients over one connection. If it and Postern disagree on where
 a request ends, one client gets the reply of another (request smuggling).
+
+This is what is used of uvicorn and httptools beyond their documentation. A new version of either
+can change it: pyproject.toml bounds them, and tests/server/test_uvicorn_internals.py checks it.
+
+* The callbacks of httptools on `HttpToolsProtocol`, its attributes per connection and per request,
+  `_start_asgi_task` and `handle_websocket_upgrade`; the positional offset of `HttpParserUpgrade`.
+* `RequestResponseCycle`: its flags, `body`, `transport`, `send`, `receive` and `on_response`.
+* `FlowControl`, `STATUS_LINE`; `handshake_initiated` of the WebSocket protocol.
+* `Config(http=...)` takes a callable, and calls it with a config, a state and a loop.
 """
 
+import asyncio
 from http import HTTPStatus
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Heads and trailers of this length always pass; those of twice the length never do.
+HEAD_BYTES = 16_384
 
 # Those whose framing is specified in RFC 9112.
 _VERSIONS = ("1.1", "1.0")
@@ -23,22 +37,37 @@ class UncertainEnd(Exception):
 class StrictProtocol(HttpToolsProtocol):
     """Serves a request, or refuses it and closes the connection; never guesses."""
 
+    # Received since the last byte of a body, the last whole head or the last whole request.
+    framing_bytes = 0
+
     def data_received(self, data: bytes) -> None:
-        """Reads on."""
+        """Reads on; refuses heads, trailers and chunk extensions that are too long."""
+        if len(data) > HEAD_BYTES:
+            self._receive_in_pieces(data)
+            return
+        self.framing_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
+            return
         except HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            self.refuse_malformed()
+            return
+        if self.framing_bytes >= HEAD_BYTES:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def refuse(self, status: HTTPStatus) -> None:
         """Ends the connection with this status."""
-        self.transport.write(
-            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-            "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
-        )
-        self.transport.close()
+        raise NotImplementedError
+
+    def refuse_malformed(self) -> None:
+        """Ends the connection: what came last is not HTTP."""
+        raise NotImplementedError
+
+    def discard(self, size: int) -> None:
+        """Notes bytes of a body that came after the reply."""
+        raise NotImplementedError
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keeps a header; `expect` as uvicorn does. Raises UncertainEnd."""
@@ -57,14 +86,37 @@ class StrictProtocol(HttpToolsProtocol):
             raise UncertainEnd
         if not self.parser.should_upgrade():
             _begin(self)
+            self.framing_bytes = 0
             # Trailers must not become headers of the running request (RFC 9110, 6.5.1).
             self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """Keeps a part of a body, unless its request was answered already."""
+        self.framing_bytes = 0
+        cycle = self.cycle
+        if cycle.response_complete:
+            self.discard(len(body))
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The body of the newest request is whole."""
         if not self.parser.should_upgrade():
+            self.framing_bytes = 0
             self.cycle.more_body = False
             self.cycle.message_event.set()
+
+    def _receive_in_pieces(self, data: bytes) -> None:
+        for start in range(0, len(data), HEAD_BYTES):
+            if self.transport.is_closing():
+                return
+            # Not always this one: a piece can end in a WebSocket handshake, or in a refusal.
+            receiver = self.transport.get_protocol()
+            assert isinstance(receiver, asyncio.Protocol)
+            receiver.data_received(data[start : start + HEAD_BYTES])
 
     def _upgrade(self, rest: bytes) -> None:
         """Decides on a request that the parser takes for the last of its connection.

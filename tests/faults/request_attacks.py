@@ -191,6 +191,7 @@ CLOSED = {
     "upgrade and close": upgrade(connection="Upgrade, close"),
     "HTTP/1.0": attack().replace(b"HTTP/1.1", b"HTTP/1.0"),
     "HTTP/1.0 keep-alive": attack(connection="keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "HTTP/1.0 handshake": head("GET", **HANDSHAKE).replace(b"HTTP/1.1", b"HTTP/1.0") + SMUGGLED,
     "HTTP/1.0 upgrade": upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"),
 }
 

@@ -99,12 +99,13 @@ async def test_request_without_a_certain_end_is_refused_and_the_connection_close
     assert replies.count(b"HTTP/1.1 ") <= 2
 
 
+@ways
 @pytest.mark.parametrize("name", CLOSED)
 async def test_last_request_of_a_connection_is_the_last_one_answered(
-    server: Process, name: str
+    server: Process, name: str, way: Way
 ) -> None:
     async with wire(server) as client:
-        assert answered(await at_once(client, CLOSED[name])) == [b"attack"]
+        assert answered(await way(client, CLOSED[name])) == [b"attack"]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,46 @@ async def test_trailers_are_no_headers_of_their_request(server: Process) -> None
     for trailer in (b"content-encoding: gzip", b"content-type: text/plain", b"host: evil.example"):
         async with wire(server) as client:
             assert await client.ask(request + trailer + b"\r\n\r\n") == 200
+
+
+async def test_malformed_request_behind_others_does_not_take_their_replies(server: Process) -> None:
+    async with wire(server) as client:
+        whole = [post(ASK, x_request_id=str(i)) for i in range(5)]
+        await client.send(b"".join(whole) + b"GARBAGE\r\n\r\n" + NEXT)
+        replies = await client.rest()
+    assert answered(replies) == [b"0", b"1", b"2", b"3", b"4"]
+    assert replies.count(b"HTTP/1.1 200") == 5
+
+
+async def test_malformed_body_behind_its_reply_gets_no_second_reply(server: Process) -> None:
+    async with wire(server) as client:
+        head_ = raw(b"content-type: application/json", CHUNKED).replace(b"/graphql", b"/none")
+        assert await client.ask(head_) == 404
+        await client.send(b"XX\r\n" + NEXT)
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("path", ["/none", "/graphql"])
+async def test_final_reply_instead_of_100_continue_closes_the_connection(
+    server: Process, path: str
+) -> None:
+    # The client may leave out the body then: the next request would be taken for it.
+    request = head(path=path, expect="100-continue", content_length="500", accept="text/plain")
+    async with wire(server) as client:
+        await client.send(request)
+        reply = await client.rest()
+        await client.send(NEXT)
+    assert reply.startswith((b"HTTP/1.1 404", b"HTTP/1.1 406"))
+    assert b"connection: close" in reply.lower()
+    assert b"100 Continue" not in reply
+
+
+async def test_100_continue_is_sent_to_a_client_that_waits_for_it(server: Process) -> None:
+    async with wire(server) as client:
+        await client.send(head(expect="100-continue", content_length=str(len(ASK))))
+        assert await client.status() == 100
+        assert await client.ask(ASK) == 200
+        assert await client.ask(post(ASK)) == 200
 
 
 async def test_half_closed_connection_gets_the_replies_to_whole_requests(server: Process) -> None:

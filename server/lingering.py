@@ -1,0 +1,57 @@
+"""Connections that end: the client reads its reply before the connection is gone.
+
+A client may still be sending when a connection is closed. The system answers what arrives then with
+a reset, and the reset destroys replies that the client has not read (RFC 9112, 9.6). So the server
+stops sending first, and discards what comes until the client closes too, within bounds.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+# A client that sends more before it reads its reply is cut off.
+MOST_DISCARDED_BYTES = 16_000_000
+
+
+class ReplyTransport:
+    """The transport that uvicorn writes replies to; `close` is another than the connection's."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
+class Lingering(asyncio.Protocol):
+    """Discards what a client still sends after the last reply."""
+
+    def __init__(self, transport: asyncio.Transport, connections: set[Any]) -> None:
+        self.transport = transport
+        self._connections = connections
+        self._discarded_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Takes the connection over, for so long at most."""
+        self._connections.add(self)
+        self._timer = loop.call_later(seconds, self.transport.abort)
+        self.transport.set_protocol(self)
+        self.transport.write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        """Discards it."""
+        self._discarded_bytes += len(data)
+        if self._discarded_bytes > MOST_DISCARDED_BYTES:
+            self.transport.abort()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """The client has closed the connection, or its time is over."""
+        self._connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def shutdown(self) -> None:
+        """The server ends: uvicorn asks each connection to end too."""
+        self.transport.close()
