@@ -9,7 +9,8 @@ can change it: pyproject.toml bounds them, and tests/server/test_uvicorn_interna
 * The callbacks of httptools on `HttpToolsProtocol`, its attributes per connection and per request,
   `_start_asgi_task` and `handle_websocket_upgrade`; the positional offset of `HttpParserUpgrade`.
 * `RequestResponseCycle`: its flags, `body`, `transport`, `send`, `receive` and `on_response`.
-* `FlowControl`, `STATUS_LINE`; `handshake_initiated` of the WebSocket protocol.
+* `FlowControl`, `STATUS_LINE`; `handshake_initiated` of the WebSocket protocol, and what
+  server/socket_protocol.py overrides of it.
 * `Config(http=...)` takes a callable, and calls it with a config, a state and a loop.
 """
 

@@ -117,6 +117,22 @@ async def test_websocket_protocol_says_whether_a_handshake_began() -> None:
     assert socket.handshake_initiated is False
 
 
+async def test_websocket_protocol_has_what_its_bounds_need() -> None:
+    make: Any = AutoWebSocketsProtocol
+    socket = make(new_config(), ServerState(), {})
+    assert (socket.frames, socket.curr_msg_data_type) == ([], "bytes")
+    assert hasattr(socket.conn, "events")
+    assert hasattr(socket.conn, "data_to_send")
+    methods = {
+        "data_received": ["self", "data"],
+        "handle_events": ["self"],
+        "handle_parser_exception": ["self"],
+        "handle_ping": ["self"],
+        "send_receive_event_to_app": ["self"],
+    }
+    assert {name: parameters(getattr(make, name)) for name in methods} == methods
+
+
 class Parsed:
     def __init__(self) -> None:
         self.heads = 0
