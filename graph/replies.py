@@ -8,6 +8,7 @@ from typing import Any
 from graphql import ExecutionResult, GraphQLError
 from starlette.types import Send
 
+from graph.compiled.strawberry_path import NotStarted
 from graph.context import www_authenticate
 from graph.encoding import NotJson, encode_json
 from graph.errors import RETRY_AFTER_UNAVAILABLE_SECONDS, format_errors
@@ -108,7 +109,7 @@ def is_request_error(result: ExecutionResult) -> bool:
     """Whether nothing ran, as with variables that do not fit: then there is no `data`, not null."""
     if result.data is not None or not result.errors:
         return False
-    return all(error.path is None for error in result.errors)
+    return isinstance(result, NotStarted) or all(error.path is None for error in result.errors)
 
 
 def reply_problem(

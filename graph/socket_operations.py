@@ -146,7 +146,7 @@ class SocketOperations:
     async def _execute(self, run: _Run) -> None:
         """Sends the one result of a query or a mutation."""
         context = await self._context()
-        result = run.operation.start(run.request.variables, context)
+        result = run.operation.start(run.request.variables, context, run.request.extensions)
         if not isinstance(result, ExecutionResult):
             is_mutation = run.operation.type is OperationType.MUTATION
             result = await finish(self._scope.unfinished, result, is_mutation=is_mutation)
@@ -164,6 +164,10 @@ class SocketOperations:
             return
         async with aclosing(results):  # type: ignore[type-var] # it is a generator
             async for result in results:
+                if is_request_error(result):
+                    # An extension of a custom schema refused it.
+                    await self._fail(run, format_errors(result.errors or [], run.request_id))
+                    return
                 await self._check_viewer(run)
                 await self._send_result(run, result)
                 # A source that is never empty must not keep others waiting.
@@ -178,7 +182,9 @@ class SocketOperations:
         try:
             async with asyncio.timeout(seconds):
                 context = await self._context()
-                return await run.operation.subscribe(run.request.variables, context)
+                return await run.operation.subscribe(
+                    run.request.variables, context, run.request.extensions
+                )
         except TimeoutError:
             raise out_of_time(seconds, "was cancelled") from None
 

@@ -145,14 +145,15 @@ class Api(Client):
         headers: Mapping[str, str] | None = None,
         query_string: bytes = b"",
         address: str = "192.0.2.7",
+        path: str = "/graphql",
     ) -> AsyncIterator[Socket]:
         """Opens a WebSocket; the answer to the handshake is the first event in its outbox."""
         socket = Socket()
         fields = {"host": host, **({"origin": origin} if origin else {}), **(headers or {})}
         scope = {
             "type": "websocket",
-            "path": "/graphql",
-            "raw_path": b"/graphql",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": query_string,
             "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
             "subprotocols": [protocol],

@@ -114,7 +114,7 @@ class CompiledOperation:
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
         """The results of a subscription, or why there are none, with nothing compiled."""
         if self._strawberry_path is not None:
-            return await self._strawberry_path.subscribe(variables, context, extensions)
+            return self._strawberry_path.subscribe(variables, context, extensions)
         subscribed = subscribe(
             self._schema,
             self._document,

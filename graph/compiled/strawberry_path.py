@@ -1,6 +1,6 @@
 """Strawberry's own path: `Schema.execute` and `Schema.subscribe` run what is not known here."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from copy import copy
 from typing import Any
@@ -16,6 +16,10 @@ Variables = dict[str, Any] | None
 Extensions = dict[str, Any] | None
 # Gets the errors that no reply holds.
 LogErrors = Callable[[Sequence[GraphQLError]], None]
+
+
+class NotStarted(ExecutionResult):
+    """The only result of an operation that did not begin, such as a refused subscription."""
 
 
 class StrawberryPath:
@@ -55,29 +59,17 @@ class StrawberryPath:
 
     async def subscribe(
         self, variables: Variables, context: object, extensions: Extensions
-    ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
-        """The results; or one result, if the subscription does not begin."""
-        schema, found = self._without_log()
-        try:
-            results: Any = await schema.subscribe(
-                self._text,
-                variables,
-                context,
-                operation_name=self._name,
-                operation_extensions=extensions,
-            )
-            first = await anext(results, None)
-        except Exception as error:
-            return ExecutionResult(None, [_as_graphql_error(error)])
-        if isinstance(first, PreExecutionError):
-            await results.aclose()
-            return _as_result(first)
-        return self._follow(first, results, found)
-
-    async def _follow(
-        self, first: Any, others: AsyncGenerator[Any], found: list[GraphQLError]
     ) -> AsyncGenerator[ExecutionResult]:
-        async with aclosing(_put_before(first, others)) as results:
+        """The results; one NotStarted if there are none."""
+        schema, found = self._without_log()
+        results: Any = await schema.subscribe(
+            self._text,
+            variables,
+            context,
+            operation_name=self._name,
+            operation_extensions=extensions,
+        )
+        async with aclosing(results):
             async for ran in results:
                 result = _as_result(ran)
                 self._log(_missing(found, result))
@@ -104,14 +96,6 @@ class StrawberryPath:
         return schema, found
 
 
-async def _put_before(first: Any, others: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
-    async with aclosing(others):
-        if first is not None:
-            yield first
-        async for other in others:
-            yield other
-
-
 def _missing(found: list[GraphQLError], result: ExecutionResult) -> list[GraphQLError]:
     """The errors that the result does not hold: an extension has replaced them."""
     held = {id(error) for error in result.errors or ()}
@@ -120,7 +104,8 @@ def _missing(found: list[GraphQLError], result: ExecutionResult) -> list[GraphQL
 
 def _as_result(result: Any) -> ExecutionResult:
     errors = None if not result.errors else [_as_graphql_error(error) for error in result.errors]
-    return ExecutionResult(result.data, errors, result.extensions)
+    kind = NotStarted if isinstance(result, PreExecutionError) else ExecutionResult
+    return kind(result.data, errors, result.extensions)
 
 
 def _as_graphql_error(error: Exception) -> GraphQLError:

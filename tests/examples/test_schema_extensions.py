@@ -18,11 +18,13 @@ from graph.guards import UnguardedField
 from graph.schema import UnsupportedSchema
 from models.database import DatabaseUnavailable
 from postern import FederationSchema, HasPermission, IsAuthenticated, Public, create_app
+from server.limit_settings import Executor
 from server.settings import Settings
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.people import ALICE
+from tests.sockets import Socket
 
 PATH = "/own/graphql"
 SECRET = "hunter2-in-the-document"
@@ -47,9 +49,10 @@ class Query:
         raise GraphQLError("Look again.", extensions={"hint": "left"})
 
 
-@pytest.fixture
-def settings(sqlite_url: str, tmp_path: Path) -> Settings:
-    return make_settings(sqlite_url, tmp_path)
+@pytest.fixture(params=list(Executor))
+def settings(sqlite_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    settings = make_settings(sqlite_url, tmp_path)
+    return settings.model_copy(update={"executor": request.param})
 
 
 @asynccontextmanager
@@ -290,6 +293,78 @@ def test_option_that_cannot_be_honoured_does_not_start(
 ) -> None:
     with pytest.raises(UnsupportedSchema, match=message):
         create_app(settings, schemas={PATH: strawberry.Schema(Query, config=config)})
+
+
+# Sockets
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription(permission_classes=[IsAuthenticated])
+    async def count(self, info: strawberry.Info) -> AsyncIterator[str]:
+        for number in range(2):
+            yield f"{number} {info.input_extensions}"
+
+    @strawberry.subscription(permission_classes=[HasPermission("users:write")])
+    async def hidden(self) -> AsyncIterator[int]:
+        yield 1
+
+    @strawberry.subscription(permission_classes=[Public])
+    async def breaks(self) -> AsyncIterator[int]:
+        yield 1
+        raise RuntimeError("a secret inside")
+
+
+@asynccontextmanager
+async def subscribing(
+    settings: Settings, clock: ManualClock, *extensions: Any
+) -> AsyncIterator[Socket]:
+    schema = strawberry.Schema(Query, subscription=Subscription, extensions=extensions)
+    async with serving_schema(settings, clock, schema) as api:
+        token = await api.log_in(ALICE)
+        async with api.accepted_socket(path=PATH) as socket:
+            yield await socket.initialise(token)
+
+
+async def subscribe(socket: Socket, query: str, **payload: Any) -> None:
+    await socket.say(type="subscribe", id="1", payload={"query": query, **payload})
+
+
+@pytest.mark.parametrize("extensions", [[], [Counts]])
+async def test_subscription_sends_results_with_extensions_of_the_schema(
+    settings: Settings, clock: ManualClock, extensions: list[Any]
+) -> None:
+    added = {"extensions": {"counted": 3}} if extensions else {}
+    async with subscribing(settings, clock, *extensions) as socket:
+        await subscribe(socket, "subscription { count }", extensions={"a": 1})
+        for number in range(2):
+            payload = (await socket.hear())["payload"]
+            assert payload["data"] == {"count": f"{number} {{'a': 1}}"}
+            assert payload.get("extensions", {}).get("counted") == (3 if added else None)
+        assert await socket.hear() == {"id": "1", "type": "complete"}
+
+
+@pytest.mark.parametrize("extensions", [[], [Counts], [MaskErrors]])
+async def test_subscription_that_is_denied_is_an_error(
+    settings: Settings, clock: ManualClock, extensions: list[Any]
+) -> None:
+    async with subscribing(settings, clock, *extensions) as socket:
+        await subscribe(socket, "subscription { hidden }")
+        message = await socket.hear()
+    assert message["type"] == "error"
+
+
+@pytest.mark.parametrize("extensions", [[], [Counts]])
+async def test_subscription_that_breaks_is_masked(
+    settings: Settings, clock: ManualClock, extensions: list[Any]
+) -> None:
+    async with subscribing(settings, clock, *extensions) as socket:
+        await subscribe(socket, "subscription { breaks }")
+        assert (await socket.hear())["payload"]["data"] == {"breaks": 1}
+        message = await socket.hear()
+    assert message["type"] == "error"
+    assert message["payload"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+    assert "secret" not in str(message)
 
 
 # Federation

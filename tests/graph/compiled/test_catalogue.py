@@ -1,5 +1,6 @@
 """Each feature of Strawberry gives the same reply compiled as by `Schema.execute`."""
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -8,6 +9,7 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, pars
 from strawberry.types.execution import PreExecutionError
 
 from graph.compiled.known import is_known_schema
+from graph.replies import is_request_error
 from graph.validation import validate_document
 from tests.graph.compiled.catalogue import (  # noqa: F401 - register
     extensions,
@@ -16,7 +18,7 @@ from tests.graph.compiled.catalogue import (  # noqa: F401 - register
     types,
 )
 from tests.graph.compiled.catalogue.examples import EXAMPLES, SEEN, Example, Path
-from tests.graph.compiled.catalogue.subscriptions import SUBSCRIPTIONS
+from tests.graph.compiled.catalogue.subscriptions import SUBSCRIPTIONS, WAITS, Hooks, subscribed
 from tests.graph.compiled.running import Watched, everything_ends
 
 # The second run shows what was kept of the first.
@@ -87,10 +89,12 @@ async def events_of(results: Any) -> list[Any]:
         async with aclosing(results):
             async for result in results:
                 outcomes += [outcome(result)]
+                if is_request_error(result):
+                    return outcomes
     except ValueError as error:
         # The socket reports it, as Strawberry does.
         failure = GraphQLError(str(error), original_error=error)
-        outcomes.append(outcome(ExecutionResult(None, [failure])))
+        return [*outcomes, outcome(ExecutionResult(None, [failure]))]
     return [*outcomes, outcome(ExecutionResult(None, None))]
 
 
@@ -100,7 +104,8 @@ async def events_by_strawberry(example: Example) -> list[Any]:
     async with aclosing(results):
         async for result in results:
             outcomes.append(outcome(result))
-            if isinstance(result, PreExecutionError):
+            has_path = any(error.path for error in result.errors or [])
+            if isinstance(result, PreExecutionError) or (result.errors and not has_path):
                 return outcomes
     return [*outcomes, outcome(ExecutionResult(None, None))]
 
@@ -114,3 +119,11 @@ async def test_subscription_gives_the_same_events(name: str) -> None:
     ours = await events_of(await prepare(example).subscribe(example.variables, None))
     SEEN.clear()
     assert ours == theirs
+
+
+@pytest.mark.parametrize("hooks", [[], [Hooks]])
+async def test_subscription_does_not_wait_for_its_first_event(hooks: list[Any]) -> None:
+    async with asyncio.timeout(10):
+        results = await prepare(subscribed(WAITS, None, *hooks)()).subscribe(None, None)
+    assert not isinstance(results, ExecutionResult)
+    SEEN.clear()

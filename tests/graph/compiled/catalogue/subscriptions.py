@@ -1,5 +1,6 @@
 """Subscriptions, plain and with everything that a schema can put around them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -56,6 +57,11 @@ class Subscription:
         yield 1
 
     @strawberry.subscription
+    async def waits(self) -> AsyncIterator[int]:
+        await asyncio.Event().wait()
+        yield 1
+
+    @strawberry.subscription
     async def nothing(self) -> AsyncIterator[int]:
         for number in range(0):
             yield number
@@ -86,6 +92,8 @@ class RefusesAll(SchemaExtension):
 
 
 COUNT = "subscription { count { number even } }"
+
+WAITS = "subscription { waits }"
 
 Build = Callable[[], Example]
 
