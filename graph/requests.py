@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
+from auth.addresses import plain_address
 from auth.clients import Client
 from graph.negotiation import parse_weights, preference_for
 from graph.statuses import JSON, RESPONSE_JSON, Problem
@@ -112,7 +113,7 @@ def client_at(address: str | None, user_agent: bytes | None) -> Client:
 @lru_cache(maxsize=1024)
 def _client(address: str | None, user_agent: bytes | None) -> Client:
     return Client(
-        address=address[:64] if address else None,
+        address=plain_address(address)[:64] if address else None,
         user_agent=user_agent.decode("latin-1") if user_agent else None,
     )
 

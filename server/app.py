@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import strawberry
+import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Route, WebSocketRoute
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth.clock import Clock
 from auth.housekeeping import Housekeeping
@@ -33,7 +33,7 @@ from auth.wiring import Auth, RegistrationPolicy
 from graph.explorer_files import file_routes
 from graph.explorer_schema import schema_route
 from graph.schema import Schema, build_schema
-from models.database import Database
+from models.database import Database, DatabaseUnavailable
 from server import development, doctor, mail
 from server.account_pages import account_routes
 from server.application import Application
@@ -47,6 +47,7 @@ from server.introspection import introspection_router
 from server.metrics import RequestCounts, metrics_router
 from server.middleware import GRAPHQL, GraphQLMiddleware, RequestMiddleware
 from server.oauth import token_router
+from server.proxy_headers import ProxyMiddleware
 from server.revocation import revocation_router
 from server.settings import Settings, Switch
 from server.userinfo import userinfo_router
@@ -54,6 +55,12 @@ from server.well_known import well_known_router
 
 if TYPE_CHECKING:
     from auth.mail_delivery import MailDelivery
+
+
+log = structlog.get_logger("postern.server")
+
+# Between two tries to reach the database at the start.
+_DATABASE_PAUSE_SECONDS = 1.0
 
 
 def create_app(
@@ -69,7 +76,7 @@ def create_app(
     """Makes the server, with own root types, own schemas by path, and own permissions.
 
     Reads the environment where no settings are given. Raises ConfigurationError, UnguardedField,
-    UnknownPermission, UnsupportedSchema; a database that is away or not migrated stops the start.
+    UnknownPermission, UnsupportedSchema; a database that is not migrated stops the start.
     """
     settings = development.with_development_secret(settings or load_settings())
     doctor.check(settings)
@@ -182,10 +189,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
-            if settings.in_development:
-                await development.migrate(auth.db)
-            await doctor.check_database(auth.db)
-            await doctor.check_keys(auth.keys)
+            await _wait_for_database(settings, auth)
             await auth.start()
             if settings.in_development:
                 await development.add_development_accounts(auth)
@@ -203,14 +207,30 @@ def _lifespan(
     return lifespan
 
 
+async def _wait_for_database(settings: Settings, auth: Auth) -> None:
+    """Waits until the database can be reached, and checks it.
+
+    Raises ConfigurationError for what only an operator can change.
+    """
+    while True:
+        try:
+            if settings.in_development:
+                await development.migrate(auth.db)
+            await doctor.check_schema(auth.db)
+            await doctor.check_keys(auth.keys)
+        except DatabaseUnavailable as error:
+            log.warning("database.unavailable", cause=str(error))
+            await asyncio.sleep(_DATABASE_PAUSE_SECONDS)
+        else:
+            return
+
+
 def _middleware(
     settings: Settings, mounts: Mapping[str, GraphQLMount], counts: RequestCounts | None
 ) -> list[Middleware]:
     """What every request passes, from the outside inwards; GraphQL goes no further than this."""
     endpoints = {path: at.endpoint for path, at in mounts.items()}
-    behind_proxies = [
-        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
-    ]
+    behind_proxies = [Middleware(ProxyMiddleware, trusted=settings.trusted_proxies)]
     return [
         *(behind_proxies if settings.trusted_proxies else []),
         Middleware(

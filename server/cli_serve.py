@@ -9,24 +9,23 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
-import uvicorn
 
 from auth.clock import Clock
 from auth.policies import PermissionRegistry
 from graph.explorer_files import is_built
-from graph.socket_channel import MAX_MESSAGE_BYTES
 from models.database import DatabaseUnavailable
 from server import doctor
 from server.app import build_auth
-from server.connections import protocol
 from server.console import Stop, read_settings
 from server.environment import files_open_to_everybody
+from server.listening import listen
 from server.logs import configure_logs
 from server.settings import ConfigurationError, Settings, Switch
-from server.socket_protocol import BoundedWebSocketProtocol
+from server.supervisor import Supervisor
+from server.worker import new_server, run
 
 log = structlog.get_logger("postern.server")
 
@@ -82,31 +81,23 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     problems = asyncio.run(doctor.diagnose(settings))
     if problems:
         raise Stop(*problems)
-    _check_port(settings)
+    sockets = listen(settings.host, settings.port)
     for name in files_open_to_everybody():
         log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")
     if settings.in_development:
         _say_where(settings)
-    # uvicorn drains, then raises the signal that ended it once more: a wanted end is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "server.process:app",
-        factory=True,
-        interface="asgi3",
-        lifespan="on",
-        host=settings.host,
-        port=settings.port,
-        workers=workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=10,
-        http=protocol(settings.request_timeout),
-        ws=BoundedWebSocketProtocol,
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,
-    )
+    run_server(settings, sockets, workers)
+
+
+def run_server(settings: Settings, sockets: Sequence[socket.socket], workers: int) -> None:
+    """Serves until a signal ends it. Exits with a status other than 0 after a failure."""
+    if workers > 1:
+        supervisor = Supervisor(sockets, workers=workers, shutdown_delay=settings.shutdown_delay)
+        sys.exit(supervisor.run())
+    server = new_server()
+    run(server, sockets)
+    if not server.started and not server.should_exit:
+        sys.exit(1)
 
 
 def _say_where(settings: Settings) -> None:
@@ -116,21 +107,6 @@ def _say_where(settings: Settings) -> None:
     sys.stdout.write(f"Postern serves at {settings.base_url}\n")
     sys.stdout.write(f"  explorer {settings.base_url}/graphql{hint}\n")
     sys.stdout.flush()
-
-
-def _check_port(settings: Settings) -> None:
-    """Raises Stop where another server listens already: uvicorn would say so late, and in code."""
-    host, port = settings.host, settings.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise Stop(
-                f"Cannot listen on {host}, port {port}: {error.strerror}.",
-                "End what listens there, or choose another: POSTERN_PORT, POSTERN_HOST.",
-            ) from None
 
 
 async def migrate_database(settings: Settings) -> None:

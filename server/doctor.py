@@ -150,10 +150,14 @@ def check(settings: Settings) -> None:
 async def check_database(db: Database) -> None:
     """Raises ConfigurationError for a database that is unreachable, or of another version."""
     try:
-        state = await schema_state(db)
+        await check_schema(db)
     except DatabaseUnavailable as error:
         raise ConfigurationError([unreachable(error)]) from None
-    problem = _problem_of_schema(state)
+
+
+async def check_schema(db: Database) -> None:
+    """Raises ConfigurationError for a database of another version, and DatabaseUnavailable."""
+    problem = _problem_of_schema(await schema_state(db))
     if problem:
         raise ConfigurationError([problem])
 

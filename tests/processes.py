@@ -114,7 +114,9 @@ def run_command(
 
 
 @contextmanager
-def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[Process]:
+def running_server(
+    folder: Path, settings: Mapping[str, str], *arguments: str, port: int | None = None
+) -> Iterator[Process]:
     """`postern serve` on a free port, ready to answer."""
 
     def start(given: dict[str, str], log: Path) -> Child:
@@ -128,7 +130,7 @@ def running_server(folder: Path, settings: Mapping[str, str], *arguments: str) -
                 start_new_session=True,
             )
 
-    with _serving(folder, settings, start) as server:
+    with _serving(folder, settings, start, port) as server:
         yield server
 
 

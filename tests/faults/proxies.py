@@ -42,6 +42,8 @@ class Plan:
     upstream_port: int
     tls_port: int
     plain_port: int
+    # Of more machines behind the same proxy.
+    other_ports: tuple[int, ...] = ()
 
     @property
     def certificate(self) -> Path:
@@ -65,6 +67,7 @@ def _nginx(plan: Plan) -> list[str]:
             "listen 443 ssl;": f"listen 127.0.0.1:{plan.tls_port} ssl;",
             f"/etc/ssl/{HOST}/fullchain.pem": str(plan.certificate),
             f"/etc/ssl/{HOST}/privkey.pem": str(plan.certificate),
+            f"server 127.0.0.1:{plan.upstream_port};": _machines(plan),
         },
     )
     config = plan.folder / "nginx.conf"
@@ -75,6 +78,14 @@ def _nginx(plan: Plan) -> list[str]:
     )
     errors = str(plan.folder / "error.log")
     return ["nginx", "-p", str(plan.folder), "-e", errors, "-c", str(config)]
+
+
+def _machines(plan: Plan) -> str:
+    """The upstreams, as docs/deployment.md has them for several machines."""
+    if not plan.other_ports:
+        return f"server 127.0.0.1:{plan.upstream_port};"
+    ports = (plan.upstream_port, *plan.other_ports)
+    return "\n    ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
 
 
 def _caddy(plan: Plan) -> list[str]:
@@ -120,9 +131,11 @@ def is_installed(name: str) -> bool:
 
 
 @contextmanager
-def running_proxy(name: str, folder: Path, upstream_port: int) -> Iterator[Proxy]:
+def running_proxy(
+    name: str, folder: Path, upstream_port: int, *other_ports: int
+) -> Iterator[Proxy]:
     """Starts a proxy, and ends it."""
-    plan = Plan(folder, upstream_port, free_port(), free_port())
+    plan = Plan(folder, upstream_port, free_port(), free_port(), other_ports)
     tls = _write_certificate(plan.certificate)
     command = PROXIES[name](plan)
     environment = {"PATH": _PATH, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 from sqlalchemy import text
 
 from models.database import Database
+from server import cli_serve
 from server.cli import main
 from tests.databases import PostgresqlTemplates
 
@@ -41,7 +41,7 @@ def postern(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logs_as_before: None
 ) -> Postern:
     """Runs a command in production and in a folder of its own, in this process."""
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: pytest.fail("it must not serve"))
+    monkeypatch.setattr(cli_serve, "run_server", lambda *_: pytest.fail("it must not serve"))
 
     def run(*arguments: str, stdin: str = "", **settings: str) -> Result:
         with pytest.MonkeyPatch.context() as patch:

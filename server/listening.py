@@ -1,0 +1,47 @@
+"""The sockets that the server listens on: the same ones for one process and for several."""
+
+import socket
+from typing import Any
+
+from server.console import Stop
+
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Listens on every address of the host. Raises Stop, for instance if the port is taken.
+
+    `::` takes IPv4 too: the addresses of such clients are mapped ones (RFC 4291, 2.5.5.2).
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in _addresses(host, port):
+            sockets.append(_listen(family, address))
+    except OSError as error:
+        for opened in sockets:
+            opened.close()
+        raise Stop(
+            f"Cannot listen on {host}, port {port}: {error.strerror}.",
+            "End what listens there, or choose another: POSTERN_PORT, POSTERN_HOST.",
+        ) from None
+    return sockets
+
+
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # A name may be in the table of hosts twice.
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _listen(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

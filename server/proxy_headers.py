@@ -1,0 +1,35 @@
+"""The client behind trusted proxies, whichever family the connection of the proxy has."""
+
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from auth.addresses import plain_address
+
+_FORWARDED_FOR = b"x-forwarded-for"
+_MAPPED = b"::ffff:"
+
+
+class ProxyMiddleware:
+    """uvicorn's middleware for `X-Forwarded-For`, with mapped addresses as IPv4 addresses."""
+
+    def __init__(self, app: ASGIApp, *, trusted: Sequence[str]) -> None:
+        hosts = [plain_address(host) for host in trusted]
+        self._believing = ProxyHeadersMiddleware(app, trusted_hosts=hosts)  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        peer = scope.get("client")
+        if peer:
+            scope["client"] = (plain_address(peer[0]), peer[1])
+        if any(name == _FORWARDED_FOR and _MAPPED in value for name, value in scope["headers"]):
+            scope["headers"] = [_with_plain_addresses(*header) for header in scope["headers"]]
+        await self._believing(scope, receive, send)  # type: ignore[arg-type]
+
+
+def _with_plain_addresses(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if name != _FORWARDED_FOR:
+        return name, value
+    hops = (plain_address(hop.strip()) for hop in value.decode("latin-1").split(","))
+    return name, ", ".join(hops).encode("latin-1")

@@ -1,0 +1,232 @@
+"""Several workers on the same listening sockets: restarted when they die, one by one on SIGHUP.
+
+uvicorn's own supervisor keeps its copy of the listening socket open while the workers drain, so
+connections are accepted by the kernel and never answered. This one closes it first: connections
+are refused as soon as no worker accepts them, and a proxy tries another machine.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection
+from types import FrameType
+
+import structlog
+
+from server.worker import DRAIN_SECONDS, READY, run_supervised
+
+log = structlog.get_logger("postern.server")
+
+# What uvicorn exits with when the application does not start.
+_STARTUP_FAILURE = 3
+# A worker that lived longer than this is restarted at once.
+_STEADY_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+# For a new worker to become ready on SIGHUP.
+_START_SECONDS = 60.0
+# For a worker to close its database after it has drained.
+_CLOSE_SECONDS = 10.0
+_LONGEST_WAIT_SECONDS = 1.0
+# Process managers signal a whole group, and a shell passes the same signal on.
+_SAME_SIGNAL_SECONDS = 1.0
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class Worker:
+    """A worker process, as the supervisor sees it."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self.connection, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=run_supervised, args=(sockets, theirs))
+        self.process.start()
+        theirs.close()
+        self.started_at = time.monotonic()
+        self.ready = False
+        log.info("worker.started", pid=self.process.pid)
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.is_alive()
+
+    def read(self) -> None:
+        """Notes that the worker has become ready."""
+        with suppress(EOFError, OSError):
+            self.ready = self.connection.recv_bytes() == READY
+            log.info("worker.ready", pid=self.process.pid)
+
+    def retire(self) -> None:
+        """Lets it finish what it has accepted, and end. Its health check does not change."""
+        self.connection.close()
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A place for a worker, and how its restarts went."""
+
+    worker: Worker
+    failures: int = 0
+    restart_at: float | None = None
+
+
+class Supervisor:
+    """Keeps a number of workers running."""
+
+    def __init__(
+        self, sockets: Sequence[socket.socket], *, workers: int, shutdown_delay: float
+    ) -> None:
+        self._sockets = sockets
+        self._count = workers
+        self._shutdown_delay = shutdown_delay
+        self._slots: list[_Slot] = []
+        # A worker that is being replaced, or that replaces one.
+        self._others: list[Worker] = []
+        self._ending_since: float | None = None
+        self._must_reload = False
+        self._was_ready = False
+        self._failed = False
+
+    def run(self) -> int:
+        """Runs until SIGTERM or SIGINT. Returns the exit status, which is 1 after a failure."""
+        with self._signals():
+            self._slots = [_Slot(Worker(self._sockets)) for _ in range(self._count)]
+            while self._ending_since is None and not self._failed:
+                self._wait()
+                self._restart_dead()
+                if self._must_reload:
+                    self._must_reload = False
+                    self._replace_all()
+            self._end()
+        return 1 if self._failed else 0
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        self._wakes, wake = os.pipe()
+        for end in (self._wakes, wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        handlers = {
+            signal.SIGTERM: self._on_end,
+            signal.SIGINT: self._on_end,
+            signal.SIGHUP: self._on_reload,
+        }
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(self._wakes)
+            os.close(wake)
+
+    def _on_end(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._ending_since is None:
+            self._ending_since = now
+        elif now - self._ending_since > _SAME_SIGNAL_SECONDS:
+            # A second signal ends everything at once. What was acknowledged is in the database.
+            for worker in self._workers():
+                worker.process.kill()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._must_reload = True
+
+    def _workers(self) -> list[Worker]:
+        return [*(slot.worker for slot in self._slots), *self._others]
+
+    def _wait(self) -> None:
+        """Waits until a worker is ready or dead, a signal comes, or a restart is due."""
+        starting = {w.connection: w for w in self._workers() if not w.ready and w.is_alive()}
+        ends = [worker.process.sentinel for worker in self._workers() if worker.is_alive()]
+        now = time.monotonic()
+        due = [at for slot in self._slots if (at := slot.restart_at) is not None and at > now]
+        timeout = min([*due, now + _LONGEST_WAIT_SECONDS]) - now
+        for event in connection.wait([self._wakes, *ends, *starting], timeout):
+            if event == self._wakes:
+                os.read(self._wakes, 1024)
+            elif isinstance(event, connection.Connection):
+                starting[event].read()
+                self._was_ready = self._was_ready or starting[event].ready
+
+    def _restart_dead(self) -> None:
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.worker.is_alive():
+                continue
+            if slot.restart_at is None:
+                self._plan_restart(slot, now)
+            elif now >= slot.restart_at:
+                slot.worker, slot.restart_at = Worker(self._sockets), None
+
+    def _plan_restart(self, slot: _Slot, now: float) -> None:
+        status = slot.worker.process.exitcode
+        slot.worker.connection.close()
+        if status == _STARTUP_FAILURE and not self._was_ready:
+            # The first start failed: the reason is in the log, and will not go away by itself.
+            self._failed = True
+            return
+        was_steady = now - slot.worker.started_at > _STEADY_SECONDS
+        slot.failures = 0 if was_steady else slot.failures + 1
+        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (slot.failures - 1), _LONGEST_PAUSE_SECONDS)
+        slot.restart_at = now if was_steady else now + pause
+        log.error("worker.died", pid=slot.worker.process.pid, status=status, failures=slot.failures)
+
+    def _replace_all(self) -> None:
+        """Replaces each worker, when its successor is ready. Keeps the rest if one is not."""
+        for slot in self._slots:
+            successor = Worker(self._sockets)
+            self._others = [successor]
+            if not self._becomes_ready(successor):
+                log.error("worker.reload_failed", pid=successor.process.pid)
+                successor.process.terminate()
+                return
+            replaced, slot.worker, slot.restart_at = slot.worker, successor, None
+            self._others = [replaced]
+            replaced.retire()
+            self._wait_until_drained(replaced)
+            if self._ending_since is not None:
+                return
+        self._others = []
+
+    def _becomes_ready(self, worker: Worker) -> bool:
+        deadline = time.monotonic() + _START_SECONDS
+        while not worker.ready and worker.is_alive() and time.monotonic() < deadline:
+            if self._ending_since is not None:
+                return False
+            self._wait()
+        return worker.ready
+
+    def _wait_until_drained(self, worker: Worker) -> None:
+        deadline = time.monotonic() + DRAIN_SECONDS + _CLOSE_SECONDS
+        while worker.is_alive() and time.monotonic() < deadline:
+            if self._ending_since is not None:
+                return
+            self._wait()
+        worker.process.kill()
+
+    def _end(self) -> None:
+        # The workers have the sockets too. When they close them, nothing may accept any more.
+        for listening in self._sockets:
+            listening.close()
+        for worker in self._workers():
+            worker.process.terminate()
+        seconds = self._shutdown_delay + DRAIN_SECONDS + _CLOSE_SECONDS
+        self._wait_for_end(self._workers(), seconds)
+
+    def _wait_for_end(self, workers: Sequence[Worker], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for worker in workers:
+            worker.process.join(max(deadline - time.monotonic(), 0))
+            if worker.is_alive():
+                log.error("worker.killed", pid=worker.process.pid)
+                worker.process.kill()
+                worker.process.join()

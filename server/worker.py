@@ -1,0 +1,95 @@
+"""One process that serves: uvicorn on sockets that listen already."""
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+import uvicorn
+
+from graph.socket_channel import MAX_MESSAGE_BYTES
+from server.connections import protocol
+from server.environment import load_settings
+from server.socket_protocol import BoundedWebSocketProtocol
+
+READY = b"ready"
+# How long requests that were accepted may take after the end has begun.
+DRAIN_SECONDS = 10
+_CHECK_SECONDS = 0.1
+
+
+class Server(uvicorn.Server):
+    """uvicorn, whose start can be stopped: it may wait for the database."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts, unless a signal comes first. Raises SystemExit if the application fails."""
+        starting = asyncio.create_task(self._start(sockets))
+        while not starting.done() and not self.should_exit:
+            await asyncio.wait({starting}, timeout=_CHECK_SECONDS)
+        if not starting.done():
+            starting.cancel()
+        elif status := starting.result():
+            sys.exit(status)
+
+    async def _start(self, sockets: list[socket.socket] | None) -> int:
+        # In a task a SystemExit would end the loop before anything is closed.
+        try:
+            await super().startup(sockets)
+        except SystemExit as end:
+            return int(end.code or 0)
+        return 0
+
+
+def new_server() -> Server:
+    """Returns a server with the settings of the environment."""
+    settings = load_settings()
+    config = uvicorn.Config(
+        "server.process:app",
+        factory=True,
+        interface="asgi3",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        http=protocol(settings.request_timeout),
+        ws=BoundedWebSocketProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+    )
+    return Server(config)
+
+
+def run(server: Server, sockets: Sequence[socket.socket]) -> None:
+    """Serves until SIGTERM or SIGINT, which are the good end. Raises SystemExit otherwise."""
+    # uvicorn drains, then raises the signal that ended it once more.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        server.run(list(sockets))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for listening in sockets:
+            listening.close()
+
+
+def run_supervised(sockets: Sequence[socket.socket], supervisor: Connection) -> None:
+    """Serves until the supervisor ends the worker, or closes the connection, or dies."""
+    server = new_server()
+    threading.Thread(target=_follow, args=(server, supervisor), daemon=True).start()
+    run(server, sockets)
+
+
+def _follow(server: Server, supervisor: Connection) -> None:
+    try:
+        while not server.started:
+            if supervisor.poll(_CHECK_SECONDS):
+                supervisor.recv_bytes()
+        supervisor.send_bytes(READY)
+        supervisor.recv_bytes()
+    except (EOFError, OSError):
+        server.should_exit = True

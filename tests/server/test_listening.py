@@ -1,0 +1,135 @@
+"""Listening: the same addresses with one process and with several, IPv4 clients by their IPv4."""
+
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from auth.addresses import plain_address
+from graph.requests import client_of
+from server.console import Stop
+from server.listening import listen
+from server.proxy_headers import ProxyMiddleware
+from tests.processes import free_port, running_server
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def connects(family: socket.AddressFamily, address: str, port: int) -> bool:
+    with socket.socket(family) as client:
+        return client.connect_ex((address, port)) == 0
+
+
+@needs_ipv6
+def test_listening_on_all_ipv6_addresses_accepts_ipv4_too(port: int) -> None:
+    (listening,) = listen("::", port)
+    with closing(listening):
+        assert connects(socket.AF_INET, "127.0.0.1", port)
+        assert connects(socket.AF_INET6, "::1", port)
+
+
+@needs_ipv6
+def test_listening_on_one_ipv6_address_accepts_no_other(port: int) -> None:
+    (listening,) = listen("::1", port)
+    with closing(listening):
+        assert connects(socket.AF_INET6, "::1", port)
+        assert not connects(socket.AF_INET, "127.0.0.1", port)
+
+
+def test_listening_on_a_taken_port_reports_which(port: int) -> None:
+    (listening,) = listen("127.0.0.1", port)
+    with closing(listening), pytest.raises(Stop, match=f"port {port}: Address already in use"):
+        listen("127.0.0.1", port)
+
+
+def test_listening_on_an_unknown_name_reports_it(port: int) -> None:
+    with pytest.raises(Stop, match="Cannot listen on no-such-name"):
+        listen("no-such-name.invalid", port)
+
+
+@needs_ipv6
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_server_on_all_ipv6_addresses_is_reached_by_both_families(
+    sqlite_url: str, tmp_path: Path, workers: str
+) -> None:
+    settings = {
+        "POSTERN_SECRET_KEY": "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
+        "POSTERN_PUBLIC_URL": "http://localhost",
+        "POSTERN_DATABASE_URL": sqlite_url,
+    }
+    with running_server(tmp_path, settings, "--host", "::", "--workers", workers) as server:
+        port = server.base_url.rpartition(":")[2]
+        for address in ("127.0.0.1", "[::1]"):
+            assert httpx2.get(f"http://{address}:{port}/readyz", timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::FFFF:192.0.2.7", "192.0.2.7"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        ("0:0:0:0:0:ffff:192.0.2.7", "192.0.2.7"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::1", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("testclient", "testclient"),
+        ("not:an:address", "not:an:address"),
+    ],
+)
+def test_mapped_address_is_the_ipv4_address(address: str, plain: str) -> None:
+    assert plain_address(address) == plain
+
+
+def test_client_with_a_mapped_address_is_the_ipv4_client() -> None:
+    scope = {"client": ("::ffff:192.0.2.7", 50000), "headers": []}
+    assert client_of(scope).address == "192.0.2.7"
+
+
+@pytest.mark.parametrize("trusted", ["10.0.0.5", "10.0.0.0/8", "::ffff:10.0.0.5"])
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("::ffff:10.0.0.5", "192.0.2.7", "192.0.2.7"),
+        ("::ffff:10.0.0.5", "::ffff:192.0.2.7", "192.0.2.7"),
+        ("10.0.0.5", "192.0.2.7, ::ffff:10.0.0.5", "192.0.2.7"),
+        ("::ffff:192.0.2.99", "192.0.2.7", "192.0.2.99"),
+    ],
+)
+async def test_trusted_proxy_matches_by_its_ipv4_address(
+    trusted: str, peer: str, forwarded: str, client: str
+) -> None:
+    seen: list[str | None] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(client_of(scope).address)
+
+    async def never() -> None:
+        raise AssertionError
+
+    scope = {
+        "type": "http",
+        "client": (peer, 50000),
+        "headers": [(b"x-forwarded-for", forwarded.encode())],
+    }
+    await ProxyMiddleware(app, trusted=[trusted])(scope, never, never)  # type: ignore[arg-type]
+    assert seen == [client]

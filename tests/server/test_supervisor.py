@@ -1,0 +1,264 @@
+"""Several workers: a dead one is restarted, signals reach all, and the exit status is true."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from server.app import create_app
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.databases import (
+    BrokenLine,
+    OwnPostgresql,
+    PostgresqlTemplates,
+    own_postgresql,
+)
+from tests.processes import Process, run_command, running_server
+
+SETTINGS = {
+    "POSTERN_SECRET_KEY": "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
+    "POSTERN_PUBLIC_URL": "http://localhost",
+}
+# Eight processes may start at the same time on a machine with two cores.
+SOON_SECONDS = 60
+
+
+@pytest.fixture
+def settings(sqlite_url: str) -> dict[str, str]:
+    return {**SETTINGS, "POSTERN_DATABASE_URL": sqlite_url}
+
+
+@pytest.fixture
+def server(settings: dict[str, str], tmp_path: Path) -> Iterator[Process]:
+    with running_server(tmp_path, settings, "--workers", "2") as server:
+        wait_for(lambda: len(ready_workers(server)) == 2)
+        yield server
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def workers(server: Process) -> list[int]:
+    """The processes that serve, without Python's own helper."""
+    path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    children = [int(pid) for pid in path.read_text("ascii").split()]
+    return [pid for pid in children if b"spawn_main" in command_of(pid)]
+
+
+def ready_workers(server: Process) -> list[int]:
+    """Those of them that have said in the log that they are ready."""
+    lines = [json.loads(line) for line in server.output.splitlines() if '"worker.ready"' in line]
+    return [pid for pid in workers(server) if pid in {line["pid"] for line in lines}]
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def port_of(server: Process) -> int:
+    return int(server.base_url.rpartition(":")[2])
+
+
+def status(server: Process) -> int:
+    return httpx2.get(f"{server.base_url}/readyz", timeout=SOON_SECONDS).status_code
+
+
+def test_worker_that_is_killed_is_restarted(server: Process) -> None:
+    killed, other = workers(server)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: len(ready_workers(server)) == 2 and killed not in workers(server))
+    assert other in workers(server)
+    assert status(server) == 200
+    assert '"worker.died"' in server.output
+    assert server.stop() == 0
+
+
+def test_sigterm_ends_all_workers_with_status_0(server: Process) -> None:
+    pids = workers(server)
+    assert server.stop() == 0
+    assert not any(is_running(pid) for pid in pids)
+    assert "Traceback" not in server.output
+
+
+def test_sigterm_refuses_connections_as_soon_as_no_worker_accepts_them(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    with running_server(tmp_path, settings, "--workers", "2") as server:
+        wait_for(lambda: len(ready_workers(server)) == 2)
+        # A request that is never finished: a worker waits for it while it drains.
+        with socket.create_connection(("127.0.0.1", port_of(server))) as unfinished:
+            unfinished.sendall(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\n")
+            time.sleep(0.2)
+            server.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: not accepts(server))
+            assert server.process.poll() is None
+        assert server.process.wait(timeout=SOON_SECONDS) == 0
+
+
+def accepts(server: Process) -> bool:
+    """Whether a connection is accepted. One that is must be answered."""
+    try:
+        reply = httpx2.get(f"{server.base_url}/healthz", timeout=5)
+    except httpx2.ConnectError:
+        return False
+    except httpx2.ReadError:
+        # Accepted at the moment of the end.
+        return True
+    assert reply.status_code == 200
+    return True
+
+
+def test_kill_of_the_parent_ends_the_workers_and_frees_the_port(
+    server: Process, settings: dict[str, str], tmp_path: Path
+) -> None:
+    pids = workers(server)
+    server.process.kill()
+    wait_for(lambda: not any(is_running(pid) for pid in pids))
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port_of(server)))
+
+
+def test_sighup_replaces_every_worker_without_a_lost_request(server: Process) -> None:
+    stop = False
+
+    def ask() -> set[int]:
+        statuses = set()
+        # A new connection for each request: the old workers must not take any with them.
+        while not stop:
+            statuses.add(httpx2.get(f"{server.base_url}/readyz", timeout=30).status_code)
+        return statuses
+
+    with ThreadPoolExecutor() as pool:
+        asking = [pool.submit(ask) for _ in range(3)]
+        try:
+            for _ in range(2):
+                reload(server)
+        finally:
+            stop = True
+        assert {status for each in asking for status in each.result()} == {200}
+    assert server.stop() == 0
+
+
+def reload(server: Process) -> None:
+    """Returns when every worker is another one."""
+    before = workers(server)
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: is_replaced(server, before))
+
+
+def is_replaced(server: Process, before: list[int]) -> bool:
+    ready = ready_workers(server)
+    return len(ready) == 2 and not set(ready) & set(before) and len(workers(server)) == 2
+
+
+def test_second_sigterm_ends_everything_at_once(server: Process) -> None:
+    pids = workers(server)
+    with socket.create_connection(("127.0.0.1", port_of(server))) as unfinished:
+        unfinished.sendall(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\n")
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(1.2)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=SOON_SECONDS) == -signal.SIGTERM
+        assert time.monotonic() - began < 2
+    wait_for(lambda: not any(is_running(pid) for pid in pids))
+
+
+# Failures
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[OwnPostgresql]:
+    with own_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_settings(own_server: OwnPostgresql) -> Iterator[dict[str, str]]:
+    """For a database that a test may stop."""
+    with closing(PostgresqlTemplates(own_server.folder)) as templates:
+        yield {**SETTINGS, "POSTERN_DATABASE_URL": templates.the_only_one()}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_failed_start_has_another_status_than_0(tmp_path: Path, count: int) -> None:
+    done = run_command(tmp_path, "serve", "--workers", str(count), **SETTINGS)
+    assert done.returncode == 1
+    assert "postern migrate" in done.stderr
+
+
+def test_worker_that_dies_during_an_outage_does_not_stop_the_server(
+    own_server: OwnPostgresql, own_settings: dict[str, str], tmp_path: Path
+) -> None:
+    with running_server(tmp_path, own_settings, "--workers", "2") as server:
+        wait_for(lambda: len(ready_workers(server)) == 2)
+        own_server.stop_at_once()
+        killed = workers(server)[0]
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: len(workers(server)) == 2 and killed not in workers(server))
+        wait_for(lambda: '"database.unavailable"' in server.output)
+        own_server.start()
+        wait_for(lambda: len(ready_workers(server)) == 2)
+        wait_for(lambda: status(server) == 200)
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_workers_that_wait_for_the_database(
+    own_server: OwnPostgresql, own_settings: dict[str, str], tmp_path: Path, number: int
+) -> None:
+    with running_server(tmp_path, own_settings, "--workers", "2") as server:
+        wait_for(lambda: len(ready_workers(server)) == 2)
+        own_server.stop_at_once()
+        try:
+            before = workers(server)
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: len(set(workers(server)) - set(before)) == 2)
+            wait_for(lambda: server.output.count('"database.unavailable"') > 1)
+            server.process.send_signal(number)
+            assert server.process.wait(timeout=SOON_SECONDS) == 0
+        finally:
+            own_server.start()
+
+
+async def test_lifespan_waits_for_the_database(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with BrokenLine.to(postgresql_url) as line:
+        line.refuse()
+        app = create_app(make_settings(line.url, tmp_path), clock=clock)
+        async with AsyncExitStack() as stack:
+            lifespan = app.router.lifespan_context(app)
+            starting = asyncio.create_task(stack.enter_async_context(lifespan))
+            await asyncio.sleep(0.2)
+            assert not starting.done()
+            line.speak()
+            await starting
