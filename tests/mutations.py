@@ -94,7 +94,6 @@ INPUTS: Mapping[str, Callable[[Scene], dict[str, Any] | None]] = {
     "revokeUserSessions": _on_user,
     "requirePasswordReset": _on_user,
     "setTemporaryPassword": lambda s: _on_user(s) | {"password": NEW_PASSWORD},
-    "setTemporaryPassword": lambda s: _on_user(s) | {"password": NEW_PASSWORD},
     "createInvitation": lambda s: {"email": "erin@example.com", "roleIds": [str(s.role_id)]},
     "deleteInvitation": lambda s: {"invitationId": str(s.invitation_id)},
     "createRole": lambda _: {"name": "reader", "permissions": ["users:read"]},

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Select, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.errors import Denial, Forbidden, TokenExpired, Unauthenticated
+from auth.errors import Denial, Forbidden, SessionRevoked, TokenExpired, Unauthenticated
+from auth.logout import end_all_sessions
 from auth.role_edits import RoleForm, update_role
 from auth.roles import find_roles_by_name
 from auth.user_edits import revoke_user_sessions
@@ -230,6 +231,18 @@ async def test_expired_session_is_refused_inside_the_transaction(
     errors = (await run_mutation(auth, scene, "updateProfile")).errors
     assert errors
     assert isinstance(errors[0].original_error, TokenExpired)
+
+
+async def test_end_of_all_sessions_does_not_deadlock_with_acts(api: Api, scene: Scene) -> None:
+    auth = api.auth
+    admin = await viewer_for(api, ADMIN)
+    for _ in range(10):
+        await viewer_for(api, BOB)
+    acts = [revoke_user_sessions(auth, admin, scene.user_id) for _ in range(5)]
+    acts.append(end_all_sessions(auth, OPERATOR))
+    acts += [revoke_user_sessions(auth, scene.viewer, admin.user_id) for _ in range(5)]
+    outcomes = await asyncio.gather(*acts, return_exceptions=True)
+    assert all(isinstance(outcome, int | SessionRevoked) for outcome in outcomes), outcomes
 
 
 async def test_operators_who_act_on_each_other_do_not_deadlock(api: Api, scene: Scene) -> None:

@@ -1,10 +1,12 @@
 """Migrations: they make what the models say, once, whoever runs them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from alembic import command
@@ -14,6 +16,7 @@ from sqlalchemy import Boolean, Connection, Uuid, column, select, table, text
 
 from models.base import UtcDateTime, uuid7
 from models.database import Database
+from models.invitation import Invitation
 from models.migrate import drift, upgrade
 from models.schema_state import MIGRATIONS, SchemaState, known_revisions, schema_state
 from models.user import User
@@ -141,3 +144,50 @@ async def test_migration_gives_temporary_passwords_seven_days(empty: Database) -
     expires_at = expiries["temporary"]
     assert expires_at
     assert before < expires_at - timedelta(days=7) < datetime.now(UTC)
+
+
+async def test_migration_finds_inviters_in_the_audit_log(empty: Database) -> None:
+    inviter, invited, from_console, unknown = (str(uuid7()) for _ in range(4))
+    await empty.run(lambda connection: _upgrade_to(connection, "0011"))
+    async with empty.begin() as tx:
+        for number, invitation in enumerate((invited, from_console, unknown)):
+            email = f"{number}@example.com"
+            await tx.execute(_INVITATION, {"id": _id(empty, invitation), "email": email})
+        for invitation, actor in ((invited, inviter), (from_console, None)):
+            event = {
+                "id": _id(empty, str(uuid7())),
+                "actor": actor and _id(empty, actor),
+                "details": json.dumps({"invitation_id": invitation}),
+            }
+            await tx.execute(_EVENT, event)
+    await upgrade(empty)
+    async with empty.read() as session:
+        rows = {str(row.id): row for row in await session.scalars(select(Invitation))}
+    assert {id_: (str(row.invited_by), row.from_console) for id_, row in rows.items()} == {
+        invited: (inviter, False),
+        from_console: ("None", True),
+        unknown: ("None", False),
+    }
+
+
+_INVITATION = text(
+    "INSERT INTO invitations (id, email, email_key, created_at, expires_at)"
+    " VALUES (:id, :email, :email, '2026-01-01 00:00:00', '2026-01-08 00:00:00')"
+)
+_EVENT = text(
+    "INSERT INTO audit_events (id, at, action, succeeded, actor_id, details)"
+    " VALUES (:id, '2026-01-01 00:00:00', 'invitation.created', true, :actor, :details)"
+)
+
+
+def _id(db: Database, text_: str) -> object:
+    """An ID as the database stores it."""
+    return UUID(text_) if db.dialect == "postgresql" else text_.replace("-", "")
+
+
+def _upgrade_to(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
