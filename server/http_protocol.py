@@ -188,7 +188,7 @@ class TimedProtocol(StrictProtocol):
         self.flow.resume_reading()
         # A reply that waits for its client to read is never continued.
         self.flow.resume_writing()
-        if self._watch.half_closed:
+        if self._watch.half_closed or not self.transport.can_write_eof():
             self.transport.close()
         else:
             seconds = LAST_REQUESTS_SECONDS if self._watch.ending else LINGERS_SECONDS

@@ -33,6 +33,7 @@ _POLICY = b"content-security-policy"
 _DATA = (b"application/json", b"application/graphql-response+json")
 
 _VARY = (b"vary", b"Origin")
+_CLOSE = (b"connection", b"close")
 
 Headers = Mapping[bytes, bytes]
 
@@ -65,8 +66,10 @@ class RequestMiddleware:
             await self._serve_socket(scope, headers, receive, send)
             return
         origin = headers.get(b"origin")
-        allowed = self._cross_origin.headers_for(origin) if origin else ()
-        reply = _Reply(send, self._headers, request_id, allowed)
+        extra = self._cross_origin.headers_for(origin) if origin else ()
+        if b"upgrade" in headers and _asks_for_upgrade(headers):
+            extra = [*extra, _CLOSE]
+        reply = _Reply(send, self._headers, request_id, extra)
         began = time.perf_counter()
         try:
             if self._is_called_by_its_name(scope, headers):
@@ -117,17 +120,17 @@ class RequestMiddleware:
 class _Reply:
     """A `send` that adds the safe headers and remembers what was sent."""
 
-    __slots__ = ("_allowed", "_headers", "_request_id", "_send", "status")
+    __slots__ = ("_extra", "_headers", "_request_id", "_send", "status")
 
     def __init__(
         self,
         send: Send,
         headers: "_SafeHeaders",
         request_id: str,
-        allowed: Iterable[tuple[bytes, bytes]],
+        extra: Iterable[tuple[bytes, bytes]],
     ) -> None:
         self._send = send
-        self._allowed = allowed
+        self._extra = extra
         self._headers = headers
         self._request_id = request_id
         self.status = 0
@@ -140,7 +143,7 @@ class _Reply:
                 *given,
                 (b"x-request-id", self._request_id.encode()),
                 *self._headers.beside(given),
-                *self._allowed,
+                *self._extra,
             ]
         return self._send(message)
 
@@ -199,6 +202,14 @@ def host_name(host: bytes) -> str:
     if text.startswith("["):
         return text[1:].partition("]")[0].lower()
     return text.partition(":")[0].lower()
+
+
+def _asks_for_upgrade(headers: Headers) -> bool:
+    """Whether the server did not read the body of this request, and may parse it as another.
+
+    `postern serve` never passes such a request on; uvicorn alone does (uvicorn issue 2722).
+    """
+    return b"upgrade" in headers.get(b"connection", b"").lower()
 
 
 def _read_request_id(headers: Headers) -> str:

@@ -135,6 +135,26 @@ def running_server(
 
 
 @contextmanager
+def uvicorn_server(folder: Path, settings: Mapping[str, str]) -> Iterator[Process]:
+    """The application as uvicorn alone runs it, for who does without `postern serve`."""
+
+    def start(given: dict[str, str], log: Path) -> Child:
+        command = ["-m", "uvicorn", "--factory", "server.process:app"]
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, *command, "--port", given["POSTERN_PORT"]],
+                cwd=folder,
+                env={**given, "PYTHONPATH": str(Path(__file__).parents[1])},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    with _serving(folder, settings, start) as server:
+        yield server
+
+
+@contextmanager
 def forked_server(
     folder: Path, settings: Mapping[str, str], port: int | None = None
 ) -> Iterator[Process]:
