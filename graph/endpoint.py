@@ -16,7 +16,7 @@ from auth.wiring import Auth
 from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.deadlines import check_room, finish
-from graph.errors import coded_error
+from graph.errors import coded_error, log_unavailable
 from graph.explorer import Explorer
 from graph.idempotency import HEADER as IDEMPOTENCY_KEY
 from graph.operations import Operation, OperationRefused, Operations
@@ -110,7 +110,8 @@ class GraphQLEndpoint:
         except RequestRefused as refused:
             error = coded_error(refused.problem.code, str(refused), **refused.extensions)
             return reply_problem(refused.problem, [error], media_type, refused.headers)
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as unavailable:
+            log_unavailable(unavailable)
             error = coded_error(Problem.UNAVAILABLE.code, "The server cannot reach its database.")
             return reply_problem(Problem.UNAVAILABLE, [error], media_type, RETRY_LATER)
 

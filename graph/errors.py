@@ -214,12 +214,18 @@ def _tell_no(cause: BaseException) -> tuple[str, dict[str, Any]] | None:
         case BadUserInput():
             return str(cause), {"code": "BAD_USER_INPUT"}
         case DatabaseUnavailable():
+            log_unavailable(cause)
             return "The server cannot reach its database. Try again shortly.", {
                 "code": "SERVICE_UNAVAILABLE",
                 "retryAfter": RETRY_AFTER_UNAVAILABLE_SECONDS,
             }
         case _:
             return None
+
+
+def log_unavailable(error: DatabaseUnavailable) -> None:
+    """Logs why a request is answered with `SERVICE_UNAVAILABLE`."""
+    log.warning("database.unavailable", cause=str(error))
 
 
 def _tell_denial(denial: Denial) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from models.uncancelled import finish
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 10
 # How long a command at the console waits for the writers of a SQLite file.
-PATIENT_LOCK_SECONDS = 600
+PATIENT_LOCK_SECONDS = 60
 
 T = TypeVar("T")
 

@@ -136,9 +136,11 @@ def _add_pages(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> 
         app.router.routes += [*file_routes(), Route("/", lambda _: RedirectResponse(GRAPHQL))]
 
 
-def build_auth(settings: Settings, registry: PermissionRegistry, clock: Clock) -> Auth:
-    """Fills the policies of the rules from the settings."""
-    db = Database.connect(settings.database_url.get_secret_value())
+def build_auth(
+    settings: Settings, registry: PermissionRegistry, clock: Clock, *, patient: bool = False
+) -> Auth:
+    """Fills the policies of the rules from the settings. `patient` is as in `Database.connect`."""
+    db = Database.connect(settings.database_url.get_secret_value(), patient=patient)
     secret_keys = SecretKeys(settings.secrets)
     keys = KeyRing(db, secret_keys, clock, settings.jwt_algorithm)
     return Auth(

@@ -114,7 +114,7 @@ async def migrate_database(settings: Settings) -> None:
     from models.migrate import upgrade  # noqa: PLC0415 - Alembic is large, and `serve` needs none
 
     doctor.check(settings)
-    auth = build_auth(settings, PermissionRegistry(), Clock())
+    auth = build_auth(settings, PermissionRegistry(), Clock(), patient=True)
     try:
         await upgrade(auth.db)
     finally:

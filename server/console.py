@@ -44,7 +44,7 @@ def run_as_console(
     registry = PermissionRegistry()
 
     async def run() -> T:
-        auth = build_auth(settings, registry, Clock())
+        auth = build_auth(settings, registry, Clock(), patient=True)
         try:
             await doctor.check_database(auth.db)
             if not replaces_keys:

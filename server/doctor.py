@@ -10,6 +10,7 @@ from auth.secret_keys import SecretKeys, WrongSecretKey
 from graph.trusted_documents import InvalidManifest
 from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
 from models.schema_state import SchemaState, schema_state
+from models.writability import check_writable
 from server import mail
 from server.manifest import read_trusted_documents
 from server.origins import browser_origin
@@ -190,10 +191,13 @@ async def _problems_of_database(db: Database, settings: Settings) -> list[str]:
         if settings.secrets:
             secret_keys = SecretKeys(settings.secrets)
             await KeyRing(db, secret_keys, Clock(), settings.jwt_algorithm).check_secret()
+        await check_writable(db)
     except ConfigurationError as error:
         return error.problems
     except WrongSecretKey:
         return [_KEYS_DO_NOT_OPEN]
+    except DatabaseUnavailable as error:
+        return [unreachable(error)]
     return []
 
 
@@ -225,11 +229,33 @@ def _problem_of_schema(state: SchemaState) -> str | None:
 
 
 def unreachable(error: DatabaseUnavailable) -> str:
-    """What to do about a database that does not answer."""
+    """What to do about a database that does not answer, or does not write."""
+    cause = str(error)
+    for causes, advice in _ADVICE.items():
+        if cause.startswith(causes):
+            return f"{advice} ({cause})."
     return (
-        f"The database cannot be reached ({error}): check that it runs and that"
+        f"The database cannot be reached ({cause}): check that it runs and that"
         " POSTERN_DATABASE_URL is right."
     )
+
+
+_ADVICE = {
+    ("TimeoutError", "QueryCanceledError", "OperationTimeout"): (
+        "The database did not answer in time: look for its load, and for locks that others hold"
+    ),
+    ("SQLITE_BUSY", "SQLITE_LOCKED", "LockNotAvailableError"): (
+        "Another program writes to the database: wait for its end, then try again"
+    ),
+    ("SQLITE_FULL", "DiskFullError"): "The disk of the database is full: make room, then try again",
+    ("SQLITE_IOERR",): "The database cannot write to its disk: look for free space and for errors",
+    ("SQLITE_READONLY", "ReadOnlySQLTransactionError"): (
+        "The database is read-only: let Postern write to it"
+    ),
+    ("StandbyServer",): (
+        "The server of the database is a standby: set POSTERN_DATABASE_URL to the primary"
+    ),
+}
 
 
 def _problems_of_packages() -> list[str]:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from auth.keys import KeyRing
 from models.database import Database, DatabaseUnavailable
 from models.schema_state import SchemaState, schema_state
+from models.writability import check_accepts_writes
 from server.replies import json_reply
 
 
@@ -24,6 +25,7 @@ def health_router(db: Database, keys: KeyRing) -> APIRouter:
             return json_reply({"status": "ending"}, 503)
         try:
             state = await schema_state(db)
+            await check_accepts_writes(db)
         except DatabaseUnavailable:
             return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})
         if state is not SchemaState.CURRENT:

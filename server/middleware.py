@@ -79,8 +79,8 @@ class RequestMiddleware:
                     await self._app(scope, receive, reply)
             else:
                 await _called_by_another_name()(scope, receive, reply)
-        except DatabaseUnavailable:
-            log.warning("database.unavailable")
+        except DatabaseUnavailable as error:
+            log.warning("database.unavailable", cause=str(error))
             await reply.instead(_unavailable(), scope, receive)
         except ClientDisconnect:
             # Gone, or cut off, before its request was whole: nobody is left to answer.

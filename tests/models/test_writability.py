@@ -1,0 +1,91 @@
+"""A database that is read-only or full is found out, and reported with its cause."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import func, select
+from structlog.testing import capture_logs
+
+from models.audit_event import AuditEvent
+from models.database import Database, DatabaseUnavailable
+from models.writability import check_writable
+from tests.api import LOGIN, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.models.test_postgresql_engine import set_default
+from tests.people import ALICE
+from tests.server.test_doctor import diagnosis
+
+LOG_ALICE_IN = {"input": {"username": ALICE.username, "password": ALICE.password}}
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may become larger than half of what the check writes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def end_connections(url: str) -> None:
+    """Those of others, which began with the defaults of before."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
+
+
+async def test_check_of_a_good_database_leaves_nothing_behind(database_url: str) -> None:
+    db = Database.connect(database_url)
+    await check_writable(db)
+    async with db.read() as session:
+        assert await session.scalar(select(func.count()).select_from(AuditEvent)) == 0
+    await db.close()
+
+
+async def test_doctor_reports_a_read_only_database(postgresql_url: str) -> None:
+    assert await diagnosis(postgresql_url) == ""
+    await set_default(postgresql_url, "default_transaction_read_only", "on")
+    assert "The database is read-only" in await diagnosis(postgresql_url)
+
+
+async def test_doctor_reports_a_full_disk(sqlite_url: str) -> None:
+    assert await diagnosis(sqlite_url) == ""
+    with full_disk():
+        report = await diagnosis(sqlite_url)
+    assert "SQLITE_FULL" in report or "SQLITE_IOERR" in report
+
+
+async def test_check_of_a_read_only_database_names_the_cause(postgresql_url: str) -> None:
+    await set_default(postgresql_url, "default_transaction_read_only", "on")
+    db = Database.connect(postgresql_url)
+    with pytest.raises(DatabaseUnavailable, match="ReadOnlySQLTransactionError"):
+        await check_writable(db)
+    await db.close()
+
+
+async def test_read_only_database_is_not_ready_and_its_cause_is_logged(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
+        await set_default(postgresql_url, "default_transaction_read_only", "on")
+        await end_connections(postgresql_url)
+        # This finds out that they have ended.
+        assert (await api.post(LOGIN, LOG_ALICE_IN)).status_code == 503
+        with capture_logs() as logs:
+            reply = await api.post(LOGIN, LOG_ALICE_IN)
+        assert (await api.http.get("/readyz")).status_code == 503
+    assert denials(reply.json())[0]["code"] == "SERVICE_UNAVAILABLE"
+    causes = {entry["cause"] for entry in logs if entry["event"] == "database.unavailable"}
+    assert causes == {"ReadOnlySQLTransactionError"}
