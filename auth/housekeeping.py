@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
+from sqlalchemy import ColumnElement, CursorResult, delete, inspect, or_, select
 
 from auth.audit_list import delete_old_audit_events
+from auth.clock_check import ClockCheck
 from auth.wiring import Auth
+from models.base import Base
 from models.database import DatabaseUnavailable
 from models.invitation import Invitation
 from models.link import Link
@@ -36,6 +38,7 @@ class Housekeeping:
 
     def __init__(self, auth: Auth) -> None:
         self._auth = auth
+        self._clock_check = ClockCheck(auth.db, auth.clock)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,23 +59,25 @@ class Housekeeping:
             await asyncio.sleep(pause)
             pause = EVERY.total_seconds() * random.uniform(0.9, 1.1)  # noqa: S311 - the same
             try:
-                await clean_up(self._auth)
+                await clean_up(self._auth, deletes=await self._clock_check.is_believable())
             except DatabaseUnavailable as error:
-                log.warning("housekeeping.put_off", cause=type(error).__name__)
+                log.warning("housekeeping.put_off", cause=str(error))
             except Exception:
                 log.exception("housekeeping.fault")
 
 
-async def clean_up(auth: Auth) -> None:
-    """Does all that is due, once. Raises DatabaseUnavailable."""
-    await delete_ended_sessions(auth)
-    await auth.throttle.forget_the_old()
-    await delete_what_nobody_answered(auth)
-    if auth.audit_retention:
-        await delete_old_audit_events(auth, auth.audit_retention)
-    if auth.key_max_age:
-        await auth.keys.rotate_by_age(auth.key_max_age)
-    await auth.keys.renew_encryption()
+async def clean_up(auth: Auth, *, deletes: bool = True) -> None:
+    """Does all that is due, once; a step that fails is logged, and the others are done.
+
+    Without `deletes`, what depends on the clock waits: it may be wrong.
+    """
+    for step in (*(_STEPS_BY_THE_CLOCK if deletes else ()), _renew_encryption):
+        try:
+            await step(auth)
+        except DatabaseUnavailable as error:
+            log.warning("housekeeping.put_off", step=step.__name__, cause=str(error))
+        except Exception:
+            log.exception("housekeeping.fault", step=step.__name__)
 
 
 async def delete_ended_sessions(auth: Auth) -> int:
@@ -102,17 +107,57 @@ async def delete_what_nobody_answered(auth: Auth) -> None:
     now = auth.clock.now()
     # A mail may have been on its way for days before the life of its link began.
     long_ago = now - _UNANSWERED_FOR
+    given_up = OutgoingMail.next_attempt_at.is_(None)
     # While an email waits to be sent, or to be retried, so does the request that it is about.
     waiting = select(OutgoingMail.id)
-    async with auth.db.begin() as tx:
-        for request in (Link, PendingRegistration):
-            old = request.created_at < long_ago, request.id.not_in(waiting)
-            await tx.execute(delete(request).where(*old))
-        await tx.execute(delete(Invitation).where(Invitation.expires_at < long_ago))
-        given_up = OutgoingMail.next_attempt_at.is_(None)
-        await tx.execute(
-            delete(OutgoingMail).where(given_up, OutgoingMail.created_at < now - _GIVEN_UP_FOR)
-        )
+    for request in (Link, PendingRegistration):
+        old = request.created_at < long_ago, request.id.not_in(waiting)
+        await _delete_in_batches(auth, request, *old)
+    await _delete_in_batches(auth, Invitation, Invitation.expires_at < long_ago)
+    await _delete_in_batches(
+        auth, OutgoingMail, given_up, OutgoingMail.created_at < now - _GIVEN_UP_FOR
+    )
+
+
+async def _delete_in_batches(
+    auth: Auth, table: type[Base], *conditions: ColumnElement[bool]
+) -> None:
+    (key,) = inspect(table).primary_key
+    while True:
+        async with auth.db.begin() as tx:
+            keys = list(await tx.scalars(select(key).where(*conditions).limit(_FOUND_AT_ONCE)))
+            await tx.execute(delete(table).where(key.in_(keys), *conditions))
+        if len(keys) < _FOUND_AT_ONCE:
+            return
+
+
+async def _forget_old_attempts(auth: Auth) -> None:
+    await auth.throttle.forget_the_old()
+
+
+async def _delete_old_audit_events(auth: Auth) -> None:
+    if auth.audit_retention:
+        await delete_old_audit_events(auth, auth.audit_retention)
+
+
+async def _rotate_keys(auth: Auth) -> None:
+    if auth.key_max_age:
+        await auth.keys.rotate_by_age(auth.key_max_age)
+
+
+async def _renew_encryption(auth: Auth) -> None:
+    await auth.keys.renew_encryption()
+
+
+# With a clock that is ahead, each would delete what is still needed; and a key that begins in two
+# years would keep the next one from being made.
+_STEPS_BY_THE_CLOCK = (
+    delete_ended_sessions,
+    _forget_old_attempts,
+    delete_what_nobody_answered,
+    _delete_old_audit_events,
+    _rotate_keys,
+)
 
 
 def _ended_before(moment: datetime) -> ColumnElement[bool]:

@@ -1,20 +1,26 @@
 """End sessions: this one, another one, all of one's own."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
-from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import select
 
 from auth.audit import Act, Action, record
 from auth.authorization import authorized, own_account
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, SessionNotFound, Unauthenticated
-from auth.policies import Actor, may
+from auth.policies import Actor, check_may, may
 from auth.refresh_tokens import looks_like_refresh_token
-from auth.sessions import revoke_all_sessions, revoke_session, revoke_sessions_of
+from auth.sessions import revoke_session, revoke_sessions_of, revoke_these_sessions
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from models.session import RevocationReason, Session
+
+# So many that all sessions of a large installation end within minutes, and so few that each
+# transaction is short.
+ENDED_AT_ONCE = 5_000
+LOCKED_PAUSE_SECONDS = 0.1
 
 
 async def log_out(auth: Auth, client: Client, session_id: UUID) -> int:
@@ -59,25 +65,48 @@ async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
             raise SessionNotFound
 
 
-async def end_all_sessions(auth: Auth, actor: Actor) -> int:
+async def end_all_sessions(
+    auth: Auth, actor: Actor, tell: Callable[[int], None] = lambda _ended: None
+) -> int:
     """Signs everybody out and replaces the signing keys. Returns how many sessions were ended.
 
     For the worst days: a backup was restored, in which revoked sessions are alive again, or the
-    database was in foreign hands. Raises Forbidden.
+    database was in foreign hands. The keys come first, so that access tokens stop working at once;
+    the sessions follow in batches, and `tell` gets their number after each. After an interruption
+    it can be run again. Raises Forbidden.
     """
-    async with authorized(auth, actor, Action.EVERYBODY_SIGNED_OUT, "sessions:revoke") as operation:
-        await _wait_for_others(operation.tx, auth)
-        ended = await revoke_all_sessions(operation.tx, operation.at)
-        operation.details["sessions"] = str(ended)
+    check_may(actor, "sessions:revoke")
     await auth.keys.replace_compromised(actor)
+    ended = 0
+    async for batch in _end_in_batches(auth):
+        ended += batch
+        tell(ended)
+    async with authorized(auth, actor, Action.EVERYBODY_SIGNED_OUT, "sessions:revoke") as operation:
+        operation.details["sessions"] = str(ended)
     return ended
 
 
-async def _wait_for_others(tx: AsyncSession, auth: Auth) -> None:
-    # Other transactions hold the session that they act in, and may end further ones: to lock all
-    # rows one after the other would be a deadlock.
-    if auth.db.dialect == "postgresql":
-        await tx.execute(text("LOCK TABLE sessions IN EXCLUSIVE MODE"))
+async def _end_in_batches(auth: Auth) -> AsyncIterator[int]:
+    async with auth.db.read() as session:
+        # Sessions that begin after this are none that a backup brought back.
+        newest = await session.scalar(select(Session.id).order_by(Session.id.desc()).limit(1))
+    if newest is None:
+        return
+    there = select(Session.id).where(Session.id <= newest, Session.revoked_at.is_(None))
+    while True:
+        async with auth.db.begin() as tx:
+            # Other transactions hold the session that they act in, and may end further ones: to
+            # wait for them here could be a deadlock. What they hold comes with a later batch.
+            free = there.limit(ENDED_AT_ONCE).with_for_update(skip_locked=True)
+            ids = list(await tx.scalars(free))
+            ended = await revoke_these_sessions(tx, ids, auth.clock.now())
+            left = ids or (await tx.scalars(there.limit(1))).first()
+        if not left:
+            return
+        if ended:
+            yield ended
+        else:
+            await asyncio.sleep(LOCKED_PAUSE_SECONDS)
 
 
 async def revoke_token(auth: Auth, client: Client, token: str) -> None:

@@ -1,11 +1,12 @@
 """Sessions: one from sign-in to sign-out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Row, insert, true, update
+from sqlalchemy import ColumnElement, CursorResult, Row, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth.clients import Client
@@ -87,9 +88,9 @@ async def revoke_other_sessions(
     return await _revoke(tx, others, RevocationReason.PASSWORD_CHANGED, now)
 
 
-async def revoke_all_sessions(tx: AsyncSession, now: datetime) -> int:
-    """Ends every session of everybody. Returns how many were ended."""
-    return await _revoke(tx, true(), RevocationReason.REVOKED_BY_OPERATOR, now)
+async def revoke_these_sessions(tx: AsyncSession, ids: Collection[UUID], now: datetime) -> int:
+    """Ends sessions of anybody, for an operator. Returns how many were ended."""
+    return await _revoke(tx, Session.id.in_(ids), RevocationReason.REVOKED_BY_OPERATOR, now)
 
 
 async def _revoke(

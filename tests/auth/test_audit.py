@@ -117,8 +117,8 @@ async def test_operators_acts_are_written_down(api: Api) -> None:
         "user.disabled",
         "user.enabled",
         "keys.rotated",
-        "session.everybody_ended",
         "keys.replaced",
+        "session.everybody_ended",
     ]
     assert events[1]["details"] == [{"name": "roles", "value": "auditor,support"}]
     assert events[-1]["device"] == "console"

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
-from auth import housekeeping
+from auth import housekeeping, logout
 from auth.housekeeping import Housekeeping, clean_up, delete_ended_sessions
 from auth.logout import end_all_sessions
 from auth.policies import Console
@@ -201,7 +201,7 @@ async def test_it_comes_again_after_a_fault(
 ) -> None:
     tries: list[type[Exception]] = []
 
-    async def fail(_auth: object) -> None:
+    async def fail(_auth: object, *, deletes: bool) -> None:
         tries.append(DatabaseUnavailable if not tries else ValueError)
         raise tries[-1]("no")
 
@@ -216,7 +216,64 @@ async def test_it_comes_again_after_a_fault(
     assert [entry["event"] for entry in logs][:2] == ["housekeeping.put_off", "housekeeping.fault"]
 
 
+async def test_step_that_fails_does_not_keep_the_others_from_being_done(
+    api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise DatabaseUnavailable("LockNotAvailableError")
+
+    await add_ended_sessions(api, 3)
+    (first,) = await kids(api)
+    clock.tick(days=91)
+    monkeypatch.setattr(api.auth.throttle, "forget_the_old", fail)
+    with capture_logs() as logs:
+        await clean_up(api.auth)
+    assert await count_sessions(api) == 0
+    assert first in await kids(api)
+    assert len(await kids(api)) == 2
+    (line,) = [entry for entry in logs if entry["event"] == "housekeeping.put_off"]
+    assert line["cause"] == "LockNotAvailableError"
+
+
+async def test_clean_up_deletes_nothing_while_the_clock_is_doubted(
+    api: Api, clock: ManualClock
+) -> None:
+    await add_ended_sessions(api, 3)
+    clock.tick(days=730)
+    await clean_up(api.auth, deletes=False)
+    assert await count_sessions(api) == 3
+    assert len(await kids(api)) == 1
+
+
 # After a restored backup
+
+
+async def test_ending_all_sessions_goes_by_batches_and_tells_how_many(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logout, "ENDED_AT_ONCE", 2)
+    devices = [await Device(api).log_in(ALICE) for _ in range(5)]
+    told: list[int] = []
+    assert await end_all_sessions(api.auth, Console(api.auth.permissions), told.append) == 5
+    assert told == [2, 4, 5]
+    for device in devices:
+        assert (await device.try_refresh(device.refresh_token))["tokens"] is None
+
+
+async def test_ending_all_sessions_comes_back_to_those_that_are_locked(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
+        told: list[int] = []
+        await Device(api).log_in(ALICE)
+        await Device(api).log_in(ALICE)
+        async with api.auth.db.begin() as tx:
+            await tx.execute(select(Session).limit(1).with_for_update())
+            console = Console(api.auth.permissions)
+            ending = asyncio.create_task(end_all_sessions(api.auth, console, told.append))
+            await is_soon(lambda: told == [1])
+            assert not ending.done()
+        assert await ending == 2
 
 
 async def test_one_command_signs_everybody_out_and_replaces_the_keys(api: Api) -> None:

@@ -154,9 +154,9 @@ async def _lock_every_table(url: str) -> None:
 async def check_nothing_is_half_written(api: Api) -> None:
     """Each use case writes its rows and its audit event, or none of them."""
     async with api.auth.db.read() as session:
-        assert await session.scalar(_count(Session)) == await session.scalar(
-            _audited(Action.SESSION_STARTED)
-        )
+        audited = select(AuditEvent.session_id).where(AuditEvent.session_id.is_not(None))
+        # The other way round does not hold: housekeeping deletes what this clock makes old.
+        assert await session.scalar(_count(Session).where(Session.id.not_in(audited))) == 0
         made = await session.scalar(_count(User)) - len(EVERYBODY)
         assert made == await session.scalar(_audited(Action.USER_REGISTERED))
         assert await session.scalar(_count(UserRole)) == await session.scalar(_count(User))
