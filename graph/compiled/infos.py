@@ -59,7 +59,8 @@ class Document:
                     core_path(path),
                     schema,
                     fragments.copy(),
-                    run.root,
+                    # There is no root value.
+                    None,
                     operation,
                     run.values,
                     run.context,

@@ -76,8 +76,9 @@ class CompiledOperation:
         run_selection = self._constant or self._variant(values, variables)
         if run_selection is None:
             return self.execute_uncompiled(variables, context, extensions)
-        run = Run(None, context, values, extensions)
+        run = Run(context, values, extensions)
         try:
+            # There is no root value.
             data = run_selection(None, run, None, None)
         except GraphQLError as error:
             return ExecutionResult(None, run.fail(error))
@@ -105,7 +106,7 @@ class CompiledOperation:
     @property
     def most_compiled_fields(self) -> int:
         """How many fields there can be closures for, in all variants together."""
-        if self.fields > MAX_FIELDS:
+        if self._strawberry_path is not None or self.fields > MAX_FIELDS:
             return 0
         return min(self.fields * (MAX_VARIANTS if self._usage.switches else 1), MAX_FIELDS)
 

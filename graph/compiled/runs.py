@@ -32,16 +32,14 @@ Path = tuple[Any, str | int, str | None]
 class Run:
     """The values that closures get beside their source: those of this request."""
 
-    __slots__ = ("_collected", "_first", "context", "extensions", "root", "values", "variables")
+    __slots__ = ("_collected", "_first", "context", "extensions", "values", "variables")
 
     def __init__(
         self,
-        root: object,
         context: object,
         variables: VariableValues,
         extensions: dict[str, Any] | None,
     ) -> None:
-        self.root = root
         self.context = context
         self.extensions = extensions
         self.variables = variables

@@ -21,7 +21,8 @@ from strawberry.extensions import (
     SchemaExtension,
     ValidationCache,
 )
-from strawberry.extensions.tracing import ApolloTracingExtension
+from strawberry.extensions.pydantic_error_extension import PydanticErrorExtension
+from strawberry.extensions.tracing import ApolloTracingExtension, OpenTelemetryExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -319,3 +320,7 @@ def execute_replaced_on_the_object() -> Example:
 
     schema.execute = traced
     return Example(schema, "{ later }", path=Path.STRAWBERRY)
+
+
+extended("open_telemetry", OpenTelemetryExtension)
+extended("pydantic_errors", PydanticErrorExtension)

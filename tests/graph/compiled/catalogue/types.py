@@ -1,7 +1,7 @@
 """Types: scalars, enums, lists, unions, interfaces, generics, Relay, federation."""
 
 # Resolvers may return anything, whatever they declare.
-# mypy: disable-error-code="no-any-return,no-untyped-def,misc,arg-type,type-arg"
+# mypy: disable-error-code="attr-defined,no-any-return,no-untyped-def,misc,arg-type,type-arg"
 # mypy: disable-error-code="list-item,return-value"
 
 import base64
@@ -12,7 +12,10 @@ from enum import Enum, IntEnum
 from typing import Annotated, Any, Generic, NewType, TypeVar, Union
 from uuid import UUID
 
+import pydantic
 import strawberry
+import strawberry.experimental.pydantic
+import strawberry.pydantic
 from strawberry import relay
 from strawberry.dataloader import DataLoader
 from strawberry.scalars import JSON, Base16, Base64
@@ -113,7 +116,7 @@ def custom_scalar_in_scalar_map() -> Example:
     class Query:
         @strawberry.field
         def doubled(self, price: Money) -> Money:
-            price.append(1)  # type: ignore[attr-defined]
+            price.append(1)
             return Money(price)
 
     definition = strawberry.scalar(name="Money", serialize=serialize, parse_value=parse)
@@ -651,3 +654,88 @@ def durations_as_own_scalar() -> Example:
     config = StrawberryConfig(scalar_map={timedelta: definition})
     text = "query ($d: Duration! = 3) { later a: later(by: $d) b: later(by: 7) }"
     return Example(strawberry.Schema(Query, config=config), text)
+
+
+class Row:
+    """An object of another library."""
+
+    word = "cast"
+    size = 3
+
+
+@example
+def objects_that_are_cast() -> Example:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def either(self) -> list[Either]:
+            return [strawberry.cast(Leaf, Row()), strawberry.cast(Twig, Row())]
+
+        @strawberry.field
+        def leaf(self) -> Leaf:
+            return Row()
+
+    text = "{ either { __typename ... on Leaf { word } ... on Twig { size } } leaf { word } }"
+    return Example(strawberry.Schema(Query), text)
+
+
+@example
+def pydantic_types() -> Example:
+    class Person(pydantic.BaseModel):
+        name: str
+        age: int = 3
+
+    @strawberry.experimental.pydantic.type(model=Person)
+    class PersonType:
+        name: strawberry.auto
+        age: strawberry.auto
+
+        @strawberry.field
+        def older(self) -> int:
+            return self.age + 1
+
+    @strawberry.experimental.pydantic.input(model=Person)
+    class PersonInput:
+        name: strawberry.auto
+        age: strawberry.auto
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def person(self, person: PersonInput) -> PersonType:
+            model = person.to_pydantic()
+            return PersonType.from_pydantic(model)
+
+        @strawberry.field
+        def raw(self) -> PersonType:
+            return Person(name="raw")
+
+    text = "query ($p: PersonInput!) { person(person: $p) { name age older }"
+    text += ' b: person(person: {name: "b"}) { age } raw { name older } }'
+    return Example(strawberry.Schema(Query), text, {"p": {"name": "a", "age": 9}})
+
+
+@example
+def pydantic_models_as_types() -> Example:
+    @strawberry.pydantic.type
+    class Person(pydantic.BaseModel):
+        name: str
+        age: int = 3
+
+        @strawberry.pydantic.field
+        def older(self) -> int:
+            return self.age + 1
+
+    @strawberry.pydantic.input
+    class Wanted(pydantic.BaseModel):
+        name: str = pydantic.Field(min_length=2)
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def person(self, wanted: Wanted) -> Person | None:
+            return Person(name=wanted.name)
+
+    text = "query ($w: Wanted!) { person(wanted: $w) { name age older }"
+    text += ' short: person(wanted: {name: "a"}) { name } }'
+    return Example(strawberry.Schema(Query), text, {"w": {"name": "alice"}})
