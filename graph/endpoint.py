@@ -92,21 +92,21 @@ class GraphQLEndpoint:
                 request = self._bodies.read(headers, body)
             else:
                 request = read_get(scope)
+            who = self._who(scope, headers)
             operation = self._operations.find(
-                request.query, request.document_id, request.operation_name
+                request.query, request.document_id, request.operation_name, who[1]
             )
             is_mutation = operation.type is not OperationType.QUERY
             if is_mutation:
                 _check_type(operation, scope["method"])
                 check_room(self.unfinished)
-            who = self._who(scope, headers)
             context = get_known_context(*who) or await get_context(*who)
             result = operation.start(request.variables, context, request.extensions)
             if not isinstance(result, ExecutionResult):
                 result = await finish(self.unfinished, result, is_mutation=is_mutation)
             return _reply(scope, result, context.cookies, media_type)
         except OperationRefused as refused:
-            return reply_problem(refused.problem, refused.errors, media_type)
+            return reply_problem(refused.problem, refused.errors, media_type, refused.headers)
         except RequestRefused as refused:
             error = coded_error(refused.problem.code, str(refused), **refused.extensions)
             return reply_problem(refused.problem, [error], media_type, refused.headers)

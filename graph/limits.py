@@ -40,6 +40,8 @@ class LimitPolicy:
     # Of a field or a fragment in the same selection set: comparing them all takes quadratic time.
     repeats: int = 20
     directives: int = 50
+    # Validation compares each with each other one.
+    fragments: int = 30
     root_fields: int = 20
     cost: int = 10_000
     list_input: int = 100
@@ -64,6 +66,8 @@ def check_shape(
     document: DocumentNode, operation: OperationDefinitionNode, limits: LimitPolicy
 ) -> None:
     """Checks what needs no schema, before the document is validated. Raises GraphQLError."""
+    fragments = fragments_of(document)
+    _check("fragments", limits.fragments, len(fragments), "fragments")
     shapes: dict[str, _Shape] = {}
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
@@ -78,7 +82,7 @@ def check_shape(
     depth = max(_deepest(shapes), *(s.value_depth for s in whole), 0)
     if depth > limits.depth:
         raise exceeded("depth", limits.depth, depth, f"The document is {depth} levels deep")
-    _check_root(operation, fragments_of(document), limits)
+    _check_root(operation, fragments, limits)
 
 
 def check_variables(variables: Mapping[str, Any], limits: LimitPolicy) -> None:

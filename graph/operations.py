@@ -1,39 +1,38 @@
 """What clients ask for: each document is parsed, checked and compiled once, and then remembered."""
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import Any
 
 import strawberry
 from graphql import (
-    DocumentNode,
     ExecutionResult,
     GraphQLError,
-    OperationDefinitionNode,
-    parse,
 )
 
+from auth.clients import Client
+from auth.throttling import network_of
 from graph.compiled.operations import CompiledOperation
 from graph.costs import CostMeter
 from graph.document_cache import DocumentCache
+from graph.document_parsing import find_operation, parse_document, root_names
 from graph.errors import (
     NO_SUCH_OPERATION,
     coded_error,
     format_document_errors,
     log_internal_errors,
 )
+from graph.introspection_limits import check_introspection
 from graph.limits import (
     LimitPolicy,
     check_shape,
     check_variables,
     exceeded,
-    fragments_of,
-    root_fields,
 )
+from graph.preparation_budget import PreparationBudget
 from graph.statuses import Problem
-from graph.tokens import count_tokens
-from graph.trusted_documents import InvalidManifest, TrustedDocuments
+from graph.trusted_documents import InvalidManifest, TrustedDocuments, names_of_operations
 from graph.validation import MAX_DOCUMENT_ERRORS, validate_document
 
 # Estimates, in bytes: of a document, of a token (it becomes nodes), of a field (it becomes
@@ -44,11 +43,12 @@ _BYTES_PER_FIELD = 4_000
 _BYTES_PER_CHARACTER = 4
 # graphql-core quotes what it complains of, however long that is.
 _MAX_MESSAGE_LENGTH = 300
-# The standard introspection query has half as many.
-_MAX_INTROSPECTION_FIELDS = 400
 _MAX_REMEMBERED_BYTES = 32_000_000
 # For how many combinations of page sizes an operation remembers that they are within its cost.
 _MAX_REMEMBERED_SIZES = 200
+
+
+Execute = Callable[..., ExecutionResult | Awaitable[ExecutionResult]]
 
 
 class OperationRefused(Exception):
@@ -60,8 +60,10 @@ class OperationRefused(Exception):
         problem: Problem = Problem.DOCUMENT,
         *,
         may_change: bool = False,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__("operation refused")
+        self.headers = headers
         self.errors = errors
         self.problem = problem
         # Whether a custom scalar refused a literal, which it may accept the next time.
@@ -76,6 +78,8 @@ class OperationPolicy:
     compiled: bool = True
     trusted: TrustedDocuments = field(default_factory=TrustedDocuments)
     limits: LimitPolicy = field(default_factory=LimitPolicy)
+    # Of processor time that one client network may spend at once on unknown documents.
+    preparation_seconds: float = 2.0
 
 
 class Operation:
@@ -87,18 +91,27 @@ class Operation:
         cost: CostMeter,
         policy: OperationPolicy,
         root_fields: frozenset[str],
+        *,
+        has_one_result: bool,
     ) -> None:
-        """Raises GraphQLError if it costs too much whatever the variables are."""
+        """Raises GraphQLError if it costs too much whatever the variables are.
+
+        With one result for everybody it runs here, and never again.
+        """
         self.type = compiled.type
         self.root_fields = root_fields
         self._compiled = compiled
-        self._execute = compiled.execute if policy.compiled else compiled.execute_uncompiled
+        self._execute: Execute = (
+            compiled.execute if policy.compiled else compiled.execute_uncompiled
+        )
         self._limits = policy.limits
         self._cost = cost
         self._affordable: set[tuple[int | None, ...]] = set()
         self._is_always_affordable = not cost.size_variables
         if self._is_always_affordable:
             self._check_cost({})
+        if has_one_result:
+            self._run_once()
 
     def start(
         self,
@@ -127,6 +140,11 @@ class Operation:
             return ExecutionResult(None, [error])
         return await self._compiled.subscribe(variables, context, extensions)
 
+    def _run_once(self) -> None:
+        result = self._execute(None, None)
+        if isinstance(result, ExecutionResult) and not result.errors:
+            self._execute = lambda *_: result
+
     def _check(self, variables: Mapping[str, Any]) -> None:
         check_variables(variables, self._limits)
         sizes = self._cost.sizes(variables)
@@ -150,6 +168,7 @@ class Operations:
         self._core_schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
         self._policy = policy
         self._remembered = DocumentCache[Operation | OperationRefused](_MAX_REMEMBERED_BYTES)
+        self._budget = PreparationBudget(policy.preparation_seconds)
         self._trusted: dict[tuple[str, str | None], Operation] = {}
         for document_id, text in policy.trusted.documents.items():
             self._trust(document_id, text)
@@ -157,10 +176,17 @@ class Operations:
     def __len__(self) -> int:
         return len(self._remembered)
 
-    def find(self, query: str | None, document_id: str | None, name: str | None) -> Operation:
+    def find(
+        self,
+        query: str | None,
+        document_id: str | None,
+        name: str | None,
+        client: Client | None = None,
+    ) -> Operation:
         """The operation of this name; without a name, the only one. Raises OperationRefused.
 
-        The document is given as it is, or by the id of a trusted one.
+        The document is given as it is, or by the id of a trusted one. Preparing one that is not
+        known is charged to the network of the client.
         """
         if document_id is not None:
             return self._find_trusted(document_id, name)
@@ -169,12 +195,23 @@ class Operations:
             raise _refusal(Problem.NOT_TRUSTED, "Only trusted documents run: send `documentId`.")
         prepared = self._remembered.get((text, name))
         if prepared is None:
-            prepared, weight = self._prepare(text, name)
-            weight += _BYTES_PER_DOCUMENT + getsizeof(text)
-            if not _may_change(prepared):
-                self._remembered.put((text, name), prepared, weight)
+            prepared = self._prepare_for(client, text, name)
         if isinstance(prepared, OperationRefused):
             raise OperationRefused(prepared.errors, prepared.problem)
+        return prepared
+
+    def _prepare_for(
+        self, client: Client | None, text: str, name: str | None
+    ) -> Operation | OperationRefused:
+        """Prepares a document that is not known, and remembers it. Raises OperationRefused."""
+        network = network_of(client.address if client else None)
+        if client and (seconds := self._budget.retry_after(network)):
+            raise _too_many_documents(seconds)
+        with self._budget.charged_to(network):
+            prepared, weight = self._prepare(text, name)
+        weight += _BYTES_PER_DOCUMENT + getsizeof(text)
+        if not _may_change(prepared):
+            self._remembered.put((text, name), prepared, weight)
         return prepared
 
     def _find_trusted(self, document_id: str, name: str | None) -> Operation:
@@ -189,7 +226,7 @@ class Operations:
 
     def _trust(self, document_id: str, text: str) -> None:
         """Prepares every operation of a trusted document. Raises InvalidManifest."""
-        names = _names_of_operations(document_id, text)
+        names = names_of_operations(document_id, text)
         # The only one may go without its name.
         for name in names if len(names) > 1 else {*names, None}:
             prepared, _ = self._prepare(text, name)
@@ -202,8 +239,8 @@ class Operations:
         """The operation or why there is none, and about how many bytes that takes."""
         limits = self._policy.limits
         try:
-            document = _parse(text, limits.tokens)
-            definition = _find_operation(document, name)
+            document = parse_document(text, limits.tokens)
+            definition = find_operation(document, name)
             check_shape(document, definition, limits)
             errors = validate_document(
                 self._core_schema,
@@ -214,9 +251,15 @@ class Operations:
             if errors:
                 return _refuse(errors)
             compiled = CompiledOperation(self._schema, document, definition, log_internal_errors)
-            _check_introspection(document, definition, compiled)
+            asks_for_schema = check_introspection(document, definition, compiled.fields)
             cost = CostMeter(self._core_schema, document, definition)
-            operation = Operation(compiled, cost, self._policy, _root_names(document, definition))
+            operation = Operation(
+                compiled,
+                cost,
+                self._policy,
+                root_names(document, definition),
+                has_one_result=asks_for_schema and not compiled.runs_extensions,
+            )
         except GraphQLError as error:
             return _refuse([error])
         weight = document.token_count * _BYTES_PER_TOKEN
@@ -238,59 +281,16 @@ def _may_change(prepared: Operation | OperationRefused) -> bool:
     return isinstance(prepared, OperationRefused) and prepared.may_change
 
 
-def _check_introspection(
-    document: DocumentNode, operation: OperationDefinitionNode, compiled: CompiledOperation
-) -> None:
-    """Bounds what the schema is asked for at once: its lists are long. Raises GraphQLError."""
-    asks_for_schema = not _root_names(document, operation).isdisjoint({"__schema", "__type"})
-    fields, maximum = compiled.fields, _MAX_INTROSPECTION_FIELDS
-    if asks_for_schema and fields > maximum:
-        told = f"The operation asks the schema for {fields} fields"
-        raise exceeded("introspection_fields", maximum, fields, told)
-
-
-def _root_names(document: DocumentNode, operation: OperationDefinitionNode) -> frozenset[str]:
-    nodes = root_fields(operation, fragments_of(document))
-    return frozenset(node.name.value for node in nodes)
+def _too_many_documents(seconds: int) -> OperationRefused:
+    error = coded_error(
+        Problem.RATE_LIMITED.code,
+        "Too many new documents came from this network. Use documents that were sent before, with"
+        f" variables, or try again in {seconds} seconds.",
+        retryAfter=seconds,
+    )
+    headers = [(b"retry-after", str(seconds).encode())]
+    return OperationRefused([error], Problem.RATE_LIMITED, headers=headers)
 
 
 def _refusal(problem: Problem, message: str, code: str | None = None) -> OperationRefused:
     return OperationRefused([coded_error(code or problem.code, message)], problem)
-
-
-def _parse(text: str, max_tokens: int) -> DocumentNode:
-    # Counted first, in a fraction of the time that it takes to make nodes of them; no further than
-    # it takes to refuse.
-    found = count_tokens(text, max_tokens + 1)
-    if found > max_tokens:
-        told = f"The document has more than {max_tokens} tokens"
-        raise exceeded("tokens", max_tokens, found, told)
-    return parse(text, max_tokens=max_tokens)
-
-
-def _names_of_operations(document_id: str, text: str) -> list[str | None]:
-    try:
-        operations = _operations_of(parse(text))
-    except GraphQLError as error:
-        raise InvalidManifest(f"the document {document_id}: {error.message}") from None
-    return [operation.name.value if operation.name else None for operation in operations]
-
-
-def _operations_of(document: DocumentNode) -> list[OperationDefinitionNode]:
-    definitions = document.definitions
-    return [node for node in definitions if isinstance(node, OperationDefinitionNode)]
-
-
-def _find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    operations = _operations_of(document)
-    if name is not None:
-        operations = [node for node in operations if node.name and node.name.value == name]
-    elif len(operations) > 1:
-        raise _unresolved("The document has several operations: name one in `operationName`.")
-    if not operations:
-        raise _unresolved(NO_SUCH_OPERATION)
-    return operations[0]
-
-
-def _unresolved(message: str) -> GraphQLError:
-    return GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})

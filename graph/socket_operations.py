@@ -119,7 +119,7 @@ class SocketOperations:
             )
             raise OperationRefused([error])
         operation = self._scope.operations.find(
-            request.query, request.document_id, request.operation_name
+            request.query, request.document_id, request.operation_name, self._scope.client
         )
         if operation.type is OperationType.MUTATION:
             check_room(self._scope.unfinished)

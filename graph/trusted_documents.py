@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+from graphql import GraphQLError, parse
+
+from graph.document_parsing import operations_of
 
 # The appendix on persisted documents of GraphQL over HTTP writes ids like this.
 _PREFIX = "sha256:"
@@ -57,3 +60,12 @@ class TrustedDocuments:
 
 def _bare(document_id: str) -> str:
     return document_id.removeprefix(_PREFIX)
+
+
+def names_of_operations(document_id: str, text: str) -> list[str | None]:
+    """The operations of a document. Raises InvalidManifest."""
+    try:
+        operations = operations_of(parse(text))
+    except GraphQLError as error:
+        raise InvalidManifest(f"the document {document_id}: {error.message}") from None
+    return [operation.name.value if operation.name else None for operation in operations]

@@ -63,6 +63,7 @@ ERRORS = {
     "NOT_ACCEPTABLE": "Send `Accept: application/graphql-response+json, application/json`.",
     "UNSUPPORTED_MEDIA_TYPE": "Send `Content-Type: application/json`, and do not compress.",
     "LIMIT_EXCEEDED": "Ask for less at a time: a smaller `first`, fewer fields, two requests.",
+    "RATE_LIMITED": "Send the same documents each time, with variables for what differs.",
     "INTROSPECTION_DISABLED": "Give your tools the file schema.graphql.",
     "PERSISTED_QUERY_NOT_FOUND": "Deploy the manifest to the server before the frontend.",
     "DOCUMENT_NOT_TRUSTED": "Put the document into the manifest.",

@@ -99,6 +99,7 @@ def _limits(settings: Settings, one_at_a_time: frozenset[str]) -> LimitPolicy:
         aliases=settings.max_aliases,
         repeats=settings.max_repeats,
         directives=settings.max_directives,
+        fragments=settings.max_fragments,
         root_fields=settings.max_root_fields,
         cost=settings.max_cost,
         list_input=settings.max_list_input,

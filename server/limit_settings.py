@@ -36,6 +36,9 @@ class LimitSettings(BaseModel):
         " them already.",
     )
     max_directives: int = Field(50, ge=0, description="How many directives a document may have.")
+    max_fragments: int = Field(
+        30, ge=0, le=200, description="How many named fragments a document may have."
+    )
     max_root_fields: int = Field(
         20,
         ge=1,

@@ -37,6 +37,8 @@ _ERROR_CODES = {
     "UNSUPPORTED_MEDIA_TYPE": "The body is not `application/json`.",
     "LIMIT_EXCEEDED": "The request asks for more than one may; `limit` says of what, `maximum` how"
     " much may be, `found` how much was asked for.",
+    "RATE_LIMITED": "Too many documents that the server does not know came from this network. Try"
+    " again after `retryAfter` seconds; known documents run.",
     "INTROSPECTION_DISABLED": "This server does not tell its schema: see `POSTERN_INTROSPECTION`.",
     "PERSISTED_QUERY_NOT_FOUND": "No trusted document has this `documentId`: the manifest of the"
     " server is another one than that of the client.",

@@ -29,6 +29,8 @@ from graph.compiled.strawberry_path import Extensions, LogErrors, StrawberryPath
 
 # `@skip` and `@include` make another operation of each combination of their variables.
 MAX_VARIANTS = 16
+# Each costs milliseconds, and a body has room for thousands. The reply quotes none of them.
+MAX_VARIABLE_ERRORS = 5
 # Of all variants together: a fragment counts wherever it is spread, and each field takes kilobytes.
 MAX_FIELDS = 500
 
@@ -69,9 +71,14 @@ class CompiledOperation:
             return self._strawberry_path.execute(variables, context, extensions)
         values = _NO_VALUES
         if self._definitions:
-            coerced = get_variable_values(self._schema, self._definitions, variables or {})
+            coerced = get_variable_values(
+                self._schema,
+                self._definitions,
+                variables or {},
+                max_errors=MAX_VARIABLE_ERRORS,
+            )
             if isinstance(coerced, list):
-                return ExecutionResult(None, coerced)
+                return ExecutionResult(None, coerced[:MAX_VARIABLE_ERRORS])
             values = coerced
         run_selection = self._constant or self._variant(values, variables)
         if run_selection is None:
@@ -92,16 +99,23 @@ class CompiledOperation:
         """The same, with nothing compiled."""
         if self._strawberry_path is not None:
             return self._strawberry_path.execute(variables, context, extensions)
-        return execute(
+        result = execute(
             self._schema,
             self._document,
             context_value=context,
             variable_values=variables,
             operation_name=self._name,
+            max_coercion_errors=MAX_VARIABLE_ERRORS,
             is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # a TypeGuard but for its name
             executor_class=StrawberryGraphQLCoreExecutionContext,
             operation_extensions=extensions,
         )
+        return _without_abort(result) if isinstance(result, ExecutionResult) else result
+
+    @property
+    def runs_extensions(self) -> bool:
+        """Whether Strawberry runs it, with what extensions of the schema do in each run."""
+        return self._strawberry_path is not None
 
     @property
     def most_compiled_fields(self) -> int:
@@ -122,11 +136,13 @@ class CompiledOperation:
             context_value=context,
             variable_values=variables,
             operation_name=self._name,
+            max_coercion_errors=MAX_VARIABLE_ERRORS,
             is_awaitable=optimized_is_awaitable,
             executor_class=StrawberryGraphQLCoreExecutionContext,
             operation_extensions=extensions,
         )
-        return await subscribed if isinstance(subscribed, Awaitable) else subscribed
+        results = await subscribed if isinstance(subscribed, Awaitable) else subscribed
+        return _without_abort(results) if isinstance(results, ExecutionResult) else results
 
     def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
         switches = self._usage.switches
@@ -164,6 +180,14 @@ class CompiledOperation:
 
 
 _NO_VALUES = VariableValues({}, {})
+
+
+def _without_abort(result: ExecutionResult) -> ExecutionResult:
+    """Drops the error that says that there are more errors: it is not about a variable."""
+    errors = result.errors
+    if errors and len(errors) > MAX_VARIABLE_ERRORS and errors[-1].path is None:
+        result.errors = errors[:MAX_VARIABLE_ERRORS]
+    return result
 
 
 async def _finish(data: Any, run: Run) -> ExecutionResult:

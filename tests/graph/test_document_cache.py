@@ -54,3 +54,40 @@ def test_whatever_comes_it_stays_within_its_weight(steps: list[tuple[str, int, i
             assert cache.get(key(number)) in {None, number}
     kept = [number for number in range(21) if cache.get(key(number)) is not None]
     assert sum(weights[key(number)] for number in kept) <= 100
+
+
+def test_flood_of_documents_that_each_come_twice_keeps_those_that_come_often() -> None:
+    cache = DocumentCache[str](100)
+    cache.put(key(0), "often", 10)
+    for number in range(1, 1_000):
+        assert cache.get(key(0)) == "often"
+        cache.put(key(number), "rare", 20)
+        assert cache.get(key(number)) == "rare"
+    assert cache.get(key(0)) == "often"
+
+
+def test_often_used_documents_outlive_a_burst_in_which_they_do_not_come() -> None:
+    cache = DocumentCache[str](100)
+    for number in range(5):
+        cache.put(key(number), "often", 10)
+        for _ in range(200):
+            cache.get(key(number))
+    for number in range(10, 110):
+        cache.put(key(number), "rare", 25)
+        cache.get(key(number))
+        cache.get(key(number))
+    assert [cache.get(key(number)) for number in range(5)] == ["often"] * 5
+
+
+def test_documents_of_an_old_release_leave_in_the_end() -> None:
+    cache = DocumentCache[str](100)
+    for number in range(7):
+        cache.put(key(number), "old", 10)
+        for _ in range(2_000):
+            cache.get(key(number))
+    cache.put(key(100), "new", 20)
+    for _ in range(2_000):
+        cache.get(key(100))
+    cache.put(key(101), "other", 25)
+    assert cache.get(key(100)) == "new"
+    assert len(cache) <= 7

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from auth.policies import PermissionRegistry
 from graph.limits import LimitPolicy, check_shape, check_variables
 from graph.operations import OperationPolicy, OperationRefused, Operations
 from graph.schema import build_schema, guessing_mutations
+from graph.tokens import count_tokens
 from tests.api import Api, denials
 
 SCHEMA = build_schema(PermissionRegistry())
@@ -89,6 +91,12 @@ BOUNDS = {
         1,
         "{ ... @skip(if: false) { me { id } } }",
         "{ ...F @skip(if: false) } fragment F on Query { me { id @include(if: true) } }",
+        2,
+    ),
+    "fragments": (
+        1,
+        "{ me { ...F } } fragment F on User { id }",
+        "{ me { ...F ...G } } fragment F on User { id } fragment G on User { id }",
         2,
     ),
     "root_fields": (1, "{ me { id } }", "{ me { id } roles { id } }", 2),
@@ -224,6 +232,7 @@ UNLIMITED = LimitPolicy(
     aliases=10**9,
     repeats=10**9,
     directives=10**9,
+    fragments=10**9,
     root_fields=10**9,
     list_input=10**9,
 )
@@ -301,6 +310,74 @@ def steps(work: Callable[[], object]) -> int:
     return taken
 
 
+USER_FIELDS = "id username email fullName emailVerified createdAt version lastLoginAt"
+
+
+def spread(count: int, body: str) -> str:
+    """Fragments that are spread side by side: each is compared with each other one."""
+    spreads = " ".join(f"...F{k}" for k in range(count))
+    fragments = " ".join(f"fragment F{k} on User {{ {body} }}" for k in range(count))
+    return f"{{ me {{ {spreads} }} }} {fragments}"
+
+
+def steps_per_token(text: str, **limits: Any) -> float:
+    """What it takes to prepare a document, or to refuse it."""
+    prepared = operations(**limits)
+
+    def prepare() -> None:
+        with suppress(OperationRefused):
+            prepared.find(text, None, None)
+
+    return steps(prepare) / count_tokens(text)
+
+
+HEAVY = {
+    "fragments": spread(30, USER_FIELDS),
+    "fragments with lists": spread(30, "roles { id name permissions } sessions { nodes { id } }"),
+    "chained fragments": "{ me { ...F0 } } "
+    + " ".join(f"fragment F{k} on User {{ {USER_FIELDS} ...F{k + 1} }}" for k in range(29))
+    + " fragment F29 on User { id }",
+    "many fragments": spread(100, "id"),
+    "repeated lists": "{ me { " + "roles { id name permissions description version } " * 20 + "} }",
+    "aliases": "{" + " ".join(f"a{k}: me {{ {USER_FIELDS} }}" for k in range(20)) + "}",
+    "unknown fields": "{ me { " + " ".join(f"usernam{k}" for k in range(300)) + " } }",
+    "unknown arguments": "{ users(" + " ".join(f"firs{k}: 1" for k in range(300)) + ") { id } }",
+    "unknown input fields": "mutation { createRole(input: {"
+    + " ".join(f"nam{k}: 1" for k in range(240))
+    + "}) { role { id } } }",
+    "unused variables": "query ("
+    + " ".join(f"$v{k}: Int" for k in range(240))
+    + ") { a: me { id } }",
+    "unknown types": "query ("
+    + " ".join(f"$v{k}: Use{k}" for k in range(240))
+    + ") { a: me { id } }",
+}
+
+
+@pytest.mark.parametrize("case", HEAVY)
+def test_preparing_takes_time_in_proportion_to_the_length(case: str) -> None:
+    plain = "{ " + " ".join(f"a{k}: me {{ {USER_FIELDS} }}" for k in range(5)) + "}"
+    assert steps_per_token(HEAVY[case]) < 3 * steps_per_token(plain)
+
+
+def test_without_a_limit_of_fragments_preparing_would_take_quadratic_time() -> None:
+    text = spread(100, "id")
+    without_limit = steps_per_token(text, fragments=10**9)
+    assert without_limit > 1.5 * steps_per_token(spread(30, "id"))
+
+
+@pytest.mark.parametrize("name", ["usernam", "x"])
+async def test_unknown_fields_in_variables_are_reported_a_few_times(
+    sqlite_api: Api, name: str
+) -> None:
+    text = "mutation ($i: LoginInput!) { login(input: $i) { user { id } } }"
+    variables = {"i": {f"{name}{k}": 1 for k in range(5_000)}}
+    assert len((await sqlite_api.ask(text, variables))["errors"]) <= 5
+    operation = operations().find(text, None, None)
+    # Each error takes thousands of steps: it quotes the value.
+    assert steps(lambda: operation.start(variables, None)) < 200_000
+
+
 LIMIT = {"LIMIT_EXCEEDED"}
 FAULTS_OF_CLIENTS = {
     "GRAPHQL_PARSE_FAILED",
@@ -373,6 +450,44 @@ async def test_the_standard_introspection_is_within_the_limits(sqlite_api: Api) 
     result = await sqlite_api.ask(everything_about_the_schema())
     assert "errors" not in result
     assert result["data"]["__schema"]["queryType"]["name"] == "Query"
+
+
+SCHEMA_TWICE = "{ a: __schema { queryType { name } } b: __schema { queryType { name } } }"
+TOO_MUCH_INTROSPECTION = {
+    SCHEMA_TWICE: "introspection",
+    "{" + " ".join(f"a{k}: __schema {{ types {{ name }} }}" for k in range(20)) + "}": (
+        "introspection"
+    ),
+    "{ __schema { queryType { name } } me { id } }": "introspection",
+    "query ($d: Boolean) { __schema { types { fields(includeDeprecated: $d) { name } } } }": (
+        "introspection"
+    ),
+    "{ __schema { types { fields { type { fields { name } } } } } }": "introspection",
+    (
+        "{ __schema { types { ...T } } }"
+        " fragment T on __Type { interfaces { possibleTypes { name } } }"
+    ): "introspection",
+    "{ __schema { types { "
+    + " ".join(f"a{k}: fields {{ name }}" for k in range(15))
+    + " } } }": "introspection_lists",
+    "{" + " ".join(f'a{k}: __type(name: "User") {{ name }}' for k in range(6)) + "}": (
+        "introspection"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", TOO_MUCH_INTROSPECTION)
+def test_too_much_introspection_is_refused(text: str) -> None:
+    assert refusal(text)["limit"] == TOO_MUCH_INTROSPECTION[text]
+
+
+@pytest.mark.parametrize("text", [get_introspection_query(), "{ __schema { queryType { name } } }"])
+def test_introspection_runs_once(text: str) -> None:
+    known = operations()
+    operation = known.find(text, None, None)
+    first = operation.start(None, None)
+    assert operation.start(None, None) is first
+    assert steps(lambda: known.find(text, None, None).start(None, None)) < 50
 
 
 def test_introspection_again_and_again_is_not() -> None:
