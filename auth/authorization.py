@@ -33,7 +33,7 @@ from auth.policies import EVERYTHING, Actor, Console, check_may
 from auth.records import WITH_ROLES, RoleRecord, UserRecord
 from auth.sessions import ends_at
 from auth.wiring import Auth
-from models.role import Role, UserRole
+from models.role import Role, RolePermission, UserRole
 from models.session import Session
 from models.user import User
 
@@ -161,9 +161,11 @@ async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None 
     if actor.session_id is not None:
         session = select(Session.id).where(Session.id == actor.session_id)
         await tx.execute(session.with_for_update(read=True))
-    held = select(UserRole.role_id).where(UserRole.user_id.in_(ids))
-    roles = select(Role.id).where(Role.id.in_(held)).order_by(Role.id)
-    await tx.execute(roles.with_for_update(read=True))
+    # Also the rows between them, which somebody may be deleting by hand in psql.
+    held = select(Role.id).join(UserRole).where(UserRole.user_id.in_(ids)).order_by(Role.id)
+    role_ids = set(await tx.scalars(held.with_for_update(read=True)))
+    granted = select(RolePermission.role_id).where(RolePermission.role_id.in_(role_ids))
+    await tx.execute(granted.with_for_update(read=True))
 
 
 async def read_authority(tx: AsyncSession, auth: Auth, actor: Actor) -> Authority:

@@ -184,6 +184,19 @@ async def test_own_account_mutation_is_refused_when_session_ends_while_it_waits(
         assert [isinstance(error, denial) for error in errors] == [True], mutation
 
 
+@pytest.mark.parametrize(("take_away", "give_back", "denial"), TAKEN_AWAY)
+async def test_rights_that_are_taken_by_hand_in_an_open_transaction_are_waited_for(
+    auth: Auth, scene: Scene, take_away: Change, give_back: Change, denial: type[Denial]
+) -> None:
+    async with auth.db.begin() as tx:
+        await take_away(tx, scene.viewer, auth)
+        request = asyncio.create_task(run_mutation(auth, scene, "disableUser"))
+        await waits_for_lock(auth.db, request)
+    errors = (await request).errors
+    assert errors
+    assert isinstance(errors[0].original_error, denial)
+
+
 async def test_demoted_admin_cannot_restore_role_with_requests_in_flight(api: Api) -> None:
     auth = api.auth
     boss = await find_user_by_name(auth, BOB.username)
