@@ -18,12 +18,10 @@ from typing import Any, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server.lingering import MOST_DISCARDED_BYTES, Lingering, ReplyTransport
+from server.lingering import LEAST_READ_BYTES, MOST_DISCARDED_BYTES, Lingering, ReplyTransport
 from server.strict_protocol import StrictProtocol
 from server.whole_replies import Exchange, Outbox
 
-# What a client must take of a reply in the time it has: modems are faster.
-LEAST_READ_BYTES = 16_384
 # How many requests may come at once on one connection; browsers send one. Each takes kilobytes.
 MOST_WAITING_REQUESTS = 500
 # How long a client may take to read the last reply and to close.
@@ -191,7 +189,9 @@ class TimedProtocol(StrictProtocol):
         if self._watch.half_closed or not self.transport.can_write_eof():
             self.transport.close()
         else:
-            seconds = LAST_REQUESTS_SECONDS if self._watch.ending else LINGERS_SECONDS
+            is_read = not self.transport.get_write_buffer_size()
+            is_brief = self._watch.ending and is_read
+            seconds = LAST_REQUESTS_SECONDS if is_brief else LINGERS_SECONDS
             Lingering(self.transport, self.connections).start(self.loop, seconds)
 
     def end_if_too_late(self, now: float, seconds: float) -> Step | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 # A client that sends more before it reads its reply is cut off.
 MOST_DISCARDED_BYTES = 16_000_000
+# What a client must read of a reply in the time it has: modems are faster.
+LEAST_READ_BYTES = 16_384
 
 
 class ReplyTransport:
@@ -31,14 +33,15 @@ class Lingering(asyncio.Protocol):
         self.transport = transport
         self._connections = connections
         self._discarded_bytes = 0
+        self._unread_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        """Takes the connection over, for so long at most."""
+        """Takes the connection over, for so long once its client has read the reply."""
         self._connections.add(self)
-        self._timer = loop.call_later(seconds, self.transport.abort)
         self.transport.set_protocol(self)
         self.transport.write_eof()
+        self._wait(loop, seconds)
 
     def data_received(self, data: bytes) -> None:
         """Discards it."""
@@ -55,3 +58,19 @@ class Lingering(asyncio.Protocol):
     def shutdown(self) -> None:
         """The server ends: uvicorn asks each connection to end too."""
         self.transport.close()
+
+    def _wait(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._timer = loop.call_later(seconds, self._end, loop, seconds)
+
+    def _end(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Ends the connection, unless the client still reads its reply."""
+        unread_bytes = self.transport.get_write_buffer_size()
+        must_read = min(LEAST_READ_BYTES, self._unread_bytes)
+        if must_read and self._unread_bytes - unread_bytes >= must_read:
+            self._wait(loop, seconds)
+        elif unread_bytes:
+            self.transport.abort()
+        else:
+            # Not `abort`: the system may still have a part of the reply.
+            self.transport.close()

@@ -70,11 +70,14 @@ def _nginx(plan: Plan) -> list[str]:
             f"server 127.0.0.1:{plan.upstream_port};": _machines(plan),
         },
     )
+    # Debian's folders are writable for root only.
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    folders = " ".join(f"{kind}_temp_path {plan.folder}/{kind};" for kind in kinds)
     config = plan.folder / "nginx.conf"
     config.write_text(
         # One process, so that all clients share its connections to the server.
-        f"worker_processes 1; daemon off; pid {plan.folder}/pid; events {{}}\n"
-        f"http {{ access_log off;\n{site}\n}}\n"
+        f"user root; worker_processes 1; daemon off; pid {plan.folder}/pid; events {{}}\n"
+        f"http {{ access_log off; {folders}\n{site}\n}}\n"
     )
     errors = str(plan.folder / "error.log")
     return ["nginx", "-p", str(plan.folder), "-e", errors, "-c", str(config)]

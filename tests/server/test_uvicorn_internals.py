@@ -63,7 +63,7 @@ def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-@pytest.mark.parametrize("name", ["uvicorn", "httptools", "graphql-core"])
+@pytest.mark.parametrize("name", ["uvicorn", "httptools", "websockets", "graphql-core"])
 def test_dependency_used_by_private_names_has_an_upper_bound(name: str) -> None:
     project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
     required = [Requirement(line) for line in project["dependencies"]]
