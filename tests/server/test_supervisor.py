@@ -29,6 +29,11 @@ SETTINGS = {
     "POSTERN_SECRET_KEY": "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
     "POSTERN_PUBLIC_URL": "http://localhost",
 }
+# A request whose body never comes.
+UNFINISHED = (
+    b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 10\r\n\r\n"
+)
 # Eight processes may start at the same time on a machine with two cores.
 SOON_SECONDS = 60
 
@@ -110,9 +115,9 @@ def test_sigterm_refuses_connections_as_soon_as_no_worker_accepts_them(
 ) -> None:
     with running_server(tmp_path, settings, "--workers", "2") as server:
         wait_for(lambda: len(ready_workers(server)) == 2)
-        # A request that is never finished: a worker waits for it while it drains.
+        # A worker waits for the body while it drains.
         with socket.create_connection(("127.0.0.1", port_of(server))) as unfinished:
-            unfinished.sendall(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\n")
+            unfinished.sendall(UNFINISHED)
             time.sleep(0.2)
             server.process.send_signal(signal.SIGTERM)
             wait_for(lambda: not accepts(server))
@@ -180,7 +185,7 @@ def is_replaced(server: Process, before: list[int]) -> bool:
 def test_second_sigterm_ends_everything_at_once(server: Process) -> None:
     pids = workers(server)
     with socket.create_connection(("127.0.0.1", port_of(server))) as unfinished:
-        unfinished.sendall(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\n")
+        unfinished.sendall(UNFINISHED)
         time.sleep(0.2)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(1.2)
