@@ -245,6 +245,7 @@ class Operations:
             errors = validate_document(
                 self._core_schema,
                 document,
+                definition,
                 introspection=self._policy.introspection,
                 suggestions=not self._schema.config.disable_field_suggestions,
             )

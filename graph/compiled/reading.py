@@ -1,6 +1,6 @@
 """What an operation uses: its fragments, its directives, and the variables that switch fields."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,29 +28,40 @@ class Usage:
     has_unknown: bool
 
 
+Definition = OperationDefinitionNode | FragmentDefinitionNode
+
+
 def read_usage(document: DocumentNode, operation: OperationDefinitionNode) -> Usage:
     """Reads an operation and the fragments that it reaches, and no other operation."""
-    reader = _Reader()
-    for definition in _reached(document, operation, reader):
-        visit(definition, reader)
+    reader, _ = _read(document, operation)
     return Usage(tuple(reader.switches), reader.has_unknown)
 
 
-def _reached(
-    document: DocumentNode, operation: OperationDefinitionNode, reader: "_Reader"
-) -> Iterator[OperationDefinitionNode | FragmentDefinitionNode]:
+def reached_definitions(
+    document: DocumentNode, operation: OperationDefinitionNode
+) -> Sequence[Definition]:
+    """The operation, and the fragments that it reaches. The document must be valid."""
+    _, reached = _read(document, operation)
+    return reached
+
+
+def _read(
+    document: DocumentNode, operation: OperationDefinitionNode
+) -> tuple["_Reader", list[Definition]]:
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
         if isinstance(definition, FragmentDefinitionNode)
     }
-    yield operation
-    seen: set[str] = set()
+    reader = _Reader()
+    reached: list[Definition] = [operation]
+    visit(operation, reader)
     while reader.spreads:
-        name = reader.spreads.pop()
-        if name not in seen:
-            seen.add(name)
-            yield fragments[name]
+        fragment = fragments.pop(reader.spreads.pop(), None)
+        if fragment is not None:
+            reached.append(fragment)
+            visit(fragment, reader)
+    return reader, reached
 
 
 class _Reader(Visitor):

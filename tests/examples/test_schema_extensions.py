@@ -278,6 +278,37 @@ async def test_literal_that_was_refused_once_is_not_refused_for_ever(
         assert (await ask(api, "{ enter(ticket: 1) }")).json() == {"data": {"enter": "ticket"}}
 
 
+FIND = "fragment F on Finder { find(by: {id: $id}) }"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"query A($id: ID!) {{ ...F }} query B {{ __typename }} {FIND}",
+        f"{FIND} query B {{ __typename }} query A($id: ID!) {{ ...F }}",
+    ],
+)
+async def test_variable_of_one_operation_in_a_one_of_input_is_valid(
+    settings: Settings, clock: ManualClock, text: str
+) -> None:
+    @strawberry.input(one_of=True)
+    class By:
+        id: strawberry.Maybe[strawberry.ID]
+        name: strawberry.Maybe[str]
+
+    @strawberry.type
+    class Finder:
+        @strawberry.field(permission_classes=[Public])
+        def find(self, by: By) -> str:
+            return f"{by.id and by.id.value}"
+
+    async with serving_schema(settings, clock, strawberry.Schema(Finder)) as api:
+        reply = await ask(api, text, variables={"id": "7"}, operationName="A")
+        other = await ask(api, text, operationName="B")
+    assert reply.json() == {"data": {"find": "7"}}
+    assert other.json() == {"data": {"__typename": "Finder"}}
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

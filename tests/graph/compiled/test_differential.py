@@ -83,14 +83,14 @@ async def outcome(execute: Any, variables: dict[str, Any], context: Context) -> 
 
 def compiled(request: Request) -> CompiledOperation:
     document = parse(request.text)
-    assume(_is_valid(document))
     (operation,) = [node for node in document.definitions if _is_asked(node, request)]
     assert isinstance(operation, OperationDefinitionNode)
+    assume(_is_valid(document, operation))
     return CompiledOperation(NASTY, document, operation)
 
 
-def _is_valid(document: DocumentNode) -> bool:
-    return not validate_document(NASTY._schema, document, introspection=True)
+def _is_valid(document: DocumentNode, operation: OperationDefinitionNode) -> bool:
+    return not validate_document(NASTY._schema, document, operation, introspection=True)
 
 
 def _is_asked(node: object, request: Request) -> bool:
