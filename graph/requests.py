@@ -228,6 +228,9 @@ def read_request(request: Any) -> GraphQLRequest:
         raise _malformed('The request is a JSON object: {"query": "…", "variables": {…}}.')
     query = _read_text(request, "query")
     document_id = _read_text(request, "documentId")
+    if query == "" and document_id is not None:
+        # graphql-ws sends no message without the text of a document.
+        query = None
     variables = _read_object(request, "variables")
     extensions = _read_object(request, "extensions")
     if query is not None and document_id is not None:

@@ -15,14 +15,28 @@ export class Unavailable extends Error {
   }
 }
 
-/** @typedef {{ url: string, credentials: RequestCredentials }} Server */
+/** The documents of a manifest by their IDs. @typedef {Record<string, string>} Manifest */
+/**
+ * @typedef {{ url: string, credentials: RequestCredentials, trustedDocuments: Manifest }} Server
+ */
+
+/**
+ * What a request sends for a document: its ID if the manifest has it, or its text.
+ * @param {{ trustedDocuments: Manifest }} server @param {string} query
+ * @returns {{ query: string } | { documentId: string }}
+ */
+export function documentOf({ trustedDocuments }, query) {
+  const found = Object.entries(trustedDocuments).find(([, text]) => text === query);
+  return found ? { documentId: found[0] } : { query };
+}
 
 /**
  * The `data` of the reply. Rejects with Unavailable.
  * @param {Server} server @param {string} query @param {object} variables
  * @param {{ token?: string | null, withinMs?: number, idempotencyKey?: string }} [options]
  */
-export async function ask({ url, credentials }, query, variables, options = {}) {
+export async function ask(server, query, variables, options = {}) {
+  const { url, credentials } = server;
   const { token, withinMs = REPLIES_WITHIN_MS, idempotencyKey } = options;
   const request = {
     method: "POST",
@@ -32,7 +46,7 @@ export async function ask({ url, credentials }, query, variables, options = {}) 
       ...(token && { Authorization: `Bearer ${token}` }),
       ...(idempotencyKey && { "Idempotency-Key": idempotencyKey }),
     },
-    body: JSON.stringify({ query, variables }),
+    body: JSON.stringify({ ...documentOf(server, query), variables }),
     signal: AbortSignal.timeout(withinMs),
   };
   const reply = await orUnavailable(fetch(url, request));

@@ -1,4 +1,5 @@
 // Postern with nothing but `fetch`.
+import { documentOf } from "./api.js";
 
 /** @import { Session, User } from "./session.js" */
 
@@ -32,11 +33,13 @@ export function createClient(session) {
     const reply = await fetchWithToken(session.url, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ query, variables }),
+      body: JSON.stringify({ ...documentOf(session, query), variables }),
     });
     return reply.json();
   };
 }
+
+export const ME = "{ me { id username } }";
 
 /**
  * Who is signed in, as the server sees it; null if nobody is.
@@ -44,7 +47,7 @@ export function createClient(session) {
  * @returns {Promise<User | null>}
  */
 export async function me(ask) {
-  const { data, errors } = await ask("{ me { id username } }");
+  const { data, errors } = await ask(ME);
   if (!data) throw new Error(errors?.[0].message);
   return data.me;
 }

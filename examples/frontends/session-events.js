@@ -1,6 +1,8 @@
 // Hears at once when the session is ended in another tab, on another device or by an operator.
 import { createClient } from "graphql-ws";
 
+import { documentOf } from "./api.js";
+
 /** @import { Client } from "graphql-ws" */
 /** @import { Session } from "./session.js" */
 /**
@@ -8,7 +10,7 @@ import { createClient } from "graphql-ws";
  */
 /** @typedef {{ kind: "SIGNED_IN" | "REFRESHED" | "REVOKED", at: string, session: Told }} Event */
 
-const EVENTS = `subscription {
+export const EVENTS = `subscription {
   sessionEvents { kind at session { id current device endReason } }
 }`;
 const NO_USE = 4401;
@@ -42,7 +44,8 @@ export function listen(session, onEvent = () => {}, webSocketImpl) {
 function subscribe(socket, session, onEvent) {
   let isOver = false;
   const unsubscribe = socket.subscribe(
-    { query: EVENTS },
+    // Without a text graphql-ws sends nothing.
+    { query: "", ...documentOf(session, EVENTS) },
     {
       next({ data }) {
         if (isOver) return;

@@ -3,6 +3,7 @@
 import { ask, askAgain } from "./api.js";
 import { RefreshKey } from "./refresh-key.js";
 
+/** @import { Manifest } from "./api.js" */
 /** @typedef {{ id: string, username: string }} User */
 /**
  * What a person can put right: show `message`; `retryAfter` is in seconds.
@@ -25,6 +26,7 @@ const REFRESH = `mutation($input: RefreshTokensInput!) {
   refreshTokens(input: $input) { ${SIGNED_IN} }
 }`;
 const LOGOUT = "mutation { logout { endedSessions } }";
+export const SESSION_DOCUMENTS = [LOGIN, REFRESH, LOGOUT];
 
 // Renewed after this part of a token's life, so that no request is sent with its last breath.
 const RENEWED_AFTER = 0.9;
@@ -37,6 +39,11 @@ export class AnotherUser extends Error {
 }
 
 export class Session {
+  /**
+   * The manifest of a server that runs trusted documents only: IDs are sent instead of texts.
+   * @type {Manifest}
+   */
+  trustedDocuments = {};
   /** @type {Held | null} */
   #held = null;
   /** @type {Promise<string | null> | null} */

@@ -233,3 +233,10 @@ async def test_explorer_says_that_it_is_off_in_the_strict_mode(
         reply = await api.http.get("/graphql", headers={"Accept": "text/html"})
     assert "The explorer is off" in reply.text
     assert "script" not in reply.text
+
+
+async def test_document_id_with_an_empty_text_runs(trusting: Settings, clock: ManualClock) -> None:
+    # graphql-ws refuses to send a message without a text.
+    async with strict(trusting, clock) as api:
+        reply = await send(api, {"documentId": TWO, "query": "", "operationName": "One"})
+    assert reply.json() == {"data": {"__typename": "Query"}}
