@@ -13,7 +13,7 @@ from auth.authorization import authorized, check_may_grant, own_account
 from auth.errors import about_field
 from auth.outbox import Kind, queue_notice
 from auth.policies import Actor
-from auth.reauthentication import get_proved, prove_password
+from auth.reauthentication import act_on_proof, get_proved, prove_password
 from auth.records import UserRecord
 from auth.roles import check_not_last_admin
 from auth.viewers import Viewer
@@ -25,11 +25,13 @@ async def delete_account(auth: Auth, viewer: Viewer, *, password: str) -> UUID:
     """Deletes one's own account. Raises WrongPassword, RateLimited, LastAdmin."""
     with about_field("password"):
         stored = await prove_password(auth, viewer, password, Action.USER_DELETED)
-    async with own_account(auth, viewer, Action.USER_DELETED) as operation:
-        with about_field("password"):
-            row = await get_proved(operation, stored)
-        await _delete(operation.tx, auth, row)
-    return viewer.user_id
+
+        async def delete(proved: str) -> UUID:
+            async with own_account(auth, viewer, Action.USER_DELETED) as operation:
+                await _delete(operation.tx, auth, await get_proved(operation, proved))
+            return viewer.user_id
+
+        return await act_on_proof(auth, viewer, password, stored, delete)
 
 
 async def delete_user(auth: Auth, actor: Actor, user_id: UUID) -> UUID:

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Action
 from auth.audit_list import AuditRecord
 from auth.authorization import own_account
+from auth.budgets import EXPORT, Budget
 from auth.session_list import SessionRecord
-from auth.throttling import EXPORT, Budget
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
@@ -37,7 +37,7 @@ async def export_account(auth: Auth, viewer: Viewer) -> str:
     Sessions and events are the newest 10,000 each. It holds no password hash, and not from where
     others acted on the account. Raises RateLimited.
     """
-    await auth.throttle.attempt(Budget(EXPORT, str(viewer.user_id)))
+    await auth.throttle.spend(Budget(EXPORT, str(viewer.user_id)))
     async with auth.db.read() as session:
         members = {
             "exported_at": _write(auth.clock.now()),

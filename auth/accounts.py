@@ -1,6 +1,15 @@
 """Registration: open to everybody, to who was invited, or closed."""
 
 from auth.audit import Act, Action, record
+from auth.budgets import (
+    MAIL,
+    MAIL_NETWORK,
+    MAIL_SITE,
+    REGISTRATION,
+    REGISTRATION_SITE,
+    Budget,
+    network_budgets,
+)
 from auth.clients import Client
 from auth.email_verification import hold_registration
 from auth.errors import RegistrationClosed
@@ -11,6 +20,7 @@ from auth.mail_errors import (
 )
 from auth.names import canonical
 from auth.new_users import (
+    NewUser,
     NewUserForm,
     insert_user,
     prepare_user,
@@ -20,7 +30,6 @@ from auth.outbox import Kind
 from auth.policies import DEFAULT_ROLE
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
-from auth.throttling import MAIL, REGISTRATION, Budget, network_of
 from auth.user_links import send_link
 from auth.wiring import Auth, RegistrationMode
 
@@ -40,27 +49,31 @@ async def register(
         raise RegistrationClosed
     if policy.mode is RegistrationMode.INVITATION and not invitation:
         raise InvitationRequired
-    await auth.throttle.attempt(Budget(REGISTRATION, network_of(client.address)))
-    if invitation:
-        return await register_invited(auth, client, form, invitation)
+    networks = network_budgets(REGISTRATION, REGISTRATION_SITE, client.address)
+    async with auth.throttle.counting(*networks):
+        if invitation:
+            return await register_invited(auth, client, form, invitation)
+        new = await prepare_user(auth, form, tells_taken_email=not policy.verifies_email)
     if policy.verifies_email:
-        await _register_when_verified(auth, form)
+        await auth.throttle.spend(*_mail_budgets(client, new))
+        await hold_registration(auth, new)
         return None
-    return await _register_at_once(auth, client, form)
+    return await _add(auth, client, new)
 
 
-async def _register_when_verified(auth: Auth, form: NewUserForm) -> None:
-    new = await prepare_user(auth, form, tells_taken_email=False)
+def _mail_budgets(client: Client, new: NewUser) -> list[Budget]:
+    """What counts the email: it goes to whatever address a stranger types."""
     assert new.email
-    await auth.throttle.attempt(Budget(MAIL, canonical(new.email)))
-    await hold_registration(auth, new)
+    networks = network_budgets(MAIL_NETWORK, MAIL_SITE, client.address)
+    return [Budget(MAIL, canonical(new.email)), *networks]
 
 
-async def _register_at_once(auth: Auth, client: Client, form: NewUserForm) -> UserRecord:
-    new = await prepare_user(auth, form)
+async def _add(auth: Auth, client: Client, new: NewUser) -> UserRecord:
     roles = await find_roles_by_name(auth, [DEFAULT_ROLE])
     role_ids = [role.id for role in roles]
     async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
+        if auth.sends_mail:
+            await auth.throttle.spend_within(tx, *_mail_budgets(client, new))
         row = await insert_user(tx, auth, new, role_ids)
         record(tx, Act(Action.USER_REGISTERED, row.created_at, client, row.id, row.id))
         await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)

@@ -60,6 +60,8 @@ class Operation:
     subject_id: UUID | None = None
     session_id: UUID | None = None
     details: dict[str, str] = field(default_factory=dict)
+    # Where nothing changed there is nothing to record: it could fill the audit log.
+    changed: bool = True
 
     async def get_subject(self) -> User:
         """The subject's row with its roles, as it is now. Raises UserNotFound."""
@@ -90,7 +92,8 @@ async def authorized(
         authority = await _hold_authority(tx, auth, actor, permissions, subject_id)
         operation = Operation(tx, auth.clock.now(), authority, subject_id)
         yield operation
-        record(tx, _act(operation, action))
+        if operation.changed:
+            record(tx, _act(operation, action))
 
 
 @asynccontextmanager

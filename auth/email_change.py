@@ -6,6 +6,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.authorization import own_account
+from auth.budgets import (
+    EMAIL_CHANGE,
+    MAIL,
+    MAIL_NETWORK,
+    MAIL_SITE,
+    Budget,
+    network_budgets,
+    reset_budgets,
+)
 from auth.clients import Client
 from auth.errors import WrongPassword, about_field
 from auth.link_passwords import LinkedAccount, prove_linked_password
@@ -16,9 +25,8 @@ from auth.mail_errors import (
 from auth.names import canonical, parse_email
 from auth.new_users import telling_taken_names
 from auth.outbox import Kind, queue_notice
-from auth.reauthentication import get_proved, prove_password
+from auth.reauthentication import act_on_proof, get_proved, prove_password
 from auth.records import UserRecord
-from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
 from auth.user_links import end_requests, look_at_link, send_link, use_link
 from auth.users import get_row, set_email
 from auth.viewers import Viewer
@@ -38,14 +46,20 @@ async def request_email_change(
         address = parse_email(new_email)
     with about_field("password"):
         stored = await prove_password(auth, viewer, password, Action.EMAIL_CHANGE_REQUESTED)
-    await auth.throttle.attempt(
-        Budget(MAIL, canonical(address)), Budget(MAIL_NETWORK, network_of(viewer.client.address))
+    await auth.throttle.spend(
+        Budget(EMAIL_CHANGE, str(viewer.user_id)),
+        Budget(MAIL, canonical(address)),
+        *network_budgets(MAIL_NETWORK, MAIL_SITE, viewer.client.address),
     )
-    async with own_account(auth, viewer, Action.EMAIL_CHANGE_REQUESTED) as operation:
-        tx = operation.tx
-        with about_field("password"):
-            row = await get_proved(operation, stored)
-        await send_link(tx, auth, row, Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE, email=address)
+
+    async def request(proved: str) -> None:
+        async with own_account(auth, viewer, Action.EMAIL_CHANGE_REQUESTED) as operation:
+            row = await get_proved(operation, proved)
+            purpose, kind = Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE
+            await send_link(operation.tx, auth, row, purpose, kind, email=address)
+
+    with about_field("password"):
+        await act_on_proof(auth, viewer, password, stored, request)
 
 
 async def confirm_email_change(
@@ -83,6 +97,7 @@ async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> Use
     assert link.email
     old, now = row.email, auth.clock.now()
     set_email(row, link.email, verified_at=now)
+    await auth.throttle.forget(tx, *reset_budgets(link.email))
     row.version += 1
     # Links that were sent to the old address.
     await end_requests(tx, row.id, *Purpose)

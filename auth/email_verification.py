@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.authorization import own_account
+from auth.budgets import VERIFICATION, Budget
 from auth.clients import Client
 from auth.errors import PasswordChangeRequired, WrongPassword, about_field
 from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
@@ -20,11 +21,10 @@ from auth.mail_errors import (
 from auth.names import canonical
 from auth.new_users import NewUser, insert_user, telling_taken_names
 from auth.outbox import Kind, queue
-from auth.password_reset import forgive_guesses, take_over
+from auth.password_reset import take_over
 from auth.policies import DEFAULT_ROLE
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
-from auth.throttling import MAIL, MAIL_NETWORK, Budget, network_of
 from auth.user_links import end_requests, look_at_link, send_link, use_link
 from auth.users import get_row
 from auth.viewers import Viewer
@@ -44,9 +44,8 @@ async def request_email_verification(auth: Auth, viewer: Viewer) -> None:
         raise EmailMissing
     if user.email_verified:
         raise EmailAlreadyVerified
-    await auth.throttle.attempt(
-        Budget(MAIL, canonical(user.email)), Budget(MAIL_NETWORK, network_of(viewer.client.address))
-    )
+    # Only the owner of the account can spend this: strangers cannot use it up.
+    await auth.throttle.spend(Budget(VERIFICATION, f"{user.id} {canonical(user.email)}"))
     async with own_account(auth, viewer, Action.EMAIL_VERIFICATION_REQUESTED) as operation:
         tx, row = operation.tx, await operation.get_subject()
         await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
@@ -81,10 +80,7 @@ async def _verify_address(
         raise
     if user.password_is_temporary and typed.new is None:
         raise PasswordChangeRequired
-    verified = await _mark_verified(auth, client, token, hashed, typed)
-    if typed.new is not None:
-        await forgive_guesses(auth, client, user.id)
-    return verified
+    return await _mark_verified(auth, client, token, hashed, typed)
 
 
 async def _mark_verified(

@@ -132,7 +132,7 @@ async def _delete_in_batches(
 
 
 async def _forget_old_attempts(auth: Auth) -> None:
-    await auth.throttle.forget_the_old()
+    await auth.throttle.delete_forgotten()
 
 
 async def _delete_old_audit_events(auth: Auth) -> None:

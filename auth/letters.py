@@ -1,7 +1,8 @@
 """What each mail of the outbox says, and to whom, as of the moment when it is sent."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from auth.clients import Client
@@ -26,6 +27,8 @@ _PAGES = {
     Kind.PASSWORD_RESET_REQUIRED: "reset-password",
     Kind.REGISTRATION: "verify-email",
 }
+# What looks like a domain, or like a telephone number.
+_LINKABLE = re.compile(r"\.|(\d\D*){5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Letters:
                 compose = self._complete
             case _:
                 compose = self._link
-        return await compose(draft)
+        letter = await compose(draft)
+        return letter and _without_foreign_links(letter)
 
     async def _password_reset(self, draft: Draft) -> Letter | None:
         client = Client(draft.about["address"] or None, draft.about["agent"] or None)
@@ -135,6 +139,17 @@ class Letters:
     def _url(self, kind: Kind, token: str) -> str:
         # Behind the #, so that it is in no server's log and in no referrer.
         return f"{self.account_url}/{_PAGES[kind]}#token={token}"
+
+
+def _without_foreign_links(letter: Letter) -> Letter:
+    """Shows the address in place of a username that an email program would turn into a link.
+
+    Anybody can register `www.example.com` with the address of somebody else.
+    """
+    username = letter.variables.get("username")
+    if username is None or not _LINKABLE.search(username):
+        return letter
+    return replace(letter, variables={**letter.variables, "username": letter.recipient})
 
 
 def _hours(purpose: Purpose) -> int:

@@ -4,14 +4,12 @@ Following a link proves who reads the mailbox. It does not prove who chose the p
 can register with somebody else's address. So a link alone never confirms a password.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from auth.errors import PasswordRequired, RateLimited, WrongPassword, about_field
+from auth.budgets import LINK_PASSWORD, Budget
+from auth.errors import PasswordRequired, WrongPassword, about_field
 from auth.reauthentication import check_new_password
-from auth.throttling import ACCOUNT, Budget
 from auth.wiring import Auth
 
 
@@ -42,7 +40,7 @@ async def prove_or_choose_password(auth: Auth, account: LinkedAccount, typed: Ty
     if typed.new is None:
         return await prove_linked_password(auth, account, typed.current)
     check_new_password(auth, typed.new, username=account.username, email=account.email)
-    async with _counted(auth, account):
+    async with auth.throttle.guessing(_budget(account)):
         return await auth.passwords.hash(typed.new)
 
 
@@ -54,22 +52,13 @@ async def prove_linked_password(auth: Auth, account: LinkedAccount, password: st
     if password is None:
         raise PasswordRequired
     stored = account.password_hash
-    async with _counted(auth, account):
+    async with auth.throttle.guessing(_budget(account)):
         if not await auth.passwords.verify(password, stored) or stored is None:
             with about_field("password"):
                 raise WrongPassword
     return stored
 
 
-@asynccontextmanager
-async def _counted(auth: Auth, account: LinkedAccount) -> AsyncIterator[None]:
+def _budget(account: LinkedAccount) -> Budget:
     # Per link: only a reader of the mailbox can use it up, and the owner's sign-in does not wait.
-    budget = Budget(ACCOUNT, f"link {account.link_id}")
-    await auth.throttle.attempt(budget)
-    try:
-        yield
-    except RateLimited:
-        # The hash queue was full, so nothing was guessed.
-        await auth.throttle.forgive(budget)
-        raise
-    await auth.throttle.forgive(budget)
+    return Budget(LINK_PASSWORD, str(account.link_id))

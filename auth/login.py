@@ -1,9 +1,9 @@
 """Log in: prove a password, start a session."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import starmap
 from uuid import UUID, uuid4
 
@@ -11,6 +11,15 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth.audit import Act, Action, record, record_all
+from auth.budgets import (
+    NETWORK,
+    SITE,
+    Budget,
+    device_budget,
+    name_budgets,
+    network_budgets,
+    reset_budgets,
+)
 from auth.clients import Client
 from auth.errors import (
     AccountDisabled,
@@ -22,59 +31,60 @@ from auth.errors import (
     Refusals,
     TemporaryPasswordExpired,
 )
-from auth.names import lookup_key
 from auth.outbox import Kind, queue_notice
-from auth.passwords import normalise
+from auth.passwords import Share, normalise
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
 from auth.sessions import start_session
 from auth.temporary_passwords import has_expired
-from auth.throttling import ACCOUNT, NETWORK, Budget, budget_of_account, network_of
+from auth.throttling import Attempt
 from auth.token_pairs import SignedIn, issue_pair
-from auth.users import USER_BY_ID, select_by_name
+from auth.users import USER_BY_ID, UserColumn, select_by_name
 from auth.wiring import Auth
 from models.base import Base
 from models.session import Session
 from models.user import User
 
-_RECENT_SESSIONS = 50
+# How often a login starts again because a parallel one renewed the hash that it had verified.
+_RENEWALS = 3
 
 
 async def log_in(
-    auth: Auth, client: Client, *, username: str, password: str, new_password: str | None = None
+    auth: Auth,
+    client: Client,
+    *,
+    username: str,
+    password: str,
+    new_password: str | None = None,
+    proofs: Sequence[str] = (),
 ) -> SignedIn:
-    """Starts a session for whoever proves the password.
+    """Starts a session for a caller who proves the password.
 
-    `username` may be the e-mail address. A password that an operator chose is good only for
-    choosing another: `new_password`, which means nothing otherwise. Raises InvalidCredentials,
-    AccountDisabled, PasswordChangeRequired, TemporaryPasswordExpired (these only to who knows the
-    password), RateLimited, and Refusals with everything that is wrong with the new password.
+    `username` may be the email address. A password that an operator chose only serves to choose
+    another one: `new_password`, which is ignored otherwise. `proofs` are device proofs and refresh
+    tokens of earlier sessions on the caller's device. Raises InvalidCredentials, AccountDisabled
+    PasswordChangeRequired and TemporaryPasswordExpired (these only if the password is right),
+    RateLimited, and Refusals with everything that is wrong with the new password.
     """
-    with auth.passwords.place_in_queue():
+    expected = auth.devices.any_genuine(proofs)
+    with auth.passwords.place_in_queue(Share.KNOWN if expected else Share.UNKNOWN):
         found = await _find_credentials(auth, username)
-        budgets = await _budgets(auth, client, username, found)
-        wait = await auth.throttle.attempt(*budgets)
-    # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
-    stored = found.password_hash if found else None
+        device = await _find_device(auth, found, proofs)
+        budgets = _budgets(auth, client, username, device)
+        attempt = await auth.throttle.begin(*budgets)
+    login = _Login(auth, client, password, new_password, attempt, device)
     try:
-        verified = await auth.passwords.verify(password, stored)
+        return await login.run(found)
     except RateLimited:
-        # Nothing was guessed: too many are waiting.
-        await auth.throttle.forgive(*budgets)
+        # The queue of hashes is full: nothing was tried.
+        await auth.throttle.give_back(attempt)
         raise
-    if found is None or stored is None or not verified:
-        await _record_failure(auth, client, found, "wrong_credentials", wait)
-        raise InvalidCredentials
-    try:
-        kept = await _hash_to_keep(auth, found, password, new_password)
-        user, session = await _start(auth, client, found, kept, budgets)
+    except InvalidCredentials:
+        await login.record_failure(found)
+        raise
     except (Refusal, Refusals) as refused:
-        # The password was right, whatever else was not.
-        await auth.throttle.forgive(*budgets)
-        if reason := _REASONS.get(type(refused)):
-            await _record_failure(auth, client, found, reason, timedelta())
+        await login.record_success(found, refused)
         raise
-    return await issue_pair(auth, user, session, session.created_at)
 
 
 # As the audit log has them, if the password was right.
@@ -107,114 +117,169 @@ async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
     return next(starmap(_Credentials, rows), None)
 
 
-_CREDENTIALS = (
+_CREDENTIALS: tuple[UserColumn, ...] = (
     *(User.id, User.username, User.email, User.password_hash, User.password_is_temporary),
     *(User.temporary_password_expires_at, User.disabled_at, User.created_at),
 )
 
 
-async def _budgets(
-    auth: Auth, client: Client, username: str, found: _Credentials | None
-) -> list[Budget]:
-    """Whose failures count: the network's, and the account's, whether it exists or not.
-
-    Where the owner has signed in before, strangers' failures from elsewhere do not count: nobody
-    can keep a person out of their account by guessing at it.
-    """
-    network = network_of(client.address)
+async def _find_device(
+    auth: Auth, found: _Credentials | None, proofs: Sequence[str]
+) -> Budget | None:
+    """The budget of a device that has proved to have signed in to this account before."""
+    # The same work for a name without an account.
     user_id = found.user_id if found else uuid4()
-    known_here = network in await _networks_of(auth, user_id)
-    account = (
-        budget_of_account(user_id, at=network if known_here else None)
-        if found
-        else Budget(ACCOUNT, f"name {lookup_key(username)}")
-    )
-    return [account, Budget(NETWORK, network)]
+    stored = found.password_hash if found else None
+    device = await auth.devices.find(proofs, user_id, stored)
+    return device_budget(user_id, device) if device else None
 
 
-async def _networks_of(auth: Auth, user_id: UUID) -> set[str]:
-    """Where the user has signed in of late."""
-    rows = await auth.db.look_up(_RECENT, {"user_id": user_id})
-    return {network_of(address) for (address,) in rows}
+def _budgets(auth: Auth, client: Client, username: str, device: Budget | None) -> list[Budget]:
+    """Whose failures count: those of a known device, or of the name and the network."""
+    if device:
+        return [device]
+    return [
+        *name_budgets(username, client.address),
+        *network_budgets(NETWORK, SITE, client.address),
+        auth.throttle.everywhere,
+    ]
 
 
-_RECENT = (
-    select(Session.client_address)
-    .where(Session.user_id == bindparam("user_id"))
-    .order_by(Session.id.desc())
-    .limit(_RECENT_SESSIONS)
-)
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """A login whose attempt is counted."""
 
+    auth: Auth
+    client: Client
+    password: str
+    new_password: str | None
+    attempt: Attempt
+    device: Budget | None
 
-async def _record_failure(
-    auth: Auth, client: Client, found: _Credentials | None, reason: str, wait: timedelta
-) -> None:
-    details = {"reason": reason}
-    if wait:
-        # Those who come before it is over leave no row each: they could fill the disk.
-        details["wait_seconds"] = str(math.ceil(wait.total_seconds()))
-    # What was typed as a name is not kept: it may be a password.
-    subject_id = found.user_id if found else None
-    async with auth.db.begin() as tx:
-        record(
-            tx,
-            Act(
-                Action.SESSION_STARTED,
-                auth.clock.now(),
-                client,
-                subject_id=subject_id,
-                succeeded=False,
-                details=details,
-            ),
+    async def run(self, found: _Credentials | None) -> SignedIn:
+        """Verifies the password and starts the session."""
+        for _ in range(_RENEWALS):
+            proved = await self._verify(found)
+            kept = await self._hash_to_keep(proved)
+            try:
+                return await self._start(proved, kept)
+            except _HashChanged:
+                # By a parallel login that renewed it, or by a change of the password.
+                found = await self._read_again(proved)
+        raise InvalidCredentials
+
+    async def record_failure(self, found: _Credentials | None) -> None:
+        """Counts the attempt as a failure and records it."""
+        async with self.auth.db.begin() as tx:
+            delay = await self.auth.throttle.fail(tx, self.attempt)
+            details = {"reason": "wrong_credentials"}
+            if delay:
+                # Attempts during the delay are not recorded: they could fill the disk.
+                details["wait_seconds"] = str(math.ceil(delay.total_seconds()))
+            self._record_refused(tx, found, details)
+
+    async def record_success(self, found: _Credentials | None, refused: Refusal | Refusals) -> None:
+        """Counts a right password with which nobody was signed in."""
+        async with self.auth.db.begin() as tx:
+            if reason := _REASONS.get(type(refused)):
+                self._record_refused(tx, found, {"reason": reason})
+            await self.auth.throttle.succeed(await tx.connection(), self.attempt)
+
+    def _record_refused(
+        self, tx: AsyncSession, found: _Credentials | None, details: dict[str, str]
+    ) -> None:
+        # What was typed as a name is not kept: it may be a password.
+        act = Act(
+            Action.SESSION_STARTED,
+            self.auth.clock.now(),
+            self.client,
+            subject_id=found.user_id if found else None,
+            succeeded=False,
+            details=details,
         )
+        record(tx, act)
 
+    async def _verify(self, found: _Credentials | None) -> _Credentials:
+        # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
+        stored = found.password_hash if found else None
+        verified = await self.auth.passwords.verify(self.password, stored, share=self._share)
+        if found is None or stored is None or not verified:
+            raise InvalidCredentials
+        return found
 
-async def _hash_to_keep(
-    auth: Auth, found: _Credentials, password: str, new_password: str | None
-) -> str:
-    """The hash of the new password, or of this one: as it is stored if that is good enough."""
-    assert found.password_hash
-    if found.disabled_at is not None:
-        raise AccountDisabled
-    if found.password_is_temporary:
-        expires_at = found.temporary_password_expires_at
-        if has_expired(expires_at, found.created_at, auth.clock.now()):
-            raise TemporaryPasswordExpired
-        if new_password is None or normalise(new_password) == normalise(password):
-            raise PasswordChangeRequired
-        check_new_password(auth, new_password, username=found.username, email=found.email)
-        return await auth.passwords.hash(new_password)
-    if auth.passwords.needs_rehash(found.password_hash):
-        return await auth.passwords.hash(password)
-    return found.password_hash
+    async def _hash_to_keep(self, found: _Credentials) -> str:
+        """The hash of the new password, or of this one: as it is stored if that is good enough."""
+        assert found.password_hash
+        if found.disabled_at is not None:
+            raise AccountDisabled
+        if found.password_is_temporary:
+            expires_at, now = found.temporary_password_expires_at, self.auth.clock.now()
+            if has_expired(expires_at, found.created_at, now):
+                raise TemporaryPasswordExpired
+            new = self.new_password
+            if new is None or normalise(new) == normalise(self.password):
+                raise PasswordChangeRequired
+            check_new_password(self.auth, new, username=found.username, email=found.email)
+            return await self.auth.passwords.hash(new, share=self._share)
+        if self.auth.passwords.needs_rehash(found.password_hash):
+            return await self.auth.passwords.hash(self.password, share=self._share)
+        return found.password_hash
 
+    @property
+    def _share(self) -> Share:
+        return Share.KNOWN if self.device else Share.UNKNOWN
 
-async def _start(
-    auth: Auth, client: Client, proved: _Credentials, password_hash: str, budgets: list[Budget]
-) -> tuple[UserRecord, Session]:
-    now = auth.clock.now()
-    async with auth.db.begin() as tx:
-        # Past the unit of work, which would take a third of what a login costs beside its hash.
+    async def _start(self, proved: _Credentials, kept: str) -> SignedIn:
+        auth, now = self.auth, self.auth.clock.now()
+        async with auth.db.begin() as tx:
+            # Past the unit of work, which would take a third of what a login costs beside its hash.
+            connection = await tx.connection()
+            await _keep(connection, proved, kept, now)
+            if kept != proved.password_hash:
+                # Links for a forgotten password end with the hash that they were sent for.
+                await auth.throttle.forget(tx, *reset_budgets(proved.email))
+            if proved.password_is_temporary:
+                await _record_own_password(tx, auth, self.client, proved, now)
+            session = await self._add_session(tx, proved.user_id, now)
+            await auth.throttle.succeed(connection, self.attempt)
+            # Not with the statement that may have waited for another edit of the account:
+            # PostgreSQL would give the row as it is after that edit, and the roles as they were
+            # before it.
+            stored = (await connection.execute(USER_BY_ID, {"id": proved.user_id})).all()
+        # After the transaction: it may have to read roles, on a connection of its own.
+        (user,) = await auth.user_rows.read(stored)
+        return await self._issue(user, session, kept)
+
+    async def _add_session(self, tx: AsyncSession, user_id: UUID, now: datetime) -> Session:
         connection = await tx.connection()
-        await _keep(connection, proved, password_hash, now)
-        if proved.password_is_temporary:
-            await _record_own_password(tx, auth, client, proved, now)
-        session = await start_session(connection, auth.session_policy, proved.user_id, client, now)
-        act = Act(Action.SESSION_STARTED, now, client, proved.user_id, proved.user_id, session.id)
+        policy = self.auth.session_policy
+        session = await start_session(connection, policy, user_id, self.client, now)
+        act = Act(Action.SESSION_STARTED, now, self.client, user_id, user_id, session.id)
         await record_all(tx, [act])
-        await auth.throttle.forgive_within(connection, *budgets)
-        # Not with the statement that may have waited for another edit of the account: PostgreSQL
-        # would give the row as it is after that edit, and the roles as they were before it.
-        stored = (await connection.execute(USER_BY_ID, {"id": proved.user_id})).all()
-    # Behind the transaction: it may have to ask for roles, on a connection of its own.
-    (user,) = await auth.user_rows.read(stored)
-    return user, session
+        return session
+
+    async def _issue(self, user: UserRecord, session: Session, kept: str) -> SignedIn:
+        signed_in = await issue_pair(self.auth, user, session, session.created_at)
+        proof = self.auth.devices.issue(user.id, kept, session.created_at)
+        return replace(signed_in, device_proof=proof)
+
+    async def _read_again(self, proved: _Credentials) -> _Credentials | None:
+        rows = await self.auth.db.look_up(_BY_ID, {"id": proved.user_id})
+        found = next(starmap(_Credentials, rows), None)
+        # A temporary password that an operator has set meanwhile is another one.
+        if found and found.password_is_temporary != proved.password_is_temporary:
+            return None
+        return found
+
+
+class _HashChanged(Exception):
+    """The account has another hash than the one that was verified."""
 
 
 async def _keep(
     connection: AsyncConnection, proved: _Credentials, password_hash: str, now: datetime
 ) -> None:
-    """Writes the login down at the account. Raises InvalidCredentials, AccountDisabled."""
+    """Writes the login down at the account. Raises _HashChanged, AccountDisabled."""
     whose = {
         "row": proved.user_id,
         "proved": proved.password_hash,
@@ -226,7 +291,7 @@ async def _keep(
     rows = await connection.execute(_KEEP, whose | kept)
     row = rows.one_or_none()
     if row is None:
-        raise InvalidCredentials
+        raise _HashChanged
     if row.disabled_at is not None:
         raise AccountDisabled
 
@@ -241,6 +306,7 @@ _KEEP = (
     )
     .returning(_USERS.c.disabled_at)
 )
+_BY_ID = select(*_CREDENTIALS).where(User.id == bindparam("id"))
 
 
 async def _record_own_password(
@@ -249,5 +315,5 @@ async def _record_own_password(
     user_id, notice = proved.user_id, Kind.PASSWORD_CHANGED
     record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id))
     queue_notice(tx, auth, notice, user_id=user_id, username=proved.username, email=proved.email)
-    # The trail tells it before the login, and nobody waits for it at the end.
+    # Before the audit event of the login, which is not added through the unit of work.
     await tx.flush()

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Act, Action, record
+from auth.budgets import reset_budgets
 from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.policies import Actor
@@ -106,6 +107,7 @@ async def insert_user(
     row = _row(new, auth.clock.now())
     tx.add(row)
     await tx.flush()
+    await auth.throttle.forget(tx, *reset_budgets(row.email))
     await give_roles(tx, row.id, role_ids)
     return await tx.get_one(User, row.id, options=[WITH_ROLES], populate_existing=True)
 

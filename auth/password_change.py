@@ -2,9 +2,11 @@
 
 from auth.audit import Action
 from auth.authorization import own_account
+from auth.budgets import reset_budgets
 from auth.links import Purpose
 from auth.outbox import Kind, queue_notice
-from auth.reauthentication import check_new_password, get_proved, prove_password
+from auth.passwords import Share
+from auth.reauthentication import act_on_proof, check_new_password, get_proved, prove_password
 from auth.sessions import revoke_other_sessions
 from auth.user_links import end_requests
 from auth.viewers import Viewer
@@ -18,13 +20,22 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
     """
     check_new_password(auth, new, username=viewer.user.username, email=viewer.user.email)
     stored = await prove_password(auth, viewer, current, Action.PASSWORD_CHANGED)
-    hashed = await auth.passwords.hash(new)
+    hashed = await auth.passwords.hash(new, share=Share.KNOWN)
+
+    async def change(proved: str) -> int:
+        return await _change(auth, viewer, proved, hashed)
+
+    return await act_on_proof(auth, viewer, current, stored, change)
+
+
+async def _change(auth: Auth, viewer: Viewer, proved: str, hashed: str) -> int:
     async with own_account(auth, viewer, Action.PASSWORD_CHANGED) as operation:
         tx = operation.tx
         # Of two changes at once, the one that proved the older password fails.
-        row = await get_proved(operation, stored)
+        row = await get_proved(operation, proved)
         row.password_hash = hashed
         row.password_is_temporary = False
+        await auth.throttle.forget(tx, *reset_budgets(row.email))
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
         notice = Kind.PASSWORD_CHANGED
         queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)

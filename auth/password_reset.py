@@ -1,13 +1,23 @@
 """A forgotten password: ask for a link, follow it, choose another; every session ends with it."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.authorization import authorized, check_may_grant
+from auth.budgets import (
+    RESET,
+    RESET_NETWORK,
+    RESET_SITE,
+    Budget,
+    name_budgets,
+    network_budgets,
+    reset_budgets,
+)
 from auth.clients import Client
 from auth.links import Purpose
 from auth.mail_errors import (
@@ -20,28 +30,49 @@ from auth.policies import Actor, check_may
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
-from auth.throttling import MAIL, MAIL_NETWORK, Budget, budget_of_account, network_of
 from auth.user_links import begin_request, end_requests, look_at_link, send_link, use_link
+from auth.users import select_by_name
 from auth.wiring import Auth
 from models.session import RevocationReason
 from models.user import User
 
 
-async def request_password_reset(auth: Auth, client: Client, *, email: str) -> None:
-    """Has a link sent to the address, if an account has it. Nobody is told whether one has.
+async def request_password_reset(
+    auth: Auth, client: Client, *, email: str, proofs: Sequence[str] = ()
+) -> None:
+    """Has a link sent to the address, if an account has it. The reply never says whether one has.
 
-    Whose it is is asked when the mail is composed, after the reply: so the reply takes as long for
-    an address that nobody has (ASVS 5.0, 6.3.8). Raises MailUnavailable, EmailInvalid, RateLimited.
+    The account is looked up when the email is composed, after the reply, so that the reply takes as
+    long for an address without an account (ASVS 5.0, 6.3.8). Strangers cannot use up what an owner
+    needs: a request during the pause after the first few sends nothing, because the link that was
+    sent last still works. `proofs` are those of the caller's device, which has a budget of its own.
+    Raises MailUnavailable, EmailInvalid, RateLimited.
     """
     if not auth.sends_mail:
         raise MailUnavailable
     address = parse_email(email)
-    await auth.throttle.attempt(
-        Budget(MAIL, canonical(address)), Budget(MAIL_NETWORK, network_of(client.address))
-    )
+    if not await _spend(auth, client, address, proofs):
+        return
     async with auth.db.begin() as tx:
         from_where = {"address": client.address or "", "agent": client.user_agent or ""}
         queue(tx, auth, Kind.PASSWORD_RESET, email=address, **from_where)
+
+
+async def _spend(auth: Auth, client: Client, address: str, proofs: Sequence[str]) -> bool:
+    """Counts the email; False where the last link has to do. Raises RateLimited."""
+    if device := await _find_device(auth, address, proofs):
+        return await auth.throttle.spend_unless_paused(device)
+    networks = network_budgets(RESET_NETWORK, RESET_SITE, client.address)
+    return await auth.throttle.spend_unless_paused(*reset_budgets(address), *networks)
+
+
+async def _find_device(auth: Auth, address: str, proofs: Sequence[str]) -> Budget | None:
+    if not auth.devices.any_genuine(proofs):
+        return None
+    rows = await auth.db.look_up(*select_by_name(address, User.id, User.password_hash))
+    user_id, stored = next(map(tuple, rows), (uuid4(), None))
+    device = await auth.devices.find(proofs, user_id, stored)
+    return Budget(RESET, f"{user_id} {device}") if device else None
 
 
 async def begin_password_reset(auth: Auth, mail_id: UUID, client: Client, email: str) -> bool:
@@ -70,9 +101,7 @@ async def reset_password(auth: Auth, client: Client, *, token: str, new: str) ->
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         _, row = await use_link(tx, auth, Purpose.PASSWORD_RESET, token)
-        ended = await take_over(tx, auth, client, row, hashed, now)
-    await forgive_guesses(auth, client, user.id)
-    return ended
+        return await take_over(tx, auth, client, row, hashed, now)
 
 
 async def take_over(
@@ -86,6 +115,7 @@ async def take_over(
     row.password_hash = hashed
     row.password_is_temporary = False
     row.email_verified_at = row.email_verified_at or now
+    await _forgive(tx, auth, client, row)
     await end_requests(tx, row.id, *Purpose)
     record(tx, Act(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
     notice = Kind.PASSWORD_CHANGED
@@ -93,10 +123,11 @@ async def take_over(
     return await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)
 
 
-async def forgive_guesses(auth: Auth, client: Client, user_id: UUID) -> None:
-    """Forgets failed logins: they were about the old password, and the owner must not wait."""
-    here = network_of(client.address)
-    await auth.throttle.forget(budget_of_account(user_id), budget_of_account(user_id, at=here))
+async def _forgive(tx: AsyncSession, auth: Auth, client: Client, row: User) -> None:
+    """Guesses at the old password do not delay the owner, nor does the next reset wait."""
+    names = [name for name in (row.username, row.email) if name]
+    guesses = [budget for name in names for budget in name_budgets(name, client.address)]
+    await auth.throttle.forget(tx, *guesses, *reset_budgets(row.email))
 
 
 async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
@@ -116,7 +147,8 @@ async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> Use
         if row.email is None:
             raise EmailMissing
         row.password_hash = None
-        await end_requests(tx, row.id, Purpose.EMAIL_CHANGE)
+        await auth.throttle.forget(tx, *reset_budgets(row.email))
+        await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
         await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
         await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.PASSWORD_RESET_REQUIRED)
     return user

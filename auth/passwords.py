@@ -1,8 +1,9 @@
 """Hashing and verifying passwords, off the event loop and beside it.
 
 bcrypt takes a fifth of a second by intent. It runs in a few threads of a lower priority than the
-event loop, behind a bounded queue: a storm of logins slows logins down and nothing else, and
-whoever would wait too long is told at once to come back.
+event loop, behind a bounded queue. A storm of logins slows down logins and nothing else, and a
+request that would wait too long is refused at once. Parts of the queue are reserved, so that
+registrations cannot keep logins out, nor strangers the owners of accounts.
 """
 
 import asyncio
@@ -12,10 +13,12 @@ import sys
 import threading
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from enum import Enum, auto
 from functools import cached_property
 from typing import TypeVar
 
@@ -49,6 +52,21 @@ _IMPORTED = (
 T = TypeVar("T")
 
 
+class Share(Enum):
+    """What a hash is for, which decides about its place in the queue."""
+
+    # Sign-ins from devices that have signed in before, and proofs of a signed-in user.
+    KNOWN = auto()
+    # Sign-ins from unknown devices.
+    UNKNOWN = auto()
+    # Everything else, above all registrations.
+    OTHER = auto()
+
+
+# The parts of the queue that no other share can take.
+_RESERVED = {Share.KNOWN: 4, Share.UNKNOWN: 4}
+
+
 class Passwords:
     """Hashes and verifies. `start` must have run before the first use."""
 
@@ -62,8 +80,8 @@ class Passwords:
         )
         self._dummy = ""
         self._seconds_each = 0.0
-        self._pending = 0
-        self._coming = 0
+        self._pending: Counter[Share] = Counter()
+        self._coming: Counter[Share] = Counter()
 
     async def start(self) -> None:
         """Makes the dummy hash, and measures by it how long a hash takes here."""
@@ -76,27 +94,29 @@ class Passwords:
     @property
     def pending(self) -> int:
         """How many hashes are being made, or wait for it."""
-        return self._pending
+        return self._pending.total()
 
     @contextmanager
-    def place_in_queue(self) -> Iterator[None]:
-        """A place in the queue, for who has something to ask before. Raises RateLimited.
+    def place_in_queue(self, share: Share) -> Iterator[None]:
+        """Keeps a place in the queue while something is looked up. Raises RateLimited.
 
-        Whoever will not be let in is told before the database is asked anything: in a storm of
-        logins all of them would wait there, and with them everybody else.
+        A request that will not be let in is refused before it asks the database: in a storm of
+        logins all of them would wait there, and everything else with them.
         """
-        self._check_room(self._pending + self._coming)
-        self._coming += 1
+        self._check_room(share, self._pending + self._coming)
+        self._coming[share] += 1
         try:
             yield
         finally:
-            self._coming -= 1
+            self._coming[share] -= 1
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *, share: Share = Share.OTHER) -> str:
         """The hash to store. Raises RateLimited when too many wait already."""
-        return await self._run(self._context.hash, normalise(password))
+        return await self._run(self._context.hash, normalise(password), share=share)
 
-    async def verify(self, password: str, stored: str | None) -> bool:
+    async def verify(
+        self, password: str, stored: str | None, *, share: Share = Share.UNKNOWN
+    ) -> bool:
         """Whether the password is the one that was hashed. Raises RateLimited.
 
         Without a hash (no such user, no password yet) the same time is spent for nothing, or the
@@ -105,7 +125,7 @@ class Passwords:
         """
         if not is_acceptable_input(password):
             return False
-        return await self._run(self._verify, password, stored)
+        return await self._run(self._verify, password, stored, share=share)
 
     def needs_rehash(self, stored: str) -> bool:
         """Whether the hash is of another kind or cost than those made today."""
@@ -145,18 +165,25 @@ class Passwords:
     def _imported(self) -> CryptContext:
         return CryptContext(schemes=list(_IMPORTED))
 
-    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
-        self._check_room(self._pending)
-        self._pending += 1
+    async def _run(
+        self, work: Callable[..., T], *arguments: object, share: Share = Share.UNKNOWN
+    ) -> T:
+        self._check_room(share, self._pending)
+        self._pending[share] += 1
         loop = asyncio.get_running_loop()
         future = self._pool.submit(work, *arguments)
         # Counted until the thread is done, even if the request that waits for it is given up.
-        future.add_done_callback(lambda _: _call_soon(loop, self._finished))
+        future.add_done_callback(lambda _: _call_soon(loop, self._finished, share))
         return await asyncio.wrap_future(future)
 
-    def _check_room(self, waiting: int) -> None:
-        if waiting >= self._capacity:
-            seconds = math.ceil(waiting * self._seconds_each / self._threads)
+    def _check_room(self, share: Share, taken: Counter[Share]) -> None:
+        kept_free = sum(
+            max(self._capacity // part - taken[other], 0)
+            for other, part in _RESERVED.items()
+            if other is not share
+        )
+        if taken.total() + kept_free >= self._capacity:
+            seconds = math.ceil(taken.total() * self._seconds_each / self._threads)
             raise RateLimited(timedelta(seconds=max(seconds, 1)))
 
     @property
@@ -166,8 +193,8 @@ class Passwords:
         each_thread = max(2, math.ceil(QUEUE_MAX_SECONDS / self._seconds_each))
         return self._threads * each_thread
 
-    def _finished(self) -> None:
-        self._pending -= 1
+    def _finished(self, share: Share) -> None:
+        self._pending[share] -= 1
 
 
 def normalise(password: str) -> str:
@@ -186,9 +213,11 @@ def is_acceptable_input(password: str) -> bool:
     )
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+def _call_soon(
+    loop: asyncio.AbstractEventLoop, call: Callable[[Share], None], share: Share
+) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(call)
+        loop.call_soon_threadsafe(call, share)
 
 
 def _lower_priority() -> None:

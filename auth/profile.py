@@ -2,6 +2,7 @@
 
 from auth.audit import Action
 from auth.authorization import own_account
+from auth.budgets import PROFILE, Budget
 from auth.names import parse_full_name
 from auth.records import UserRecord
 from auth.users import check_version
@@ -12,11 +13,17 @@ from auth.wiring import Auth
 async def update_profile(
     auth: Auth, viewer: Viewer, *, full_name: str | None, version: int | None = None
 ) -> UserRecord:
-    """Takes another name for people, or none. Raises FullNameInvalid, EditConflict."""
+    """Sets the full name, or removes it. The same name again changes and records nothing.
+
+    Raises FullNameInvalid, RateLimited, EditConflict.
+    """
     name = None if full_name is None else parse_full_name(full_name)
+    await auth.throttle.spend(Budget(PROFILE, str(viewer.user_id)))
     async with own_account(auth, viewer, Action.PROFILE_EDITED) as operation:
         row = await operation.get_subject()
         check_version(row, version)
-        row.full_name = name
-        row.version += 1
+        operation.changed = row.full_name != name
+        if operation.changed:
+            row.full_name = name
+            row.version += 1
         return UserRecord.of(row, auth.permissions)

@@ -1,14 +1,27 @@
 """Who is signed in proves the password once more, before something that cannot be undone."""
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from sqlalchemy import select
 
 from auth.audit import Act, Action, record
 from auth.authorization import Operation
+from auth.budgets import REAUTHENTICATION, Budget
 from auth.errors import Refusals, WrongPassword, about_field
-from auth.throttling import ACCOUNT, Budget
+from auth.passwords import Share
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from models.user import User
+
+T = TypeVar("T")
+
+# How often an act starts again because a login renewed the hash that it relies on.
+_RENEWALS = 3
+
+
+class HashChanged(Exception):
+    """The account has another hash than the one that was proved."""
 
 
 async def prove_password(auth: Auth, viewer: Viewer, password: str, action: Action) -> str:
@@ -16,17 +29,40 @@ async def prove_password(auth: Auth, viewer: Viewer, password: str, action: Acti
 
     A failure is recorded as a failed `action`. Raises WrongPassword, RateLimited.
     """
-    # Not the budget of logins: who guesses there must not keep the owner from acting here.
-    budget = Budget(ACCOUNT, f"change of {viewer.user_id}")
-    await auth.throttle.attempt(budget)
+    # Per session: guesses from a stolen one delay neither sign-ins nor the owner's other sessions.
+    async with auth.throttle.guessing(Budget(REAUTHENTICATION, str(viewer.session_id))):
+        stored = await _verify(auth, viewer, password)
+        if stored is None:
+            async with auth.db.begin() as tx:
+                record(tx, own_act(auth, viewer, action, succeeded=False))
+            raise WrongPassword
+    return stored
+
+
+async def _verify(auth: Auth, viewer: Viewer, password: str) -> str | None:
+    """The hash of the viewer's password, if this is the password."""
     async with auth.db.read() as session:
         stored = await session.scalar(select(User.password_hash).where(User.id == viewer.user_id))
-    if stored is None or not await auth.passwords.verify(password, stored):
-        async with auth.db.begin() as tx:
-            record(tx, own_act(auth, viewer, action, succeeded=False))
-        raise WrongPassword
-    await auth.throttle.forgive(budget)
-    return stored
+    verified = await auth.passwords.verify(password, stored, share=Share.KNOWN)
+    return stored if verified else None
+
+
+async def act_on_proof(
+    auth: Auth, viewer: Viewer, password: str, stored: str, act: Callable[[str], Awaitable[T]]
+) -> T:
+    """Calls `act` with the hash that was proved, and again where a parallel login renewed it.
+
+    Raises WrongPassword if the password was changed instead.
+    """
+    for _ in range(_RENEWALS):
+        try:
+            return await act(stored)
+        except HashChanged:
+            renewed = await _verify(auth, viewer, password)
+            if renewed is None:
+                raise WrongPassword from None
+            stored = renewed
+    raise WrongPassword
 
 
 def own_act(auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = True) -> Act:
@@ -50,11 +86,11 @@ def check_new_password(auth: Auth, new: str, *, username: str, email: str | None
 
 
 async def get_proved(operation: Operation, stored: str) -> User:
-    """The row of the subject, if its password is still the one that was proved.
+    """The row of the subject, if its hash is still the one that was proved.
 
-    Raises WrongPassword.
+    Raises HashChanged, for `act_on_proof`.
     """
     row = await operation.get_subject()
     if row.password_hash != stored:
-        raise WrongPassword
+        raise HashChanged
     return row

@@ -1,262 +1,298 @@
-"""Slowing guesses down: who fails often waits, longer each time; nobody is locked out for good.
+"""Throttling: failures delay further attempts, and nobody is locked out for good.
 
-An attempt is counted before anything slow is done for it, in the database, so that a thousand at
-once on several machines count as a thousand. Success gives the attempt back. While somebody waits,
-the right answer waits as well (NIST SP 800-63B-4, 3.2.2; ASVS 5.0, 6.3.1).
+An attempt is in flight before anything slow is done for it, in the database, so that a thousand at
+once on several machines count as a thousand. Then it fails, succeeds, or is given back. During a
+delay the right password waits too (NIST SP 800-63B-4, 3.2.2; ASVS 5.0, 6.3.1).
 """
 
 import hmac
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, reduce
 from hashlib import sha256
 from importlib import import_module
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from operator import itemgetter
-from typing import NamedTuple
-from uuid import UUID
+from typing import Any
 
-from sqlalchemy import Executable, bindparam, case, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Executable, bindparam, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from auth.budgets import Budget, Limit, everywhere
 from auth.clock import Clock
-from auth.errors import RateLimited
+from auth.errors import AuthError, RateLimited
 from auth.secret_keys import SecretKeys
+from auth.tallies import Tally
 from models.base import Base
-from models.database import Database
+from models.database import Database, DatabaseUnavailable
 from models.throttle import Throttle as Row
 
-_PURPOSE = "postern throttling"
+_PURPOSE = "postern attempts"
+# Attempts in flight are over within moments.
+_SHORTLY = timedelta(seconds=1)
+_DELETED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """How many failures are free, and how long the waits become.
+class Attempt:
+    """What is counted as in flight, and since when."""
 
-    Each failure past the free ones doubles the wait, from `shortest` up to `longest`. After
-    `forgotten_after` without a failure all is forgotten.
-    """
-
-    name: str
-    free: int
-    longest: timedelta
-    forgotten_after: timedelta
-    shortest: timedelta = timedelta(seconds=1)
-    # Whether success forgives every failure before it; a shared network has other people's too.
-    forgiven_by_success: bool = False
-
-    def wait_after(self, failures: int) -> timedelta:
-        """How long the next attempt has to wait."""
-        past = failures - self.free
-        if past < 0:
-            return timedelta()
-        # Two to the power of many is no number of seconds.
-        wait: timedelta = self.shortest * 2 ** min(past, 30)
-        return min(wait, self.longest)
-
-
-# Guesses of one account's password. Well below NIST's hundred failures in a day.
-ACCOUNT = Limit(
-    "account",
-    free=10,
-    longest=timedelta(hours=1),
-    forgotten_after=timedelta(days=1),
-    forgiven_by_success=True,
-)
-# Guesses from one network, of whomever's: many people may share it.
-NETWORK = Limit(
-    "network", free=100, longest=timedelta(minutes=15), forgotten_after=timedelta(hours=1)
-)
-# New accounts from one network; each costs a hash and a row.
-REGISTRATION = Limit(
-    "registration", free=100, longest=timedelta(minutes=15), forgotten_after=timedelta(hours=6)
-)
-
-# Mails that anybody may have sent to one address: its owner gets few, however many ask.
-MAIL = Limit(
-    "mail",
-    free=3,
-    shortest=timedelta(minutes=1),
-    longest=timedelta(hours=1),
-    forgotten_after=timedelta(hours=6),
-)
-# Mails that are sent for one network, to whomever.
-MAIL_NETWORK = Limit(
-    "mail network", free=30, longest=timedelta(minutes=15), forgotten_after=timedelta(hours=1)
-)
-# Exports of one's own data: each reads much.
-EXPORT = Limit("export", free=5, longest=timedelta(hours=1), forgotten_after=timedelta(hours=6))
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """A limit, and whose failures are counted against it."""
-
-    limit: Limit
-    whose: str
+    budgets: tuple[Budget, ...]
+    started_at: datetime
 
 
 class Throttle:
-    """The failures of everybody, as all processes share them."""
+    """What all processes count together."""
 
     def __init__(
-        self, db: Database, clock: Clock, secret_keys: SecretKeys, *, enabled: bool = True
+        self,
+        db: Database,
+        clock: Clock,
+        secret_keys: SecretKeys,
+        *,
+        enabled: bool = True,
+        failures_per_hour: int = 1_000,
     ) -> None:
         self._db = db
         self._clock = clock
-        self._key = secret_keys.derive(_PURPOSE)[0]
+        self._keys = secret_keys.derive(_PURPOSE)
         self._enabled = enabled
+        # Of all unknown devices together.
+        self.everywhere = Budget(everywhere(failures_per_hour), "")
 
-    async def attempt(self, *budgets: Budget) -> timedelta:
-        """Counts an attempt as a failure until it is forgiven; returns the wait if it stays one.
+    async def begin(self, *budgets: Budget) -> Attempt:
+        """Counts an attempt as in flight in all budgets, or in none.
 
-        Raises RateLimited with the longest wait, and then counts nothing; DatabaseUnavailable,
-        since nobody can tell then who has failed before.
+        Raises RateLimited with the longest delay, and DatabaseUnavailable: without the database
+        nothing says who has failed before.
         """
-        if not self._enabled:
-            return timedelta()
         now = self._clock.now()
+        if not self._enabled:
+            return Attempt((), now)
+        await self._check_unlocked([b for b in budgets if not b.limit.counts_in_flight], now)
+        counted = [budget for budget in budgets if budget.limit.counts_in_flight]
         async with self._db.begin() as tx:
             connection = await tx.connection()
-            counted = await self._lock(connection, budgets, now)
-            waits = [failures.wait(budget.limit, now) for budget, failures in counted]
-            if any(waits):
-                raise RateLimited(timedelta(seconds=math.ceil(max(waits).total_seconds())))
-            # The failures are one more now.
-            waits = [budget.limit.wait_after(failures.number + 1) for budget, failures in counted]
-            await connection.execute(
-                _COUNT,
-                [
-                    {
-                        "row": failures.key,
-                        "failures": failures.number + 1,
-                        "blocked_until": now + wait if wait else None,
-                        "forgotten_at": now + budget.limit.forgotten_after,
-                    }
-                    for (budget, failures), wait in zip(counted, waits, strict=True)
-                ],
-            )
-            return max(waits)
+            tallies = await self._lock(connection, counted, now)
+            _check(tallies, now)
+            started = {budget: tally.started(now) for budget, tally in tallies.items()}
+            await self._write(connection, started)
+        return Attempt(budgets, now)
 
-    async def forgive(self, *budgets: Budget) -> None:
-        """Takes the attempt back, since it went well, and with it what success forgives."""
-        async with self._db.begin() as tx:
-            await self.forgive_within(await tx.connection(), *budgets)
+    async def fail(self, tx: AsyncSession, attempt: Attempt) -> timedelta:
+        """Turns an attempt into a failure; returns the delay that follows."""
+        if not attempt.budgets:
+            return timedelta()
+        now, connection = self._clock.now(), await tx.connection()
+        tallies = await self._lock(connection, attempt.budgets, now)
+        failed = {
+            budget: _ended(budget, tally, attempt, now).failed(budget.limit, now)
+            for budget, tally in tallies.items()
+        }
+        await self._write(connection, failed)
+        return max(tally.delay(budget.limit, now) for budget, tally in failed.items())
 
-    async def forgive_within(self, connection: AsyncConnection, *budgets: Budget) -> None:
-        """The same in a transaction that goes on; best at its end, since others wait for it."""
-        if not self._enabled:
-            return
+    async def succeed(self, connection: AsyncConnection, attempt: Attempt) -> None:
+        """Gives an attempt back, and forgives the failures that a success forgives.
+
+        Best at the end of a transaction, since other attempts wait for it.
+        """
         now = self._clock.now()
-        await connection.execute(
-            _FORGIVE,
-            [
-                {"row": key, "now": now, "kept": 0 if budget.limit.forgiven_by_success else 1}
-                for key, budget in self._in_order(budgets)
-            ],
+        tallies = await self._lock(connection, _in_flight(attempt), now)
+        await self._write(
+            connection,
+            {
+                budget: ended.forgiven() if budget.limit.forgiven_by_success else ended
+                for budget, tally in tallies.items()
+                for ended in [tally.ended(attempt.started_at, now)]
+            },
         )
 
-    async def forget(self, *budgets: Budget) -> None:
+    async def give_back(self, attempt: Attempt) -> None:
+        """Undoes an attempt that tried nothing, because the server was busy. Forgives nothing."""
+        counted, now = _in_flight(attempt), self._clock.now()
+        if not counted:
+            return
+        async with self._db.begin() as tx:
+            connection = await tx.connection()
+            tallies = await self._lock(connection, counted, now)
+            ended = {b: tally.ended(attempt.started_at, now) for b, tally in tallies.items()}
+            await self._write(connection, ended)
+
+    @asynccontextmanager
+    async def counting(self, *budgets: Budget) -> AsyncIterator[None]:
+        """Counts what is done inside, however it ends, unless the server is too busy to do it."""
+        attempt = await self.begin(*budgets)
+        try:
+            yield
+        except (RateLimited, DatabaseUnavailable):
+            await self.give_back(attempt)
+            raise
+        except Exception:
+            await self._fail(attempt)
+            raise
+        await self._fail(attempt)
+
+    @asynccontextmanager
+    async def guessing(self, *budgets: Budget) -> AsyncIterator[None]:
+        """Counts a refusal inside as a failure, unless the server was too busy to check."""
+        attempt = await self.begin(*budgets)
+        try:
+            yield
+        except (RateLimited, DatabaseUnavailable):
+            await self.give_back(attempt)
+            raise
+        except AuthError:
+            await self._fail(attempt)
+            raise
+        async with self._db.begin() as tx:
+            await self.succeed(await tx.connection(), attempt)
+
+    async def spend(self, *budgets: Budget) -> None:
+        """Counts something that is done at once in all budgets, or in none. Raises RateLimited."""
+        async with self._db.begin() as tx:
+            await self.spend_within(tx, *budgets)
+
+    async def spend_within(self, tx: AsyncSession, *budgets: Budget) -> None:
+        """The same in a transaction: it counts only if that is committed."""
+        await self._spend(tx, None, budgets)
+
+    async def spend_unless_paused(self, pause: Budget, *budgets: Budget) -> bool:
+        """The same; during the delay of `pause` it counts nothing, and returns False."""
+        async with self._db.begin() as tx:
+            return await self._spend(tx, pause, [pause, *budgets])
+
+    async def forget(self, tx: AsyncSession, *budgets: Budget) -> None:
         """Forgives every failure."""
-        names = [self._name(budget) for budget in budgets]
+        keys = [key for budget in budgets for key in self._names(budget)]
+        await tx.execute(delete(Row).where(Row.key.in_(keys)))
+
+    async def delete_forgotten(self) -> None:
+        """Deletes the rows that say nothing any more, in short transactions."""
+        while await self._delete_some() == _DELETED_AT_ONCE:
+            pass
+
+    async def _delete_some(self) -> int:
+        old = select(Row.key).where(Row.forgotten_at < self._clock.now()).limit(_DELETED_AT_ONCE)
         async with self._db.begin() as tx:
-            await tx.execute(delete(Row).where(Row.key.in_(names)))
+            # Rows that are locked are in use, and waiting for them could deadlock.
+            keys = list(await tx.scalars(old.with_for_update(skip_locked=True)))
+            await tx.execute(delete(Row).where(Row.key.in_(keys)))
+        return len(keys)
 
-    async def forget_the_old(self) -> None:
-        """Deletes what is forgotten, but for what somebody counts at this moment."""
-        old = select(Row.key).where(Row.forgotten_at < self._clock.now())
-        # Rows that are waited for one after the other could wait for those who wait for us.
-        idle = old.with_for_update(skip_locked=True)
+    async def _fail(self, attempt: Attempt) -> None:
         async with self._db.begin() as tx:
-            await tx.execute(delete(Row).where(Row.key.in_(idle)))
+            await self.fail(tx, attempt)
 
-    def _in_order(self, budgets: Sequence[Budget]) -> list[tuple[str, Budget]]:
-        """With the keys of their rows: in one order, or two attempts could wait for one another."""
-        return sorted(((self._name(budget), budget) for budget in budgets), key=itemgetter(0))
+    async def _spend(
+        self, tx: AsyncSession, pause: Budget | None, budgets: Sequence[Budget]
+    ) -> bool:
+        if not self._enabled:
+            return True
+        now, connection = self._clock.now(), await tx.connection()
+        tallies = await self._lock(connection, budgets, now)
+        if pause and tallies[pause].delay(pause.limit, now):
+            return False
+        _check(tallies, now)
+        failed = {b: tally.failed(b.limit, now) for b, tally in tallies.items()}
+        await self._write(connection, failed)
+        return True
 
-    def _name(self, budget: Budget) -> str:
-        # A dump tells neither who was guessed at nor from where.
-        text = f"{budget.limit.name}\0{budget.whose}".encode()
-        return hmac.digest(self._key, text, sha256).hex()
+    async def _check_unlocked(self, budgets: Sequence[Budget], now: datetime) -> None:
+        for budget in budgets:
+            found = [
+                _tally(row)
+                for key in self._names(budget)
+                for row in await self._db.look_up(_BY_KEY, {"name": key})
+            ]
+            _check({budget: _together(found, budget.limit)}, now)
 
     async def _lock(
         self, connection: AsyncConnection, budgets: Sequence[Budget], now: datetime
-    ) -> list[tuple[Budget, "_Failures"]]:
-        in_order = self._in_order(budgets)
+    ) -> dict[Budget, Tally]:
+        if not budgets:
+            return {}
+        names = {budget: self._names(budget) for budget in budgets}
+        # In one order, or two attempts could wait for one another.
+        keys = sorted(key for of_budget in names.values() for key in of_budget)
         rows = await connection.execute(
-            _lock(self._db.dialect),
-            [
-                {"key": key, "failures": 0, "forgotten_at": now + budget.limit.forgotten_after}
-                for key, budget in in_order
-            ],
+            _lock(self._db.dialect), [_values(k, Tally(), now) for k in keys]
         )
-        found = {row.key: _Failures(*row) for row in rows}
-        return [(budget, found[key].as_of(now)) for key, budget in in_order]
+        found = {row.key: _tally(row) for row in rows}
+        return {
+            budget: _together([found[key] for key in of_budget], budget.limit)
+            for budget, of_budget in names.items()
+        }
+
+    async def _write(self, connection: AsyncConnection, tallies: Mapping[Budget, Tally]) -> None:
+        rows = []
+        for budget, tally in tallies.items():
+            newest, *older = self._names(budget)
+            rows.append(_values(newest, tally, tally.negligible_at(budget.limit)))
+            # Counted under the newest secret from now on.
+            rows += [_values(key, Tally(), tally.failed_at) for key in older]
+        if rows:
+            await connection.execute(_WRITE, [{**row, "name": row.pop("key")} for row in rows])
+
+    def _names(self, budget: Budget) -> list[str]:
+        """The keys of its row under every secret, newest first.
+
+        A dump of the database tells neither who was guessed at nor from where.
+        """
+        text = f"{budget.limit.name}\0{budget.whose}".encode("utf-8", "surrogatepass")
+        return [hmac.digest(key, text, sha256).hex() for key in self._keys]
 
 
-class _Failures(NamedTuple):
-    """A row, as it is when it is locked."""
-
-    key: str
-    number: int
-    blocked_until: datetime | None
-    forgotten_at: datetime
-
-    def as_of(self, now: datetime) -> "_Failures":
-        """The same, or none if they are forgotten by now."""
-        if self.forgotten_at < now:
-            return self._replace(number=0, blocked_until=None)
-        return self
-
-    def wait(self, limit: Limit, now: datetime) -> timedelta:
-        """How long the next attempt has to wait."""
-        wait = (self.blocked_until or now) - now
-        # Longer than any wait: the clock was set back.
-        return timedelta() if wait > limit.longest else max(wait, timedelta())
+def _check(tallies: Mapping[Budget, Tally], now: datetime) -> None:
+    """Raises RateLimited with the longest delay."""
+    delays = [tally.delay(budget.limit, now) for budget, tally in tallies.items()]
+    if any(tally.is_full(budget.limit, now) for budget, tally in tallies.items()):
+        delays.append(_SHORTLY)
+    longest = max(delays, default=timedelta())
+    if longest:
+        raise RateLimited(timedelta(seconds=math.ceil(longest.total_seconds())))
 
 
-def budget_of_account(user_id: UUID, *, at: str | None = None) -> Budget:
-    """Guesses at an account, from one network that its owner uses or from all others."""
-    return Budget(ACCOUNT, f"user {user_id} at {at}" if at else f"user {user_id}")
+def _in_flight(attempt: Attempt) -> list[Budget]:
+    return [budget for budget in attempt.budgets if budget.limit.counts_in_flight]
 
 
-@lru_cache(maxsize=1024)
-def network_of(address: str | None) -> str:
-    """Whom an address stands for: IPv4 itself, of IPv6 the /64 that one customer gets."""
-    try:
-        parsed: IPv4Address | IPv6Address = ip_address(address or "")
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(IPv6Network((parsed, 64), strict=False))
-    return str(parsed)
+def _ended(budget: Budget, tally: Tally, attempt: Attempt, now: datetime) -> Tally:
+    return tally.ended(attempt.started_at, now) if budget.limit.counts_in_flight else tally
+
+
+def _together(tallies: Sequence[Tally], limit: Limit) -> Tally:
+    return reduce(lambda one, other: one.plus(other, limit), tallies, Tally())
+
+
+def _tally(row: Any) -> Tally:
+    return Tally(row.failures, row.failed_at, row.in_flight, row.started_at)
+
+
+def _values(key: str, tally: Tally, forgotten_at: datetime) -> dict[str, object]:
+    return {
+        "key": key,
+        "failures": tally.failures,
+        "failed_at": tally.failed_at,
+        "in_flight": tally.in_flight,
+        "started_at": tally.started_at,
+        "forgotten_at": forgotten_at,
+    }
 
 
 @cache
 def _lock(dialect: str) -> Executable:
-    # The other dialect is left alone: it takes megabytes.
+    # The other dialect is not imported: it takes megabytes.
     insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(_ROWS)
-    # A row that is there is locked by being written, whatever somebody else does to it.
+    # Writing an existing row locks it.
     locked: Executable = insert.on_conflict_do_update(
         index_elements=[_ROWS.c.key], set_={"key": insert.excluded.key}
-    ).returning(_ROWS.c.key, _ROWS.c.failures, _ROWS.c.blocked_until, _ROWS.c.forgotten_at)
+    ).returning(*_ROWS.c)
     return locked
 
 
 # Not through the ORM, which would take a third of what a login costs beside its hash.
 _ROWS = Base.metadata.tables[Row.__tablename__]
-_THIS = _ROWS.c.key == bindparam("row")
-_COUNT = update(_ROWS).where(_THIS)
-_NONE_LEFT = (_ROWS.c.forgotten_at < bindparam("now")) | (_ROWS.c.failures < 1)
-_FORGIVE = (
-    update(_ROWS)
-    .where(_THIS)
-    .values(
-        failures=case((_NONE_LEFT, 0), else_=(_ROWS.c.failures - 1) * bindparam("kept")),
-        blocked_until=None,
-    )
-)
+_BY_KEY = select(*_ROWS.c).where(_ROWS.c.key == bindparam("name"))
+_WRITE = update(_ROWS).where(_ROWS.c.key == bindparam("name"))

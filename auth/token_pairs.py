@@ -1,6 +1,6 @@
 """What a login and a refresh give: an access token and the refresh token that renews it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from auth import tokens
@@ -19,6 +19,8 @@ class SignedIn:
     user: UserRecord
     access_token: IssuedToken
     refresh_token: IssuedToken
+    # Set by a login: what the device can show at a later one.
+    device_proof: str | None = field(default=None, repr=False)
 
 
 async def issue_pair(auth: Auth, user: UserRecord, session: Session, now: datetime) -> SignedIn:

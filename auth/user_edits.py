@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Action, listed
 from auth.authorization import authorized, check_may_grant
+from auth.budgets import reset_budgets
 from auth.errors import Refusal, Refusals
 from auth.links import Purpose
 from auth.names import canonical, parse_email, parse_full_name, parse_username
@@ -85,6 +86,7 @@ async def _apply(tx: AsyncSession, auth: Auth, row: User, parsed: dict[str, str 
 async def _change_email(tx: AsyncSession, auth: Auth, row: User, email: str | None) -> None:
     old = row.email
     set_email(row, email, verified_at=None)
+    await auth.throttle.forget(tx, *reset_budgets(email))
     await end_requests(tx, row.id, *Purpose)
     notice = Kind.EMAIL_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)

@@ -1,4 +1,4 @@
-"""Requests of users that wait for the link in a mail: one of each kind, the latest."""
+"""Requests of users that wait for the link in an email to be followed."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ async def send_link(
     *,
     email: str | None = None,
 ) -> None:
-    """Queues a mail with a link, in place of every earlier one of this purpose.
+    """Queues an email with a link.
 
     The caller holds the user's row. Does nothing where this server sends no mail.
     """
@@ -42,8 +42,12 @@ async def begin_request(
     *,
     email: str | None = None,
 ) -> None:
-    """Writes down that the user asked, under the id of the mail; what was asked before is over."""
-    await end_requests(tx, user.id, purpose)
+    """Records the request under the id of its email. It ends earlier ones, except for resets.
+
+    Anybody can ask for a reset: that must not end the link that the owner is about to follow.
+    """
+    if purpose is not Purpose.PASSWORD_RESET:
+        await end_requests(tx, user.id, purpose)
     tx.add(
         Link(
             id=link_id,
@@ -71,7 +75,7 @@ async def find_request(tx: AsyncSession, link_id: UUID) -> tuple[Link, User] | N
 async def look_at_link(
     session: AsyncSession, auth: Auth, purpose: Purpose, text: str
 ) -> tuple[Link, User]:
-    """What a token is about. Raises LinkInvalid for every token but the latest good one."""
+    """What a token is about. Raises LinkInvalid unless its request is open."""
     token = read_token(text)
     found = await find_request(session, token.about)
     if found is None or found[0].purpose != purpose or found[1].disabled_at is not None:

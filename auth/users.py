@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Action, listed
 from auth.authorization import authorized, check_may_all, check_may_grant
+from auth.budgets import reset_budgets
 from auth.errors import EditConflict, UserNotFound
 from auth.links import Purpose
 from auth.names import canonical, lookup_key, storable
@@ -195,6 +196,8 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
         row = await operation.get_subject()
         check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
         row.disabled_at = None
+        # No link was sent while the account was disabled.
+        await auth.throttle.forget(operation.tx, *reset_budgets(row.email))
         return UserRecord.of(row, auth.permissions)
 
 

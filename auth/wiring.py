@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from auth.clock import Clock
+from auth.devices import DeviceProofs
 from auth.keys import KeyRing
 from auth.links import LinkTokens
 from auth.password_policy import PasswordPolicy
@@ -52,6 +53,7 @@ class Auth:
     passwords: Passwords
     throttle: Throttle
     refresh_tokens: RefreshTokenCodec
+    devices: DeviceProofs
     links: LinkTokens
     permissions: PermissionRegistry
     token_policy: TokenPolicy

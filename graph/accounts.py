@@ -144,7 +144,7 @@ class AccountMutations:
     @strawberry.mutation(
         description="Changes what one may change about oneself at any time.",
         permission_classes=[IsAuthenticated],
-        extensions=[Fails(FullNameInvalid, EditConflict)],
+        extensions=[Fails(FullNameInvalid, EditConflict, RateLimited)],
     )
     async def update_profile(
         self,

@@ -1,22 +1,31 @@
-"""The refresh token as a cookie: scripts cannot read it, other sites cannot use it."""
+"""The refresh token and the device proofs as cookies.
 
-from collections.abc import Mapping
+Scripts cannot read them, and pages of other sites cannot use them.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from starlette.requests import cookie_parser
 
+from auth.devices import LIFETIME
 from graph.errors import BadUserInput
+
+# The accounts that one browser is known for: the last few that signed in.
+MAX_DEVICE_PROOFS = 5
+# Stands in no proof.
+_SEPARATOR = "."
 
 
 @dataclass(frozen=True, slots=True)
 class CookiePolicy:
-    """How the cookie is set, and the pages that may use it.
+    """How the cookies are set, and the pages that may use them.
 
-    Over https the name begins with `__Host-`: a browser takes such a cookie from this host only,
-    and over TLS only (RFC 6265bis, 4.1.3.2). Plain http, as on localhost, has another name.
-    Cookies do not know ports, so the name has the port of the public address, if there is one:
-    two servers on one host must not overwrite each other's cookie.
+    Over https the names begin with `__Host-`: a browser takes such a cookie from this host only,
+    and over TLS only (RFC 6265bis, 4.1.3.2). Plain http, as on localhost, has other names.
+    Cookies do not know ports, so the names have the port of the public address, if there is one:
+    two servers on one host must not overwrite each other's cookies.
     """
 
     secure: bool
@@ -25,13 +34,30 @@ class CookiePolicy:
 
     @property
     def name(self) -> str:
-        """The name of the cookie."""
+        """The name of the cookie with the refresh token."""
+        return self._name("refresh")
+
+    @property
+    def device_name(self) -> str:
+        """The name of the cookie with the device proofs."""
+        return self._name("device")
+
+    def _name(self, content: str) -> str:
         prefix = "__Host-" if self.secure else ""
         suffix = "" if self.port is None else f"_{self.port}"
-        return f"{prefix}postern_refresh{suffix}"
+        return f"{prefix}postern_{content}{suffix}"
 
     def read(self, headers: Mapping[bytes, bytes]) -> str | None:
-        """The refresh token of the cookie, where a page of an allowed origin sends it.
+        """The refresh token of the cookie, where a page of an allowed origin sends it."""
+        return self._read(headers, self.name)
+
+    def read_device(self, headers: Mapping[bytes, bytes]) -> list[str]:
+        """The device proofs of the cookie, the newest first, under the same rule."""
+        value = self._read(headers, self.device_name) or ""
+        return [proof for proof in value.split(_SEPARATOR) if proof][:MAX_DEVICE_PROOFS]
+
+    def _read(self, headers: Mapping[bytes, bytes], name: str) -> str | None:
+        """The value of a cookie.
 
         A browser adds cookies to requests that other pages make; it also says which page that was,
         and pages cannot lie about it.
@@ -40,32 +66,45 @@ class CookiePolicy:
         if origin is None or origin.decode("latin-1") not in self.allowed_origins:
             return None
         # Lenient, as browsers are: another application's odd cookie must not hide ours.
-        return cookie_parser(headers.get(b"cookie", b"").decode("latin-1")).get(self.name)
+        return cookie_parser(headers.get(b"cookie", b"").decode("latin-1")).get(name)
 
     def write(self, refresh_token: str, lifetime: timedelta) -> str:
         """The `Set-Cookie` line that stores the token."""
-        return self._line(refresh_token, int(lifetime.total_seconds()))
+        return self._line(self.name, refresh_token, lifetime)
+
+    def write_device(self, proofs: Sequence[str]) -> str:
+        """The `Set-Cookie` line that stores the device proofs."""
+        return self._line(self.device_name, _SEPARATOR.join(proofs), LIFETIME)
 
     def clear(self) -> str:
         """The `Set-Cookie` line that removes the token."""
-        return self._line("", 0)
+        return self._line(self.name, "", timedelta())
 
-    def _line(self, value: str, max_age: int) -> str:
+    def _line(self, name: str, value: str, lifetime: timedelta) -> str:
         secure = "; Secure" if self.secure else ""
-        return f"{self.name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}"
+        max_age = int(lifetime.total_seconds())
+        return f"{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}"
 
 
 @dataclass(slots=True)
 class CookieJar:
-    """The cookie of one request: what came in, and what goes out with the reply.
+    """The cookies of one request: what came in, and what goes out with the reply.
 
     An operation over a socket has no reply that could set a cookie.
     """
 
     policy: CookiePolicy
     refresh_token: str | None
-    set_cookie: str | None = field(default=None)
+    headers: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    set_cookie: str | None = field(default=None, repr=False)
+    set_device_cookie: str | None = field(default=None, repr=False)
     can_be_set: bool = True
+
+    @property
+    def device_proofs(self) -> list[str]:
+        """What proves that this browser has signed in before: device proofs and refresh token."""
+        proofs = self.policy.read_device(self.headers)
+        return [*proofs, self.refresh_token] if self.refresh_token else proofs
 
     def check_can_be_set(self) -> None:
         """Raises BadUserInput where a cookie cannot be set."""
@@ -80,6 +119,10 @@ class CookieJar:
         self.check_can_be_set()
         self.set_cookie = self.policy.write(refresh_token, lifetime)
 
+    def store_device(self, proofs: Sequence[str]) -> None:
+        """Gives the browser these device proofs, the newest first, in place of all others."""
+        self.set_device_cookie = self.policy.write_device(proofs[:MAX_DEVICE_PROOFS])
+
     def clear(self) -> None:
-        """Takes the token from the browser."""
+        """Takes the token from the browser. The device proofs stay: they sign nobody in."""
         self.set_cookie = self.policy.clear()

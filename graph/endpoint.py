@@ -122,15 +122,16 @@ class GraphQLEndpoint:
         client = client_at(peer[0] if peer else None, headers.get(b"user-agent"))
         # Without an origin it is no browser's.
         token = self._cookies.read(headers) if b"origin" in headers else None
-        cookies = CookieJar(self._cookies, token)
+        cookies = CookieJar(self._cookies, token, headers)
         authorization, key = headers.get(b"authorization"), headers.get(IDEMPOTENCY_KEY)
         return self._auth, client, authorization, cookies, key
 
 
 def _reply(scope: Scope, result: ExecutionResult, cookies: CookieJar, media_type: str) -> Reply:
     reply = reply_result(result, media_type, scope.get("postern.request_id") or uuid4().hex)
-    if cookies.set_cookie:
-        reply.headers.append((b"set-cookie", cookies.set_cookie.encode()))
+    for line in (cookies.set_cookie, cookies.set_device_cookie):
+        if line:
+            reply.headers.append((b"set-cookie", line.encode()))
     return reply
 
 

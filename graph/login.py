@@ -66,6 +66,12 @@ class LoginInput:
         " (`PASSWORD_CHANGE_REQUIRED`); means nothing otherwise.",
         default=strawberry.UNSET,
     )
+    refresh_token: str | None = strawberry.field(
+        description="A refresh token of an earlier session on this device, expired or not. It signs"
+        " nobody in: it proves that the device has signed in before, so that wrong passwords from"
+        " elsewhere do not delay this login. A browser has a cookie for that.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.type(
@@ -146,8 +152,11 @@ class LoginMutations:
             username=input.username,
             password=input.password,
             new_password=given(input.new_password),
+            proofs=_proofs(input, context.cookies),
         )
         tokens = _deliver(signed_in, input.delivery, context.cookies)
+        if input.delivery is TokenDelivery.COOKIE:
+            _remember_device(context, signed_in)
         return LoginPayload(tokens=tokens, user=User.of(signed_in.user))
 
     @strawberry.mutation(
@@ -214,6 +223,17 @@ def _deliver(signed_in: SignedIn, delivery: TokenDelivery, cookies: CookieJar) -
         expires_in=int(signed_in.access_token.expires_in.total_seconds()),
         refresh_token=None if by_cookie else signed_in.refresh_token.text,
     )
+
+
+def _proofs(input: LoginInput, cookies: CookieJar) -> list[str]:
+    typed = given(input.refresh_token)
+    return [*([typed] if typed else []), *cookies.device_proofs]
+
+
+def _remember_device(context: Context, signed_in: SignedIn) -> None:
+    assert signed_in.device_proof
+    others = context.auth.devices.of_others(signed_in.user.id, context.cookies.device_proofs)
+    context.cookies.store_device([signed_in.device_proof, *others])
 
 
 def _forget(context: Context, session_id: UUID) -> None:

@@ -112,7 +112,9 @@ class PasswordMutations:
         ],
     ) -> RequestPasswordResetPayload:
         context = info.context
-        await request_password_reset(context.auth, context.client, email=input.email)
+        await request_password_reset(
+            context.auth, context.client, email=input.email, proofs=context.cookies.device_proofs
+        )
         return RequestPasswordResetPayload(email_sent_to=parse_email(input.email))
 
     @strawberry.mutation(

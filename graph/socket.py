@@ -16,7 +16,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from auth.throttling import network_of
+from auth.budgets import network_of
 from auth.wiring import Auth
 from graph.cookies import CookiePolicy
 from graph.operations import Operations

@@ -53,8 +53,9 @@ def drift(connection: Connection) -> list[object]:
 
 
 def _is_modelled(name: str | None, kind: str, _parents: object) -> bool:
-    # SQLite's list of changes is written by triggers, and read without the models.
-    return (kind, name) != ("table", "changes")
+    # SQLite's list of changes is written by triggers and read without the models. `throttles` is
+    # what the version before migration 0014 counts in while both versions run.
+    return (kind, name) not in {("table", "changes"), ("table", "throttles")}
 
 
 def _config() -> Config:

@@ -1,18 +1,25 @@
-"""How often somebody has failed of late, whichever process they asked."""
+"""What the throttle counts, for all processes together."""
 
 from datetime import datetime
 
+from sqlalchemy import Double
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, UtcDateTime, key_text
 
 
 class Throttle(Base):
-    """The failures of one account or one network; the key names neither."""
+    """Failures and attempts in flight of one budget; the key is an HMAC and names neither.
 
-    __tablename__ = "throttles"
+    Both amounts decay by age: each is valid at the instant beside it.
+    """
+
+    __tablename__ = "attempts"
 
     key: Mapped[str] = mapped_column(key_text(64), primary_key=True)
-    failures: Mapped[int]
-    blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failures: Mapped[float] = mapped_column(Double)
+    failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    in_flight: Mapped[float] = mapped_column(Double)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When both amounts are negligible.
     forgotten_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

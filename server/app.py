@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route, WebSocketRoute
 
 from auth.clock import Clock
+from auth.devices import DeviceProofs
 from auth.housekeeping import Housekeeping
 from auth.keys import KeyRing
 from auth.links import LinkTokens
@@ -143,6 +144,7 @@ def build_auth(
     db = Database.connect(settings.database_url.get_secret_value(), patient=patient)
     secret_keys = SecretKeys(settings.secrets)
     keys = KeyRing(db, secret_keys, clock, settings.jwt_algorithm)
+    refresh_tokens = RefreshTokenCodec(secret_keys)
     return Auth(
         db=db,
         clock=clock,
@@ -152,8 +154,15 @@ def build_auth(
         user_rows=UserRows(db, registry),
         watchers=Watchers(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),
-        throttle=Throttle(db, clock, secret_keys, enabled=settings.throttle is Switch.ON),
-        refresh_tokens=RefreshTokenCodec(secret_keys),
+        throttle=Throttle(
+            db,
+            clock,
+            secret_keys,
+            enabled=settings.throttle is Switch.ON,
+            failures_per_hour=settings.failed_logins_per_hour,
+        ),
+        refresh_tokens=refresh_tokens,
+        devices=DeviceProofs(db, clock, refresh_tokens, secret_keys),
         links=LinkTokens(secret_keys),
         permissions=registry,
         token_policy=TokenPolicy(

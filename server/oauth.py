@@ -56,8 +56,12 @@ async def _password_grant(auth: Auth, request: Request, form: dict[str, str]) ->
     if "username" not in form or "password" not in form:
         return oauth_error("invalid_request", "Send username and password.")
     client = client_of(request.scope)
+    # Of an earlier session: proves that the device has signed in before.
+    proofs = [form["refresh_token"]] if "refresh_token" in form else []
     try:
-        signed_in = await log_in(auth, client, username=form["username"], password=form["password"])
+        signed_in = await log_in(
+            auth, client, username=form["username"], password=form["password"], proofs=proofs
+        )
     except Refusal as refusal:
         return refused_grant(refusal)
     return _tokens(signed_in)

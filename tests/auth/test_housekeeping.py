@@ -225,7 +225,7 @@ async def test_step_that_fails_does_not_keep_the_others_from_being_done(
     await add_ended_sessions(api, 3)
     (first,) = await kids(api)
     clock.tick(days=91)
-    monkeypatch.setattr(api.auth.throttle, "forget_the_old", fail)
+    monkeypatch.setattr(api.auth.throttle, "delete_forgotten", fail)
     with capture_logs() as logs:
         await clean_up(api.auth)
     assert await count_sessions(api) == 0

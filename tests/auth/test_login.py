@@ -5,17 +5,21 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from passlib.hash import bcrypt
 from sqlalchemy import delete, func, select, update
 
 from auth.clients import Client
-from auth.errors import AccountDisabled, InvalidCredentials, RateLimited
+from auth.errors import AccountDisabled, InvalidCredentials
 from auth.login import log_in
+from auth.password_change import change_password
 from auth.policies import Console
 from auth.records import UserRecord
 from auth.token_pairs import SignedIn
 from auth.users import disable_user, enable_user, find_user_by_name
+from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.role import UserRole
@@ -202,8 +206,8 @@ async def test_what_changes_while_the_password_is_verified_counts(
 ) -> None:
     verify, (act, refusal) = auth.passwords.verify, MEANWHILE[change]
 
-    async def verify_and_change(password: str, stored: str | None) -> bool:
-        verified = await verify(password, stored)
+    async def verify_and_change(password: str, stored: str | None, **how: Any) -> bool:
+        verified = await verify(password, stored, **how)
         await act(auth)
         return verified
 
@@ -219,9 +223,9 @@ async def test_a_temporary_password_stays_one_when_its_account_is_enabled_meanwh
     await set_alice(auth, disabled_at=BEGINNING, password_is_temporary=True)
     verify = auth.passwords.verify
 
-    async def verify_and_enable(password: str, stored: str | None) -> bool:
+    async def verify_and_enable(password: str, stored: str | None, **how: Any) -> bool:
         await set_alice(auth, disabled_at=None)
-        return await verify(password, stored)
+        return await verify(password, stored, **how)
 
     monkeypatch.setattr(auth.passwords, "verify", verify_and_enable)
     with pytest.raises(AccountDisabled):
@@ -239,19 +243,33 @@ async def test_the_trail_tells_of_a_new_password_before_the_login_with_it(auth: 
     assert events[0].at == events[1].at
 
 
-async def test_where_somebody_signs_in_now_counts_however_often_they_did_elsewhere(
-    auth: Auth,
+async def test_parallel_logins_survive_the_renewal_of_the_hash(auth: Auth) -> None:
+    """P7: of four with the right password three were refused, since the first renewed the hash."""
+    for _ in range(3):
+        await set_alice(auth, password_hash=bcrypt.using(rounds=4).hash(ALICE.password))
+        logins = [
+            log_in(auth, BROWSER, username="alice", password=ALICE.password) for _ in range(4)
+        ]
+        assert len({s.access_token.text for s in await asyncio.gather(*logins)}) == 4
+        assert str((await get_alice(auth)).password_hash).startswith("$bcrypt-sha256$")
+
+
+async def test_current_password_is_right_while_a_login_renews_the_hash(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere, here = Client(address="198.51.100.9"), BROWSER
-    for client in [elsewhere] * 50 + [here]:
-        await log_in(auth, client, username="alice", password=ALICE.password)
-    for _ in range(10):
-        with pytest.raises(InvalidCredentials):
-            await log_in(auth, Client(address="203.0.113.5"), username="alice", password="no")
-    # Strangers have used up what everybody has who is unknown.
-    with pytest.raises(RateLimited):
-        await log_in(auth, Client(address="203.0.113.6"), username="alice", password="no")
-    await log_in(auth, here, username="alice", password=ALICE.password)
+    """The same for what a signed-in user proves the password for."""
+    signed_in = await log_in(auth, BROWSER, username="alice", password=ALICE.password)
+    viewer = await viewer_of(auth, BROWSER, signed_in.access_token.text)
+    hash_, renewed = auth.passwords.hash, bcrypt.using(rounds=4).hash(ALICE.password)
+
+    async def hash_meanwhile(password: str, **how: Any) -> str:
+        await set_alice(auth, password_hash=renewed)
+        return await hash_(password, **how)
+
+    monkeypatch.setattr(auth.passwords, "hash", hash_meanwhile)
+    await change_password(auth, viewer, current=ALICE.password, new="a perfectly good one")
+    monkeypatch.undo()
+    await log_in(auth, BROWSER, username="alice", password="a perfectly good one")
 
 
 async def test_a_login_that_waits_for_an_edit_has_the_roles_after_it(auth: Auth) -> None:

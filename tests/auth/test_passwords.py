@@ -19,6 +19,7 @@ from auth.passwords import (
     PASSWORD_MAX_LENGTH,
     QUEUE_MAX_SECONDS,
     Passwords,
+    Share,
     is_acceptable_input,
     normalise,
 )
@@ -200,13 +201,54 @@ async def test_past_its_bound_the_queue_says_at_once_when_to_come_back(narrow: P
 async def test_a_place_in_the_queue_is_taken_before_the_hash_and_given_back(
     narrow: Passwords,
 ) -> None:
-    with narrow.place_in_queue(), narrow.place_in_queue():
-        with pytest.raises(RateLimited), narrow.place_in_queue():
+    with narrow.place_in_queue(Share.UNKNOWN), narrow.place_in_queue(Share.UNKNOWN):
+        with pytest.raises(RateLimited), narrow.place_in_queue(Share.UNKNOWN):
             pass
         # It keeps out those who come, not those who are in.
         assert not await narrow.verify(PASSWORD, None)
-    with narrow.place_in_queue():
+    with narrow.place_in_queue(Share.UNKNOWN):
         pass
+
+
+async def fill(passwords: Passwords, share: Share, release: threading.Event) -> int:
+    """Starts hashes of this share until the queue refuses; returns how many it took."""
+    count = 0
+    while True:
+        running = asyncio.create_task(passwords._run(release.wait, share=share))
+        await asyncio.sleep(0)
+        if running.done():
+            assert isinstance(running.exception(), RateLimited)
+            return count
+        count += 1
+
+
+async def test_queue_keeps_places_for_logins_and_for_known_devices() -> None:
+    """T5: registrations took all places of the queue."""
+    passwords, release = Passwords(cost=4, threads=1), threading.Event()
+    await passwords.start()
+    passwords._seconds_each = QUEUE_MAX_SECONDS / 20
+    try:
+        assert await fill(passwords, Share.OTHER, release) == 10
+        assert await fill(passwords, Share.UNKNOWN, release) == 5
+        assert await fill(passwords, Share.KNOWN, release) == 5
+        for share in Share:
+            with pytest.raises(RateLimited), passwords.place_in_queue(share):
+                pass
+    finally:
+        release.set()
+        passwords.stop()
+
+
+async def test_queue_gives_unused_places_to_logins() -> None:
+    for share in (Share.UNKNOWN, Share.KNOWN):
+        passwords, release = Passwords(cost=4, threads=1), threading.Event()
+        await passwords.start()
+        passwords._seconds_each = QUEUE_MAX_SECONDS / 20
+        try:
+            assert await fill(passwords, share, release) == 15
+        finally:
+            release.set()
+            passwords.stop()
 
 
 async def test_a_running_hash_that_was_given_up_counts_until_it_is_done(narrow: Passwords) -> None:
@@ -214,9 +256,9 @@ async def test_a_running_hash_that_was_given_up_counts_until_it_is_done(narrow: 
         await settle()
         running.cancel()
         await settle()
-        assert narrow._pending == 1
+        assert narrow.pending == 1
     await settle()
-    assert narrow._pending == 0
+    assert narrow.pending == 0
 
 
 async def test_a_waiting_hash_that_was_given_up_makes_room_at_once(narrow: Passwords) -> None:
@@ -224,7 +266,7 @@ async def test_a_waiting_hash_that_was_given_up_makes_room_at_once(narrow: Passw
         await settle()
         waiting.cancel()
         await settle()
-        assert narrow._pending == 1
+        assert narrow.pending == 1
         another = asyncio.create_task(narrow.verify(PASSWORD, None))
     assert not await another
 

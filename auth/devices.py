@@ -1,0 +1,176 @@
+"""Devices that have signed in before, and how they prove it.
+
+After OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
+
+A proof names a user and a device, and its HMAC makes it genuine; nothing is stored. It opens
+nothing. It only chooses the budget of a sign-in, so that strangers who guess at an account do not
+delay its owner. A refresh token of an earlier session proves the same.
+"""
+
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from auth.clock import Clock
+from auth.errors import InvalidRefreshToken
+from auth.refresh_tokens import RefreshTokenCodec, looks_like_refresh_token
+from auth.secret_keys import SecretKeys
+from models.database import Database
+from models.session import RevocationReason, Session
+
+PREFIX = "pdp_"
+# Browsers keep a cookie for no longer (RFC 6265bis, 5.5).
+LIFETIME = timedelta(days=400)
+
+_PURPOSE = "postern devices"
+_ID_BYTES, _TIME_BYTES, _MARK_BYTES, _MAC_BYTES = 16, 5, 8, 32
+_BYTES = 2 * _ID_BYTES + _TIME_BYTES + _MARK_BYTES + _MAC_BYTES
+_TEXT_LENGTH = len(PREFIX) + -(-_BYTES * 4 // 3)
+
+# What all devices share whose proof is older than the password, or whose session has ended. Who
+# collected proofs while they knew the password has no more guesses at the next one for it.
+_EARLIER = "earlier"
+# Ends of a session that say that its refresh token may be in the wrong hands.
+_DISTRUSTED = frozenset(
+    {
+        RevocationReason.REFRESH_TOKEN_REPLAYED,
+        RevocationReason.REVOKED_BY_OWNER,
+        RevocationReason.REVOKED_BY_OPERATOR,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProof:
+    """A genuine proof, read. `mark` is of the password that the device signed in with."""
+
+    user_id: UUID
+    device_id: UUID
+    issued_at: datetime
+    mark: bytes
+
+
+class DeviceProofs:
+    """Writes and reads proofs under the server's secrets, and finds whose device a caller has."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        refresh_tokens: RefreshTokenCodec,
+        secret_keys: SecretKeys,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._refresh_tokens = refresh_tokens
+        self._keys = secret_keys.derive(_PURPOSE)
+
+    def issue(self, user_id: UUID, password_hash: str, now: datetime) -> str:
+        """The proof for a device that has just signed in."""
+        key, device_id = self._keys[0], secrets.token_bytes(_ID_BYTES)
+        issued_at = int(now.timestamp()).to_bytes(_TIME_BYTES)
+        head = user_id.bytes + device_id + issued_at + _mark(key, user_id, password_hash)
+        return PREFIX + urlsafe_b64encode(head + _mac(key, head)).rstrip(b"=").decode()
+
+    def read(self, text: str) -> DeviceProof | None:
+        """The proof, if it was issued under any of the secrets and is not too old."""
+        body = _decode(text)
+        head, given = body[:-_MAC_BYTES], body[-_MAC_BYTES:]
+        if not any(hmac.compare_digest(_mac(key, head), given) for key in self._keys):
+            return None
+        user_id, device_id, rest = head[:_ID_BYTES], head[_ID_BYTES : 2 * _ID_BYTES], head[32:]
+        issued_at = datetime.fromtimestamp(int.from_bytes(rest[:_TIME_BYTES]), UTC)
+        if self._clock.now() - issued_at > LIFETIME:
+            return None
+        return DeviceProof(
+            UUID(bytes=user_id), UUID(bytes=device_id), issued_at, rest[_TIME_BYTES:]
+        )
+
+    def any_genuine(self, texts: Sequence[str]) -> bool:
+        """Whether any of the proofs is genuine, whoever it is for."""
+        return any(self._is_genuine(text) for text in texts)
+
+    def of_others(self, user_id: UUID, texts: Sequence[str]) -> list[str]:
+        """Those device proofs that are genuine and of other users."""
+        proofs = [(text, self.read(text)) for text in texts]
+        return [text for text, proof in proofs if proof and proof.user_id != user_id]
+
+    async def find(
+        self, texts: Sequence[str], user_id: UUID, password_hash: str | None
+    ) -> str | None:
+        """Which device of the user this is, as the key of a budget; None for an unknown device."""
+        for text in texts:
+            if looks_like_refresh_token(text):
+                device = await self._find_by_session(text, user_id)
+            else:
+                device = self._find_by_proof(text, user_id, password_hash)
+            if device:
+                return device
+        return None
+
+    def _is_genuine(self, text: str) -> bool:
+        if not looks_like_refresh_token(text):
+            return self.read(text) is not None
+        try:
+            self._refresh_tokens.parse(text)
+        except InvalidRefreshToken:
+            return False
+        return True
+
+    def _find_by_proof(self, text: str, user_id: UUID, password_hash: str | None) -> str | None:
+        proof = self.read(text)
+        if proof is None or proof.user_id != user_id:
+            return None
+        marks = [_mark(key, user_id, password_hash or "") for key in self._keys]
+        return str(proof.device_id) if proof.mark in marks else _EARLIER
+
+    async def _find_by_session(self, text: str, user_id: UUID) -> str | None:
+        try:
+            token = self._refresh_tokens.parse(text)
+        except InvalidRefreshToken:
+            return None
+        rows = await self._db.look_up(_SESSION, {"session_id": token.session_id})
+        for row in rows:
+            if row.user_id != user_id or row.revocation_reason in _DISTRUSTED:
+                return None
+            ends_at = min(row.idle_expires_at, row.expires_at)
+            active = row.revoked_at is None and self._clock.now() < ends_at
+            return str(token.session_id) if active else _EARLIER
+        return None
+
+
+def _mark(key: bytes, user_id: UUID, password_hash: str) -> bytes:
+    text = b"password\0" + user_id.bytes + password_hash.encode()
+    return hmac.digest(key, text, sha256)[:_MARK_BYTES]
+
+
+def _mac(key: bytes, head: bytes) -> bytes:
+    return hmac.digest(key, b"proof\0" + head, sha256)
+
+
+def _decode(text: str) -> bytes:
+    """The bytes of a proof; no text but the one that was issued has them."""
+    if len(text) != _TEXT_LENGTH or not text.startswith(PREFIX):
+        return b""
+    try:
+        body = urlsafe_b64decode(text.removeprefix(PREFIX) + "==")
+    except ValueError:
+        return b""
+    canonical = PREFIX + urlsafe_b64encode(body).rstrip(b"=").decode()
+    return body if canonical == text else b""
+
+
+_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    *(Session.user_id, Session.revoked_at, Session.revocation_reason),
+    *(Session.idle_expires_at, Session.expires_at),
+)
+_SESSION = select(*_COLUMNS).where(Session.id == bindparam("session_id"))

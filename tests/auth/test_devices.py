@@ -1,0 +1,298 @@
+"""Devices that have signed in before: strangers cannot delay a sign-in from them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from auth.clients import Client
+from auth.devices import LIFETIME
+from auth.errors import InvalidCredentials, RateLimited
+from auth.login import log_in
+from auth.logout import end_session, log_out
+from auth.password_change import change_password
+from auth.token_pairs import SignedIn
+from auth.viewers import viewer_of
+from auth.wiring import Auth
+from tests.api import BASE_URL, Api, codes, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.people import ALICE, BOB, Account
+
+HOME, TRAIN = Client("192.0.2.7"), Client("203.0.113.50")
+NEW = "a password of my own"
+
+
+async def sign_in(
+    auth: Auth,
+    client: Client = HOME,
+    proofs: Sequence[str] = (),
+    account: Account = ALICE,
+    password: str | None = None,
+) -> SignedIn:
+    return await log_in(
+        auth,
+        client,
+        username=account.username,
+        password=account.password if password is None else password,
+        proofs=proofs,
+    )
+
+
+async def fail(auth: Auth, times: int, client: Client = HOME, proofs: Sequence[str] = ()) -> None:
+    """Fails so often, all of it counted."""
+    for _ in range(times):
+        with pytest.raises(InvalidCredentials):
+            await sign_in(auth, client, proofs, password="no")
+
+
+async def attack(auth: Auth) -> None:
+    """Strangers try alice's name from everywhere, until all unknown devices are delayed."""
+    for number in range(20):
+        await fail(auth, 1, Client(f"198.51.100.{number}"))
+    for client in (HOME, TRAIN):
+        with pytest.raises(RateLimited):
+            await sign_in(auth, client)
+
+
+def proof_of(signed_in: SignedIn) -> str:
+    assert signed_in.device_proof
+    return signed_in.device_proof
+
+
+async def test_known_device_signs_in_whatever_strangers_do(auth: Auth) -> None:
+    """T2: the owner with the right password was refused, 45 times of 45."""
+    signed_in = await sign_in(auth)
+    await attack(auth)
+    for client in (HOME, TRAIN):
+        for proof in (proof_of(signed_in), signed_in.refresh_token.text):
+            await sign_in(auth, client, [proof])
+
+
+async def test_known_device_is_not_delayed_by_its_network(auth: Auth) -> None:
+    proof = proof_of(await sign_in(auth))
+    for number in range(100):
+        with pytest.raises(InvalidCredentials):
+            await log_in(auth, HOME, username=f"person{number}", password="no")
+    with pytest.raises(RateLimited):
+        await sign_in(auth, account=BOB)
+    await sign_in(auth, HOME, [proof])
+
+
+async def test_known_device_has_few_guesses(auth: Auth, clock: ManualClock) -> None:
+    proof = proof_of(await sign_in(auth))
+    await fail(auth, 10, proofs=[proof])
+    with pytest.raises(RateLimited) as refused:
+        await sign_in(auth, proofs=[proof])
+    assert refused.value.retry_after.total_seconds() == 1
+    # Others are not concerned: neither unknown devices nor other known ones.
+    other = await sign_in(auth, TRAIN)
+    await sign_in(auth, HOME, [proof_of(other)])
+    clock.tick(seconds=1)
+    await sign_in(auth, proofs=[proof])
+    await fail(auth, 10, proofs=[proof])
+
+
+async def test_device_proof_signs_nobody_in(auth: Auth) -> None:
+    proof = proof_of(await sign_in(auth))
+    for password in ("", "no", proof):
+        with pytest.raises(InvalidCredentials):
+            await sign_in(auth, proofs=[proof], password=password)
+
+
+async def test_device_proof_of_another_account_is_worthless(auth: Auth) -> None:
+    bob = await sign_in(auth, account=BOB)
+    await attack(auth)
+    with pytest.raises(RateLimited):
+        await sign_in(auth, HOME, [proof_of(bob), bob.refresh_token.text])
+
+
+async def test_forged_device_proof_is_worthless(auth: Auth) -> None:
+    proof = proof_of(await sign_in(auth))
+    await attack(auth)
+    swapped = proof[:-1] + ("A" if proof[-1] != "A" else "B")
+    middle = proof[:40] + ("A" if proof[40] != "A" else "B") + proof[41:]
+    for forged in (swapped, middle, proof + "=", proof[:-4], "pdp_", "", "prt_x", "pdp_é" * 20):
+        with pytest.raises(RateLimited):
+            await sign_in(auth, HOME, [forged])
+
+
+async def test_device_proof_expires(auth: Auth, clock: ManualClock) -> None:
+    proof = proof_of(await sign_in(auth))
+    clock.tick(seconds=LIFETIME.total_seconds() + 1)
+    await attack(auth)
+    with pytest.raises(RateLimited):
+        await sign_in(auth, HOME, [proof])
+
+
+async def test_device_proof_survives_a_rotation_of_the_secret(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """P23."""
+    old, new = "the old secret, long enough to be one", "the new secret, as long as the old one"
+    settings = make_settings(database_url, tmp_path)
+    before = settings.model_copy(update={"secret_key": SecretStr(old)})
+    after = settings.model_copy(update={"secret_key": SecretStr(f"{new},{old}")})
+    async with serving(before, clock) as api:
+        signed_in = await sign_in(api.auth)
+    async with serving(after, clock) as api:
+        await attack(api.auth)
+        await sign_in(api.auth, TRAIN, [proof_of(signed_in)])
+        await sign_in(api.auth, TRAIN, [signed_in.refresh_token.text])
+
+
+async def test_refresh_token_of_an_ended_session_proves_the_device(
+    auth: Auth, clock: ManualClock
+) -> None:
+    signed_in = await sign_in(auth)
+    viewer = await viewer_of(auth, HOME, signed_in.access_token.text)
+    await log_out(auth, HOME, viewer.session_id)
+    expired = await sign_in(auth, TRAIN)
+    clock.tick(days=31)
+    await attack(auth)
+    for ended in (signed_in, expired):
+        await sign_in(auth, TRAIN, [ended.refresh_token.text])
+
+
+async def test_refresh_token_of_a_device_that_its_owner_signed_out_is_worthless(
+    auth: Auth,
+) -> None:
+    stolen, owner = await sign_in(auth, TRAIN), await sign_in(auth)
+    thief = await viewer_of(auth, TRAIN, stolen.access_token.text)
+    viewer = await viewer_of(auth, HOME, owner.access_token.text)
+    await end_session(auth, viewer, thief.session_id)
+    await attack(auth)
+    with pytest.raises(RateLimited):
+        await sign_in(auth, TRAIN, [stolen.refresh_token.text])
+
+
+async def test_proofs_from_before_the_password_share_one_budget(auth: Auth) -> None:
+    """A thief who knew the password could have collected a thousand of them."""
+    collected = [await sign_in(auth, TRAIN) for _ in range(5)]
+    viewer = await viewer_of(auth, HOME, (await sign_in(auth)).access_token.text)
+    await change_password(auth, viewer, current=ALICE.password, new=NEW)
+    for signed_in in collected:
+        await fail(auth, 1, TRAIN, [proof_of(signed_in)])
+        await fail(auth, 1, TRAIN, [signed_in.refresh_token.text])
+    for signed_in in collected:
+        for proof in (proof_of(signed_in), signed_in.refresh_token.text):
+            with pytest.raises(RateLimited):
+                await sign_in(auth, TRAIN, [proof], password="no")
+
+
+async def test_proof_from_before_the_password_still_beats_strangers(auth: Auth) -> None:
+    signed_in = await sign_in(auth, TRAIN)
+    viewer = await viewer_of(auth, HOME, (await sign_in(auth)).access_token.text)
+    await change_password(auth, viewer, current=ALICE.password, new=NEW)
+    await attack(auth)
+    await sign_in(auth, TRAIN, [proof_of(signed_in)], password=NEW)
+
+
+# Over HTTP
+
+LOGIN = """mutation L($input: LoginInput!) { login(input: $input) {
+  tokens { accessToken refreshToken } errors { code } } }"""
+OURS = {"Origin": BASE_URL}
+
+
+async def try_login(
+    api: Api, account: Account = ALICE, *, headers: Any = OURS, password: str = "", **more: str
+) -> Any:
+    given = {"username": account.username, "password": password or account.password, **more}
+    return await api.post(LOGIN, {"input": given}, headers=headers)
+
+
+def payload_of(reply: Any) -> Any:
+    return reply.json()["data"]["login"]
+
+
+def device_cookie(reply: Any) -> str:
+    """The value of the cookie that the reply sets."""
+    lines = [line for line in reply.headers.get_list("set-cookie") if "postern_device" in line]
+    assert len(lines) == 1
+    assert "HttpOnly" in lines[0]
+    assert "SameSite=Strict" in lines[0]
+    assert "Path=/;" in lines[0]
+    assert f"Max-Age={400 * 86_400}" in lines[0]
+    return str(lines[0].partition(";")[0].partition("=")[2])
+
+
+def with_cookie(value: str, **headers: str) -> dict[str, str]:
+    return {"Cookie": f"postern_device={value}", **headers}
+
+
+async def test_login_with_a_cookie_remembers_the_device(sqlite_api: Api) -> None:
+    cookie = device_cookie(await try_login(sqlite_api, delivery="COOKIE"))
+    sqlite_api.http.cookies.clear()
+    await attack(sqlite_api.auth)
+    assert codes(payload_of(await try_login(sqlite_api))) == ["RATE_LIMITED"]
+    evil = with_cookie(cookie, Origin="https://evil.example")
+    assert codes(payload_of(await try_login(sqlite_api, headers=evil))) == ["RATE_LIMITED"]
+    assert codes(payload_of(await try_login(sqlite_api, headers=with_cookie(cookie)))) == [
+        "RATE_LIMITED"
+    ]
+    ours = with_cookie(cookie, **OURS)
+    assert codes(payload_of(await try_login(sqlite_api, headers=ours))) == []
+
+
+async def test_device_cookie_stays_after_logout(sqlite_api: Api) -> None:
+    reply = await try_login(sqlite_api, delivery="COOKIE")
+    token = payload_of(reply)["tokens"]["accessToken"]
+    out = await sqlite_api.post(
+        "mutation { logout { endedSessions } }",
+        headers={"Authorization": f"Bearer {token}", **OURS},
+    )
+    assert not any("postern_device" in line for line in out.headers.get_list("set-cookie"))
+
+
+async def test_device_cookie_is_only_set_where_the_refresh_token_is_a_cookie(
+    sqlite_api: Api,
+) -> None:
+    reply = await try_login(sqlite_api)
+    assert reply.headers.get_list("set-cookie") == []
+
+
+async def test_device_cookie_holds_several_accounts_and_not_too_many(sqlite_api: Api) -> None:
+    one = device_cookie(await try_login(sqlite_api, delivery="COOKIE"))
+    headers = with_cookie(one, **OURS)
+    both = device_cookie(await try_login(sqlite_api, BOB, headers=headers, delivery="COOKIE"))
+    assert both.split(".")[1] == one
+    # A new login replaces the proof of its account, and rubbish is dropped.
+    headers = with_cookie(f"{both}.rubbish", **OURS)
+    again = device_cookie(await try_login(sqlite_api, headers=headers, delivery="COOKIE"))
+    assert again.split(".")[1:] == both.split(".")[:1]
+    await attack(sqlite_api.auth)
+    for cookie in (both, again):
+        headers = with_cookie(cookie, **OURS)
+        assert codes(payload_of(await try_login(sqlite_api, headers=headers))) == []
+
+
+async def test_device_cookie_over_https_is_bound_to_the_host(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    changes = {"public_url": "https://localhost"}
+    settings = make_settings(sqlite_url, tmp_path).model_copy(update=changes)
+    async with serving(settings, clock) as api:
+        reply = await try_login(api, headers={"Origin": "https://localhost"}, delivery="COOKIE")
+        [line] = [x for x in reply.headers.get_list("set-cookie") if "device" in x]
+        assert line.startswith("__Host-postern_device=pdp_")
+        assert line.endswith("; Secure")
+
+
+async def test_login_takes_a_former_refresh_token_as_proof(sqlite_api: Api) -> None:
+    token = payload_of(await try_login(sqlite_api, headers={}))["tokens"]["refreshToken"]
+    await attack(sqlite_api.auth)
+    for given, expected in ((token, []), ("prt_made-up", ["RATE_LIMITED"])):
+        reply = await try_login(sqlite_api, headers={}, refreshToken=given)
+        assert codes(payload_of(reply)) == expected
+
+
+async def test_password_grant_takes_a_former_refresh_token_as_proof(sqlite_api: Api) -> None:
+    form = {"username": "alice", "password": ALICE.password}
+    token = (await sqlite_api.http.post("/token", data=form)).json()["refresh_token"]
+    await attack(sqlite_api.auth)
+    assert (await sqlite_api.http.post("/token", data=form)).status_code == 429
+    reply = await sqlite_api.http.post("/token", data={**form, "refresh_token": token})
+    assert reply.status_code == 200
