@@ -4,11 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import starmap
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record, record_all
 from auth.budgets import (
@@ -21,6 +19,14 @@ from auth.budgets import (
     reset_budgets,
 )
 from auth.clients import Client
+from auth.credentials import (
+    RENEWALS,
+    Credentials,
+    HashChanged,
+    find_again,
+    find_credentials,
+    keep_credentials,
+)
 from auth.errors import (
     AccountDisabled,
     AuthError,
@@ -39,14 +45,9 @@ from auth.sessions import start_session
 from auth.temporary_passwords import has_expired
 from auth.throttling import Attempt
 from auth.token_pairs import SignedIn, issue_pair
-from auth.users import USER_BY_ID, UserColumn, select_by_name
+from auth.users import USER_BY_ID
 from auth.wiring import Auth
-from models.base import Base
 from models.session import Session
-from models.user import User
-
-# How often a login starts again because a parallel one renewed the hash that it had verified.
-_RENEWALS = 3
 
 
 async def log_in(
@@ -62,13 +63,13 @@ async def log_in(
 
     `username` may be the email address. A password that an operator chose only serves to choose
     another one: `new_password`, which is ignored otherwise. `proofs` are device proofs and refresh
-    tokens of earlier sessions on the caller's device. Raises InvalidCredentials, AccountDisabled
+    tokens of earlier sessions on the caller's device. Raises InvalidCredentials, AccountDisabled,
     PasswordChangeRequired and TemporaryPasswordExpired (these only if the password is right),
     RateLimited, and Refusals with everything that is wrong with the new password.
     """
     expected = auth.devices.any_genuine(proofs)
     with auth.passwords.place_in_queue(Share.KNOWN if expected else Share.UNKNOWN):
-        found = await _find_credentials(auth, username)
+        found = await find_credentials(auth.db, username)
         device = await _find_device(auth, found, proofs)
         budgets = _budgets(auth, client, username, device)
         attempt = await auth.throttle.begin(*budgets)
@@ -100,31 +101,8 @@ _REASONS: Mapping[type[AuthError], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Credentials:
-    user_id: UUID
-    username: str
-    email: str | None
-    password_hash: str | None
-    password_is_temporary: bool
-    temporary_password_expires_at: datetime | None
-    disabled_at: datetime | None
-    created_at: datetime
-
-
-async def _find_credentials(auth: Auth, username: str) -> _Credentials | None:
-    rows = await auth.db.look_up(*select_by_name(username, *_CREDENTIALS))
-    return next(starmap(_Credentials, rows), None)
-
-
-_CREDENTIALS: tuple[UserColumn, ...] = (
-    *(User.id, User.username, User.email, User.password_hash, User.password_is_temporary),
-    *(User.temporary_password_expires_at, User.disabled_at, User.created_at),
-)
-
-
 async def _find_device(
-    auth: Auth, found: _Credentials | None, proofs: Sequence[str]
+    auth: Auth, found: Credentials | None, proofs: Sequence[str]
 ) -> Budget | None:
     """The budget of a device that has proved to have signed in to this account before."""
     # The same work for a name without an account.
@@ -156,19 +134,19 @@ class _Login:
     attempt: Attempt
     device: Budget | None
 
-    async def run(self, found: _Credentials | None) -> SignedIn:
+    async def run(self, found: Credentials | None) -> SignedIn:
         """Verifies the password and starts the session."""
-        for _ in range(_RENEWALS):
+        for _ in range(RENEWALS):
             proved = await self._verify(found)
             kept = await self._hash_to_keep(proved)
             try:
                 return await self._start(proved, kept)
-            except _HashChanged:
+            except HashChanged:
                 # By a parallel login that renewed it, or by a change of the password.
-                found = await self._read_again(proved)
+                found = await find_again(self.auth.db, proved)
         raise InvalidCredentials
 
-    async def record_failure(self, found: _Credentials | None) -> None:
+    async def record_failure(self, found: Credentials | None) -> None:
         """Counts the attempt as a failure and records it."""
         async with self.auth.db.begin() as tx:
             delay = await self.auth.throttle.fail(tx, self.attempt)
@@ -178,7 +156,7 @@ class _Login:
                 details["wait_seconds"] = str(math.ceil(delay.total_seconds()))
             self._record_refused(tx, found, details)
 
-    async def record_success(self, found: _Credentials | None, refused: Refusal | Refusals) -> None:
+    async def record_success(self, found: Credentials | None, refused: Refusal | Refusals) -> None:
         """Counts a right password with which nobody was signed in."""
         async with self.auth.db.begin() as tx:
             if reason := _REASONS.get(type(refused)):
@@ -186,7 +164,7 @@ class _Login:
             await self.auth.throttle.succeed(await tx.connection(), self.attempt)
 
     def _record_refused(
-        self, tx: AsyncSession, found: _Credentials | None, details: dict[str, str]
+        self, tx: AsyncSession, found: Credentials | None, details: dict[str, str]
     ) -> None:
         # What was typed as a name is not kept: it may be a password.
         act = Act(
@@ -199,7 +177,7 @@ class _Login:
         )
         record(tx, act)
 
-    async def _verify(self, found: _Credentials | None) -> _Credentials:
+    async def _verify(self, found: Credentials | None) -> Credentials:
         # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
         stored = found.password_hash if found else None
         verified = await self.auth.passwords.verify(self.password, stored, share=self._share)
@@ -207,7 +185,7 @@ class _Login:
             raise InvalidCredentials
         return found
 
-    async def _hash_to_keep(self, found: _Credentials) -> str:
+    async def _hash_to_keep(self, found: Credentials) -> str:
         """The hash of the new password, or of this one: as it is stored if that is good enough."""
         assert found.password_hash
         if found.disabled_at is not None:
@@ -229,12 +207,12 @@ class _Login:
     def _share(self) -> Share:
         return Share.KNOWN if self.device else Share.UNKNOWN
 
-    async def _start(self, proved: _Credentials, kept: str) -> SignedIn:
+    async def _start(self, proved: Credentials, kept: str) -> SignedIn:
         auth, now = self.auth, self.auth.clock.now()
         async with auth.db.begin() as tx:
             # Past the unit of work, which would take a third of what a login costs beside its hash.
             connection = await tx.connection()
-            await _keep(connection, proved, kept, now)
+            await keep_credentials(connection, proved, kept, now)
             if kept != proved.password_hash:
                 # Links for a forgotten password end with the hash that they were sent for.
                 await auth.throttle.forget(tx, *reset_budgets(proved.email))
@@ -263,54 +241,9 @@ class _Login:
         proof = self.auth.devices.issue(user.id, kept, session.created_at)
         return replace(signed_in, device_proof=proof)
 
-    async def _read_again(self, proved: _Credentials) -> _Credentials | None:
-        rows = await self.auth.db.look_up(_BY_ID, {"id": proved.user_id})
-        found = next(starmap(_Credentials, rows), None)
-        # A temporary password that an operator has set meanwhile is another one.
-        if found and found.password_is_temporary != proved.password_is_temporary:
-            return None
-        return found
-
-
-class _HashChanged(Exception):
-    """The account has another hash than the one that was verified."""
-
-
-async def _keep(
-    connection: AsyncConnection, proved: _Credentials, password_hash: str, now: datetime
-) -> None:
-    """Writes the login down at the account. Raises _HashChanged, AccountDisabled."""
-    whose = {
-        "row": proved.user_id,
-        "proved": proved.password_hash,
-        "proved_temporary": proved.password_is_temporary,
-    }
-    kept = {"password_hash": password_hash, "password_is_temporary": False, "last_login_at": now}
-    # While the password was verified it may have been changed, or the account disabled: what was
-    # proved must still hold in the transaction that acts on it.
-    rows = await connection.execute(_KEEP, whose | kept)
-    row = rows.one_or_none()
-    if row is None:
-        raise _HashChanged
-    if row.disabled_at is not None:
-        raise AccountDisabled
-
-
-_USERS = Base.metadata.tables[User.__tablename__]
-_KEEP = (
-    update(_USERS)
-    .where(
-        _USERS.c.id == bindparam("row"),
-        _USERS.c.password_hash == bindparam("proved"),
-        _USERS.c.password_is_temporary == bindparam("proved_temporary"),
-    )
-    .returning(_USERS.c.disabled_at)
-)
-_BY_ID = select(*_CREDENTIALS).where(User.id == bindparam("id"))
-
 
 async def _record_own_password(
-    tx: AsyncSession, auth: Auth, client: Client, proved: _Credentials, now: datetime
+    tx: AsyncSession, auth: Auth, client: Client, proved: Credentials, now: datetime
 ) -> None:
     user_id, notice = proved.user_id, Kind.PASSWORD_CHANGED
     record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id))

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from auth.audit import Act, Action, record
 from auth.authorization import Operation
 from auth.budgets import REAUTHENTICATION, Budget
+from auth.credentials import RENEWALS, HashChanged
 from auth.errors import Refusals, WrongPassword, about_field
 from auth.passwords import Share
 from auth.viewers import Viewer
@@ -15,13 +16,6 @@ from auth.wiring import Auth
 from models.user import User
 
 T = TypeVar("T")
-
-# How often an act starts again because a login renewed the hash that it relies on.
-_RENEWALS = 3
-
-
-class HashChanged(Exception):
-    """The account has another hash than the one that was proved."""
 
 
 async def prove_password(auth: Auth, viewer: Viewer, password: str, action: Action) -> str:
@@ -54,7 +48,7 @@ async def act_on_proof(
 
     Raises WrongPassword if the password was changed instead.
     """
-    for _ in range(_RENEWALS):
+    for _ in range(RENEWALS):
         try:
             return await act(stored)
         except HashChanged:
