@@ -220,7 +220,7 @@ def device_cookie(reply: Any) -> str:
 
 
 def with_cookie(value: str, **headers: str) -> dict[str, str]:
-    return {"Cookie": f"postern_device={value}", **headers}
+    return {"Cookie": f"postern_device_8000={value}", **headers}
 
 
 async def test_login_with_a_cookie_remembers_the_device(sqlite_api: Api) -> None:
