@@ -11,8 +11,8 @@ from graphql import (
     GraphQLError,
 )
 
+from auth.budgets import network_of
 from auth.clients import Client
-from auth.throttling import network_of
 from graph.compiled.operations import CompiledOperation
 from graph.costs import CostMeter
 from graph.document_cache import DocumentCache
