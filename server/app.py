@@ -154,13 +154,7 @@ def build_auth(
         user_rows=UserRows(db, registry),
         watchers=Watchers(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),
-        throttle=Throttle(
-            db,
-            clock,
-            secret_keys,
-            enabled=settings.throttle is Switch.ON,
-            failures_per_hour=settings.failed_logins_per_hour,
-        ),
+        throttle=_build_throttle(settings, db, clock, secret_keys),
         refresh_tokens=refresh_tokens,
         devices=DeviceProofs(db, clock, refresh_tokens, secret_keys),
         links=LinkTokens(secret_keys),
@@ -182,6 +176,18 @@ def build_auth(
         sends_mail=bool(settings.mail_address),
         key_max_age=_or_never(settings.key_max_age),
         audit_retention=_or_never(settings.audit_retention),
+    )
+
+
+def _build_throttle(
+    settings: Settings, db: Database, clock: Clock, secret_keys: SecretKeys
+) -> Throttle:
+    return Throttle(
+        db,
+        clock,
+        secret_keys,
+        enabled=settings.throttle is Switch.ON,
+        failures_per_hour=settings.failed_logins_per_hour,
     )
 
 

@@ -71,6 +71,13 @@ class LimitSettings(BaseModel):
         description="How many WebSockets one network address may have open in one process. Behind"
         " a proxy all clients come from its address: set as many as there may be in all.",
     )
+    failed_logins_per_hour: int = Field(
+        1_000,
+        ge=100,
+        description="Failed sign-ins per hour, from all unknown devices together, past which such"
+        " sign-ins are slowed down. Devices that have signed in before are not affected. Raise it"
+        " for a site with more than 30,000 sign-ins per hour from unknown devices.",
+    )
     request_timeout: float = Field(
         10.0,
         ge=0.1,

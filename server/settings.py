@@ -139,13 +139,6 @@ class Settings(LimitSettings):
     throttle: Switch = Field(
         Switch.ON, description="Whether guesses at passwords, and registrations, are slowed down."
     )
-    failed_logins_per_hour: int = Field(
-        1_000,
-        ge=100,
-        description="Failed sign-ins per hour, from all unknown devices together, past which such"
-        " sign-ins are slowed down. Devices that have signed in before are not affected. Raise it"
-        " for a site with more than 30,000 sign-ins per hour from unknown devices.",
-    )
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="Addresses or networks of proxies, separated by commas: from them, and from"
