@@ -158,7 +158,8 @@ class SocketOperations:
 
     async def _subscribe(self, run: _Run) -> None:
         """Sends the results of a subscription. Each event is a result of its own."""
-        results = await self._results(run)
+        context = await self._context()
+        results = await self._results(run, context)
         if isinstance(results, ExecutionResult):
             await self._fail(run, format_errors(results.errors or [], run.request_id))
             return
@@ -170,6 +171,8 @@ class SocketOperations:
                     return
                 await self._check_viewer(run)
                 await self._send_result(run, result)
+                # DataLoaders of the next event must not give what they loaded for this one.
+                context.state.clear()
                 # A source that is never empty must not keep others waiting.
                 await asyncio.sleep(0)
         # Raises if the session has ended. After `complete` a client would close the socket
@@ -177,11 +180,12 @@ class SocketOperations:
         await self._scope.viewer.check()
         await self._send_complete(run)
 
-    async def _results(self, run: _Run) -> ExecutionResult | AsyncIterator[ExecutionResult]:
+    async def _results(
+        self, run: _Run, context: Context
+    ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
         seconds = self._scope.unfinished.seconds
         try:
             async with asyncio.timeout(seconds):
-                context = await self._context()
                 return await run.operation.subscribe(
                     run.request.variables, context, run.request.extensions
                 )

@@ -10,6 +10,7 @@ import pytest
 import strawberry
 
 from auth.errors import Forbidden
+from graph.context import Info
 from graph.permissions import HasPermission, IsAuthenticated, Public
 from server.settings import Switch
 from tests.api import Api, serving
@@ -262,6 +263,14 @@ class Shaky:
         return self.number // 2
 
 
+@strawberry.type
+class Counted:
+    @strawberry.field
+    def calls(self, info: Info) -> int:
+        info.context.state["calls"] = info.context.state.get("calls", 0) + 1
+        return int(info.context.state["calls"])
+
+
 class Gate:
     """What a mutation of the tests waits for, and what it did."""
 
@@ -297,6 +306,11 @@ class OwnSubscriptions:
     @strawberry.subscription(permission_classes=[HasPermission("users:read")])
     async def readers_only(self) -> AsyncGenerator[int, None]:
         yield 1
+
+    @strawberry.subscription(permission_classes=[Public])
+    async def counted(self) -> AsyncGenerator[Counted, None]:
+        yield Counted()
+        yield Counted()
 
     @strawberry.subscription(permission_classes=[Public])
     async def breaks(self) -> AsyncGenerator[int, None]:
@@ -355,6 +369,13 @@ async def test_event_with_null_data_does_not_end_the_subscription(own_socket: So
     codes = [e["extensions"]["code"] for e in heard[1]["payload"]["errors"]]
     assert codes == ["INTERNAL_SERVER_ERROR"]
     assert "a detail of the inside" not in str(heard)
+
+
+async def test_context_state_is_new_for_each_event(own_socket: Socket) -> None:
+    query = "subscription { counted { one: calls two: calls } }"
+    await own_socket.say(type="subscribe", id="1", payload={"query": query})
+    heard = [(await own_socket.hear())["payload"]["data"] for _ in range(2)]
+    assert heard == [{"counted": {"one": 1, "two": 2}}] * 2
 
 
 async def test_event_that_is_not_json_does_not_end_the_subscription(own_socket: Socket) -> None:
