@@ -67,7 +67,7 @@ class RequestMiddleware:
             return
         origin = headers.get(b"origin")
         extra = self._cross_origin.headers_for(origin) if origin else ()
-        if b"upgrade" in headers and _asks_for_upgrade(headers):
+        if headers.get(b"upgrade") and _asks_for_upgrade(headers):
             extra = [*extra, _CLOSE]
         reply = _Reply(send, self._headers, request_id, extra)
         began = time.perf_counter()
@@ -209,7 +209,8 @@ def _asks_for_upgrade(headers: Headers) -> bool:
 
     `postern serve` never passes such a request on; uvicorn alone does (uvicorn issue 2722).
     """
-    return b"upgrade" in headers.get(b"connection", b"").lower()
+    options = headers.get(b"connection", b"").lower().split(b",")
+    return b"upgrade" in [option.strip() for option in options]
 
 
 def _read_request_id(headers: Headers) -> str:

@@ -19,6 +19,7 @@ UPGRADES = {
     if b"\r\nupgrade: " in request
     and b"\r\nconnection: " in request
     and b"upgrade: websocket" not in request
+    and b"upgrade: \r\n" not in request
 }
 
 

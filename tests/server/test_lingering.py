@@ -11,7 +11,7 @@ LONG = 3600.0
 
 def lingering(*unread: int, seconds: float = LONG) -> tuple[Any, Any, set[Any]]:
     transport, connections = Mock(), set[Any]()
-    transport.get_write_buffer_size.side_effect = [*unread, 0, 0]
+    transport.get_write_buffer_size.side_effect = [*unread, 0, 0, 0]
     protocol = Lingering(transport, connections)
     protocol.start(asyncio.get_running_loop(), seconds)
     return protocol, transport, connections
