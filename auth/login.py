@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -93,11 +94,7 @@ _REASONS: Mapping[type[AuthError], str] = {
     AccountDisabled: "disabled",
     PasswordChangeRequired: "password_change_required",
     TemporaryPasswordExpired: "temporary_password_expired",
-    # Of the new password, or of the same one that is hashed again.
     Refusals: "new_password_refused",
-    RateLimited: "rehash_deferred",
-    # It was changed while it was verified.
-    InvalidCredentials: "password_changed",
 }
 
 
@@ -200,7 +197,9 @@ class _Login:
             check_new_password(self.auth, new, username=found.username, email=found.email)
             return await self.auth.passwords.hash(new, share=self._share)
         if self.auth.passwords.needs_rehash(found.password_hash):
-            return await self.auth.passwords.hash(self.password, share=self._share)
+            # While the queue is full the sign-in goes on. The next one renews the hash.
+            with suppress(RateLimited):
+                return await self.auth.passwords.hash(self.password, share=self._share)
         return found.password_hash
 
     @property

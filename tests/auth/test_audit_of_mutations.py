@@ -1,19 +1,16 @@
 """Each mutation that changes something writes one audit event, with who did it and to whom."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from passlib.hash import bcrypt
 from sqlalchemy import select, update
 
 from auth.audit import Action, listed
 from auth.clients import Client
-from auth.errors import AuthError, PasswordChangeRequired, RateLimited, Refusals
+from auth.errors import AuthError, PasswordChangeRequired, Refusals
 from auth.login import log_in
-from auth.passwords import Passwords
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.users import enable_user, find_user_by_name
 from auth.wiring import Auth
@@ -166,19 +163,6 @@ async def test_sign_in_that_needs_another_password_writes_one_event(sqlite_api: 
     required = await refused_reason(auth, PasswordChangeRequired)
     refused = await refused_reason(auth, Refusals, new_password="short")
     assert (required, refused) == ("password_change_required", "new_password_refused")
-
-
-async def test_sign_in_whose_hash_cannot_be_renewed_writes_one_event(
-    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    auth = sqlite_api.auth
-    await change(auth, password_hash=str(bcrypt.using(rounds=4).hash(ALICE.password)))
-
-    async def is_full(_: object, _password: str) -> str:
-        raise RateLimited(timedelta(seconds=1))
-
-    monkeypatch.setattr(Passwords, "hash", is_full)
-    assert await refused_reason(auth, RateLimited) == "rehash_deferred"
 
 
 # Details of role edits

@@ -12,9 +12,10 @@ from passlib.hash import bcrypt
 from sqlalchemy import delete, func, select, update
 
 from auth.clients import Client
-from auth.errors import AccountDisabled, InvalidCredentials
+from auth.errors import AccountDisabled, InvalidCredentials, RateLimited
 from auth.login import log_in
 from auth.password_change import change_password
+from auth.passwords import Passwords
 from auth.policies import Console
 from auth.records import UserRecord
 from auth.token_pairs import SignedIn
@@ -318,3 +319,18 @@ async def test_a_token_never_outlives_its_session(auth: Auth, clock: ManualClock
     object.__setattr__(auth, "session_policy", policy)
     signed_in = await log_in(auth, BROWSER, username="alice", password=ALICE.password)
     assert signed_in.access_token.expires_in == short
+
+
+async def test_sign_in_goes_on_while_the_queue_is_too_full_to_renew_its_hash(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outdated = str(bcrypt.using(rounds=4).hash(ALICE.password))
+    await set_alice(auth, password_hash=outdated)
+
+    async def is_full(*_: object, **_options: object) -> str:
+        raise RateLimited(timedelta(seconds=1))
+
+    monkeypatch.setattr(Passwords, "hash", is_full)
+    signed_in = await log_in(auth, Client(), username="alice", password=ALICE.password)
+    assert signed_in.user.username == "alice"
+    assert (await get_alice(auth)).password_hash == outdated

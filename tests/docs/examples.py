@@ -126,8 +126,10 @@ class Reader:
         )
         assert found.returncode == 0, found.stderr
         text = found.stdout.replace(host, ADDRESS)
-        # The name of the cookie has the port.
-        text = text.replace(f"_refresh_{host.rpartition(':')[2]}=", "_refresh_8000=")
+        # The names of the cookies have the port.
+        port = host.rpartition(":")[2]
+        for cookie in ("refresh", "device"):
+            text = text.replace(f"_{cookie}_{port}=", f"_{cookie}_8000=")
         if language != "json":
             return text
         reply = json.loads(text)

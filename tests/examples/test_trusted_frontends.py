@@ -26,7 +26,12 @@ try {
   reply.errors = await session.signIn(username, password);
   reply.me = (await me(createClient(session))).username;
   const heard = new Promise((resolve) => {
-    const stop = listen(session, (event) => { stop(); resolve(event.kind); }, WebSocket);
+    const stop = listen(session, ({ kind }) => {
+      // A second sign-in of the other client ends its first session.
+      if (kind !== "SIGNED_IN") return;
+      stop();
+      resolve(kind);
+    }, WebSocket);
   });
   const other = new Session(url);
   other.trustedDocuments = session.trustedDocuments;

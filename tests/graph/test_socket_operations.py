@@ -406,9 +406,11 @@ async def test_query_over_socket_has_the_time_limit_of_http(
     settings = make_settings(sqlite_url, tmp_path)
     settings = settings.model_copy(update={"max_operation_seconds": 0.2})
     async with serving(settings, clock, queries=[OwnQueries]) as api:
-        device = await Device(api).log_in()
+        # Not by a mutation, which has the same limit.
+        form = {"grant_type": "password", "username": ALICE.username, "password": ALICE.password}
+        token = (await api.http.post("/token", data=form)).json()["access_token"]
         async with api.accepted_socket() as socket:
-            await socket.initialise(device.access_token)
+            await socket.initialise(token)
             message = await ask(socket, "{ never }")
     assert error_code(message) == "LIMIT_EXCEEDED"
     assert message["payload"][0]["extensions"]["limit"] == "operation_seconds"

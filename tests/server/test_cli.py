@@ -2,16 +2,13 @@
 
 import asyncio
 import os
-import pickle
 import re
-import signal
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from sqlalchemy import insert
 from typer.testing import CliRunner
 
@@ -20,7 +17,8 @@ from models.user import User
 from server import cli, cli_serve
 from server.__main__ import main
 from server.console import Stop
-from server.settings import ConfigurationError
+from server.settings import ConfigurationError, Settings
+from server.worker import new_server
 from tests.commands import in_development, run, stopped
 from tests.people import BEGINNING
 
@@ -178,60 +176,66 @@ def test_a_password_is_never_echoed(username: str) -> None:
     assert "hunter2" not in result.output + str(result.exception)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What `serve` was about to run."""
+
+    host: str
+    port: int
+    workers: int
+
+
 @pytest.fixture
-def started(
-    monkeypatch: pytest.MonkeyPatch, logs_as_before: None
-) -> Iterator[list[dict[str, Any]]]:
-    """What uvicorn was asked to run, with the process as it was before."""
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        uvicorn, "run", lambda app, **options: asked.append({"app": app, **options})
-    )
+def started(monkeypatch: pytest.MonkeyPatch, logs_as_before: None) -> list[Start]:
+    """The servers that commands have started. None of them listens: the port may be in use."""
+    starts: list[Start] = []
+
+    def run_server(_settings: Settings, addresses: list[tuple[str, int]], workers: int) -> None:
+        ((host, port),) = addresses
+        starts.append(Start(host, port, workers))
+
+    monkeypatch.setattr(cli_serve, "listen", lambda host, port: [(host, port)])
+    monkeypatch.setattr(cli_serve, "run_server", run_server)
     monkeypatch.setattr(os, "environ", os.environ.copy())
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    yield asked
-    signal.signal(signal.SIGTERM, on_sigterm)
+    return starts
 
 
-def test_serve_listens_to_this_machine_unless_told_otherwise(started: list[dict[str, Any]]) -> None:
+def test_serve_listens_to_this_machine_unless_told_otherwise(started: list[Start]) -> None:
     run("serve")
-    assert (started[0]["host"], started[0]["port"], started[0]["workers"]) == ("127.0.0.1", 8000, 1)
+    assert started == [Start("127.0.0.1", 8000, 1)]
 
 
-def test_serve_trusts_no_proxy_and_logs_through_us_only(started: list[dict[str, Any]]) -> None:
-    run("serve")
+def test_worker_trusts_no_proxy_and_logs_through_us_only() -> None:
+    config = new_server().config
     for option in ("proxy_headers", "access_log", "server_header", "log_config"):
-        assert not started[0][option]
+        assert not getattr(config, option)
 
 
-def test_serve_waits_for_slow_clients_as_long_as_it_was_told(
-    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+def test_worker_waits_for_slow_clients_as_long_as_the_setting_says(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("POSTERN_REQUEST_TIMEOUT", "3.5")
-    run("serve", "--workers", "2")
-    # Workers get it by post.
-    assert pickle.loads(pickle.dumps(started[0]["http"]))._seconds == 3.5
+    assert new_server().config.http._seconds == 3.5  # type: ignore[union-attr]
 
 
 def test_an_option_goes_before_the_environment_and_reaches_the_workers(
-    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_PORT", "9000")
     shown = run("serve", "--port", "9001", "--host", "localhost", "--workers", "2")
-    assert (started[0]["port"], started[0]["workers"]) == (9001, 2)
+    assert started == [Start("localhost", 9001, 2)]
     assert (os.environ["POSTERN_PORT"], os.environ["POSTERN_HOST"]) == ("9001", "localhost")
     assert "http://localhost:9001/graphql" in shown
 
 
 def test_serve_alone_reads_the_same_options(
-    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         sys, "argv", ["postern", "serve", "--port", "9001", "--host", "localhost", "--workers", "2"]
     )
     main()
-    asked = started[0]
-    assert (asked["host"], asked["port"], asked["workers"]) == ("localhost", 9001, 2)
+    assert started == [Start("localhost", 9001, 2)]
 
 
 def test_serve_alone_tells_of_every_option_that_it_has_among_all_commands(
@@ -248,7 +252,7 @@ def test_serve_alone_tells_of_every_option_that_it_has_among_all_commands(
     "words", [["--workers", "0"], ["--port", "high"], ["--prot", "9001"], ["--po", "9001"]]
 )
 def test_serve_alone_refuses_what_is_no_option(
-    words: list[str], started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    words: list[str], started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["postern", "serve", *words])
     with pytest.raises(SystemExit) as ended:
@@ -281,7 +285,7 @@ def test_who_stops_reading_what_is_printed_sees_no_traceback(
 
 
 def test_serve_in_development_migrates_by_itself(
-    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
     run("serve")
@@ -298,27 +302,18 @@ def production(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("production")
-def test_serve_in_production_prints_nothing_but_logs(started: list[dict[str, Any]]) -> None:
+def test_serve_in_production_prints_nothing_but_logs(started: list[Start]) -> None:
     assert run("serve") == ""
     assert len(started) == 1
 
 
 @pytest.mark.usefixtures("production")
 def test_serve_in_production_does_not_migrate_and_listens_to_nobody(
-    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
     assert "run `postern migrate`" in stopped("serve")[0]
     assert started == []
-
-
-def test_a_process_manager_that_ends_the_server_is_told_that_it_went_well(
-    started: list[dict[str, Any]],
-) -> None:
-    run("serve")
-    with pytest.raises(SystemExit) as ended:
-        signal.raise_signal(signal.SIGTERM)
-    assert (len(started), ended.value.code) == (1, 0)
 
 
 def test_temporary_password_is_read_from_standard_input() -> None:
