@@ -10,8 +10,10 @@ from sqlalchemy.exc import DBAPIError
 from auth import users
 from auth.audit import Action
 from auth.audit_list import delete_old_audit_events
+from auth.clients import Client
 from auth.housekeeping import clean_up
 from auth.logout import end_all_sessions
+from auth.password_reset import request_password_reset
 from auth.records import UserRecord
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
@@ -169,6 +171,14 @@ async def test_a_refused_sign_in_tells_why_and_how_long_one_waits_now(api: Api) 
     assert len(events) == 10
     assert events[0]["details"] == [{"name": "reason", "value": "wrong_credentials"}]
     assert {"name": "wait_seconds", "value": "1"} in events[-1]["details"]
+
+
+async def test_refresh_and_reset_of_an_unknown_address_write_no_event(api: Api) -> None:
+    device = await Device(api).log_in(ALICE)
+    before = await acts(api)
+    await device.refresh()
+    await request_password_reset(api.auth, Client("192.0.2.1"), email="nobody@example.com")
+    assert await acts(api) == before
 
 
 async def test_an_act_that_is_rolled_back_leaves_no_row(

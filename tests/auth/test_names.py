@@ -219,3 +219,8 @@ def test_email_that_is_accepted_is_found_as_it_was_typed(text: str) -> None:
 def test_login_finds_an_email_by_each_form_of_its_domain(typed: str, stored: str) -> None:
     assert parse_email(typed) == stored
     assert lookup_key(typed) == lookup_key(stored) == canonical(stored)
+
+
+def test_lookalikes_of_other_scripts_are_different_names() -> None:
+    latin, cyrillic = "alice", "\N{CYRILLIC SMALL LETTER A}lice"
+    assert canonical(parse_username(latin)) != canonical(parse_username(cyrillic))

@@ -23,6 +23,7 @@ from auth.passwords import (
     is_acceptable_input,
     normalise,
 )
+from server.settings import Settings
 
 PASSWORD = "an own password, long as life"
 
@@ -71,6 +72,13 @@ def stuck(passwords: Passwords, count: int) -> Iterator[list[asyncio.Task[bool]]
 async def settle() -> None:
     """Lets what was called from threads arrive."""
     await asyncio.sleep(0.1)
+
+
+async def test_default_hash_is_bcrypt_sha256_of_cost_12() -> None:
+    passwords = Passwords(cost=Settings.model_fields["bcrypt_cost"].default, threads=1)
+    stored = await passwords.hash("correct horse")
+    passwords.stop()
+    assert stored.startswith("$bcrypt-sha256$v=2,t=2b,r=12$")
 
 
 async def test_a_password_verifies_against_its_hash(passwords: Passwords) -> None:
