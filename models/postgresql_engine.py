@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
@@ -43,6 +44,10 @@ _READ_ONLY = "25006"
 
 class StandbyServer(OSError):
     """The server is a standby: it cannot write, and what it reads may be out of date."""
+
+
+class ConnectionNotPrepared(OSError):
+    """The server ended a new connection, or refused its settings, before anything used it."""
 
 
 def connect(
@@ -99,7 +104,12 @@ def _settings(statement_seconds: float | None) -> dict[str, str]:
 
 def _prepare(connection: Any, record: Any, settings: dict[str, str]) -> None:
     names, values = list(settings), list(settings.values())
-    standby, _ = connection.run_async(lambda driver: driver.fetchrow(_PREPARE, names, values))
+    try:
+        standby, _ = connection.run_async(lambda driver: driver.fetchrow(_PREPARE, names, values))
+    except (InterfaceError, PostgresError) as error:
+        # Here SQLAlchemy does not turn the driver's errors into its own.
+        connection.driver_connection.terminate()
+        raise ConnectionNotPrepared(type(error).__name__) from error
     if standby:
         connection.driver_connection.terminate()
         raise StandbyServer("the server is a standby")
