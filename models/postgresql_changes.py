@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -36,7 +36,14 @@ class _NotListeningError(Exception):
     """The connection is open and yet would not hear of changes."""
 
 
-_LOST = (OSError, PostgresError, InterfaceError, SQLAlchemyError, _NotListeningError)
+_LOST = (
+    OSError,
+    PostgresError,
+    InterfaceError,
+    InternalClientError,
+    SQLAlchemyError,
+    _NotListeningError,
+)
 
 
 class PostgresqlChanges(ChangeFeed):

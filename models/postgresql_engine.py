@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
@@ -46,8 +46,8 @@ class StandbyServer(OSError):
     """The server is a standby: it cannot write, and what it reads may be out of date."""
 
 
-class ConnectionNotPrepared(OSError):
-    """The server ended a new connection, or refused its settings, before anything used it."""
+class ConnectionBroken(OSError):
+    """The server ended a connection at a moment for which the driver has no proper error."""
 
 
 def connect(
@@ -106,10 +106,10 @@ def _prepare(connection: Any, record: Any, settings: dict[str, str]) -> None:
     names, values = list(settings), list(settings.values())
     try:
         standby, _ = connection.run_async(lambda driver: driver.fetchrow(_PREPARE, names, values))
-    except (InterfaceError, PostgresError) as error:
+    except (InterfaceError, InternalClientError, PostgresError) as error:
         # Here SQLAlchemy does not turn the driver's errors into its own.
         connection.driver_connection.terminate()
-        raise ConnectionNotPrepared(type(error).__name__) from error
+        raise ConnectionBroken(type(error).__name__) from error
     if standby:
         connection.driver_connection.terminate()
         raise StandbyServer("the server is a standby")
@@ -124,8 +124,16 @@ def _hang_up(connection: Any, _record: object) -> None:
         driver.terminate()
 
 
-def _invalidate_all(context: ExceptionContext) -> None:
-    """Replaces every connection of the pool when one is silent, or its server became read-only."""
+def _invalidate_all(context: ExceptionContext) -> OSError | None:
+    """Replaces every connection of the pool when one is silent, or its server became read-only.
+
+    Returns the error to raise instead, if there is a better one.
+    """
     error = context.original_exception
     if isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == _READ_ONLY:
         context.is_disconnect = True
+    if isinstance(error, InternalClientError):
+        # The driver lost track of its connection, and SQLAlchemy does not know this error.
+        context.is_disconnect = True
+        return ConnectionBroken(type(error).__name__)
+    return None
