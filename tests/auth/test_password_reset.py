@@ -19,6 +19,7 @@ from auth.errors import (
 from auth.login import log_in
 from auth.mail_errors import EmailMissing, LinkInvalid, MailUnavailable
 from auth.new_users import NewUserForm
+from auth.outbox import Kind
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
 from auth.user_edits import UserEdit, update_user
@@ -161,6 +162,17 @@ async def test_nothing_is_stored_with_which_one_could_reset(api: Api, mailbox: M
     assert token not in f"{waiting.about} {vars(link)}"
     async with api.auth.db.read() as session:
         assert (await session.scalars(select(OutgoingMail))).all() == []
+
+
+async def test_reset_request_does_the_same_work_without_an_account(api: Api) -> None:
+    for email in (ALICE.email, "nobody@example.com"):
+        await request_password_reset(api.auth, HERE, email=email)
+    async with api.auth.db.read() as session:
+        queued = (await session.scalars(select(OutgoingMail))).all()
+        links = (await session.scalars(select(Link))).all()
+    assert {mail.kind for mail in queued} == {Kind.PASSWORD_RESET}
+    assert len(queued) == 2
+    assert links == []
 
 
 async def test_nobody_is_told_whether_an_address_has_an_account(api: Api, mailbox: Mailbox) -> None:
