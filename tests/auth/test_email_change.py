@@ -155,6 +155,13 @@ async def test_one_address_gets_few_mails(api: Api, viewer: Viewer) -> None:
         await ask(api, viewer)
 
 
+async def test_email_changes_of_one_account_are_few(api: Api, viewer: Viewer) -> None:
+    for number in range(5):
+        await ask(api, viewer, f"alice{number}@example.com")
+    with pytest.raises(RateLimited):
+        await ask(api, viewer, "alice5@example.com")
+
+
 async def test_another_address_from_an_operator_is_not_verified(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:

@@ -85,6 +85,13 @@ class TestAtOnce:
         refused = (LinkInvalid, RateLimited)
         assert sum(isinstance(outcome, refused) for outcome in outcomes) == 19
 
+    async def test_verification_emails_of_one_account_are_few(self, api: Api) -> None:
+        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        for _ in range(3):
+            await request_email_verification(api.auth, viewer)
+        with pytest.raises(RateLimited):
+            await request_email_verification(api.auth, viewer)
+
     async def test_another_link_can_be_asked_for(self, api: Api, mailbox: Mailbox) -> None:
         viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
         await request_email_verification(api.auth, viewer)
