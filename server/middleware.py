@@ -27,6 +27,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FOR_PROBES = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
 _HOST_MAX_BYTES = 262
+_HOST = re.compile(r"(\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(:[0-9]*)?")
 
 _POLICY = b"content-security-policy"
 # No browser makes a page of these.
@@ -197,11 +198,9 @@ class GraphQLMiddleware:
 
 @lru_cache(maxsize=256)
 def host_name(host: bytes) -> str:
-    """The name in a Host header, without the port (RFC 9110, 7.2)."""
-    text = host.decode("latin-1")
-    if text.startswith("["):
-        return text[1:].partition("]")[0].lower()
-    return text.partition(":")[0].lower()
+    """The name in a Host header, without the port; empty if malformed (RFC 9110, 7.2)."""
+    found = _HOST.fullmatch(host.decode("latin-1"))
+    return (found["address"] or found["name"]).lower() if found else ""
 
 
 def _asks_for_upgrade(headers: Headers) -> bool:

@@ -22,7 +22,15 @@ async def test_a_host_of_ours_is_served(sqlite_api: Api, host: str) -> None:
     assert reply.status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "", "localhost.evil.example", "localhost@evil"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "", "localhost.evil.example", "localhost@evil", "evil.example@localhost"),
+        # Programs read different names in these: none may pass.
+        *("localhost:8000@evil.example", "localhost:evil.example", "localhost:80/evil.example"),
+        *("localhost:8000:80", "[::1]evil.example", "[::1].evil.example:80", "[::1]@evil", "[::1"),
+    ],
+)
 async def test_another_host_is_refused(sqlite_api: Api, host: str) -> None:
     reply = await sqlite_api.http.post("/graphql", json=ASK, headers={"Host": host})
     assert reply.status_code == 400
@@ -56,7 +64,7 @@ async def test_probes_call_by_address(sqlite_api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "name"), [("A.b:80", "a.b"), ("[::1]:80", "::1"), ("[::1", "::1"), ("", "")]
+    ("host", "name"), [("A.b:80", "a.b"), ("[::1]:80", "::1"), ("a:", "a"), ("[::1", ""), ("", "")]
 )
 def test_the_name_is_what_stands_before_the_port(host: str, name: str) -> None:
     assert host_name(host.encode()) == name
