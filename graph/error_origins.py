@@ -37,8 +37,7 @@ _BEGINS = frozenset(
         Executor.complete_awaitable_list_item_value,
     )
 )
-# Functions that raise where a value does not fit its type. `complete_value` is not one of them: it
-# also raises the errors that a resolver returned instead of raising them.
+# What raises inside these is a value that does not fit its type, also in the code of a scalar.
 _COMPLETES = frozenset(
     function.__code__
     for function in (
@@ -46,11 +45,12 @@ _COMPLETES = frozenset(
         raise_not_iterable,
         assert_event_stream,
         Executor.complete_leaf_value,
-        Executor.complete_list_value,
-        Executor.complete_abstract_value,
-        Executor.complete_object_value,
         Executor.ensure_valid_runtime_type,
     )
+)
+# These raise the same themselves, but they also call custom code: `is_type_of`, an iterator.
+_COMPLETES_ITSELF = frozenset(
+    function.__code__ for function in (Executor.complete_list_value, Executor.complete_object_value)
 )
 # In `complete_object_value`, for an asynchronous `is_type_of`.
 _COMPLETES_LATER = "execute_subfields_async"
@@ -58,13 +58,14 @@ _COMPLETES_LATER = "execute_subfields_async"
 
 def is_completion_error(error: BaseException) -> bool:
     """Whether a value did not fit the type of its field, which is the server's mistake."""
-    completes = False
+    codes: list[CodeType] = []
     for code in _codes(error):
-        if code in _BEGINS:
-            completes = False
-        elif code in _COMPLETES or code.co_name == _COMPLETES_LATER:
-            completes = True
-    return completes
+        codes = [] if code in _BEGINS else [*codes, code]
+    if not codes:
+        return False
+    raised_in = codes[-1]
+    raises_itself = raised_in in _COMPLETES_ITSELF or raised_in.co_name == _COMPLETES_LATER
+    return raises_itself or not _COMPLETES.isdisjoint(codes)
 
 
 def _codes(error: BaseException) -> Iterator[CodeType]:

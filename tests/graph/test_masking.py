@@ -73,6 +73,22 @@ def wrong(type_: Any) -> Any:
     return strawberry.field(resolver=resolve, permission_classes=[Public])
 
 
+@strawberry.interface
+class Moody:
+    """Its types cannot always be determined."""
+
+    name: str
+
+    @classmethod
+    def resolve_type(cls, value: object, _info: object, _type: object) -> str:
+        raise GraphQLError("Out of tea.")
+
+
+@strawberry.type
+class Mood(Moody):
+    """So that there is one."""
+
+
 class OwnPermission(BasePermission):
     """A permission class of Strawberry's kind."""
 
@@ -111,6 +127,10 @@ class Wrong:
     @strawberry.field(permission_classes=[Public])
     def returned(self) -> int | None:
         return cast("int", GraphQLError("Out of tea."))
+
+    @strawberry.field(permission_classes=[Public])
+    def moody(self) -> Moody | None:
+        return Mood(name="grey")
 
     @strawberry.field(permission_classes=[Public])
     def raised(self) -> int | None:
@@ -182,8 +202,8 @@ async def test_dataclass_inside_json_is_never_sent(
     assert SECRET not in reply.text + capsys.readouterr().out + caplog.text
 
 
-@pytest.mark.parametrize("field", ["returned", "raised"])
-async def test_graphql_error_of_a_resolver_keeps_its_message(api: Api, field: str) -> None:
+@pytest.mark.parametrize("field", ["returned", "raised", "moody { name }"])
+async def test_graphql_error_of_custom_code_keeps_its_message(api: Api, field: str) -> None:
     (error,) = (await api.ask(f"{{ {field} }}"))["errors"]
     assert error["message"] == "Out of tea."
 
