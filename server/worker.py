@@ -5,7 +5,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import uvicorn
@@ -34,6 +35,25 @@ class Server(uvicorn.Server):
         elif status := starting.result():
             sys.exit(status)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops listening, answers what was accepted until then, and ends."""
+        # Copies: the event loop closes the sockets when it likes, and the kernel accepts meanwhile.
+        copies = [listening.dup() for listening in sockets or ()]
+        for server in self.servers:
+            server.close()
+        for listening in sockets or ():
+            listening.close()
+        await asyncio.sleep(0)
+        for accepted in _accept_the_last(copies):
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
     async def _start(self, sockets: list[socket.socket] | None) -> int:
         # In a task a SystemExit would end the loop before anything is closed.
         try:
@@ -41,6 +61,22 @@ class Server(uvicorn.Server):
         except SystemExit as end:
             return int(end.code or 0)
         return 0
+
+
+def _accept_the_last(listening: Sequence[socket.socket]) -> list[socket.socket]:
+    """Accepts the connections that wait, and closes the sockets: the kernel would reset the rest.
+
+    Nothing happens in between, so that next to no connection can arrive there.
+    """
+    accepted: list[socket.socket] = []
+    for each in listening:
+        each.settimeout(0)
+        # `OSError` also where one of them was aborted while it waited.
+        with suppress(OSError):
+            while True:
+                accepted.append(each.accept()[0])
+        each.close()
+    return accepted
 
 
 def new_server() -> Server:

@@ -1,0 +1,48 @@
+"""One serving process: what it does with connections that arrive while it ends."""
+
+import asyncio
+import socket
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from server.connections import protocol
+from server.worker import Server
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def new_server() -> Server:
+    config = uvicorn.Config(app, lifespan="off", log_config=None, http=protocol(10.0))
+    config.load()
+    server = Server(config)
+    server.lifespan = config.lifespan_class(config)
+    server.servers = []
+    return server
+
+
+async def test_connection_that_the_kernel_accepted_before_the_end_is_answered() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    # Nothing accepts it: so it is with a connection that arrives just before the end.
+    with socket.create_connection(address) as client:
+        client.sendall(REQUEST)
+        await new_server().shutdown([listening])
+        client.settimeout(10)
+        reply = await asyncio.to_thread(client.recv, 1000)
+    assert reply.startswith(b"HTTP/1.1 200")
+    assert reply.endswith(b"ok")
+
+
+async def test_connection_after_the_end_is_refused() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    await new_server().shutdown([listening])
+    with socket.socket() as client:
+        assert client.connect_ex(address) != 0
