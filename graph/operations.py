@@ -11,7 +11,7 @@ from graphql import (
     GraphQLError,
 )
 
-from auth.budgets import network_of
+from auth.budgets import network_of, site_of
 from auth.clients import Client
 from graph.compiled.operations import CompiledOperation
 from graph.costs import CostMeter
@@ -46,6 +46,8 @@ _MAX_MESSAGE_LENGTH = 300
 _MAX_REMEMBERED_BYTES = 32_000_000
 # For how many combinations of page sizes an operation remembers that they are within its cost.
 _MAX_REMEMBERED_SIZES = 200
+# A site with an IPv6 /48 may spend as much at once as so many of its 65,536 networks.
+_NETWORKS_PER_SITE = 4
 
 
 Execute = Callable[..., ExecutionResult | Awaitable[ExecutionResult]]
@@ -169,6 +171,7 @@ class Operations:
         self._policy = policy
         self._remembered = DocumentCache[Operation | OperationRefused](_MAX_REMEMBERED_BYTES)
         self._budget = PreparationBudget(policy.preparation_seconds)
+        self._site_budget = PreparationBudget(policy.preparation_seconds * _NETWORKS_PER_SITE)
         self._trusted: dict[tuple[str, str | None], Operation] = {}
         for document_id, text in policy.trusted.documents.items():
             self._trust(document_id, text)
@@ -204,10 +207,13 @@ class Operations:
         self, client: Client | None, text: str, name: str | None
     ) -> Operation | OperationRefused:
         """Prepares a document that is not known, and remembers it. Raises OperationRefused."""
-        network = network_of(client.address if client else None)
-        if client and (seconds := self._budget.retry_after(network)):
+        address = client.address if client else None
+        # Outside of IPv6 the network stands for itself.
+        network, site = network_of(address), site_of(address) or network_of(address)
+        seconds = max(self._budget.retry_after(network), self._site_budget.retry_after(site))
+        if client and seconds:
             raise _too_many_documents(seconds)
-        with self._budget.charged_to(network):
+        with self._budget.charged_to(network), self._site_budget.charged_to(site):
             prepared, weight = self._prepare(text, name)
         weight += _BYTES_PER_DOCUMENT + getsizeof(text)
         if not _may_change(prepared):

@@ -16,7 +16,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from auth.budgets import network_of
+from auth.budgets import network_of, site_of
 from auth.wiring import Auth
 from graph.cookies import CookiePolicy
 from graph.operations import Operations
@@ -68,8 +68,12 @@ class GraphQLSocket:
 
     async def _serve(self, socket: WebSocket, channel: SocketChannel) -> None:
         """Raises SocketEnd, WebSocketDisconnect."""
-        network = network_of(channel.client.address)
-        with self._counted(network, self._policy.per_address):
+        address = channel.client.address
+        network, site = network_of(address), site_of(address)
+        with (
+            self._counted(("site", site or network), self._policy.per_site),
+            self._counted(network, self._policy.per_address),
+        ):
             with self._counted((network, "early"), self._policy.unauthenticated_per_address):
                 await _accept(socket)
                 viewer = await self._sign_in(channel)

@@ -35,6 +35,11 @@ class SocketPolicy:
     send_timeout_seconds: float = 10.0
 
     @property
+    def per_site(self) -> int:
+        """How many sockets may be open of an IPv6 /48, which has 65,536 networks."""
+        return self.per_address * 4
+
+    @property
     def unauthenticated_per_address(self) -> int:
         """How many sockets of an address may be open that have not signed in yet."""
         return max(self.per_address // 4, 1)

@@ -96,9 +96,9 @@ async def at(api: Api, address: str) -> AsyncGenerator[Api, None]:
         yield Api(client, api.app)
 
 
-def budget_of(api: Api) -> PreparationBudget:
+def budget_of(api: Api, name: str = "_budget") -> PreparationBudget:
     route: Any = next(r for r in api.app.routes if type(r).__name__ == "WebSocketRoute")
-    budget: PreparationBudget = route.endpoint._operations._budget
+    budget: PreparationBudget = getattr(route.endpoint._operations, name)
     return budget
 
 
@@ -122,6 +122,19 @@ async def test_flood_of_documents_is_refused_for_its_network_alone(sqlite_api: A
         assert reply.headers["retry-after"] == str(extensions["retryAfter"])
         assert await other.ask("{ b: __typename }") == {"data": {"b": "Query"}}
         assert await one.ask("{ b: __typename }") == {"data": {"b": "Query"}}
+
+
+async def test_flood_from_many_networks_of_one_ipv6_site_is_refused(sqlite_api: Api) -> None:
+    networks = ["2001:db8::1", "2001:db8:0:1::1"]
+    site = budget_of(sqlite_api, "_site_budget")
+    async with at(sqlite_api, networks[0]) as one, at(sqlite_api, networks[1]) as other:
+        await one.ask("{ d: __typename }")
+        assert site._spent_by("2001:db8::/48") > 0
+        site._charge("2001:db8::/48", 100)
+        reply = await other.post("{ e: __typename }", headers={"accept": RESPONSE_JSON})
+        assert reply.status_code == 429
+    async with at(sqlite_api, "2001:db8:1::1") as elsewhere:
+        assert await elsewhere.ask("{ e: __typename }") == {"data": {"e": "Query"}}
 
 
 async def test_flood_of_documents_over_a_socket_is_refused(sqlite_api: Api) -> None:

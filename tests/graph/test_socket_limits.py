@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,18 @@ async def test_sockets_of_one_ipv6_network_are_counted_together(sqlite_api: Api)
         sqlite_api.accepted_socket(address="2001:db8:0:1::1"),
     ):
         assert (await same.outbox.get())["type"] == "websocket.close"
+
+
+async def test_sockets_of_many_networks_of_one_ipv6_site_are_bounded(sqlite_api: Api) -> None:
+    sqlite_api.limit_sockets(per_address=1)
+    async with AsyncExitStack() as opened:
+        for number in range(4):
+            socket = sqlite_api.accepted_socket(address=f"2001:db8:0:{number}::1")
+            await opened.enter_async_context(socket)
+        elsewhere = sqlite_api.accepted_socket(address="2001:db8:1::1")
+        await opened.enter_async_context(elsewhere)
+        async with sqlite_api.socket(address="2001:db8:0:4::1") as fifth:
+            assert (await fifth.outbox.get())["type"] == "websocket.close"
 
 
 # Clients that do not read
