@@ -30,7 +30,7 @@ from graph.limits import (
     check_variables,
     exceeded,
 )
-from graph.preparation_budget import PreparationBudget
+from graph.preparation_budget import NETWORKS_PER_SITE, PreparationBudget
 from graph.statuses import Problem
 from graph.trusted_documents import InvalidManifest, TrustedDocuments, names_of_operations
 from graph.validation import MAX_DOCUMENT_ERRORS, validate_document
@@ -46,8 +46,6 @@ _MAX_MESSAGE_LENGTH = 300
 _MAX_REMEMBERED_BYTES = 32_000_000
 # For how many combinations of page sizes an operation remembers that they are within its cost.
 _MAX_REMEMBERED_SIZES = 200
-# A site with an IPv6 /48 may spend as much at once as so many of its 65,536 networks.
-_NETWORKS_PER_SITE = 4
 
 
 Execute = Callable[..., ExecutionResult | Awaitable[ExecutionResult]]
@@ -171,7 +169,7 @@ class Operations:
         self._policy = policy
         self._remembered = DocumentCache[Operation | OperationRefused](_MAX_REMEMBERED_BYTES)
         self._budget = PreparationBudget(policy.preparation_seconds)
-        self._site_budget = PreparationBudget(policy.preparation_seconds * _NETWORKS_PER_SITE)
+        self._site_budget = PreparationBudget(policy.preparation_seconds * NETWORKS_PER_SITE)
         self._trusted: dict[tuple[str, str | None], Operation] = {}
         for document_id, text in policy.trusted.documents.items():
             self._trust(document_id, text)
@@ -208,7 +206,6 @@ class Operations:
     ) -> Operation | OperationRefused:
         """Prepares a document that is not known, and remembers it. Raises OperationRefused."""
         address = client.address if client else None
-        # Outside of IPv6 the network stands for itself.
         network, site = network_of(address), site_of(address) or network_of(address)
         seconds = max(self._budget.retry_after(network), self._site_budget.retry_after(site))
         if client and seconds:

@@ -8,6 +8,9 @@ from math import ceil
 
 # Of one core.
 SHARE = 0.1
+# A site with an IPv6 /48 may spend as much at once as so many of its 65,536 networks. Elsewhere the
+# network stands for the site too.
+NETWORKS_PER_SITE = 4
 MAX_NETWORKS = 10_000
 
 Timer = Callable[[], float]
