@@ -1,5 +1,6 @@
 """Rows of signing keys: a private key is encrypted under the server's secret."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import Iterable
@@ -32,12 +33,18 @@ class KeyRows:
                 locked[row.kid] = row.active_from
         return KeySet(keys, locked)
 
-    def generate(self, now: datetime, *, active_from: datetime) -> SigningKey:
-        """Returns a row with a new key."""
+    async def generate(self, now: datetime, *, active_from: datetime) -> tuple[SigningKey, Key]:
+        """Returns a new key and its row. To be called outside of transactions: RSA takes a second.
+
+        A thread of its own, so that the process goes on answering.
+        """
+        return await asyncio.to_thread(self._generate, now, active_from)
+
+    def _generate(self, now: datetime, active_from: datetime) -> tuple[SigningKey, Key]:
         kid = secrets.token_urlsafe(16)
         private_jwk = new_private_jwk(self.algorithm)
         key = key_from_jwk(private_jwk, kid=kid, algorithm=self.algorithm, active_from=active_from)
-        return SigningKey(
+        row = SigningKey(
             kid=kid,
             algorithm=self.algorithm.value,
             encrypted_private_key=self._secret_keys.encrypt(
@@ -47,6 +54,7 @@ class KeyRows:
             created_at=now,
             active_from=active_from,
         )
+        return row, key
 
     def renew_encryption(self, row: SigningKey) -> None:
         """Encrypts the key under the newest secret, if any of the secrets decrypts it."""

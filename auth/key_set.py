@@ -23,6 +23,9 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 class SigningKeysUnavailable(DatabaseUnavailable):
     """A key is needed that no secret of this process decrypts. Nothing was decided."""
 
+    event = "signing_keys.unavailable"
+    message = "This server process does not have the current signing key. Try again shortly."
+
     def __init__(self) -> None:
         super().__init__("WrongSecretKey")
 

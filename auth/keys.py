@@ -37,6 +37,9 @@ PUBLISHED_BEFORE_USE = timedelta(minutes=10)
 # After a load that failed.
 _RETRY_AFTER_SECONDS = 1.0
 
+# One edit of the keys at a time.
+_LOCK = "signing keys"
+
 _LONG_AGO = float("-inf")
 _LIVE = select(SigningKey).where(SigningKey.revoked_at.is_(None))
 
@@ -87,14 +90,16 @@ class KeyRing:
         now, algorithm = self._clock.now(), self._rows.algorithm
         if (known := self._known.newest()) and known.algorithm == algorithm:
             return
+        row, _ = await self._rows.generate(now, active_from=now)
         async with self._db.begin() as tx:
-            await self._db.lock(tx, "signing keys")
-            rows = list(await tx.scalars(_LIVE))
-            newest = max(rows, key=lambda row: row.active_from, default=None)
-            if newest is None:
-                tx.add(self._rows.generate(now, active_from=now))
-            elif newest.algorithm != algorithm:
-                tx.add(self._rows.generate(now, active_from=now + PUBLISHED_BEFORE_USE))
+            await self._db.lock(tx, _LOCK)
+            query = select(SigningKey.algorithm).where(SigningKey.revoked_at.is_(None))
+            newest = await tx.scalar(query.order_by(SigningKey.active_from.desc()).limit(1))
+            if newest is not None:
+                row.active_from = now + PUBLISHED_BEFORE_USE
+            # Unless another process was first.
+            if newest != algorithm:
+                tx.add(row)
         await self._load()
 
     async def check_secret(self) -> None:
@@ -113,6 +118,13 @@ class KeyRing:
         """Returns the key that signs now. Raises SigningKeysUnavailable, DatabaseUnavailable."""
         await self._reload(RELOAD_AFTER_SECONDS)
         return self._known.signing_key(self._clock.now())
+
+    async def check_can_sign(self) -> None:
+        """To be called before a session is written: one without tokens is of no use.
+
+        Raises SigningKeysUnavailable, DatabaseUnavailable.
+        """
+        await self.signing_key()
 
     async def find(self, kid: object) -> Key | None:
         """Returns the key with exactly this ID, if it may still verify.
@@ -149,27 +161,28 @@ class KeyRing:
     async def rotate(self, actor: Actor) -> Key:
         """Adds a key that is published now and signs later; the old one retires by itself."""
         now = self._clock.now()
-        row = self._rows.generate(now, active_from=now + PUBLISHED_BEFORE_USE)
+        row, key = await self._rows.generate(now, active_from=now + PUBLISHED_BEFORE_USE)
         async with self._db.begin() as tx:
+            await self._db.lock(tx, _LOCK)
             tx.add(row)
-            record(tx, Act.by(actor, Action.KEYS_ROTATED, now, details={"kid": row.kid}))
+            record(tx, Act.by(actor, Action.KEYS_ROTATED, now, details={"kid": key.kid}))
         await self._load()
-        return self._known.keys[row.kid]
+        return key
 
     async def rotate_by_age(self, max_age: timedelta) -> None:
         """Adds a key when the newest has signed for so long, whichever process comes first."""
         now = self._clock.now()
-        async with self._db.begin() as tx:
-            await self._db.lock(tx, "signing keys")
-            newest = await tx.scalar(
-                select(func.max(SigningKey.active_from)).where(SigningKey.revoked_at.is_(None))
-            )
-            if newest is None or now < newest + max_age:
+        async with self._db.read() as session:
+            if not await _newest_is_before(session, now - max_age):
                 return
-            row = self._rows.generate(now, active_from=now + PUBLISHED_BEFORE_USE)
+        row, key = await self._rows.generate(now, active_from=now + PUBLISHED_BEFORE_USE)
+        async with self._db.begin() as tx:
+            await self._db.lock(tx, _LOCK)
+            if not await _newest_is_before(tx, now - max_age):
+                return
             tx.add(row)
-            record(tx, Act(Action.KEYS_ROTATED, now, HOUSEKEEPING, details={"kid": row.kid}))
-        log.info("keys.rotated", kid=row.kid, signs_from=row.active_from.isoformat())
+            record(tx, Act(Action.KEYS_ROTATED, now, HOUSEKEEPING, details={"kid": key.kid}))
+        log.info("keys.rotated", kid=key.kid, signs_from=key.active_from.isoformat())
         await self._load()
 
     async def renew_encryption(self) -> None:
@@ -178,22 +191,25 @@ class KeyRing:
         Skips keys that no secret of this process decrypts. Raises DatabaseUnavailable.
         """
         async with self._db.begin() as tx:
+            await self._db.lock(tx, _LOCK)
             for row in await tx.scalars(_LIVE.with_for_update()):
                 self._rows.renew_encryption(row)
 
     async def replace_compromised(self, actor: Actor) -> Key:
         """Revokes every key and signs with a new one at once: all access tokens stop working.
 
-        Other processes follow at once, or within a minute if they cannot hear of it.
+        Other processes follow at once, or within a minute if they cannot hear of it. Of two
+        replacements at the same moment the later one revokes the key of the other.
         """
         now = self._clock.now()
-        row = self._rows.generate(now, active_from=now)
+        row, key = await self._rows.generate(now, active_from=now)
         async with self._db.begin() as tx:
+            await self._db.lock(tx, _LOCK)
             await _revoke_all(tx, now)
             tx.add(row)
-            record(tx, Act.by(actor, Action.KEYS_REPLACED, now, details={"kid": row.kid}))
+            record(tx, Act.by(actor, Action.KEYS_REPLACED, now, details={"kid": key.kid}))
         await self._load()
-        return self._known.keys[row.kid]
+        return key
 
     async def _reload(self, after_seconds: float, *, must: bool = False) -> None:
         """Loads the keys if they were loaded too long ago.
@@ -241,6 +257,14 @@ class KeyRing:
         if heard == self._changes_heard:
             self._loaded_at = began
             self._verifies_until = {key.kid: known.end_of(key) for key in known.keys.values()}
+
+
+async def _newest_is_before(session: AsyncSession, oldest: datetime) -> bool:
+    """Whether there are keys, and none of them begins after this instant."""
+    newest = await session.scalar(
+        select(func.max(SigningKey.active_from)).where(SigningKey.revoked_at.is_(None))
+    )
+    return newest is not None and newest <= oldest
 
 
 async def _revoke_all(tx: AsyncSession, now: datetime) -> None:

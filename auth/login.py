@@ -66,8 +66,10 @@ async def log_in(
     another one: `new_password`, which is ignored otherwise. `proofs` are device proofs and refresh
     tokens of earlier sessions on the caller's device. Raises InvalidCredentials, AccountDisabled,
     PasswordChangeRequired and TemporaryPasswordExpired (these only if the password is right),
-    RateLimited, and Refusals with everything that is wrong with the new password.
+    RateLimited, Refusals with everything that is wrong with the new password, and
+    DatabaseUnavailable.
     """
+    await auth.keys.check_can_sign()
     expected = auth.devices.any_genuine(proofs)
     with auth.passwords.place_in_queue(Share.KNOWN if expected else Share.UNKNOWN):
         found = await find_credentials(auth.db, username)

@@ -63,6 +63,7 @@ async def refresh(
     same key.
     """
     attempt = _Attempt(await _parse(auth, text), idempotency_key, client)
+    await auth.keys.check_can_sign()
     async with auth.db.begin() as tx:
         # Read here, because the transaction may have waited for its turn.
         now = auth.clock.now()

@@ -112,7 +112,7 @@ class GraphQLEndpoint:
             return reply_problem(refused.problem, [error], media_type, refused.headers)
         except DatabaseUnavailable as unavailable:
             log_unavailable(unavailable)
-            error = coded_error(Problem.UNAVAILABLE.code, "The server cannot reach its database.")
+            error = coded_error(Problem.UNAVAILABLE.code, unavailable.message)
             return reply_problem(Problem.UNAVAILABLE, [error], media_type, RETRY_LATER)
 
     def _who(

@@ -215,7 +215,7 @@ def _tell_no(cause: BaseException) -> tuple[str, dict[str, Any]] | None:
             return str(cause), {"code": "BAD_USER_INPUT"}
         case DatabaseUnavailable():
             log_unavailable(cause)
-            return "The server cannot reach its database. Try again shortly.", {
+            return cause.message, {
                 "code": "SERVICE_UNAVAILABLE",
                 "retryAfter": RETRY_AFTER_UNAVAILABLE_SECONDS,
             }
@@ -225,7 +225,7 @@ def _tell_no(cause: BaseException) -> tuple[str, dict[str, Any]] | None:
 
 def log_unavailable(error: DatabaseUnavailable) -> None:
     """Logs why a request is answered with `SERVICE_UNAVAILABLE`."""
-    log.warning("database.unavailable", cause=str(error))
+    log.warning(error.event, cause=str(error))
 
 
 def _tell_denial(denial: Denial) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -12,6 +13,10 @@ from models.waits import waiting
 
 class DatabaseUnavailable(Exception):
     """The database cannot be reached, or did not answer in time. Nothing was decided."""
+
+    event: ClassVar[str] = "database.unavailable"
+    # What clients read. The cause is only logged.
+    message: ClassVar[str] = "The server cannot reach its database. Try again shortly."
 
 
 @asynccontextmanager

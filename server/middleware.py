@@ -81,8 +81,8 @@ class RequestMiddleware:
             else:
                 await _called_by_another_name()(scope, receive, reply)
         except DatabaseUnavailable as error:
-            log.warning("database.unavailable", cause=str(error))
-            await reply.instead(_unavailable(), scope, receive)
+            log.warning(error.event, cause=str(error))
+            await reply.instead(_unavailable(error), scope, receive)
         except ClientDisconnect:
             # Gone, or cut off, before its request was whole: nobody is left to answer.
             pass
@@ -232,12 +232,8 @@ def _called_by_another_name() -> Response:
     return _error(400, "This server is not called by that name: see POSTERN_ALLOWED_HOSTS.")
 
 
-def _unavailable() -> Response:
-    return _error(
-        503,
-        "The server cannot reach its database. Try again shortly.",
-        {"Retry-After": _RETRY_AFTER_SECONDS},
-    )
+def _unavailable(error: DatabaseUnavailable) -> Response:
+    return _error(503, error.message, {"Retry-After": _RETRY_AFTER_SECONDS})
 
 
 def _fault(request_id: str) -> Response:

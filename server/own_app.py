@@ -57,14 +57,13 @@ def require_viewer(
                 check_may(viewer, permission)
         except Denial as denial:
             raise _refusal(denial) from None
-        except DatabaseUnavailable:
-            raise HTTPException(503, _AWAY, _RETRY) from None
+        except DatabaseUnavailable as error:
+            raise HTTPException(503, error.message, _RETRY) from None
         return viewer
 
     return viewer
 
 
-_AWAY = "The server cannot reach its database. Try again shortly."
 _RETRY = {name.decode().title(): value.decode() for name, value in RETRY_LATER}
 
 

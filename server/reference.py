@@ -43,8 +43,8 @@ _ERROR_CODES = {
     "PERSISTED_QUERY_NOT_FOUND": "No trusted document has this `documentId`: the manifest of the"
     " server is another one than that of the client.",
     "DOCUMENT_NOT_TRUSTED": "This server runs the documents of its manifest only.",
-    "SERVICE_UNAVAILABLE": "The database cannot be reached. Try again after `retryAfter` seconds;"
-    " nobody was signed out.",
+    "SERVICE_UNAVAILABLE": "The database cannot be reached, or this process does not have the"
+    " current signing key. Try again after `retryAfter` seconds; nobody was signed out.",
     "INTERNAL_SERVER_ERROR": "A fault of the server. Its log line has the `requestId`.",
 }
 

@@ -6,24 +6,29 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt import get_algorithm_by_name
 from jwt.utils import base64url_decode
 from sqlalchemy import event, text
 
 from auth import tokens
+from auth.clients import Client
 from auth.key_material import Algorithm, Key
 from auth.key_set import LEEWAY, KeyState, SigningKeysUnavailable
 from auth.keys import PUBLISHED_BEFORE_USE, RELOAD_AFTER_SECONDS, KeyRing
+from auth.login import log_in
+from auth.refresh import refresh
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from auth.tokens import Grant
 from models.base import uuid7
 from models.database import Database, DatabaseUnavailable
 from server.settings import Settings
-from tests.api import Api, denials, serving
+from tests.api import LOGIN, Api, denials, serving
 from tests.auth.forging import POLICY, issue, new_key
 from tests.clock import ManualClock
 from tests.conftest import make_settings
@@ -31,6 +36,7 @@ from tests.people import ALICE, OPERATOR
 
 SECRET = "a secret of the tests, long enough for anybody"
 OLDER = "the secret of before, which was long as well"
+AT = Client("192.0.2.7", "test")
 NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
 # What makes a JWK private (RFC 7518, 6).
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k"}
@@ -522,6 +528,86 @@ async def test_keys_are_replaced_under_a_secret_that_decrypts_none(
     restarted = ring(db, clock, SECRET)
     await restarted.start()
     assert (await restarted.signing_key()).kid == new.kid
+
+
+async def test_session_is_not_started_or_refreshed_where_no_key_can_sign(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """The session was committed, and the reply was 503 without its tokens."""
+    settings = make_settings(database_url, tmp_path)
+    async with serving(settings, clock) as api:
+        signed_in = await log_in(api.auth, AT, username="alice", password=ALICE.password)
+        ahead = KeyRing(api.auth.db, SecretKeys([SECRET]), clock, Algorithm.ES256)
+        await ahead.replace_compromised(OPERATOR)
+        before = await rows_of_sessions(api.auth.db)
+        with pytest.raises(SigningKeysUnavailable):
+            await log_in(api.auth, AT, username="alice", password=ALICE.password)
+        with pytest.raises(SigningKeysUnavailable):
+            await refresh(api.auth, AT, signed_in.refresh_token.text)
+        assert await rows_of_sessions(api.auth.db) == before
+        variables = {"input": {"username": "alice", "password": ALICE.password}}
+        reply = await api.post(LOGIN, variables)
+        assert reply.status_code == 503
+        assert "signing key" in reply.json()["errors"][0]["message"]
+
+
+async def rows_of_sessions(db: Database) -> list[tuple[Any, ...]]:
+    async with db.read() as session:
+        return [
+            tuple(r) for r in await session.execute(text("SELECT id, generation FROM sessions"))
+        ]
+
+
+# Two operators at once
+
+
+async def test_compromised_keys_can_be_replaced_twice_at_once(
+    db: Database, clock: ManualClock
+) -> None:
+    """The second load found the first key revoked, and the command ended with a KeyError."""
+    await ring(db, clock).start()
+    rings = [ring(db, clock) for _ in range(8)]
+    new = await asyncio.gather(*(keys.replace_compromised(OPERATOR) for keys in rings))
+    assert len({key.kid for key in new}) == 8
+    # The last one signs, and nothing else is left.
+    restarted = ring(db, clock)
+    await restarted.start()
+    ((kid, state),) = await states(restarted)
+    assert (kid in {key.kid for key in new}, state) == (True, "current")
+
+
+async def test_rotation_survives_a_replacement_at_the_same_moment(
+    db: Database, clock: ManualClock
+) -> None:
+    one, other = ring(db, clock), ring(db, clock)
+    await one.start()
+    rotated, replaced = await asyncio.gather(
+        one.rotate(OPERATOR), other.replace_compromised(OPERATOR)
+    )
+    assert rotated.kid != replaced.kid
+
+
+async def test_rsa_key_is_generated_beside_the_event_loop_and_outside_the_transaction(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate, begun, written = rsa.generate_private_key, Event(), Event()
+    waited: list[bool] = []
+
+    def wait_for_another_writer(public_exponent: int, key_size: int) -> rsa.RSAPrivateKey:
+        begun.set()
+        waited.append(written.wait(timeout=5))
+        return generate(public_exponent, key_size)
+
+    monkeypatch.setattr(rsa, "generate_private_key", wait_for_another_writer)
+    keys = ring(db, clock, algorithm=Algorithm.RS256)
+    starting = asyncio.create_task(keys.start())
+    assert await asyncio.to_thread(begun.wait, 10)
+    async with db.begin() as tx:
+        await tx.execute(text("UPDATE users SET version = version"))
+    written.set()
+    await starting
+    assert (await keys.signing_key()).algorithm == "RS256"
+    assert waited == [True]
 
 
 # Loads that overlap with a revocation
