@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 # The newest of each: what one person does in a year is less.
 _AT_MOST = 10_000
-# Rows are read and written a few at a time, since the process answers nothing else meanwhile.
+# Rows are handled a few at a time: each batch blocks the event loop.
 _ROWS_AT_ONCE = 100
 
 _INDENT = "  "

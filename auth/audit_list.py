@@ -50,7 +50,7 @@ class AuditRecord:
     def without_place_of_others(self, user_id: UUID) -> "AuditRecord":
         """The event for this user: an operator's address and browser are not theirs to see.
 
-        Those of an unknown client stay: the user must see from where somebody tried to sign in.
+        Those of a client without an account stay: the user must see where a sign-in was tried from.
         """
         if self.actor_id in {None, user_id}:
             return self

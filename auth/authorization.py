@@ -1,7 +1,7 @@
 """Authorization inside the transaction that acts.
 
 A request is checked when it arrives. Before its transaction begins, the actor may lose a role, the
-account may be disabled, or the session may end. So each use case that acts for somebody runs inside
+account may be disabled, or the session may end. So each use case with an actor runs inside
 `authorized` or `own_account`: the rows that the decision depends on are locked, read again and
 checked, and the audit event is written with the act.
 
@@ -110,7 +110,8 @@ async def holding_permissions(
 ) -> AsyncIterator[Authority]:
     """The actor holds the permissions until the block ends; nothing is recorded.
 
-    Whoever takes them away waits for the end of the block. Raises Forbidden, Unauthenticated.
+    A transaction that takes them away waits for the end of the block. Raises Forbidden,
+    Unauthenticated.
     """
     check_may_all(actor, permissions)
     async with auth.db.begin() as tx:
@@ -164,7 +165,7 @@ async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None 
     if actor.session_id is not None:
         session = select(Session.id).where(Session.id == actor.session_id)
         await tx.execute(session.with_for_update(read=True))
-    # Also the rows between them, which somebody may be deleting by hand in psql.
+    # Also the rows that link them, which an operator may be deleting in psql.
     held = select(Role.id).join(UserRole).where(UserRole.user_id.in_(ids)).order_by(Role.id)
     role_ids = set(await tx.scalars(held.with_for_update(read=True)))
     granted = select(RolePermission.role_id).where(RolePermission.role_id.in_(role_ids))

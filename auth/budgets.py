@@ -119,7 +119,7 @@ def device_budget(user_id: UUID, device: str) -> Budget:
 
 
 def reset_budgets(email: str | None) -> list[Budget]:
-    """Links for a forgotten password that anybody can have sent to an address.
+    """Password reset links, which a stranger can have sent to an address.
 
     To be forgotten when the links that were sent stop working: the next request must send another.
     """

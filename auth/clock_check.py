@@ -18,7 +18,7 @@ log = structlog.get_logger("postern.auth")
 TOLERANCE = timedelta(minutes=5)
 # How long the clock must go evenly after a jump, or after nothing was written for long.
 BELIEVED_AFTER = timedelta(days=1)
-# An installation that nobody used for longer may have a wrong clock instead.
+# After a longer pause than this, the clock may be wrong instead.
 LONG_UNUSED = timedelta(days=30)
 
 

@@ -36,8 +36,8 @@ _ID_BYTES, _TIME_BYTES, _MARK_BYTES, _MAC_BYTES = 16, 5, 8, 32
 _BYTES = 2 * _ID_BYTES + _TIME_BYTES + _MARK_BYTES + _MAC_BYTES
 _TEXT_LENGTH = len(PREFIX) + -(-_BYTES * 4 // 3)
 
-# What all devices share whose proof is older than the password, or whose session has ended. Who
-# collected proofs while they knew the password has no more guesses at the next one for it.
+# Devices whose proof is older than the password, or whose session has ended, share one budget. So
+# proofs that an attacker collected while they knew the password give no further guesses.
 _EARLIER = "earlier"
 # Ends of a session that say that its refresh token may be in the wrong hands.
 _DISTRUSTED = frozenset(
@@ -96,7 +96,7 @@ class DeviceProofs:
         )
 
     def any_genuine(self, texts: Sequence[str]) -> bool:
-        """Whether any of the proofs is genuine, whoever it is for."""
+        """Whether any of the proofs is genuine, for any user."""
         return any(self._is_genuine(text) for text in texts)
 
     def of_others(self, user_id: UUID, texts: Sequence[str]) -> list[str]:

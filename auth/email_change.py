@@ -68,9 +68,9 @@ async def confirm_email_change(
     """Takes the new address, and notifies the old one.
 
     Needs the password of the account: a reader of the new mailbox who did not ask for the change
-    must not get somebody else's account, nor give their address to it. Raises LinkInvalid,
+    must get neither the account nor have their address stored in it. Raises LinkInvalid,
     PasswordRequired, WrongPassword, RateLimited, and Refusals if another account has taken the
-    address meanwhile: the reader of its mailbox may know.
+    address since the request: the reader of its mailbox may know.
     """
     async with auth.db.read() as session:
         link, user = await look_at_link(session, auth, Purpose.EMAIL_CHANGE, token)

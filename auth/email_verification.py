@@ -55,8 +55,8 @@ async def verify_email(auth: Auth, client: Client, token: str, typed: TypedPassw
     """Verifies an address; a registration that waited for this becomes an account.
 
     The password has to be typed again, or a new one is chosen. A new one ends every session, since
-    somebody else may have chosen the old one. Raises LinkInvalid, PasswordRequired, WrongPassword,
-    PasswordChangeRequired, RateLimited, and Refusals when the username has been taken meanwhile or
+    a stranger may have chosen the old one. Raises LinkInvalid, PasswordRequired, WrongPassword,
+    PasswordChangeRequired, RateLimited, and Refusals if the username has been taken since, or
     with everything that is wrong with the new password.
     """
     read = read_token(token)

@@ -1,7 +1,8 @@
 """Signed tokens in their compact form (RFC 7515): read strictly, verified with PyJWT.
 
-PyJWT verifies the signature. What stands before it here narrows what may reach it: one spelling per
-token, a small flat header, and an algorithm that comes from the key and never from the token.
+PyJWT verifies the signature. Before that, this module accepts only strict base64url, a small flat
+header, and the algorithm of the key, never that of the token. An ES256 token still has two valid
+signatures (`s` and `n - s`), so identify a token by its `jti`, never by its text.
 """
 
 import re

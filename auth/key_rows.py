@@ -36,7 +36,7 @@ class KeyRows:
     async def generate(self, now: datetime, *, active_from: datetime) -> tuple[SigningKey, Key]:
         """Returns a new key and its row. To be called outside of transactions: RSA takes a second.
 
-        A thread of its own, so that the process goes on answering.
+        Runs in a thread, so that the event loop is not blocked.
         """
         return await asyncio.to_thread(self._generate, now, active_from)
 

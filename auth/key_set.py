@@ -1,8 +1,8 @@
 """The live keys at one moment: which one signs, which ones verify, and since when.
 
-A key's state follows from the clock alone, so no process has to tell another: it is *next* until
-its `active_from`, then *current* until another key's, then *retired*; and it verifies until the
-last token that it may have signed has expired.
+A key's state follows from the clock alone, so processes need not notify each other. A key is *next*
+until its `active_from`, then *current* until that of another key, then *retired*. It verifies until
+the last token that it may have signed has expired.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from enum import StrEnum
 from auth.key_material import Key
 from models.database import DatabaseUnavailable
 
-# RFC 9700, 2.2: access tokens live short; the settings allow no more than this.
+# RFC 9700, 2.2: access tokens are short-lived; the settings allow no longer lifetime.
 MAX_ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
 LEEWAY = timedelta(seconds=5)
 

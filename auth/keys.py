@@ -198,7 +198,7 @@ class KeyRing:
     async def replace_compromised(self, actor: Actor) -> Key:
         """Revokes every key and signs with a new one at once: all access tokens stop working.
 
-        Other processes follow at once, or within a minute if they cannot hear of it. Of two
+        Other processes follow at once, or within a minute without the change feed. Of two
         replacements at the same moment the later one revokes the key of the other.
         """
         now = self._clock.now()
@@ -217,11 +217,11 @@ class KeyRing:
         Raises DatabaseUnavailable if that fails and the known keys cannot answer: with `must`, and
         when a key may have been revoked since they were loaded.
         """
-        # Hears of keys that another process has revoked.
+        # Reads the notifications about keys that another process has revoked.
         self._db.changes.is_current()
         if time.monotonic() - self._loaded_at < after_seconds:
             return
-        # Whoever comes meanwhile waits for the same load: the known keys may be revoked.
+        # Concurrent callers wait for the same load: the known keys may be revoked.
         async with self._loading:
             if time.monotonic() - self._loaded_at < after_seconds:
                 return

@@ -144,7 +144,7 @@ class Letters:
 def _without_foreign_links(letter: Letter) -> Letter:
     """Shows the address in place of a username that an email program would turn into a link.
 
-    Anybody can register `www.example.com` with the address of somebody else.
+    A stranger can register the name `www.example.com` with any address.
     """
     username = letter.variables.get("username")
     if username is None or not _LINKABLE.search(username):

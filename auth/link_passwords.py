@@ -1,7 +1,7 @@
 """The password on the page of a link: the one of the account typed again, or a new one.
 
 Following a link proves who reads the mailbox. It does not prove who chose the password: a stranger
-can register with somebody else's address. So a link alone never confirms a password.
+can register with any address. So a link alone never confirms a password.
 """
 
 from dataclasses import dataclass, field

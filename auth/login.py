@@ -156,7 +156,7 @@ class _Login:
             self._record_refused(tx, found, details)
 
     async def record_success(self, found: Credentials | None, refused: Refusal | Refusals) -> None:
-        """Counts a right password with which nobody was signed in."""
+        """Counts a right password that did not lead to a sign-in."""
         async with self.auth.db.begin() as tx:
             if reason := _REASONS.get(type(refused)):
                 self._record_refused(tx, found, {"reason": reason})
@@ -177,7 +177,7 @@ class _Login:
         record(tx, act)
 
     async def _verify(self, found: Credentials | None) -> Credentials:
-        # One path for everybody: unknown, disabled and password-less accounts cost a hash too.
+        # The same work in every case: unknown, disabled and password-less accounts cost a hash too.
         stored = found.password_hash if found else None
         verified = await self.auth.passwords.verify(self.password, stored, share=self._share)
         if found is None or stored is None or not verified:
@@ -199,7 +199,7 @@ class _Login:
             check_new_password(self.auth, new, username=found.username, email=found.email)
             return await self.auth.passwords.hash(new, share=self._share)
         if self.auth.passwords.needs_rehash(found.password_hash):
-            # While the queue is full the sign-in goes on. The next one renews the hash.
+            # A full queue does not stop the sign-in. The next sign-in renews the hash.
             with suppress(RateLimited):
                 return await self.auth.passwords.hash(self.password, share=self._share)
         return found.password_hash

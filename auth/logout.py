@@ -68,12 +68,12 @@ async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
 async def end_all_sessions(
     auth: Auth, actor: Actor, tell: Callable[[int], None] = lambda _ended: None
 ) -> int:
-    """Signs everybody out and replaces the signing keys. Returns how many sessions were ended.
+    """Ends every session and replaces the signing keys. Returns how many sessions were ended.
 
-    For the worst days: a backup was restored, in which revoked sessions are alive again, or the
-    database was in foreign hands. The keys come first, so that access tokens stop working at once;
-    the sessions follow in batches, and `tell` gets their number after each. After an interruption
-    it can be run again. Raises Forbidden.
+    Needed after a backup was restored, because revoked sessions are valid again, and after the
+    database was stolen. The keys are replaced first, so access tokens stop working at once. Then
+    sessions end in batches; `tell` gets the number so far after each. After an interruption it can
+    be run again. Raises Forbidden.
     """
     check_may(actor, "sessions:revoke")
     await auth.keys.replace_compromised(actor)

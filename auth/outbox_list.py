@@ -88,7 +88,7 @@ async def _list_failed(auth: Auth) -> list[UUID]:
 
 
 def _make_due(mail: OutgoingMail, now: datetime) -> None:
-    # An email is given up by its age, so its age begins again.
+    # An email fails by its age, so the age starts again.
     mail.next_attempt_at = mail.created_at = now
     mail.last_error = None
 

@@ -107,7 +107,7 @@ async def reset_password(auth: Auth, client: Client, *, token: str, new: str) ->
 async def take_over(
     tx: AsyncSession, auth: Auth, client: Client, row: User, hashed: str, now: datetime
 ) -> int:
-    """Gives the account to whoever reads its mailbox, with the password that they chose.
+    """Gives the account to the reader of its mailbox, with the password that they chose.
 
     Everything that another person may have prepared ends: sessions, links, a pending change of
     address. Returns how many sessions ended.

@@ -176,7 +176,7 @@ def _judge(auth: Auth, session: Session, attempt: _Attempt, now: datetime) -> _V
         return _Verdict.REPEATED
     since = now - session.last_used_at
     if since < -LEEWAY:
-        # A clock was set back. The window stays closed, and the session goes on.
+        # A clock was set back. The grace window stays closed, and the session does not end.
         return _Verdict.DEAD
     return _Verdict.REPEATED if since <= auth.session_policy.refresh_grace else _Verdict.REPLAYED
 

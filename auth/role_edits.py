@@ -1,6 +1,6 @@
 """Custom roles: create, change and delete them.
 
-A role's name never changes, and a deleted role's name can be used again only by somebody who holds
+A role's name never changes, and a deleted role's name can be used again only by a user who holds
 what that role granted: tokens carry the names of roles, and other programs trust them.
 """
 
@@ -47,7 +47,7 @@ _LOCK = "roles"
 
 @dataclass(frozen=True, slots=True)
 class RoleForm:
-    """What somebody typed; what is None stays as it is, or is empty in a new role.
+    """The input as typed. None leaves the value unchanged, or empty in a new role.
 
     `unknown_permissions` are those to keep of the stored ones that this process does not know.
     """

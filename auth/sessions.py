@@ -89,7 +89,7 @@ async def revoke_other_sessions(
 
 
 async def revoke_these_sessions(tx: AsyncSession, ids: Collection[UUID], now: datetime) -> int:
-    """Ends sessions of anybody, for an operator. Returns how many were ended."""
+    """Ends sessions of any user, for an operator. Returns how many were ended."""
     return await _revoke(tx, Session.id.in_(ids), RevocationReason.REVOKED_BY_OPERATOR, now)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from auth.budgets import Limit
 
-# An attempt whose process died stops counting after this time. A login is over much sooner.
+# An attempt whose process died stops counting after this time. A login takes much less.
 LEASE = timedelta(seconds=30)
 # A sum below this changes no decision.
 _NEGLIGIBLE = 0.1

@@ -1,4 +1,4 @@
-"""Temporary passwords: chosen by an operator, good for choosing another one, for seven days."""
+"""Temporary passwords: an operator chooses one, which allows choosing another for seven days."""
 
 from datetime import datetime, timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Throttling: failures delay further attempts, and nobody is locked out for good.
+"""Throttling: failures delay further attempts, and no account is locked for good.
 
 An attempt is in flight before anything slow is done for it, in the database, so that a thousand at
 once on several machines count as a thousand. Then it fails, succeeds, or is given back. During a
@@ -238,7 +238,7 @@ class Throttle:
     def _names(self, budget: Budget) -> list[str]:
         """The keys of its row under every secret, newest first.
 
-        A dump of the database tells neither who was guessed at nor from where.
+        A dump of the database shows neither the names that were tried nor the networks.
         """
         text = f"{budget.limit.name}\0{budget.whose}".encode("utf-8", "surrogatepass")
         return [hmac.digest(key, text, sha256).hex() for key in self._keys]

@@ -54,7 +54,7 @@ async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -
         authorized(auth, actor, Action.USER_EDITED, "users:write", subject_id=user_id) as operation,
     ):
         row = await operation.get_subject()
-        # Whoever changes the address can take the account over with a password reset.
+        # With a changed address a password reset takes the account over.
         check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
         check_version(row, edit.version)
         await _apply(operation.tx, auth, row, parsed)

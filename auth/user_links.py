@@ -44,7 +44,7 @@ async def begin_request(
 ) -> None:
     """Records the request under the id of its email. It ends earlier ones, except for resets.
 
-    Anybody can ask for a reset: that must not end the link that the owner is about to follow.
+    A stranger can request a reset: that must not end the link that the owner is about to follow.
     """
     if purpose is not Purpose.PASSWORD_RESET:
         await end_requests(tx, user.id, purpose)

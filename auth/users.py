@@ -159,7 +159,7 @@ async def set_user_roles(
         check_version(row, version)
         before = UserRecord.of(row, auth.permissions)
         roles = await get_roles(tx, auth.permissions, role_ids)
-        # To take a role from somebody needs the same rights as to give it.
+        # Taking a role needs the same rights as giving it.
         check_may_grant(operation.actor, {*roles} ^ {*before.roles})
         if not any(role.name == ADMIN for role in roles):
             await check_not_last_admin(auth.db, tx, before)

@@ -124,5 +124,5 @@ class CookieJar:
         self.set_device_cookie = self.policy.write_device(proofs[:MAX_DEVICE_PROOFS])
 
     def clear(self) -> None:
-        """Takes the token from the browser. The device proofs stay: they sign nobody in."""
+        """Takes the token from the browser. The device proofs stay: they do not sign in."""
         self.set_cookie = self.policy.clear()

@@ -54,8 +54,8 @@ class VerifyEmailInput:
         default=strawberry.UNSET,
     )
     new_password: str | None = strawberry.field(
-        description="A new password instead, if the old one is unknown or was chosen by somebody"
-        " else. Ends every session of the account; `password` is then not used. Never logged.",
+        description="A new password instead, if the old one is unknown or was chosen by another"
+        " person. Ends every session of the account; `password` is then not used. Never logged.",
         default=strawberry.UNSET,
     )
 

@@ -48,7 +48,7 @@ def check_guards(schema: strawberry.Schema, registry: PermissionRegistry) -> Non
     """Checks each field of a built schema, and shows its permission classes in the SDL.
 
     Raises UnguardedField for a root field, or a field that can lead to a user, without a permission
-    class; UnknownPermission for a permission that nobody registered; GuardNotOutermost.
+    class; UnknownPermission for a permission that is not registered; GuardNotOutermost.
     """
     core = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
     # A field that is reached in two ways is named once.
@@ -65,7 +65,7 @@ def check_guards(schema: strawberry.Schema, registry: PermissionRegistry) -> Non
         raise UnguardedField(
             f"{', '.join(unguarded)}: state who may read it, with"
             " permission_classes=[IsAuthenticated], [HasPermission(...)], [IsSelfOr(...)], a class"
-            " of your own or, for everybody, [Public]"
+            " of your own or, for every caller, [Public]"
         )
 
 

@@ -30,7 +30,7 @@ Fragments = Mapping[str, FragmentDefinitionNode]
 def check_introspection(
     document: DocumentNode, operation: OperationDefinitionNode, fields: int
 ) -> bool:
-    """Returns whether the operation asks for the schema, and so has one reply for everybody.
+    """Whether the operation asks for the schema, and so has the same reply for every caller.
 
     `fields` is how many fields it has with its fragments. Raises GraphQLError.
     """

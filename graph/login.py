@@ -67,8 +67,8 @@ class LoginInput:
         default=strawberry.UNSET,
     )
     refresh_token: str | None = strawberry.field(
-        description="A refresh token of an earlier session on this device, expired or not. It signs"
-        " nobody in: it proves that the device has signed in before, so that wrong passwords from"
+        description="A refresh token of an earlier session on this device, expired or not. It does"
+        " not sign in: it proves that the device has signed in before, so that wrong passwords from"
         " elsewhere do not delay this login. A browser has a cookie for that.",
         default=strawberry.UNSET,
     )

@@ -96,7 +96,7 @@ class Operation:
     ) -> None:
         """Raises GraphQLError if it costs too much whatever the variables are.
 
-        With one result for everybody it runs here, and never again.
+        An operation with the same result for every caller runs here, once.
         """
         self.type = compiled.type
         self.root_fields = root_fields
@@ -204,7 +204,7 @@ class Operations:
     def _prepare_for(
         self, client: Client | None, text: str, name: str | None
     ) -> Operation | OperationRefused:
-        """Prepares a document that is not known, and remembers it. Raises OperationRefused."""
+        """Prepares a document that is not in the cache, and caches it. Raises OperationRefused."""
         address = client.address if client else None
         network, site = network_of(address), site_of(address) or network_of(address)
         seconds = max(self._budget.retry_after(network), self._site_budget.retry_after(site))

@@ -177,10 +177,11 @@ def IsSelfOr(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class
 async def holding_permissions(info: Info, *permissions: str) -> AsyncIterator[None]:
     """The caller holds the permissions until the block ends, as Postern's own mutations do.
 
-    A permission class is asked when the request comes. The session may end, or a role be taken,
-    before the resolver acts: this asks again, and whoever takes a right away waits for the end of
-    the block. Keep it short, and call nothing of Postern inside: it is a transaction of Postern's
-    database, and on SQLite nothing else can be written. Raises Forbidden, Unauthenticated.
+    A permission class is checked when the request arrives. The session may end, or a role may be
+    taken, before the resolver acts: this checks again, and a transaction that takes a permission
+    away waits for the end of the block. Keep the block short, and do not call Postern inside: it is
+    a transaction of Postern's database, and on SQLite it blocks all other writes. Raises Forbidden,
+    Unauthenticated.
     """
     context = info.context
     async with authorization.holding_permissions(context.auth, context.viewer, *permissions):

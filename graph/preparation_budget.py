@@ -20,8 +20,8 @@ class PreparationBudget:
     """So many seconds of preparation at once, and a share of a core from then on.
 
     Parsing, validating and compiling a document blocks the event loop, and nothing but its size
-    bounds how long. `timer` measures the time of this thread alone: a busy machine costs nobody
-    more.
+    bounds how long. `timer` measures the time of this thread alone, so a busy machine does not
+    raise the charge.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from models.waits import watched_waits
 
 log = structlog.get_logger("postern.graph")
 
-# How many operations may go on after their clients were answered; then no more mutations begin.
+# How many operations may continue after their clients were answered. Beyond, mutations are refused.
 MAX_LATE = 100
 # A mutation that takes longer waits for something that does not come, in custom code.
 LATE_SECONDS = 60.0
@@ -29,8 +29,8 @@ class TooManyUnfinished(Exception):
 class UnfinishedOperations:
     """Waits for operations, each for at most so many seconds.
 
-    A mutation that takes longer, or whose client is gone, runs to its end in a task of its own:
-    between two of its transactions the attempt is counted and the session is not yet started.
+    A mutation that takes longer, or whose client has disconnected, runs to its end in a separate
+    task: between two of its transactions a login is counted and its session has not begun.
     """
 
     def __init__(self, seconds: float) -> None:

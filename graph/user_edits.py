@@ -105,7 +105,7 @@ class SetTemporaryPasswordInput:
 
     user_id: strawberry.ID = strawberry.field(description="The user who gets it.")
     password: str = strawberry.field(
-        description="Good for choosing another one, for seven days; never logged."
+        description="Allows choosing another one for seven days; never logged."
     )
 
 

@@ -151,8 +151,8 @@ class Database:
         """One transaction: committed at the end, rolled back by an exception.
 
         It ends whatever happens to the task: a cancellation in the block rolls it back, and one
-        that arrives during the commit takes effect after it. When it is over, this process knows of
-        its changes. Raises DatabaseUnavailable.
+        that arrives during the commit takes effect after it. After it, the caches of this process
+        reflect its changes. Raises DatabaseUnavailable.
         """
         async with (
             unavailable_when_lost(),

@@ -20,7 +20,7 @@ _SETTINGS = {
     "standard_conforming_strings": "on",
     # The statement timeout bounds this wait too.
     "lock_timeout": "0",
-    # Connections wait in the pool for as long as nobody needs them.
+    # Idle connections stay in the pool.
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
 }

@@ -174,8 +174,8 @@ async def check_keys(keys: KeyRing) -> None:
 _KEYS_DO_NOT_OPEN = (
     "POSTERN_SECRET_KEY does not open the signing keys in the database: they were encrypted"
     " under another secret. Put that one after the new one, separated by a comma. If it has leaked"
-    " or is lost, run `postern sessions end-all` with the new one: that replaces the keys and signs"
-    " everybody out."
+    " or is lost, run `postern sessions end-all` with the new one: that replaces the keys and ends"
+    " every session."
 )
 
 

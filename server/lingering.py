@@ -1,4 +1,4 @@
-"""Connections that end: the client reads its reply before the connection is gone.
+"""Connections that end: the client reads its reply before the connection is closed.
 
 A client may still be sending when a connection is closed. The system answers what arrives then with
 a reset, and the reset destroys replies that the client has not read (RFC 9112, 9.6). So the server
@@ -50,7 +50,7 @@ class Lingering(asyncio.Protocol):
             self.transport.abort()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """The client has closed the connection, or its time is over."""
+        """The client has closed the connection, or the time limit has passed."""
         self._connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()

@@ -79,7 +79,7 @@ class RequestMiddleware:
                 else:
                     await self._app(scope, receive, reply)
             else:
-                await _called_by_another_name()(scope, receive, reply)
+                await _host_not_allowed()(scope, receive, reply)
         except DatabaseUnavailable as error:
             log.warning(error.event, cause=str(error))
             await reply.instead(_unavailable(error), scope, receive)
@@ -228,8 +228,8 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
     )
 
 
-def _called_by_another_name() -> Response:
-    return _error(400, "This server is not called by that name: see POSTERN_ALLOWED_HOSTS.")
+def _host_not_allowed() -> Response:
+    return _error(400, "Host header not allowed. Add the host to POSTERN_ALLOWED_HOSTS.")
 
 
 def _unavailable(error: DatabaseUnavailable) -> Response:

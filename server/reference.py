@@ -44,7 +44,7 @@ _ERROR_CODES = {
     " server is another one than that of the client.",
     "DOCUMENT_NOT_TRUSTED": "This server runs the documents of its manifest only.",
     "SERVICE_UNAVAILABLE": "The database cannot be reached, or this process does not have the"
-    " current signing key. Try again after `retryAfter` seconds; nobody was signed out.",
+    " current signing key. Try again after `retryAfter` seconds; all sessions continue.",
     "INTERNAL_SERVER_ERROR": "A fault of the server. Its log line has the `requestId`.",
 }
 

@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops listening, answers what was accepted until then, and ends."""
-        # Copies: the event loop closes the sockets when it likes, and the kernel accepts meanwhile.
+        # Copies: the event loop closes the sockets later, and the kernel accepts until then.
         copies = [listening.dup() for listening in sockets or ()]
         for server in self.servers:
             server.close()

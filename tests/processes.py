@@ -136,7 +136,7 @@ def running_server(
 
 @contextmanager
 def uvicorn_server(folder: Path, settings: Mapping[str, str]) -> Iterator[Process]:
-    """The application as uvicorn alone runs it, for who does without `postern serve`."""
+    """The application as uvicorn alone runs it, without `postern serve`."""
 
     def start(given: dict[str, str], log: Path) -> Child:
         command = ["-m", "uvicorn", "--factory", "server.process:app"]

@@ -29,7 +29,7 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
-# What subclasses of a schema may define: it is called while the schema is built, or by nobody here.
+# What subclasses of a schema may define: called while the schema is built, or not called here.
 _BUILDING = {
     "__init__",
     "__str__",
@@ -63,7 +63,7 @@ _CODES = {
 }
 _BASIC, _SYNCHRONOUS = _CODES["_get_basic_result"], _CODES["_resolver"]
 
-# Scalars whose literals mean the same each time, and whose values nobody can write into.
+# Scalars whose literals mean the same each time, and whose values are immutable.
 _CONSTANT_SCALARS = (GraphQLString, GraphQLID, GraphQLInt, GraphQLFloat, GraphQLBoolean)
 
 

@@ -1,4 +1,4 @@
-"""An account belongs to whoever reads its mailbox; nobody prepares one for somebody else.
+"""An account belongs to the reader of its mailbox; a stranger cannot prepare one for them.
 
 The attacks are those of "Pre-hijacked accounts" (Sudhodanan and Paverd, USENIX Security 2022).
 """

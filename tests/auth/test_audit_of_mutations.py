@@ -20,7 +20,7 @@ from tests.api import Api
 from tests.mutations import Scene, all_mutations, make_scene, run_mutation, viewer_for
 from tests.people import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
 
-# Acts of an operator: on the user of the scene, on a new user, or on nobody's account.
+# Acts of an operator: on the user of the scene, on a new user, or on no account.
 ON_USER = {
     "setUserRoles": Action.USER_ROLES_SET,
     "disableUser": Action.USER_DISABLED,
@@ -212,7 +212,7 @@ async def test_user_does_not_see_address_of_operator(api: Api) -> None:
     shown = {(n["action"], n["actorId"] == str(alice.user_id)): n for n in nodes}
     operator = shown["user.enabled", False]
     assert (operator["address"], operator["device"]) == (None, None)
-    # A guess at the password by nobody known is what its owner must see.
+    # The owner must see a guess by an unknown client.
     assert shown["session.started", False]["address"] == "192.0.2.7"
     assert shown["session.started", True]["address"] == "192.0.2.7"
 

@@ -1,4 +1,4 @@
-"""What is read slowly and changes meanwhile is not remembered: each cache of the process."""
+"""No cache of the process keeps a value that changed while it was read."""
 
 import asyncio
 from collections.abc import Callable

@@ -26,7 +26,7 @@ NEW_EMAIL = "alice.new@example.com"
 
 @pytest.fixture
 async def quiet(api: Api) -> Api:
-    """The server, which sends email only when it is told to."""
+    """The server without background delivery of email."""
     await api.delivery.stop()
     return api
 

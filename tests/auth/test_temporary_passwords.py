@@ -1,4 +1,4 @@
-"""A temporary password is good for choosing another one, for seven days."""
+"""A temporary password allows choosing another one, for seven days."""
 
 from datetime import timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Weeks of throttling on the real tables with a moved clock; docs/security.md tells the figures.
+"""Weeks of throttling on the real tables with a moved clock; docs/security.md states the figures.
 
 Passwords are not hashed here: everything else is what a login does. The random numbers are always
 the same, so the expected figures are exact.
@@ -113,7 +113,7 @@ async def work(world: World, chance: random.Random, *, hours: int) -> None:
 async def test_twenty_people_behind_one_address_sign_in_at_nine(
     world: World, chance: random.Random
 ) -> None:
-    """All at once, some with a typo first; nobody waits."""
+    """All at once, some with a typo first; none is delayed."""
     names = [f"colleague{number}" for number in range(20)]
     clumsy = [name for name in names if chance.random() < 0.3]
     for round_ in (clumsy, names):
@@ -182,7 +182,7 @@ async def test_botnet_at_everybody_meets_the_global_limit(
         sqlite_world.clock.tick(seconds=0.72)
     assert sqlite_world.outcomes["owner right"] == 10
     assert sqlite_world.outcomes["owner refused"] == 0
-    # 1443 are free; the rest is what decays meanwhile.
+    # 1443 are free; the rest decays during the attack.
     assert 1_500 <= sqlite_world.outcomes["botnet wrong"] <= 2_400
     assert sqlite_world.outcomes["botnet seconds"] <= 10
 

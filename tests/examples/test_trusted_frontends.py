@@ -35,7 +35,7 @@ try {
   });
   const other = new Session(url);
   other.trustedDocuments = session.trustedDocuments;
-  // Nobody says when the subscription has begun.
+  // The protocol does not report when a subscription has begun.
   const again = setInterval(() => other.signIn(username, password), 200);
   reply.heard = await heard;
   clearInterval(again);

@@ -139,7 +139,7 @@ async def test_leaked_secret_is_replaced_without_a_fault_on_a_running_pair(
             with one_of_cluster(tmp_path, database_url, POSTERN_SECRET_KEY=NEW) as first:
                 async with clients([first]) as (new,):
                     device = await signed_in(new)
-                    # The fleet is mixed: those with the old secret refuse nobody for good.
+                    # The fleet is mixed: processes with the old secret reject no token for good.
                     for client in old:
                         await has_no_fault(client, device)
                         assert await outcome(client, device.access_token) == "503"

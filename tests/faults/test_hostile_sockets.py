@@ -1,4 +1,4 @@
-"""A hostile WebSocket is closed soon, and nobody else waits for it."""
+"""A hostile WebSocket is closed soon, and does not delay other clients."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The reply to a refresh is lost: the client repeats it with its key, and nobody is signed out.
+"""The reply to a refresh is lost: the client repeats it with its key, and its session continues.
 
 The grace window is closed in these tests, as if each outage were longer than it.
 """

@@ -1,4 +1,4 @@
-"""Documents that are not known cost their network, and nobody else."""
+"""Documents that are not cached use up the budget of their own network only."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

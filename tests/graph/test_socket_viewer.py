@@ -160,7 +160,7 @@ async def test_subscription_goes_on_through_renewals(own: Api, clock: ManualCloc
             assert (await socket.hear())["payload"] == {"data": {"news": str(number)}}
 
 
-# Renewal with a token of somebody else
+# Renewal with a token of another user
 
 
 async def test_renewal_by_another_session_of_the_user_ends_the_socket(

@@ -1,4 +1,4 @@
-"""CORS: what pages of listed origins may do, and what caches are told."""
+"""CORS: what pages of listed origins may do, and what caches may store."""
 
 from typing import Any
 
