@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -71,7 +70,7 @@ async def log_in(
     """
     await auth.keys.check_can_sign()
     expected = auth.devices.any_genuine(proofs)
-    with auth.passwords.place_in_queue(Share.KNOWN if expected else Share.UNKNOWN):
+    async with auth.passwords.place_in_queue(Share.KNOWN if expected else Share.UNKNOWN):
         found = await find_credentials(auth.db, username)
         device = await _find_device(auth, found, proofs)
         budgets = _budgets(auth, client, username, device)
@@ -198,10 +197,10 @@ class _Login:
                 raise PasswordChangeRequired
             check_new_password(self.auth, new, username=found.username, email=found.email)
             return await self.auth.passwords.hash(new, share=self._share)
-        if self.auth.passwords.needs_rehash(found.password_hash):
-            # A full queue does not stop the sign-in. The next sign-in renews the hash.
-            with suppress(RateLimited):
-                return await self.auth.passwords.hash(self.password, share=self._share)
+        passwords = self.auth.passwords
+        # A full queue does not stop the sign-in. The next sign-in renews the hash.
+        if passwords.needs_rehash(found.password_hash) and passwords.has_room(self._share):
+            return await passwords.hash(self.password, share=self._share)
         return found.password_hash
 
     @property

@@ -1,8 +1,8 @@
 """Hashing and verifying passwords, off the event loop and beside it.
 
 bcrypt takes a fifth of a second by intent. It runs in a few threads of a lower priority than the
-event loop, behind a bounded queue. A storm of logins slows down logins and nothing else, and a
-request that would wait too long is refused at once. Parts of the queue are reserved, so that
+event loop, behind a bounded queue. A storm of logins slows down logins and nothing else. A request
+that would wait too long is refused after a second. Parts of the queue are reserved, so that
 registrations cannot keep logins out, nor strangers the owners of accounts.
 """
 
@@ -14,13 +14,13 @@ import threading
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from passlib.context import CryptContext
 
@@ -31,6 +31,10 @@ PASSWORD_MAX_LENGTH = 1024
 BCRYPT_MAX_BYTES = 72
 # Longer than this nobody waits: a person would have pressed the button again.
 QUEUE_MAX_SECONDS = 5.0
+# Two clients that try again at once would take the core from the threads that hash.
+REFUSED_AFTER = timedelta(seconds=1)
+# More are refused at once: each holds a connection and a request.
+_REFUSALS_DELAYED = 1_000
 # At 10 the event loop keeps nine tenths of a saturated core, and logins still move on it.
 HASHING_NICENESS = 10
 
@@ -70,7 +74,9 @@ _RESERVED = {Share.KNOWN: 4, Share.UNKNOWN: 4}
 class Passwords:
     """Hashes and verifies. `start` must have run before the first use."""
 
-    def __init__(self, *, cost: int, threads: int | None = None) -> None:
+    def __init__(
+        self, *, cost: int, threads: int | None = None, refused_after: timedelta = REFUSED_AFTER
+    ) -> None:
         self._context = CryptContext(
             schemes=list(_BCRYPT), deprecated="auto", bcrypt_sha256__rounds=cost
         )
@@ -82,6 +88,8 @@ class Passwords:
         self._seconds_each = 0.0
         self._pending: Counter[Share] = Counter()
         self._coming: Counter[Share] = Counter()
+        self._refused_after = refused_after
+        self._refusals_delayed = 0
 
     async def start(self) -> None:
         """Makes the dummy hash, and measures by it how long a hash takes here."""
@@ -96,14 +104,19 @@ class Passwords:
         """How many hashes are being made, or wait for it."""
         return self._pending.total()
 
-    @contextmanager
-    def place_in_queue(self, share: Share) -> Iterator[None]:
+    def has_room(self, share: Share) -> bool:
+        """Whether the queue takes another hash of this share."""
+        return self._has_room(share, self._pending)
+
+    @asynccontextmanager
+    async def place_in_queue(self, share: Share) -> AsyncIterator[None]:
         """Keeps a place in the queue while something is looked up. Raises RateLimited.
 
         A request that will not be let in is refused before it asks the database: in a storm of
         logins all of them would wait there, and everything else with them.
         """
-        self._check_room(share, self._pending + self._coming)
+        if not self._has_room(share, self._pending + self._coming):
+            await self._refuse()
         self._coming[share] += 1
         try:
             yield
@@ -168,7 +181,8 @@ class Passwords:
     async def _run(
         self, work: Callable[..., T], *arguments: object, share: Share = Share.UNKNOWN
     ) -> T:
-        self._check_room(share, self._pending)
+        if not self.has_room(share):
+            await self._refuse()
         self._pending[share] += 1
         loop = asyncio.get_running_loop()
         future = self._pool.submit(work, *arguments)
@@ -176,15 +190,25 @@ class Passwords:
         future.add_done_callback(lambda _: _call_soon(loop, self._finished, share))
         return await asyncio.wrap_future(future)
 
-    def _check_room(self, share: Share, taken: Counter[Share]) -> None:
+    def _has_room(self, share: Share, taken: Counter[Share]) -> bool:
         kept_free = sum(
             max(self._capacity // part - taken[other], 0)
             for other, part in _RESERVED.items()
             if other is not share
         )
-        if taken.total() + kept_free >= self._capacity:
-            seconds = math.ceil(taken.total() * self._seconds_each / self._threads)
-            raise RateLimited(timedelta(seconds=max(seconds, 1)))
+        return taken.total() + kept_free < self._capacity
+
+    async def _refuse(self) -> NoReturn:
+        """Raises RateLimited, with the time that the hashes of now take."""
+        pending = (self._pending + self._coming).total()
+        seconds = math.ceil(pending * self._seconds_each / self._threads)
+        if self._refusals_delayed < _REFUSALS_DELAYED:
+            self._refusals_delayed += 1
+            try:
+                await asyncio.sleep(self._refused_after.total_seconds())
+            finally:
+                self._refusals_delayed -= 1
+        raise RateLimited(timedelta(seconds=max(seconds, 1)))
 
     @property
     def _capacity(self) -> int:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -52,7 +53,7 @@ async def passwords() -> AsyncIterator[Passwords]:
 @pytest.fixture
 async def narrow() -> AsyncIterator[Passwords]:
     """One thread, and a bound of two."""
-    passwords = Passwords(cost=4, threads=1)
+    passwords = Passwords(cost=4, threads=1, refused_after=timedelta())
     await passwords.start()
     passwords._seconds_each = QUEUE_MAX_SECONDS / 2
     yield passwords
@@ -194,7 +195,7 @@ async def test_where_a_niceness_is_of_the_whole_process_it_stays(
     elsewhere.stop()
 
 
-async def test_past_its_bound_the_queue_says_at_once_when_to_come_back(narrow: Passwords) -> None:
+async def test_full_queue_refuses_with_the_time_to_wait(narrow: Passwords) -> None:
     with stuck(narrow, 2) as waiting:
         await asyncio.sleep(0)
         for slow_work in (narrow.verify(PASSWORD, None), narrow.hash(PASSWORD)):
@@ -209,30 +210,45 @@ async def test_past_its_bound_the_queue_says_at_once_when_to_come_back(narrow: P
 async def test_a_place_in_the_queue_is_taken_before_the_hash_and_given_back(
     narrow: Passwords,
 ) -> None:
-    with narrow.place_in_queue(Share.UNKNOWN), narrow.place_in_queue(Share.UNKNOWN):
-        with pytest.raises(RateLimited), narrow.place_in_queue(Share.UNKNOWN):
-            pass
+    async with narrow.place_in_queue(Share.UNKNOWN), narrow.place_in_queue(Share.UNKNOWN):
+        with pytest.raises(RateLimited):
+            async with narrow.place_in_queue(Share.UNKNOWN):
+                pass
         # It keeps out those who come, not those who are in.
         assert not await narrow.verify(PASSWORD, None)
-    with narrow.place_in_queue(Share.UNKNOWN):
+    async with narrow.place_in_queue(Share.UNKNOWN):
         pass
 
 
 async def fill(passwords: Passwords, share: Share, release: threading.Event) -> int:
-    """Starts hashes of this share until the queue refuses; returns how many it took."""
+    """Starts hashes of this share until the queue is full; returns how many it took."""
     count = 0
-    while True:
-        running = asyncio.create_task(passwords._run(release.wait, share=share))
+    while passwords.has_room(share):
+        asyncio.create_task(passwords._run(release.wait, share=share))  # noqa: RUF006
         await asyncio.sleep(0)
-        if running.done():
-            assert isinstance(running.exception(), RateLimited)
-            return count
         count += 1
+    return count
+
+
+async def test_full_queue_delays_refusals_so_that_retries_cannot_starve_hashing() -> None:
+    passwords = Passwords(cost=4, threads=1, refused_after=timedelta(hours=1))
+    with stuck(passwords, 1):
+        await asyncio.sleep(0)
+        # Before its start a queue has one place for each thread.
+        *delayed, at_once = [
+            asyncio.create_task(passwords.verify(PASSWORD, None)) for _ in range(1_001)
+        ]
+        with pytest.raises(RateLimited):
+            await at_once
+        assert not any(task.done() for task in delayed)
+        for task in delayed:
+            task.cancel()
+    passwords.stop()
 
 
 async def test_queue_keeps_places_for_logins_and_for_known_devices() -> None:
     """T5: registrations took all places of the queue."""
-    passwords, release = Passwords(cost=4, threads=1), threading.Event()
+    passwords, release = Passwords(cost=4, threads=1, refused_after=timedelta()), threading.Event()
     await passwords.start()
     passwords._seconds_each = QUEUE_MAX_SECONDS / 20
     try:
@@ -240,8 +256,9 @@ async def test_queue_keeps_places_for_logins_and_for_known_devices() -> None:
         assert await fill(passwords, Share.UNKNOWN, release) == 5
         assert await fill(passwords, Share.KNOWN, release) == 5
         for share in Share:
-            with pytest.raises(RateLimited), passwords.place_in_queue(share):
-                pass
+            with pytest.raises(RateLimited):
+                async with passwords.place_in_queue(share):
+                    pass
     finally:
         release.set()
         passwords.stop()
