@@ -181,7 +181,7 @@ class Passwords:
     async def _run(
         self, work: Callable[..., T], *arguments: object, share: Share = Share.UNKNOWN
     ) -> T:
-        if not self.has_room(share):
+        if not self._has_room(share, self._pending):
             await self._refuse()
         self._pending[share] += 1
         loop = asyncio.get_running_loop()

@@ -12,10 +12,9 @@ from passlib.hash import bcrypt
 from sqlalchemy import delete, func, select, update
 
 from auth.clients import Client
-from auth.errors import AccountDisabled, InvalidCredentials, RateLimited
+from auth.errors import AccountDisabled, InvalidCredentials
 from auth.login import log_in
 from auth.password_change import change_password
-from auth.passwords import Passwords
 from auth.policies import Console
 from auth.records import UserRecord
 from auth.token_pairs import SignedIn
@@ -326,11 +325,7 @@ async def test_sign_in_goes_on_while_the_queue_is_too_full_to_renew_its_hash(
 ) -> None:
     outdated = str(bcrypt.using(rounds=4).hash(ALICE.password))
     await set_alice(auth, password_hash=outdated)
-
-    async def is_full(*_: object, **_options: object) -> str:
-        raise RateLimited(timedelta(seconds=1))
-
-    monkeypatch.setattr(Passwords, "hash", is_full)
+    monkeypatch.setattr(auth.passwords, "has_room", lambda _share: False)
     signed_in = await log_in(auth, Client(), username="alice", password=ALICE.password)
     assert signed_in.user.username == "alice"
     assert (await get_alice(auth)).password_hash == outdated
