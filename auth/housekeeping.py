@@ -4,10 +4,10 @@ import asyncio
 import random
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 import structlog
-from sqlalchemy import ColumnElement, CursorResult, delete, inspect, or_, select
+from sqlalchemy import ColumnElement, delete, inspect, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit_list import delete_old_audit_events
 from auth.clock_check import ClockCheck
@@ -83,23 +83,23 @@ async def clean_up(auth: Auth, *, deletes: bool = True) -> None:
 async def delete_ended_sessions(auth: Auth) -> int:
     """Deletes sessions that ended long ago, in short transactions. Returns how many.
 
-    Where another process is at it, nothing is left to do.
+    Does nothing while another process does it.
     """
     long_over = _ended_before(auth.clock.now() - auth.session_policy.kept_after_end)
-    deleted = 0
-    while True:
+    deleted, before = 0, -1
+    # What others hold is left to the next time.
+    while deleted > before:
+        before = deleted
         async with auth.db.read() as session:
             found = await session.scalars(select(Session.id).where(long_over).limit(_FOUND_AT_ONCE))
             ids = list(found)
-        if not ids:
-            return deleted
         for start in range(0, len(ids), BATCH):
             async with auth.db.begin() as tx:
                 if not await auth.db.try_lock(tx, "housekeeping"):
                     return deleted
-                batch = ids[start : start + BATCH]
-                gone = await tx.execute(delete(Session).where(Session.id.in_(batch), long_over))
-                deleted += cast("CursorResult[Any]", gone).rowcount
+                batch = Session.id.in_(ids[start : start + BATCH])
+                deleted += await _delete_free(tx, Session, batch, long_over)
+    return deleted
 
 
 async def delete_what_nobody_answered(auth: Auth) -> None:
@@ -122,13 +122,20 @@ async def delete_what_nobody_answered(auth: Auth) -> None:
 async def _delete_in_batches(
     auth: Auth, table: type[Base], *conditions: ColumnElement[bool]
 ) -> None:
-    (key,) = inspect(table).primary_key
-    while True:
+    deleted = _FOUND_AT_ONCE
+    while deleted == _FOUND_AT_ONCE:
         async with auth.db.begin() as tx:
-            keys = list(await tx.scalars(select(key).where(*conditions).limit(_FOUND_AT_ONCE)))
-            await tx.execute(delete(table).where(key.in_(keys), *conditions))
-        if len(keys) < _FOUND_AT_ONCE:
-            return
+            deleted = await _delete_free(tx, table, *conditions)
+
+
+async def _delete_free(tx: AsyncSession, table: type[Base], *conditions: ColumnElement[bool]) -> int:
+    """Deletes rows that no other transaction holds, up to a limit. Returns how many."""
+    (key,) = inspect(table).primary_key
+    free = select(key).where(*conditions).limit(_FOUND_AT_ONCE)
+    # Another transaction may lock the same rows in another order: to wait for it could deadlock.
+    keys = list(await tx.scalars(free.with_for_update(skip_locked=True)))
+    await tx.execute(delete(table).where(key.in_(keys)))
+    return len(keys)
 
 
 async def _forget_old_attempts(auth: Auth) -> None:

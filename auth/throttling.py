@@ -123,31 +123,32 @@ class Throttle:
     @asynccontextmanager
     async def counting(self, *budgets: Budget) -> AsyncIterator[None]:
         """Counts what is done inside, however it ends, unless the server is too busy to do it."""
-        attempt = await self.begin(*budgets)
-        try:
+        async with self._attempting(budgets, failure=Exception) as attempt:
             yield
-        except (RateLimited, DatabaseUnavailable):
-            await self.give_back(attempt)
-            raise
-        except Exception:
-            await self._fail(attempt)
-            raise
         await self._fail(attempt)
 
     @asynccontextmanager
     async def guessing(self, *budgets: Budget) -> AsyncIterator[None]:
         """Counts a refusal inside as a failure, unless the server was too busy to check."""
+        async with self._attempting(budgets, failure=AuthError) as attempt:
+            yield
+        async with self._db.begin() as tx:
+            await self.succeed(await tx.connection(), attempt)
+
+    @asynccontextmanager
+    async def _attempting(
+        self, budgets: Sequence[Budget], *, failure: type[Exception]
+    ) -> AsyncIterator[Attempt]:
+        """Ends an attempt that raises. The caller ends one that does not."""
         attempt = await self.begin(*budgets)
         try:
-            yield
+            yield attempt
         except (RateLimited, DatabaseUnavailable):
             await self.give_back(attempt)
             raise
-        except AuthError:
+        except failure:
             await self._fail(attempt)
             raise
-        async with self._db.begin() as tx:
-            await self.succeed(await tx.connection(), attempt)
 
     async def spend(self, *budgets: Budget) -> None:
         """Counts something that is done at once in all budgets, or in none. Raises RateLimited."""
@@ -166,7 +167,10 @@ class Throttle:
     async def forget(self, tx: AsyncSession, *budgets: Budget) -> None:
         """Forgives every failure."""
         keys = [key for budget in budgets for key in self._names(budget)]
-        await tx.execute(delete(Row).where(Row.key.in_(keys)))
+        # A DELETE locks rows in any order. Attempts lock theirs by key: both could deadlock.
+        held = select(Row.key).where(Row.key.in_(keys)).order_by(Row.key).with_for_update()
+        found = list(await tx.scalars(held))
+        await tx.execute(delete(Row).where(Row.key.in_(found)))
 
     async def delete_forgotten(self) -> None:
         """Deletes the rows that say nothing any more, in short transactions."""

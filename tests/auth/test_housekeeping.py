@@ -12,12 +12,19 @@ from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from auth import housekeeping, logout
-from auth.housekeeping import Housekeeping, clean_up, delete_ended_sessions
+from auth.housekeeping import (
+    Housekeeping,
+    clean_up,
+    delete_ended_sessions,
+    delete_what_nobody_answered,
+)
+from auth.invitations import create_invitation
 from auth.logout import end_all_sessions
 from auth.policies import Console
 from auth.secret_keys import SecretKeys, WrongSecretKey
 from models.base import uuid7
 from models.database import DatabaseUnavailable
+from models.invitation import Invitation
 from models.session import Session
 from models.signing_key import SigningKey
 from models.user import User
@@ -25,7 +32,7 @@ from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import is_soon
-from tests.people import ALICE
+from tests.people import ALICE, OPERATOR
 from tests.sessions import Device
 
 OLD, NEW = "an old secret that is long enough here", "a new secret that is long enough here"
@@ -109,6 +116,35 @@ async def test_several_processes_together_delete_each_session_once(api: Api) -> 
     deleted = await asyncio.gather(*(delete_ended_sessions(api.auth) for _ in range(4)))
     assert sum(deleted) == 250
     assert await count_sessions(api) == 0
+
+
+async def test_deletion_of_ended_sessions_leaves_rows_that_others_hold(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """Two transactions that lock the same sessions in different orders would deadlock."""
+    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
+        await add_ended_sessions(api, 3)
+        async with api.auth.db.begin() as tx:
+            await tx.execute(select(Session).limit(1).with_for_update())
+            assert await delete_ended_sessions(api.auth) == 2
+        assert await delete_ended_sessions(api.auth) == 1
+
+
+async def test_deletion_of_old_requests_leaves_rows_that_others_hold(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
+        for name in ("carol", "erin"):
+            email = f"{name}@example.com"
+            await create_invitation(api.auth, OPERATOR, email=email, role_ids=[])
+        clock.tick(days=30)
+        async with api.auth.db.begin() as tx:
+            await tx.execute(select(Invitation).limit(1).with_for_update())
+            await delete_what_nobody_answered(api.auth)
+            assert await tx.scalar(select(func.count()).select_from(Invitation)) == 1
+        await delete_what_nobody_answered(api.auth)
+        async with api.auth.db.read() as session:
+            assert (await session.scalars(select(Invitation))).all() == []
 
 
 # Keys

@@ -21,10 +21,12 @@ from auth.login import log_in
 from auth.reauthentication import prove_password
 from auth.viewers import viewer_of
 from models.audit_event import AuditEvent
+from models.throttle import Throttle
 from server.settings import Settings, Switch
 from tests.api import Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
+from tests.databases import waits_for_lock
 from tests.people import ALICE, BOB
 from tests.sessions import Device
 
@@ -389,6 +391,41 @@ async def test_deleting_the_old_and_counting_the_new_do_not_wait_for_one_another
         acts = [throttle.delete_forgotten() if n % 4 == 0 else attempt(n) for n in range(24)]
         await asyncio.gather(*acts)
         clock.tick(days=2)
+
+
+async def test_forget_locks_rows_in_the_order_of_attempts(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """A DELETE locks in the order of the table, and deadlocked with an attempt."""
+    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
+        throttle, db = api.auth.throttle, api.auth.db
+        smaller, larger = await in_order_of_keys(api, Budget(NAME, "one"), Budget(NAME, "other"))
+
+        async def forget() -> None:
+            async with db.begin() as tx:
+                await throttle.forget(tx, smaller, larger)
+
+        await forget()
+        await throttle.spend(larger)
+        await throttle.spend(smaller)
+        async with db.begin() as tx:
+            await throttle.spend_within(tx, smaller)
+            forgetting = asyncio.create_task(forget())
+            await waits_for_lock(db, forgetting)
+            await throttle.spend_within(tx, larger)
+        await forgetting
+
+
+async def in_order_of_keys(api: Api, one: Budget, other: Budget) -> tuple[Budget, Budget]:
+    """The keys are HMACs under a secret of this server."""
+    keys = select(Throttle.key)
+    await api.auth.throttle.spend(one)
+    async with api.auth.db.read() as session:
+        first = (await session.scalars(keys)).one()
+    await api.auth.throttle.spend(other)
+    async with api.auth.db.read() as session:
+        smallest = (await session.scalars(keys.order_by(Throttle.key))).first()
+    return (one, other) if smallest == first else (other, one)
 
 
 SECRETS = ("the first secret, long enough to be one", "the second secret, as long as the first")
