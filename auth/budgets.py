@@ -82,7 +82,13 @@ MAIL = Limit("mail", free=3, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOU
 MAIL_NETWORK = Limit("mail network", free=30, half_life=_HOUR, longest=15 * _MINUTE)
 MAIL_SITE = Limit("mail site", free=100, half_life=_HOUR, longest=15 * _MINUTE)
 EMAIL_CHANGE = Limit("email change", free=5, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOUR)
-INVITATION = Limit("invitation", free=3, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOUR)
+
+# Emails with a link that an operator has sent: invitations, new accounts, other addresses, forced
+# resets. By operator, so that a stolen token sends no flood, and by address.
+OPERATOR_MAIL = Limit("operator mail", free=300, half_life=2 * _HOUR, longest=15 * _MINUTE)
+OPERATOR_MAIL_TO = Limit(
+    "operator mail to", free=3, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOUR
+)
 
 # Links for a forgotten password. A request during the pause sends nothing and succeeds: the link
 # that was sent before it works for half an hour at least.
@@ -124,6 +130,11 @@ def reset_budgets(email: str | None) -> list[Budget]:
     To be forgotten when the links that were sent stop working: the next request must send another.
     """
     return [Budget(RESET, canonical(email))] if email else []
+
+
+def operator_mail_budgets(operator_id: UUID, email: str) -> list[Budget]:
+    """Emails with a link that an operator has sent to an address."""
+    return [Budget(OPERATOR_MAIL, str(operator_id)), Budget(OPERATOR_MAIL_TO, canonical(email))]
 
 
 def network_budgets(network: Limit, site: Limit, address: str | None) -> list[Budget]:

@@ -34,6 +34,7 @@ from auth.new_users import (
     prepare_user,
     telling_taken_names,
 )
+from auth.operator_mail import count_operator_mail
 from auth.outbox import Kind, queue
 from auth.pages import Page
 from auth.policies import DEFAULT_ROLE, Actor, Console, check_may
@@ -75,9 +76,9 @@ class InvitationSlice:
 async def create_invitation(
     auth: Auth, actor: Actor, *, email: str, role_ids: Sequence[UUID]
 ) -> InvitationRecord:
-    """Invites somebody by mail, in place of every earlier invitation of this address.
+    """Sends an invitation, in place of every earlier invitation of this address.
 
-    Raises Forbidden, MailUnavailable, EmailInvalid, EmailTaken, RoleNotFound.
+    Raises Forbidden, MailUnavailable, EmailInvalid, EmailTaken, RoleNotFound, RateLimited.
     """
     needed = _needed(role_ids)
     check_may_all(actor, needed)
@@ -92,6 +93,7 @@ async def create_invitation(
         check_may_grant(operation.actor, roles)
         # Two operators may invite one person at once: the later invitation holds.
         await auth.db.lock(tx, "invitations")
+        await count_operator_mail(auth, operation, address)
         await tx.execute(delete(Invitation).where(Invitation.email_key == canonical(address)))
         row = _row(address, now, operation.actor)
         tx.add(row)

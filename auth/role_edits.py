@@ -107,12 +107,14 @@ async def update_role(
         check_covers(operation.actor, auth.permissions.powers(row.name, before | after))
         if form.name not in {None, row.name}:
             raise RoleNameFixed
-        row.version += 1
-        if form.description is not None:
-            row.description = form.description
-            operation.details["changed"] = "description"
-        await _replace_permissions(tx, role_id, before, after)
-        _describe(operation, row, before=before, after=after)
+        description = row.description if form.description is None else form.description
+        operation.changed = (description, after) != (row.description, before)
+        if operation.changed:
+            if description != row.description:
+                operation.details["changed"] = "description"
+            row.version, row.description = row.version + 1, description
+            await _replace_permissions(tx, role_id, before, after)
+            _describe(operation, row, before=before, after=after)
         await tx.flush()
         return RoleRecord.of(await _get(tx, role_id), auth.permissions)
 

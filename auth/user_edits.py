@@ -1,18 +1,18 @@
 """What operators change about accounts, and how they end sessions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from auth.audit import Action, listed
-from auth.authorization import authorized, check_may_grant
+from auth.authorization import Operation, authorized, check_may_grant
 from auth.budgets import reset_budgets
 from auth.errors import Refusal, Refusals
 from auth.links import Purpose
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.new_users import telling_taken_names
+from auth.operator_mail import count_operator_mail
 from auth.outbox import Kind, queue_notice
 from auth.policies import Actor, check_may
 from auth.records import UserRecord
@@ -42,9 +42,10 @@ class UserEdit:
 
 
 async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -> UserRecord:
-    """Changes an account. Another address is not verified; the old one is told.
+    """Changes an account. A new address is not verified, and the old one gets a notice.
 
-    Raises Forbidden, UserNotFound, EditConflict, and Refusals with everything that is wrong.
+    An edit that changes nothing records nothing. Raises Forbidden, UserNotFound, EditConflict,
+    RateLimited, and Refusals with everything that is wrong.
     """
     check_may(actor, "users:write")
     parsed = _parse(edit)
@@ -57,9 +58,12 @@ async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -
         # With a changed address a password reset takes the account over.
         check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
         check_version(row, edit.version)
-        await _apply(operation.tx, auth, row, parsed)
-        operation.details["fields"] = listed(parsed)
-        await operation.tx.flush()
+        changes = {name: value for name, value in parsed.items() if getattr(row, name) != value}
+        operation.changed = bool(changes)
+        if changes:
+            await _apply(auth, operation, row, changes)
+            operation.details["fields"] = listed(changes)
+            await operation.tx.flush()
         return UserRecord.of(await operation.get_subject(), auth.permissions)
 
 
@@ -70,27 +74,33 @@ async def revoke_user_sessions(auth: Auth, actor: Actor, user_id: UUID) -> int:
     ) as operation:
         await operation.get_subject()
         reason = RevocationReason.REVOKED_BY_OPERATOR
-        return await revoke_sessions_of(operation.tx, user_id, reason, operation.at)
+        ended = await revoke_sessions_of(operation.tx, user_id, reason, operation.at)
+        operation.changed = ended > 0
+        operation.details["sessions"] = str(ended)
+        return ended
 
 
-async def _apply(tx: AsyncSession, auth: Auth, row: User, parsed: dict[str, str | None]) -> None:
+async def _apply(
+    auth: Auth, operation: Operation, row: User, changes: Mapping[str, str | None]
+) -> None:
     row.version += 1
-    if username := parsed.get("username"):
+    if username := changes.get("username"):
         row.username, row.username_key = username, canonical(username)
-    if "full_name" in parsed:
-        row.full_name = parsed["full_name"]
-    if "email" in parsed and parsed["email"] != row.email:
-        await _change_email(tx, auth, row, parsed["email"])
+    if "full_name" in changes:
+        row.full_name = changes["full_name"]
+    if "email" in changes:
+        await _change_email(auth, operation, row, changes["email"])
 
 
-async def _change_email(tx: AsyncSession, auth: Auth, row: User, email: str | None) -> None:
-    old = row.email
+async def _change_email(auth: Auth, operation: Operation, row: User, email: str | None) -> None:
+    tx, old = operation.tx, row.email
     set_email(row, email, verified_at=None)
     await auth.throttle.forget(tx, *reset_budgets(email))
     await end_requests(tx, row.id, *Purpose)
     notice = Kind.EMAIL_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     if email:
+        await count_operator_mail(auth, operation, email)
         await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
 
 

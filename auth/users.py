@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Action, listed
-from auth.authorization import authorized, check_may_all, check_may_grant
+from auth.authorization import Operation, authorized, check_may_all, check_may_grant
 from auth.budgets import reset_budgets
 from auth.errors import EditConflict, UserNotFound
 from auth.links import Purpose
@@ -24,6 +24,7 @@ from auth.new_users import (
     prepare_user,
     telling_taken_names,
 )
+from auth.operator_mail import count_operator_mail
 from auth.outbox import Kind
 from auth.pages import Page
 from auth.policies import Actor, check_may
@@ -137,6 +138,7 @@ async def create_user(
         row = await insert_user(tx, auth, new, [role.id for role in roles])
         operation.subject_id = row.id
         if row.email and row.password_hash is None:
+            await count_operator_mail(auth, operation, row.email)
             await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.ACCOUNT_CREATED)
         return UserRecord.of(row, auth.permissions)
 
@@ -159,6 +161,9 @@ async def set_user_roles(
         check_version(row, version)
         before = UserRecord.of(row, auth.permissions)
         roles = await get_roles(tx, auth.permissions, role_ids)
+        operation.changed = {*roles} != {*before.roles}
+        if not operation.changed:
+            return before
         # Taking a role needs the same rights as giving it.
         check_may_grant(operation.actor, {*roles} ^ {*before.roles})
         if not any(role.name == ADMIN for role in roles):
@@ -167,12 +172,19 @@ async def set_user_roles(
         await tx.flush()
         await tx.execute(delete(UserRole).where(UserRole.user_id == user_id))
         await give_roles(tx, user_id, [role.id for role in roles])
-        operation.details["roles"] = listed(role.name for role in roles)
+        _describe_roles(operation, {role.name for role in before.roles}, {r.name for r in roles})
         return UserRecord.of(await operation.get_subject(), auth.permissions)
 
 
+def _describe_roles(operation: Operation, before: set[str], after: set[str]) -> None:
+    operation.details["roles"] = listed(after)
+    for name, roles in (("added", after - before), ("removed", before - after)):
+        if roles:
+            operation.details[name] = listed(roles)
+
+
 async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
-    """Ends a person's access at once. Raises Forbidden, UserNotFound, LastAdmin."""
+    """Disables an account and ends its sessions. Raises Forbidden, UserNotFound, LastAdmin."""
     async with authorized(
         auth, actor, Action.USER_DISABLED, "users:write", subject_id=user_id
     ) as operation:
@@ -181,12 +193,13 @@ async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
         check_may_grant(operation.actor, user.roles)
         await check_not_last_admin(auth.db, tx, user)
         row.disabled_at = row.disabled_at or now
-        await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
+        ended = await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
+        operation.changed = ended > 0 or not user.disabled
         return UserRecord.of(row, auth.permissions)
 
 
 async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
-    """Lets a disabled person log in again; their old sessions stay ended.
+    """Lets the user sign in again. The sessions that were ended stay ended.
 
     Raises Forbidden, UserNotFound.
     """
@@ -195,9 +208,11 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
     ) as operation:
         row = await operation.get_subject()
         check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
-        row.disabled_at = None
-        # No link was sent while the account was disabled.
-        await auth.throttle.forget(operation.tx, *reset_budgets(row.email))
+        operation.changed = row.disabled_at is not None
+        if operation.changed:
+            row.disabled_at = None
+            # No link was sent while the account was disabled.
+            await auth.throttle.forget(operation.tx, *reset_budgets(row.email))
         return UserRecord.of(row, auth.permissions)
 
 

@@ -112,10 +112,13 @@ class Fails(FieldExtension):
     """Turns exactly these refusals into `errors` of the payload, and says so in the SDL.
 
     Any other refusal is a fault of ours and ends as `INTERNAL_SERVER_ERROR`: so the SDL is true.
+    `repeatable` is for a mutation that may be rate limited and yet stand in a document many times:
+    it checks no secret and computes no slow hash.
     """
 
-    def __init__(self, *refusals: type[Refusal]) -> None:
+    def __init__(self, *refusals: type[Refusal], repeatable: bool = False) -> None:
         self.refusals = refusals
+        self.repeatable = repeatable
         self._directive = FailsDirective(with_=[UserErrorCode[r.code] for r in refusals])
         self._payload: Callable[..., Any] = dict
 

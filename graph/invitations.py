@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 import strawberry
 
-from auth.errors import EmailInvalid, EmailTaken, RoleNotFound
+from auth.errors import EmailInvalid, EmailTaken, RateLimited, RoleNotFound
 from auth.invitations import (
     InvitationRecord,
     create_invitation,
@@ -112,7 +112,16 @@ class InvitationMutations:
     @strawberry.mutation(
         description="Invites somebody by mail; an earlier invitation of the address ends.",
         permission_classes=[HasPermission("users:write")],
-        extensions=[Fails(MailUnavailable, EmailInvalid, EmailTaken, RoleNotFound)],
+        extensions=[
+            Fails(
+                MailUnavailable,
+                EmailInvalid,
+                EmailTaken,
+                RoleNotFound,
+                RateLimited,
+                repeatable=True,
+            )
+        ],
     )
     async def create_invitation(
         self,

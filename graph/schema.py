@@ -80,7 +80,7 @@ def guessing_mutations(schema: strawberry.Schema) -> frozenset[str]:
 def _is_rate_limited(field: GraphQLField) -> bool:
     definition = field.extensions.get("strawberry-definition")
     return isinstance(definition, StrawberryField) and any(
-        RateLimited in extension.refusals
+        RateLimited in extension.refusals and not extension.repeatable
         for extension in definition.extensions
         if isinstance(extension, Fails)
     )

@@ -126,7 +126,9 @@ class UserEditMutations:
     @strawberry.mutation(
         description="Changes an account; nobody changes that of somebody who may do more.",
         permission_classes=[HasPermission("users:write")],
-        extensions=[Fails(UserNotFound, EditConflict, *NAME_REFUSALS)],
+        extensions=[
+            Fails(UserNotFound, EditConflict, *NAME_REFUSALS, RateLimited, repeatable=True)
+        ],
     )
     async def update_user(
         self,
@@ -175,7 +177,9 @@ class UserEditMutations:
         description="Takes a user's password away, signs them out everywhere, and sends them a link"
         " to choose another.",
         permission_classes=[HasPermission("users:write")],
-        extensions=[Fails(UserNotFound, EmailMissing, MailUnavailable)],
+        extensions=[
+            Fails(UserNotFound, EmailMissing, MailUnavailable, RateLimited, repeatable=True)
+        ],
     )
     async def require_password_reset(
         self,

@@ -12,9 +12,14 @@ from auth.clients import Client
 from auth.errors import AuthError, PasswordChangeRequired, Refusals
 from auth.login import log_in
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
-from auth.users import enable_user, find_user_by_name
+from auth.roles import list_roles
+from auth.user_edits import UserEdit, update_user
+from auth.users import find_user_by_name, set_user_roles
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
+from models.outgoing_mail import OutgoingMail
+from models.role import Role
+from models.session import Session
 from models.user import User
 from tests.api import Api
 from tests.mutations import Scene, all_mutations, make_scene, run_mutation, viewer_for
@@ -93,10 +98,41 @@ def test_every_mutation_is_accounted_for() -> None:
 async def test_operator_mutation_writes_one_event(
     sqlite_api: Api, scene: Scene, mutation: str
 ) -> None:
+    if mutation == "enableUser":
+        await run_mutation(sqlite_api.auth, scene, "disableUser")
     event = await only_event_of(sqlite_api.auth, scene, mutation)
     assert event.action == (ON_USER | ON_NOBODY)[mutation]
     assert event.actor_id == scene.viewer.user_id
     assert event.subject_id == (scene.user_id if mutation in ON_USER else None)
+
+
+# What an operator can do twice: each time something happens.
+REPEATED = ("createInvitation", "requirePasswordReset", "setTemporaryPassword")
+
+
+@pytest.mark.parametrize("mutation", [*ON_USER, *ON_NOBODY])
+async def test_operator_mutation_that_changes_nothing_leaves_no_trace(
+    sqlite_api: Api, scene: Scene, mutation: str
+) -> None:
+    """A repeated edit changes nothing: no event, no email, no session ended, no new version."""
+    auth = sqlite_api.auth
+    await run_mutation(auth, scene, mutation)
+    before = await traces(auth)
+    await run_mutation(auth, scene, mutation)
+    assert (await traces(auth) == before) is (mutation not in REPEATED)
+
+
+async def traces(auth: Auth) -> list[Sequence[Any]]:
+    """What an operator's mutation may leave behind."""
+    async with auth.db.read() as session:
+        queries = (
+            select(AuditEvent.id),
+            select(OutgoingMail.id),
+            select(Session.id, Session.revoked_at),
+            select(User.id, User.version),
+            select(Role.id, Role.version),
+        )
+        return [(await session.execute(query)).all() for query in queries]
 
 
 @pytest.mark.parametrize("mutation", ON_ONESELF)
@@ -186,6 +222,28 @@ async def test_role_events_state_what_changed(auth: Auth) -> None:
     assert await details(auth) == named | {"removed": "audit:read,users:write"}
 
 
+async def test_roles_event_states_what_was_added_and_removed(auth: Auth) -> None:
+    alice = await find_user_by_name(auth, ALICE.username)
+    assert alice
+    ids = {role.name: role.id for role in await list_roles(auth, OPERATOR)}
+    await set_user_roles(auth, OPERATOR, alice.id, [ids["user"], ids["auditor"]])
+    assert await details(auth) == {"roles": "auditor,user", "added": "auditor"}
+    await set_user_roles(auth, OPERATOR, alice.id, [ids["support"], ids["auditor"]])
+    assert await details(auth) == {
+        "roles": "auditor,support",
+        "added": "support",
+        "removed": "user",
+    }
+
+
+async def test_user_event_states_what_changed(auth: Auth) -> None:
+    alice = await find_user_by_name(auth, ALICE.username)
+    assert alice
+    edit = UserEdit(username=ALICE.username, email=ALICE.email, full_name="Alice")
+    await update_user(auth, OPERATOR, alice.id, edit)
+    assert await details(auth) == {"fields": "full_name"}
+
+
 def test_list_in_details_is_bounded() -> None:
     words = [f"resource{number:03}:action" for number in range(400)]
     text = listed(words)
@@ -205,12 +263,14 @@ OF_USER = """query($id: ID!) { user(id: $id) { auditEvents(first: 100) {
 
 async def test_user_does_not_see_address_of_operator(api: Api) -> None:
     alice = await viewer_for(api, ALICE)
-    await enable_user(api.auth, await viewer_for(api, ADMIN), alice.user_id)
+    await update_user(
+        api.auth, await viewer_for(api, ADMIN), alice.user_id, UserEdit(full_name="Alice")
+    )
     await api.try_login(ALICE.username, "a guess")
     token = await api.log_in(ALICE)
     nodes: list[dict[str, Any]] = (await api.data(OWN, token=token))["me"]["auditEvents"]["nodes"]
     shown = {(n["action"], n["actorId"] == str(alice.user_id)): n for n in nodes}
-    operator = shown["user.enabled", False]
+    operator = shown["user.edited", False]
     assert (operator["address"], operator["device"]) == (None, None)
     # The owner must see a guess by an unknown client.
     assert shown["session.started", False]["address"] == "192.0.2.7"
@@ -219,8 +279,10 @@ async def test_user_does_not_see_address_of_operator(api: Api) -> None:
 
 async def test_auditor_sees_address_of_operator(api: Api) -> None:
     bob = await viewer_for(api, BOB)
-    await enable_user(api.auth, await viewer_for(api, ADMIN), bob.user_id)
+    await update_user(
+        api.auth, await viewer_for(api, ADMIN), bob.user_id, UserEdit(full_name="Bob")
+    )
     token = await api.log_in(AUDITOR)
     data = await api.data(OF_USER, {"id": str(bob.user_id)}, token=token)
-    (event,) = [n for n in data["user"]["auditEvents"]["nodes"] if n["action"] == "user.enabled"]
+    (event,) = [n for n in data["user"]["auditEvents"]["nodes"] if n["action"] == "user.edited"]
     assert event["address"] == "192.0.2.7"
