@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import starmap
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.errors import AccountDisabled
+from auth.password_marks import find_password_id, make_mark, new_password_id
 from auth.users import UserColumn, select_by_name
 from models.base import Base
 from models.database import Database
@@ -30,6 +32,7 @@ class Credentials:
     username: str
     email: str | None
     password_hash: str | None = field(repr=False)
+    password_mark: str | None = field(repr=False)
     password_is_temporary: bool
     temporary_password_expires_at: datetime | None
     disabled_at: datetime | None
@@ -51,8 +54,25 @@ async def find_again(db: Database, proved: Credentials) -> Credentials | None:
     return found
 
 
+async def hold_password_id(connection: AsyncConnection, proved: Credentials) -> str:
+    """The ID of the password that this sign-in keeps; a new one where it has none."""
+    if proved.password_is_temporary:
+        # The sign-in replaces it.
+        return new_password_id()
+    found = find_password_id(proved)
+    if found is None:
+        # A parallel sign-in may have given it one since. The lock keeps the two from differing.
+        row: Any = (await connection.execute(_HOLD, {"id": proved.user_id})).one_or_none()
+        found = row and find_password_id(row)
+    return found or new_password_id()
+
+
 async def keep_credentials(
-    connection: AsyncConnection, proved: Credentials, password_hash: str, now: datetime
+    connection: AsyncConnection,
+    proved: Credentials,
+    password_hash: str,
+    password_id: str,
+    now: datetime,
 ) -> None:
     """Writes the login and the hash to the account. Raises HashChanged, AccountDisabled."""
     whose = {
@@ -60,7 +80,12 @@ async def keep_credentials(
         "proved": proved.password_hash,
         "proved_temporary": proved.password_is_temporary,
     }
-    kept = {"password_hash": password_hash, "password_is_temporary": False, "last_login_at": now}
+    kept = {
+        "password_hash": password_hash,
+        "password_mark": make_mark(password_id, password_hash),
+        "password_is_temporary": False,
+        "last_login_at": now,
+    }
     # While the password was verified it may have been changed, or the account disabled: what was
     # proved must still hold in the transaction that acts on it.
     rows = await connection.execute(_KEEP, whose | kept)
@@ -72,10 +97,16 @@ async def keep_credentials(
 
 
 _COLUMNS: tuple[UserColumn, ...] = (
-    *(User.id, User.username, User.email, User.password_hash, User.password_is_temporary),
-    *(User.temporary_password_expires_at, User.disabled_at, User.created_at),
+    *(User.id, User.username, User.email, User.password_hash, User.password_mark),
+    *(User.password_is_temporary, User.temporary_password_expires_at, User.disabled_at),
+    User.created_at,
 )
 _BY_ID = select(*_COLUMNS).where(User.id == bindparam("id"))
+_HOLD = (
+    select(User.password_hash, User.password_mark)
+    .where(User.id == bindparam("id"))
+    .with_for_update()
+)
 _USERS = Base.metadata.tables[User.__tablename__]
 _KEEP = (
     update(_USERS)

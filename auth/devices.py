@@ -10,7 +10,7 @@ delay its owner. A refresh token of an earlier session proves the same.
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -74,11 +74,11 @@ class DeviceProofs:
         self._refresh_tokens = refresh_tokens
         self._keys = secret_keys.derive(_PURPOSE)
 
-    def issue(self, user_id: UUID, password_hash: str, now: datetime) -> str:
-        """The proof for a device that has just signed in."""
+    def issue(self, user_id: UUID, password: str, now: datetime) -> str:
+        """The proof for a device that has just signed in with the password of this name."""
         key, device_id = self._keys[0], secrets.token_bytes(_ID_BYTES)
         issued_at = int(now.timestamp()).to_bytes(_TIME_BYTES)
-        head = user_id.bytes + device_id + issued_at + _mark(key, user_id, password_hash)
+        head = user_id.bytes + device_id + issued_at + _mark(key, user_id, password)
         return PREFIX + urlsafe_b64encode(head + _mac(key, head)).rstrip(b"=").decode()
 
     def read(self, text: str) -> DeviceProof | None:
@@ -105,17 +105,22 @@ class DeviceProofs:
         return [text for text, proof in proofs if proof and proof.user_id != user_id]
 
     async def find(
-        self, texts: Sequence[str], user_id: UUID, password_hash: str | None
+        self, texts: Sequence[str], user_id: UUID, passwords: Collection[str]
     ) -> str | None:
-        """Which device of the user this is, as the key of a budget; None for an unknown device."""
+        """Which device of the user this is, as the key of a budget; None for an unknown device.
+
+        `passwords` are the names of the user's current password: see `names_of_password`.
+        """
+        found: str | None = None
         for text in texts:
             if looks_like_refresh_token(text):
                 device = await self._find_by_session(text, user_id)
             else:
-                device = self._find_by_proof(text, user_id, password_hash)
-            if device:
+                device = self._find_by_proof(text, user_id, passwords)
+            if device and device != _EARLIER:
                 return device
-        return None
+            found = found or device
+        return found
 
     def _is_genuine(self, text: str) -> bool:
         if not looks_like_refresh_token(text):
@@ -126,11 +131,11 @@ class DeviceProofs:
             return False
         return True
 
-    def _find_by_proof(self, text: str, user_id: UUID, password_hash: str | None) -> str | None:
+    def _find_by_proof(self, text: str, user_id: UUID, passwords: Collection[str]) -> str | None:
         proof = self.read(text)
         if proof is None or proof.user_id != user_id:
             return None
-        marks = [_mark(key, user_id, password_hash or "") for key in self._keys]
+        marks = [_mark(key, user_id, name) for key in self._keys for name in passwords]
         return str(proof.device_id) if proof.mark in marks else _EARLIER
 
     async def _find_by_session(self, text: str, user_id: UUID) -> str | None:
@@ -148,8 +153,8 @@ class DeviceProofs:
         return None
 
 
-def _mark(key: bytes, user_id: UUID, password_hash: str) -> bytes:
-    text = b"password\0" + user_id.bytes + password_hash.encode()
+def _mark(key: bytes, user_id: UUID, password: str) -> bytes:
+    text = b"password\0" + user_id.bytes + password.encode()
     return hmac.digest(key, text, sha256)[:_MARK_BYTES]
 
 

@@ -21,6 +21,7 @@ from auth.mail_errors import (
 from auth.names import canonical
 from auth.new_users import NewUser, insert_user, telling_taken_names
 from auth.outbox import Kind, queue
+from auth.password_marks import have_same_password
 from auth.password_reset import take_over
 from auth.policies import DEFAULT_ROLE
 from auth.records import UserRecord
@@ -30,6 +31,7 @@ from auth.users import get_row
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from models.pending_registration import PendingRegistration
+from models.user import User
 
 
 async def request_email_verification(auth: Auth, viewer: Viewer) -> None:
@@ -80,18 +82,19 @@ async def _verify_address(
         raise
     if user.password_is_temporary and typed.new is None:
         raise PasswordChangeRequired
-    return await _mark_verified(auth, client, token, hashed, typed)
+    chosen = hashed if typed.new is not None else None
+    return await _mark_verified(auth, client, token, user, chosen)
 
 
 async def _mark_verified(
-    auth: Auth, client: Client, token: str, hashed: str, typed: TypedPassword
+    auth: Auth, client: Client, token: str, proved: User, chosen: str | None
 ) -> UserRecord:
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         _, row = await use_link(tx, auth, Purpose.EMAIL_VERIFICATION, token)
-        if typed.new is not None:
-            await take_over(tx, auth, client, row, hashed, now)
-        elif row.password_hash != hashed:
+        if chosen:
+            await take_over(tx, auth, client, row, chosen, now)
+        elif not have_same_password(proved, row):
             # Another password was set while this one was verified.
             with about_field("password"):
                 raise WrongPassword

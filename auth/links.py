@@ -8,6 +8,7 @@ the database can make one (OWASP Forgot Password; ASVS 5.0, 6.5.5 and 6.6.2).
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -25,6 +26,8 @@ _EXPIRY_BYTES = 6
 _MAC_BYTES = 32
 _BYTES = _ID_BYTES + _EXPIRY_BYTES + _MAC_BYTES
 _TEXT_LENGTH = len(PREFIX) + _BYTES * 4 // 3
+
+State = tuple[str | None, ...]
 
 
 class Purpose(StrEnum):
@@ -69,10 +72,18 @@ class LinkTokens:
         return PREFIX + urlsafe_b64encode(head + mac).decode()
 
     def check(self, purpose: Purpose, token: LinkToken, now: datetime, *state: str | None) -> None:
-        """Raises LinkInvalid unless the token was made for exactly this, and is still good."""
+        """Raises LinkInvalid unless the token was made for exactly this, and has not expired."""
+        self.check_any(purpose, token, now, [state])
+
+    def check_any(
+        self, purpose: Purpose, token: LinkToken, now: datetime, states: Sequence[State]
+    ) -> None:
+        """Raises LinkInvalid unless the token was made for any of the states, and is in time."""
         head = token.about.bytes + int(token.expires_at.timestamp()).to_bytes(_EXPIRY_BYTES)
         genuine = [
-            hmac.compare_digest(_mac(key, head, state), token.mac) for key in self._keys[purpose]
+            hmac.compare_digest(_mac(key, head, state), token.mac)
+            for key in self._keys[purpose]
+            for state in states
         ]
         if not any(genuine) or now >= token.expires_at:
             raise LinkInvalid
@@ -94,7 +105,7 @@ def read_token(text: str) -> LinkToken:
     return LinkToken(UUID(bytes=about), expires_at, rest[_EXPIRY_BYTES:])
 
 
-def _mac(key: bytes, head: bytes, state: tuple[str | None, ...]) -> bytes:
+def _mac(key: bytes, head: bytes, state: State) -> bytes:
     digest = hmac.new(key, head, sha256)
     for part in state:
         # With its length, or two states could read the same.

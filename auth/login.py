@@ -25,6 +25,7 @@ from auth.credentials import (
     HashChanged,
     find_again,
     find_credentials,
+    hold_password_id,
     keep_credentials,
 )
 from auth.errors import (
@@ -38,6 +39,7 @@ from auth.errors import (
     TemporaryPasswordExpired,
 )
 from auth.outbox import Kind, queue_notice
+from auth.password_marks import names_of_password
 from auth.passwords import Share, normalise
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
@@ -105,8 +107,8 @@ async def _find_device(
     """The budget of a device that has proved to have signed in to this account before."""
     # The same work for a name without an account.
     user_id = found.user_id if found else uuid4()
-    stored = found.password_hash if found else None
-    device = await auth.devices.find(proofs, user_id, stored)
+    names = names_of_password(found) if found else []
+    device = await auth.devices.find(proofs, user_id, names)
     return device_budget(user_id, device) if device else None
 
 
@@ -212,11 +214,11 @@ class _Login:
         async with auth.db.begin() as tx:
             # Past the unit of work, which would take a third of what a login costs beside its hash.
             connection = await tx.connection()
-            await keep_credentials(connection, proved, kept, now)
-            if kept != proved.password_hash:
-                # Links for a forgotten password end with the hash that they were sent for.
-                await auth.throttle.forget(tx, *reset_budgets(proved.email))
+            password_id = await hold_password_id(connection, proved)
+            await keep_credentials(connection, proved, kept, password_id, now)
             if proved.password_is_temporary:
+                # Links for a forgotten password end with the password.
+                await auth.throttle.forget(tx, *reset_budgets(proved.email))
                 await _record_own_password(tx, auth, self.client, proved, now)
             session = await self._add_session(tx, proved.user_id, now)
             await auth.throttle.succeed(connection, self.attempt)
@@ -226,7 +228,7 @@ class _Login:
             stored = (await connection.execute(USER_BY_ID, {"id": proved.user_id})).all()
         # After the transaction: it may have to read roles, on a connection of its own.
         (user,) = await auth.user_rows.read(stored)
-        return await self._issue(user, session, kept)
+        return await self._issue(user, session, password_id)
 
     async def _add_session(self, tx: AsyncSession, user_id: UUID, now: datetime) -> Session:
         connection = await tx.connection()
@@ -236,9 +238,9 @@ class _Login:
         await record_all(tx, [act])
         return session
 
-    async def _issue(self, user: UserRecord, session: Session, kept: str) -> SignedIn:
+    async def _issue(self, user: UserRecord, session: Session, password_id: str) -> SignedIn:
         signed_in = await issue_pair(self.auth, user, session, session.created_at)
-        proof = self.auth.devices.issue(user.id, kept, session.created_at)
+        proof = self.auth.devices.issue(user.id, password_id, session.created_at)
         return replace(signed_in, device_proof=proof)
 
 

@@ -16,6 +16,7 @@ from auth.audit import Act, Action, record
 from auth.budgets import reset_budgets
 from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
 from auth.names import canonical, parse_email, parse_full_name, parse_username
+from auth.password_marks import make_mark, new_password_id
 from auth.policies import Actor
 from auth.records import WITH_ROLES, UserRecord
 from auth.temporary_passwords import expiry_of
@@ -158,6 +159,9 @@ def _row(new: NewUser, now: datetime) -> User:
         email_key=canonical(new.email) if new.email else None,
         full_name=new.full_name,
         password_hash=new.password_hash,
+        password_mark=make_mark(new_password_id(), new.password_hash)
+        if new.password_hash
+        else None,
         password_is_temporary=new.password_is_temporary,
         temporary_password_expires_at=expiry_of(temporary=new.password_is_temporary, now=now),
         email_verified_at=now if new.email_verified else None,

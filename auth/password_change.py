@@ -5,6 +5,7 @@ from auth.authorization import own_account
 from auth.budgets import reset_budgets
 from auth.links import Purpose
 from auth.outbox import Kind, queue_notice
+from auth.password_marks import make_mark, new_password_id
 from auth.passwords import Share
 from auth.reauthentication import act_on_proof, check_new_password, get_proved, prove_password
 from auth.sessions import revoke_other_sessions
@@ -34,6 +35,7 @@ async def _change(auth: Auth, viewer: Viewer, proved: str, hashed: str) -> int:
         # Of two changes at once, the one that proved the older password fails.
         row = await get_proved(operation, proved)
         row.password_hash = hashed
+        row.password_mark = make_mark(new_password_id(), hashed)
         row.password_is_temporary = False
         await auth.throttle.forget(tx, *reset_budgets(row.email))
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)

@@ -1,7 +1,9 @@
 """A forgotten password: ask for a link, follow it, choose another; every session ends with it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -25,7 +27,9 @@ from auth.mail_errors import (
     MailUnavailable,
 )
 from auth.names import canonical, parse_email
+from auth.operator_mail import count_operator_mail
 from auth.outbox import Kind, queue, queue_notice
+from auth.password_marks import make_mark, names_of_password, new_password_id
 from auth.policies import Actor, check_may
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
@@ -69,9 +73,11 @@ async def _spend(auth: Auth, client: Client, address: str, proofs: Sequence[str]
 async def _find_device(auth: Auth, address: str, proofs: Sequence[str]) -> Budget | None:
     if not auth.devices.any_genuine(proofs):
         return None
-    rows = await auth.db.look_up(*select_by_name(address, User.id, User.password_hash))
-    user_id, stored = next(map(tuple, rows), (uuid4(), None))
-    device = await auth.devices.find(proofs, user_id, stored)
+    columns = User.id, User.password_hash, User.password_mark
+    rows = await auth.db.look_up(*select_by_name(address, *columns))
+    row: Any = next(iter(rows), None)
+    user_id, names = (row.id, names_of_password(row)) if row else (uuid4(), [])
+    device = await auth.devices.find(proofs, user_id, names)
     return Budget(RESET, f"{user_id} {device}") if device else None
 
 
@@ -88,10 +94,18 @@ async def begin_password_reset(auth: Auth, mail_id: UUID, client: Client, email:
         return True
 
 
-async def reset_password(auth: Auth, client: Client, *, token: str, new: str) -> int:
-    """Sets a new password for who has the link. Returns how many sessions were ended.
+@dataclass(frozen=True, slots=True)
+class PasswordReset:
+    """Whose password was reset, and how many sessions ended with it."""
 
-    It logs nobody in. Raises LinkInvalid, RateLimited, and Refusals with everything that is wrong
+    user_id: UUID
+    ended_sessions: int
+
+
+async def reset_password(auth: Auth, client: Client, *, token: str, new: str) -> PasswordReset:
+    """Sets a new password for a caller who has the link. It starts no session.
+
+    Raises LinkInvalid, RateLimited, and Refusals with everything that is wrong
     with the password.
     """
     async with auth.db.read() as session:
@@ -101,7 +115,7 @@ async def reset_password(auth: Auth, client: Client, *, token: str, new: str) ->
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         _, row = await use_link(tx, auth, Purpose.PASSWORD_RESET, token)
-        return await take_over(tx, auth, client, row, hashed, now)
+        return PasswordReset(row.id, await take_over(tx, auth, client, row, hashed, now))
 
 
 async def take_over(
@@ -113,6 +127,7 @@ async def take_over(
     address. Returns how many sessions ended.
     """
     row.password_hash = hashed
+    row.password_mark = make_mark(new_password_id(), hashed)
     row.password_is_temporary = False
     row.email_verified_at = row.email_verified_at or now
     await _forgive(tx, auth, client, row)
@@ -131,9 +146,9 @@ async def _forgive(tx: AsyncSession, auth: Auth, client: Client, row: User) -> N
 
 
 async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
-    """Takes a person's password away, ends their sessions, and sends them a link.
+    """Deletes the password of a user, ends their sessions, and sends them a link.
 
-    Raises Forbidden, UserNotFound, EmailMissing, MailUnavailable.
+    Raises Forbidden, UserNotFound, EmailMissing, MailUnavailable, RateLimited.
     """
     check_may(actor, "users:write")
     if not auth.sends_mail:
@@ -146,6 +161,7 @@ async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> Use
         check_may_grant(operation.actor, user.roles)
         if row.email is None:
             raise EmailMissing
+        await count_operator_mail(auth, operation, row.email)
         row.password_hash = None
         await auth.throttle.forget(tx, *reset_budgets(row.email))
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)

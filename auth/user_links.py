@@ -5,11 +5,12 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.links import LIFETIMES, Purpose, read_token
+from auth.links import LIFETIMES, Purpose, State, read_token
 from auth.mail_errors import (
     LinkInvalid,
 )
 from auth.outbox import Kind, queue
+from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
 from auth.wiring import Auth
 from models.link import Link
 from models.user import User
@@ -48,6 +49,9 @@ async def begin_request(
     """
     if purpose is not Purpose.PASSWORD_RESET:
         await end_requests(tx, user.id, purpose)
+    if _will_be_renewed(auth, user) and find_password_id(user) is None:
+        assert user.password_hash
+        user.password_mark = make_mark(new_password_id(), user.password_hash)
     tx.add(
         Link(
             id=link_id,
@@ -80,7 +84,10 @@ async def look_at_link(
     found = await find_request(session, token.about)
     if found is None or found[0].purpose != purpose or found[1].disabled_at is not None:
         raise LinkInvalid
-    auth.links.check(purpose, token, auth.clock.now(), *_state(*found))
+    # An account without a password has a link to choose the first one.
+    names: list[str | None] = [*names_of_password(found[1])] or [None]
+    states = [_state(*found, password) for password in names]
+    auth.links.check_any(purpose, token, auth.clock.now(), states)
     return found
 
 
@@ -99,10 +106,19 @@ def token_for(auth: Auth, link: Link, user: User) -> str:
     """The token for the mail; its life begins now."""
     purpose = Purpose(link.purpose)
     expires_at = auth.clock.now() + LIFETIMES[purpose]
-    return auth.links.make(purpose, link.id, expires_at, *_state(link, user))
+    # Processes of an older version know a password by its hash only. So its ID stands in a link
+    # only where a sign-in would renew the hash.
+    password_id = find_password_id(user) if _will_be_renewed(auth, user) else None
+    state = _state(link, user, password_id or user.password_hash)
+    return auth.links.make(purpose, link.id, expires_at, *state)
 
 
-def _state(link: Link, user: User) -> tuple[str | None, ...]:
+def _state(link: Link, user: User, password: str | None) -> State:
     if link.purpose == Purpose.EMAIL_VERIFICATION:
         return (str(user.id), user.email_key)
-    return (str(user.id), user.email_key, user.password_hash, link.email)
+    return (str(user.id), user.email_key, password, link.email)
+
+
+def _will_be_renewed(auth: Auth, user: User) -> bool:
+    """Whether the next sign-in replaces the hash by one of today's kind and cost."""
+    return user.password_hash is not None and auth.passwords.needs_rehash(user.password_hash)

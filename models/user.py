@@ -22,6 +22,8 @@ class User(Base):
     email_key: Mapped[str | None] = mapped_column(key_text(254), unique=True)
     full_name: Mapped[str | None] = mapped_column(String(200))
     password_hash: Mapped[str | None] = mapped_column(String(512))
+    # The ID of the password and a digest of its hash: see auth/password_marks.py.
+    password_mark: Mapped[str | None] = mapped_column(String(64))
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     email_verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

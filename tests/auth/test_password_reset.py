@@ -46,7 +46,7 @@ async def ask(api: Api, email: str = ALICE.email) -> None:
 
 
 async def reset(auth: Auth, token: str, new: str = NEW) -> int:
-    return await reset_password(auth, HERE, token=token, new=new)
+    return (await reset_password(auth, HERE, token=token, new=new)).ended_sessions
 
 
 async def log_in_with(auth: Auth, password: str) -> None:

@@ -1,0 +1,235 @@
+"""Links and device proofs end with the password, and not when a sign-in renews its hash."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from passlib.hash import bcrypt, pbkdf2_sha256
+from sqlalchemy import select, update
+
+from auth.clients import Client
+from auth.credentials import Credentials, find_credentials
+from auth.email_change import confirm_email_change, request_email_change
+from auth.email_verification import request_email_verification, verify_email
+from auth.errors import InvalidCredentials, RateLimited
+from auth.link_passwords import TypedPassword
+from auth.links import LIFETIMES, Purpose
+from auth.login import log_in
+from auth.mail_errors import LinkInvalid
+from auth.password_change import change_password
+from auth.password_marks import names_of_password
+from auth.password_reset import request_password_reset, reset_password
+from auth.viewers import viewer_of
+from auth.wiring import Auth
+from models.link import Link
+from models.user import User
+from server.settings import Settings
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.mails import Mailbox
+from tests.people import ALICE, cheap_hash
+
+HERE = Client("192.0.2.7")
+NEW, NEXT = "a password of my own", "another of my own"
+IMPORTED = {
+    "bcrypt": bcrypt.using(rounds=4).hash(ALICE.password),
+    "pbkdf2": pbkdf2_sha256.using(rounds=1_000).hash(ALICE.password),
+}
+
+
+async def set_hash(auth: Auth, password_hash: str) -> None:
+    """What an import, a process of an older version, and an operator in psql do."""
+    async with auth.db.begin() as tx:
+        alice = update(User).where(User.username == ALICE.username)
+        await tx.execute(alice.values(password_hash=password_hash))
+
+
+async def sign_in(auth: Auth, proofs: Sequence[str] = (), password: str = ALICE.password) -> str:
+    """Returns the device proof."""
+    name = ALICE.username
+    signed_in = await log_in(auth, HERE, username=name, password=password, proofs=proofs)
+    assert signed_in.device_proof
+    return signed_in.device_proof
+
+
+async def ask_for_reset(api: Api, mailbox: Mailbox) -> str:
+    await request_password_reset(api.auth, HERE, email=ALICE.email)
+    await api.send_mails()
+    return mailbox.last(ALICE.email).token
+
+
+async def get_alice(auth: Auth) -> Credentials:
+    alice = await find_credentials(auth.db, ALICE.username)
+    assert alice
+    return alice
+
+
+@pytest.fixture
+async def dearer(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
+    """A second process on the same database, where hashes cost more."""
+    async with serving(settings.model_copy(update={"bcrypt_cost": 5}), clock) as other:
+        await other.delivery.stop()
+        yield other
+
+
+# Links
+
+
+@pytest.mark.parametrize("kind", IMPORTED)
+async def test_reset_link_survives_the_renewal_of_the_hash(
+    api: Api, mailbox: Mailbox, kind: str
+) -> None:
+    await set_hash(api.auth, IMPORTED[kind])
+    token = await ask_for_reset(api, mailbox)
+    await sign_in(api.auth)
+    assert (await get_alice(api.auth)).password_hash != IMPORTED[kind]
+    await reset_password(api.auth, HERE, token=token, new=NEW)
+    await sign_in(api.auth, password=NEW)
+
+
+async def test_reset_link_survives_the_renewal_while_its_email_is_written(
+    api: Api, mailbox: Mailbox
+) -> None:
+    await set_hash(api.auth, IMPORTED["bcrypt"])
+    await request_password_reset(api.auth, HERE, email=ALICE.email)
+    await asyncio.gather(sign_in(api.auth), api.send_mails())
+    token = mailbox.last(ALICE.email).token
+    await reset_password(api.auth, HERE, token=token, new=NEW)
+
+
+async def test_email_change_link_survives_a_raised_cost(
+    api: Api, dearer: Api, mailbox: Mailbox
+) -> None:
+    """The hash is renewed by the sign-in after the request, in a process with another cost."""
+    signed_in = await log_in(api.auth, HERE, username=ALICE.username, password=ALICE.password)
+    viewer = await viewer_of(dearer.auth, HERE, signed_in.access_token.text)
+    email = "new@example.com"
+    await request_email_change(dearer.auth, viewer, new_email=email, password=ALICE.password)
+    await dearer.send_mails()
+    await sign_in(dearer.auth)
+    token = mailbox.last(email).token
+    await confirm_email_change(dearer.auth, HERE, token, password=ALICE.password)
+
+
+async def test_link_dies_when_another_hash_is_written_by_hand(api: Api, mailbox: Mailbox) -> None:
+    """A process of an older version changes a password, and leaves the mark as it is."""
+    await set_hash(api.auth, IMPORTED["bcrypt"])
+    token = await ask_for_reset(api, mailbox)
+    await set_hash(api.auth, cheap_hash(NEW))
+    with pytest.raises(LinkInvalid):
+        await reset_password(api.auth, HERE, token=token, new=NEXT)
+
+
+async def test_link_dies_with_the_password_after_the_renewal(api: Api, mailbox: Mailbox) -> None:
+    await set_hash(api.auth, IMPORTED["bcrypt"])
+    token = await ask_for_reset(api, mailbox)
+    await sign_in(api.auth)
+    await set_hash(api.auth, cheap_hash(NEW))
+    with pytest.raises(LinkInvalid):
+        await reset_password(api.auth, HERE, token=token, new=NEXT)
+
+
+async def test_link_of_a_process_of_an_older_version_works(api: Api, mailbox: Mailbox) -> None:
+    await ask_for_reset(api, mailbox)
+    await sign_in(api.auth)
+    alice = await get_alice(api.auth)
+    state = str(alice.user_id), ALICE.email, alice.password_hash, None
+    purpose = Purpose.PASSWORD_RESET
+    expires_at = api.auth.clock.now() + LIFETIMES[purpose]
+    token = api.auth.links.make(purpose, await id_of_link(api.auth), expires_at, *state)
+    await reset_password(api.auth, HERE, token=token, new=NEW)
+
+
+async def id_of_link(auth: Auth) -> UUID:
+    async with auth.db.read() as session:
+        return (await session.scalars(select(Link.id))).one()
+
+
+async def test_address_is_verified_while_a_sign_in_renews_the_hash(
+    api: Api, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7: the right password was refused."""
+    auth = api.auth
+    signed_in = await log_in(auth, HERE, username=ALICE.username, password=ALICE.password)
+    await set_hash(auth, IMPORTED["bcrypt"])
+    viewer = await viewer_of(auth, HERE, signed_in.access_token.text)
+    await request_email_verification(auth, viewer)
+    await api.send_mails()
+    verify = auth.passwords.verify
+
+    async def verify_meanwhile(*password: Any, **how: Any) -> bool:
+        monkeypatch.undo()
+        await sign_in(auth)
+        return await verify(*password, **how)
+
+    monkeypatch.setattr(auth.passwords, "verify", verify_meanwhile)
+    token = mailbox.last(ALICE.email).token
+    user = await verify_email(auth, HERE, token, TypedPassword(ALICE.password))
+    assert user.email_verified
+
+
+# Devices
+
+
+async def have_own_budgets(auth: Auth, proofs: Sequence[str], password: str) -> bool:
+    """Whether guesses with one proof do not delay sign-ins with another."""
+    first, *others = proofs
+    for _ in range(10):
+        with pytest.raises(InvalidCredentials):
+            await sign_in(auth, [first], password="a guess")
+    with pytest.raises(RateLimited):
+        await sign_in(auth, [first], password=password)
+    try:
+        for other in others:
+            await sign_in(auth, [other], password=password)
+    except RateLimited:
+        return False
+    return True
+
+
+async def test_device_proofs_survive_the_renewal_of_the_hash(api: Api, dearer: Api) -> None:
+    proofs = [await sign_in(api.auth), await sign_in(api.auth)]
+    before = (await get_alice(api.auth)).password_hash
+    await sign_in(dearer.auth)
+    assert (await get_alice(api.auth)).password_hash != before
+    assert await have_own_budgets(dearer.auth, proofs, ALICE.password)
+
+
+async def test_device_proofs_of_an_older_version_work_beside_newer_ones(api: Api) -> None:
+    alice = await get_alice(api.auth)
+    assert alice.password_hash
+    now = api.auth.clock.now()
+    older = api.auth.devices.issue(alice.user_id, alice.password_hash, now)
+    newer = await sign_in(api.auth)
+    assert await have_own_budgets(api.auth, [older, newer], ALICE.password)
+
+
+async def test_device_proofs_of_parallel_sign_ins_name_one_password(api: Api) -> None:
+    """The first sign-ins after the upgrade: no password has an ID yet."""
+    proofs = await asyncio.gather(*(sign_in(api.auth) for _ in range(4)))
+    alice = await get_alice(api.auth)
+    names = names_of_password(alice)
+    devices = [await api.auth.devices.find([p], alice.user_id, names) for p in proofs]
+    assert len(set(devices)) == 4
+
+
+async def test_device_proofs_share_a_budget_after_another_hash_is_written_by_hand(
+    api: Api,
+) -> None:
+    """A process of an older version changes the password, and leaves the mark as it is."""
+    proofs = [await sign_in(api.auth), await sign_in(api.auth)]
+    await set_hash(api.auth, cheap_hash(NEW))
+    assert not await have_own_budgets(api.auth, proofs, NEW)
+
+
+async def test_device_proofs_share_a_budget_after_a_change_and_a_renewal(
+    api: Api, dearer: Api
+) -> None:
+    proofs = [await sign_in(api.auth), await sign_in(api.auth)]
+    signed_in = await log_in(api.auth, HERE, username=ALICE.username, password=ALICE.password)
+    viewer = await viewer_of(api.auth, HERE, signed_in.access_token.text)
+    await change_password(api.auth, viewer, current=ALICE.password, new=NEW)
+    await sign_in(dearer.auth, password=NEW)
+    assert not await have_own_budgets(dearer.auth, proofs, NEW)
