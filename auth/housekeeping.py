@@ -128,7 +128,9 @@ async def _delete_in_batches(
             deleted = await _delete_free(tx, table, *conditions)
 
 
-async def _delete_free(tx: AsyncSession, table: type[Base], *conditions: ColumnElement[bool]) -> int:
+async def _delete_free(
+    tx: AsyncSession, table: type[Base], *conditions: ColumnElement[bool]
+) -> int:
     """Deletes rows that no other transaction holds, up to a limit. Returns how many."""
     (key,) = inspect(table).primary_key
     free = select(key).where(*conditions).limit(_FOUND_AT_ONCE)

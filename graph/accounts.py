@@ -24,6 +24,7 @@ from auth.new_users import NewUserForm
 from auth.profile import update_profile
 from graph.arguments import given
 from graph.context import Info
+from graph.devices import remember_device
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated, Public
 from graph.refusals import FORM_REFUSALS
@@ -136,9 +137,13 @@ class AccountMutations:
             password=input.password,
         )
         context = info.context
-        user = await register(context.auth, context.client, form, given(input.invitation))
+        invitation = given(input.invitation)
+        user = await register(context.auth, context.client, form, invitation)
         if user is None:
             return RegisterPayload(email_sent_to=parse_email(input.email))
+        if invitation:
+            # Only then it is proved that the address is the caller's.
+            await remember_device(context, user.id)
         return RegisterPayload(user=User.of(user))
 
     @strawberry.mutation(

@@ -56,14 +56,18 @@ class CookiePolicy:
         value = self._read(headers, self.device_name) or ""
         return [proof for proof in value.split(_SEPARATOR) if proof][:MAX_DEVICE_PROOFS]
 
+    def allows_page(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the request is from a page of an allowed origin."""
+        origin = headers.get(b"origin")
+        return origin is not None and origin.decode("latin-1") in self.allowed_origins
+
     def _read(self, headers: Mapping[bytes, bytes], name: str) -> str | None:
         """The value of a cookie.
 
         A browser adds cookies to requests that other pages make; it also says which page that was,
         and pages cannot lie about it.
         """
-        origin = headers.get(b"origin")
-        if origin is None or origin.decode("latin-1") not in self.allowed_origins:
+        if not self.allows_page(headers):
             return None
         # Lenient, as browsers are: another application's odd cookie must not hide ours.
         return cookie_parser(headers.get(b"cookie", b"").decode("latin-1")).get(name)
@@ -105,6 +109,11 @@ class CookieJar:
         """What proves that this browser has signed in before: device proofs and refresh token."""
         proofs = self.policy.read_device(self.headers)
         return [*proofs, self.refresh_token] if self.refresh_token else proofs
+
+    @property
+    def are_for_allowed_page(self) -> bool:
+        """Whether the reply can set cookies, and goes to a page of an allowed origin."""
+        return self.can_be_set and self.policy.allows_page(self.headers)
 
     def check_can_be_set(self) -> None:
         """Raises BadUserInput where a cookie cannot be set."""

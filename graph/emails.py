@@ -25,6 +25,7 @@ from auth.mail_errors import (
 from auth.names import parse_email
 from graph.arguments import given
 from graph.context import Info
+from graph.devices import remember_device
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated, Public
 from graph.refusals import PASSWORD_REFUSALS
@@ -159,6 +160,7 @@ class EmailMutations:
         context = info.context
         typed = TypedPassword(given(input.password), given(input.new_password))
         user = await verify_email(context.auth, context.client, input.token, typed)
+        await remember_device(context, user.id)
         return VerifyEmailPayload(user=User.of(user))
 
     @strawberry.mutation(
@@ -198,4 +200,5 @@ class EmailMutations:
         user = await confirm_email_change(
             context.auth, context.client, input.token, password=given(input.password)
         )
+        await remember_device(context, user.id)
         return ConfirmEmailChangePayload(user=User.of(user))

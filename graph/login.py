@@ -21,6 +21,7 @@ from auth.token_pairs import SignedIn
 from graph.arguments import given
 from graph.context import Context, Info
 from graph.cookies import CookieJar
+from graph.devices import store_proof
 from graph.errors import Fails, UserError, errors_field
 from graph.idempotency import parse_idempotency_key
 from graph.permissions import HasSession, IsAuthenticated, Public
@@ -156,7 +157,8 @@ class LoginMutations:
         )
         tokens = _deliver(signed_in, input.delivery, context.cookies)
         if input.delivery is TokenDelivery.COOKIE:
-            _remember_device(context, signed_in)
+            assert signed_in.device_proof
+            store_proof(context, signed_in.user.id, signed_in.device_proof)
         return LoginPayload(tokens=tokens, user=User.of(signed_in.user))
 
     @strawberry.mutation(
@@ -228,12 +230,6 @@ def _deliver(signed_in: SignedIn, delivery: TokenDelivery, cookies: CookieJar) -
 def _proofs(input: LoginInput, cookies: CookieJar) -> list[str]:
     typed = given(input.refresh_token)
     return [*([typed] if typed else []), *cookies.device_proofs]
-
-
-def _remember_device(context: Context, signed_in: SignedIn) -> None:
-    assert signed_in.device_proof
-    others = context.auth.devices.of_others(signed_in.user.id, context.cookies.device_proofs)
-    context.cookies.store_device([signed_in.device_proof, *others])
 
 
 def _forget(context: Context, session_id: UUID) -> None:

@@ -13,6 +13,7 @@ from auth.names import parse_email
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, reset_password
 from graph.context import Info
+from graph.devices import remember_device
 from graph.errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated, Public
 from graph.refusals import PASSWORD_REFUSALS
@@ -92,10 +93,11 @@ class PasswordMutations:
             strawberry.argument(description="The current password and the next."),
         ],
     ) -> ChangePasswordPayload | None:
-        viewer = info.context.viewer
+        context, viewer = info.context, info.context.viewer
         ended = await change_password(
-            info.context.auth, viewer, current=input.current_password, new=input.new_password
+            context.auth, viewer, current=input.current_password, new=input.new_password
         )
+        await remember_device(context, viewer.user_id)
         return ChangePasswordPayload(user=User.of(viewer.user), ended_sessions=ended)
 
     @strawberry.mutation(
@@ -130,7 +132,8 @@ class PasswordMutations:
         ],
     ) -> ResetPasswordPayload:
         context = info.context
-        ended = await reset_password(
+        done = await reset_password(
             context.auth, context.client, token=input.token, new=input.new_password
         )
-        return ResetPasswordPayload(ended_sessions=ended)
+        await remember_device(context, done.user_id)
+        return ResetPasswordPayload(ended_sessions=done.ended_sessions)

@@ -9,17 +9,24 @@ from pydantic import SecretStr
 
 from auth.clients import Client
 from auth.devices import LIFETIME
+from auth.email_change import request_email_change
+from auth.email_verification import request_email_verification
 from auth.errors import InvalidCredentials, RateLimited
+from auth.invitations import create_invitation
 from auth.login import log_in
 from auth.logout import end_session, log_out
 from auth.password_change import change_password
+from auth.password_reset import request_password_reset
 from auth.token_pairs import SignedIn
+from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from tests.api import BASE_URL, Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE, BOB, Account
+from tests.mails import Mailbox
+from tests.mutations import viewer_for
+from tests.people import ALICE, BOB, OPERATOR, Account
 
 HOME, TRAIN = Client("192.0.2.7"), Client("203.0.113.50")
 NEW = "a password of my own"
@@ -296,3 +303,122 @@ async def test_password_grant_takes_a_former_refresh_token_as_proof(sqlite_api: 
     assert (await sqlite_api.http.post("/token", data=form)).status_code == 429
     reply = await sqlite_api.http.post("/token", data={**form, "refresh_token": token})
     assert reply.status_code == 200
+
+
+# Mutations that prove the password of an account without a sign-in
+
+CHOSEN = "a password of my own"
+
+
+async def token_to_reset(api: Api, mailbox: Mailbox) -> str:
+    await request_password_reset(api.auth, HOME, email=ALICE.email)
+    await api.send_mails()
+    return mailbox.last(ALICE.email).token
+
+
+async def token_to_verify(api: Api, mailbox: Mailbox) -> str:
+    await request_email_verification(api.auth, await viewer_for(api, ALICE))
+    await api.send_mails()
+    return mailbox.last(ALICE.email).token
+
+
+async def token_to_change(api: Api, mailbox: Mailbox) -> str:
+    email = "new@example.com"
+    viewer = await viewer_for(api, ALICE)
+    await request_email_change(api.auth, viewer, new_email=email, password=ALICE.password)
+    await api.send_mails()
+    return mailbox.last(email).token
+
+
+async def token_to_register(api: Api, mailbox: Mailbox) -> str:
+    await create_invitation(api.auth, OPERATOR, email="carol@example.com", role_ids=[])
+    await api.send_mails()
+    return mailbox.last("carol@example.com").token
+
+
+async def no_token(_api: Api, _mailbox: Mailbox) -> str:
+    return ""
+
+
+REGISTRATION = """username: "carol", email: "carol@example.com",
+    password: "a password of my own", invitation: "%s" """
+PROVING: dict[str, tuple[Any, str]] = {
+    "resetPassword": (token_to_reset, 'token: "%s", newPassword: "a password of my own"'),
+    "verifyEmail": (token_to_verify, 'token: "%s", password: "correct horse battery"'),
+    "confirmEmailChange": (token_to_change, 'token: "%s", password: "correct horse battery"'),
+    "changePassword": (
+        no_token,
+        'currentPassword: "correct horse battery", newPassword: "a password of my own"',
+    ),
+    "register": (token_to_register, REGISTRATION),
+}
+
+
+async def prove(api: Api, mailbox: Mailbox, mutation: str, **headers: str) -> Any:
+    """Runs one of these mutations, signed in as alice where it needs that."""
+    find_token, given = PROVING[mutation]
+    token = await find_token(api, mailbox)
+    given = given % token if token else given
+    bearer = {} if token else {"Authorization": f"Bearer {await api.log_in(ALICE)}"}
+    document = f"mutation {{ {mutation}(input: {{{given}}}) {{ errors {{ code }} }} }}"
+    reply = await api.post(document, headers={**bearer, **headers})
+    assert reply.json()["data"][mutation]["errors"] == []
+    return reply
+
+
+@pytest.mark.parametrize("mutation", PROVING)
+async def test_device_that_proves_the_password_is_known(
+    sqlite_api: Api, mailbox: Mailbox, mutation: str
+) -> None:
+    """The owner who has just reset the password was an unknown device at the next sign-in."""
+    cookie = device_cookie(await prove(sqlite_api, mailbox, mutation, **OURS))
+    name = "carol" if mutation == "register" else ALICE.username
+    user = await find_user_by_name(sqlite_api.auth, name)
+    proof = sqlite_api.auth.devices.read(cookie)
+    assert user
+    assert proof
+    assert proof.user_id == user.id
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
+@pytest.mark.parametrize("mutation", PROVING)
+async def test_device_is_only_remembered_for_pages_of_allowed_origins(
+    sqlite_api: Api, mailbox: Mailbox, mutation: str, headers: dict[str, str]
+) -> None:
+    reply = await prove(sqlite_api, mailbox, mutation, **headers)
+    assert reply.headers.get_list("set-cookie") == []
+
+
+async def test_owner_signs_in_after_a_reset_whatever_strangers_do(
+    sqlite_api: Api, mailbox: Mailbox
+) -> None:
+    cookie = device_cookie(await prove(sqlite_api, mailbox, "resetPassword", **OURS))
+    await attack(sqlite_api.auth)
+    headers = with_cookie(cookie, **OURS)
+    reply = await try_login(sqlite_api, headers=headers, password=CHOSEN)
+    assert codes(payload_of(reply)) == []
+
+
+async def test_device_that_changed_the_password_shares_no_budget_with_older_ones(
+    sqlite_api: Api, mailbox: Mailbox
+) -> None:
+    older = [device_cookie(await try_login(sqlite_api, delivery="COOKIE")) for _ in range(2)]
+    sqlite_api.http.cookies.clear()
+    headers = with_cookie(older[0], **OURS)
+    cookie = device_cookie(await prove(sqlite_api, mailbox, "changePassword", **headers))
+    assert "." not in cookie
+    await fail(sqlite_api.auth, 10, proofs=[older[1]])
+    with pytest.raises(RateLimited):
+        await sign_in(sqlite_api.auth, proofs=[older[0]], password=CHOSEN)
+    await sign_in(sqlite_api.auth, proofs=[cookie], password=CHOSEN)
+
+
+async def test_current_proof_counts_before_an_older_one(auth: Auth) -> None:
+    """A browser keeps the proof of before the change beside its refresh token."""
+    older, other = await sign_in(auth), await sign_in(auth)
+    signed_in = await sign_in(auth)
+    viewer = await viewer_of(auth, HOME, signed_in.access_token.text)
+    await change_password(auth, viewer, current=ALICE.password, new=NEW)
+    await fail(auth, 10, proofs=[proof_of(other)])
+    proofs = [proof_of(older), signed_in.refresh_token.text]
+    await sign_in(auth, proofs=proofs, password=NEW)

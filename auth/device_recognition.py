@@ -1,0 +1,25 @@
+"""Makes the device of a caller a known one without a sign-in."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from auth.password_marks import names_of_password
+from auth.users import UserColumn
+from auth.wiring import Auth
+from models.user import User
+
+
+async def recognise_device(auth: Auth, user_id: UUID) -> str | None:
+    """The device proof for a caller who has just proved or chosen the password of the account.
+
+    None if the account was deleted since, or has no password.
+    """
+    row: Any = next(iter(await auth.db.look_up(_PASSWORD, {"id": user_id})), None)
+    names = names_of_password(row) if row else []
+    return auth.devices.issue(user_id, names[0], auth.clock.now()) if names else None
+
+
+_COLUMNS: tuple[UserColumn, ...] = (User.password_hash, User.password_mark)
+_PASSWORD = select(*_COLUMNS).where(User.id == bindparam("id"))
