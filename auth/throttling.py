@@ -98,27 +98,13 @@ class Throttle:
 
         Best at the end of a transaction, since other attempts wait for it.
         """
-        now = self._clock.now()
-        tallies = await self._lock(connection, _in_flight(attempt), now)
-        await self._write(
-            connection,
-            {
-                budget: ended.forgiven() if budget.limit.forgiven_by_success else ended
-                for budget, tally in tallies.items()
-                for ended in [tally.ended(attempt.started_at, now)]
-            },
-        )
+        await self._end(connection, attempt, forgives=True)
 
     async def give_back(self, attempt: Attempt) -> None:
         """Undoes an attempt that tried nothing, because the server was busy. Forgives nothing."""
-        counted, now = _in_flight(attempt), self._clock.now()
-        if not counted:
-            return
-        async with self._db.begin() as tx:
-            connection = await tx.connection()
-            tallies = await self._lock(connection, counted, now)
-            ended = {b: tally.ended(attempt.started_at, now) for b, tally in tallies.items()}
-            await self._write(connection, ended)
+        if _in_flight(attempt):
+            async with self._db.begin() as tx:
+                await self._end(await tx.connection(), attempt, forgives=False)
 
     @asynccontextmanager
     async def counting(self, *budgets: Budget) -> AsyncIterator[None]:
@@ -167,10 +153,10 @@ class Throttle:
     async def forget(self, tx: AsyncSession, *budgets: Budget) -> None:
         """Forgives every failure."""
         keys = [key for budget in budgets for key in self._names(budget)]
+        mine = Row.key.in_(keys)
         # A DELETE locks rows in any order. Attempts lock theirs by key: both could deadlock.
-        held = select(Row.key).where(Row.key.in_(keys)).order_by(Row.key).with_for_update()
-        found = list(await tx.scalars(held))
-        await tx.execute(delete(Row).where(Row.key.in_(found)))
+        await tx.execute(select(Row.key).where(mine).order_by(Row.key).with_for_update())
+        await tx.execute(delete(Row).where(mine))
 
     async def delete_forgotten(self) -> None:
         """Deletes the rows that say nothing any more, in short transactions."""
@@ -184,6 +170,14 @@ class Throttle:
             keys = list(await tx.scalars(old.with_for_update(skip_locked=True)))
             await tx.execute(delete(Row).where(Row.key.in_(keys)))
         return len(keys)
+
+    async def _end(self, connection: AsyncConnection, attempt: Attempt, *, forgives: bool) -> None:
+        now, ended = self._clock.now(), {}
+        for budget, tally in (await self._lock(connection, _in_flight(attempt), now)).items():
+            ended[budget] = tally.ended(attempt.started_at, now)
+            if forgives and budget.limit.forgiven_by_success:
+                ended[budget] = ended[budget].forgiven()
+        await self._write(connection, ended)
 
     async def _fail(self, attempt: Attempt) -> None:
         async with self._db.begin() as tx:

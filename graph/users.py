@@ -10,7 +10,8 @@ import strawberry
 from auth.audit_list import list_own_audit_events
 from auth.records import UserRecord
 from auth.session_list import list_sessions
-from auth.users import UserFilter, find_user, list_users
+from auth.user_list import UserFilter, list_users
+from auth.users import find_user
 from graph.arguments import given, parse_id
 from graph.audit import AuditEvent, audit_connection
 from graph.connections import After, Before, Connection, First, Last, read_page

@@ -17,15 +17,8 @@ from auth.policies import Console
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
 from auth.temporary_passwords import set_temporary_password
-from auth.users import (
-    UserFilter,
-    create_user,
-    disable_user,
-    enable_user,
-    find_user_by_name,
-    list_users,
-    set_user_roles,
-)
+from auth.user_list import UserFilter, list_users
+from auth.users import create_user, disable_user, enable_user, find_user_by_name, set_user_roles
 from auth.wiring import Auth
 from server.console import run_as_console
 

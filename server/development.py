@@ -14,7 +14,7 @@ from auth.new_users import NewUser, add_user
 from auth.pages import Page
 from auth.policies import DEFAULT_ROLE, Console
 from auth.roles import ADMIN, find_roles_by_name
-from auth.users import UserFilter, list_users
+from auth.user_list import UserFilter, list_users
 from auth.wiring import Auth
 from models.database import Database
 from server.doctor import DEVELOPMENT_SECRET_PREFIX

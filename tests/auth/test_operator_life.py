@@ -25,15 +25,8 @@ from auth.password_reset import require_password_reset
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
 from auth.user_edits import UserEdit, revoke_user_sessions, update_user
-from auth.users import (
-    UserFilter,
-    create_user,
-    disable_user,
-    enable_user,
-    find_user,
-    list_users,
-    set_user_roles,
-)
+from auth.user_list import UserFilter, list_users
+from auth.users import create_user, disable_user, enable_user, find_user, set_user_roles
 from models.audit_event import AuditEvent
 from tests.api import Api, serving
 from tests.clock import ManualClock

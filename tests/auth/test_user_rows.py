@@ -15,8 +15,9 @@ from auth.policies import Console, PermissionRegistry
 from auth.records import WITH_ROLES, UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name
+from auth.user_list import UserFilter, list_users
 from auth.user_rows import UserRows
-from auth.users import UserFilter, create_user, find_user, list_users, set_user_roles
+from auth.users import create_user, find_user, set_user_roles
 from auth.viewer_cache import BELIEVED_FOR_SECONDS
 from auth.wiring import Auth
 from models.base import uuid7

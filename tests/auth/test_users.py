@@ -18,14 +18,13 @@ from auth.policies import Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name, list_roles
+from auth.user_list import UserFilter, list_users
 from auth.users import (
-    UserFilter,
     create_user,
     disable_user,
     enable_user,
     find_user,
     find_user_by_name,
-    list_users,
     set_user_roles,
 )
 from auth.viewers import viewer_of

@@ -1,0 +1,133 @@
+"""Pages of accounts, as operators see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, false, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from auth.names import lookup_key, storable
+from auth.pages import Page
+from auth.policies import Actor, check_may
+from auth.records import UserRecord
+from auth.user_rows import USER_COLUMNS
+from auth.wiring import Auth
+from models.database import Database
+from models.role import Role, UserRole
+from models.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """Which users to list; what is None does not matter.
+
+    `search` is the beginning of a username or of an e-mail address.
+    """
+
+    search: str | None = None
+    role: str | None = None
+    disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserSlice:
+    """The users of a page, newest first, and whether there are more on either side."""
+
+    users: list[UserRecord]
+    has_next: bool
+    has_previous: bool
+
+
+async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilter) -> UserSlice:
+    """One page of the accounts, newest first. Raises Forbidden.
+
+    Ids sort by creation, so a page is found by its id however many come before it, and users who
+    register meanwhile move nobody to another page.
+    """
+    check_may(actor, "users:read")
+    rows = await _read_page(auth.db, page, filters)
+    more = len(rows) > page.limit
+    users = await auth.user_rows.read(rows[: page.limit])
+    if page.backwards:
+        return UserSlice(users[::-1], has_next=page.before is not None, has_previous=more)
+    return UserSlice(users, has_next=more, has_previous=page.after is not None)
+
+
+async def _read_page(db: Database, page: Page, filters: UserFilter) -> Sequence[Row[Any]]:
+    """The rows of a page, and of one user more if there is one."""
+    if filters == UserFilter():
+        query = _select_neighbours(
+            after=page.after is not None, before=page.before is not None, backwards=page.backwards
+        )
+        values = {"after": page.after, "before": page.before, "limit": page.limit + 1}
+        return await db.look_up(query, values)
+    async with db.read() as session:
+        ids = _select_ids(page, filters, await _find_role_id(session, filters.role))
+        # Ids first: what must be sorted, or is passed by, need not be put together.
+        query = select(*USER_COLUMNS).where(User.id.in_(ids))
+        order = User.id.asc() if page.backwards else User.id.desc()
+        rows: Sequence[Row[Any]] = (await session.execute(query.order_by(order))).all()
+        return rows
+
+
+@cache
+def _select_neighbours(*, after: bool, before: bool, backwards: bool) -> Select[Any]:
+    # Put together once: that takes as long as to run it.
+    query = select(*USER_COLUMNS)
+    if after:
+        query = query.where(User.id < bindparam("after"))
+    if before:
+        query = query.where(User.id > bindparam("before"))
+    order = User.id.asc() if backwards else User.id.desc()
+    return query.order_by(order).limit(bindparam("limit"))
+
+
+async def _find_role_id(session: AsyncSession, name: str | None) -> UUID | None:
+    # Asked first: only for a role that it knows can PostgreSQL tell that its index is best walked.
+    if name is None or not storable(name):
+        return None
+    return await session.scalar(select(Role.id).where(Role.name == name))
+
+
+def _select_ids(page: Page, filters: UserFilter, role_id: UUID | None) -> Select[UUID]:
+    query = select(User.id).where(*_conditions(filters))
+    ids: list[InstrumentedAttribute[UUID]] = [User.id]
+    if filters.role is not None:
+        has_it = UserRole.role_id == role_id if role_id else false()
+        query = query.join(UserRole, UserRole.user_id == User.id).where(has_it)
+        # The role's own index holds its users in order of their ids: walked, not sorted. Both ids
+        # are bounded below, or PostgreSQL walks the other index from its very end.
+        ids.insert(0, UserRole.user_id)
+    if page.after is not None:
+        query = query.where(*(id_ < page.after for id_ in ids))
+    if page.before is not None:
+        query = query.where(*(id_ > page.before for id_ in ids))
+    order = ids[0].asc() if page.backwards else ids[0].desc()
+    return query.order_by(order).limit(page.limit + 1)
+
+
+def _conditions(filters: UserFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.search is not None:
+        conditions.append(_begins_with(filters.search))
+    if filters.disabled is not None:
+        at = User.disabled_at
+        conditions.append(at.is_not(None) if filters.disabled else at.is_(None))
+    return conditions
+
+
+def _begins_with(prefix: str) -> ColumnElement[bool]:
+    key = lookup_key(prefix)
+    if key is None:
+        return false()
+    # A range instead of LIKE: it uses the unique index on both databases and has no wildcards that
+    # a caller could put in.
+    last = key + "\U0010ffff"
+    return or_(
+        User.username_key.between(key, last),
+        User.email_key.between(key, last),
+    )
