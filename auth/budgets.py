@@ -4,7 +4,7 @@ A budget is a limit together with whom it is counted for. Budgets of different l
 each other, whatever their names are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -93,6 +93,9 @@ OPERATOR_MAIL_TO = Limit(
 # Links for a forgotten password. A request during the pause sends nothing and succeeds: the link
 # that was sent before it works for half an hour at least.
 RESET = Limit("reset", free=3, half_life=6 * _HOUR, shortest=_MINUTE, longest=30 * _MINUTE)
+# From a network that has passed its limit: an address gets a link only if none was sent to it in
+# the last half hour. That one works for another half hour.
+RESET_SPARINGLY = replace(RESET, free=0, shortest=30 * _MINUTE)
 RESET_NETWORK = Limit("reset network", free=30, half_life=_HOUR, longest=_MINUTE)
 RESET_SITE = Limit("reset site", free=100, half_life=_HOUR, longest=_MINUTE)
 # Links to verify the address of an account, which only its owner can ask for.
@@ -130,6 +133,11 @@ def reset_budgets(email: str | None) -> list[Budget]:
     To be forgotten when the links that were sent stop working: the next request must send another.
     """
     return [Budget(RESET, canonical(email))] if email else []
+
+
+def sparing_reset_budget(email: str) -> Budget:
+    """The same budget, of which less is free."""
+    return Budget(RESET_SPARINGLY, canonical(email))
 
 
 def operator_mail_budgets(operator_id: UUID, email: str) -> list[Budget]:

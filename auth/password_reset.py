@@ -19,14 +19,17 @@ from auth.budgets import (
     name_budgets,
     network_budgets,
     reset_budgets,
+    sparing_reset_budget,
 )
 from auth.clients import Client
+from auth.errors import RateLimited
 from auth.links import Purpose
 from auth.mail_errors import (
     EmailMissing,
     MailUnavailable,
 )
 from auth.names import canonical, parse_email
+from auth.new_users import find_owner_of_email
 from auth.operator_mail import count_operator_mail
 from auth.outbox import Kind, queue, queue_notice
 from auth.password_marks import make_mark, names_of_password, new_password_id
@@ -46,28 +49,42 @@ async def request_password_reset(
 ) -> None:
     """Has a link sent to the address, if an account has it. The reply never says whether one has.
 
-    The account is looked up when the email is composed, after the reply, so that the reply takes as
-    long for an address without an account (ASVS 5.0, 6.3.8). Strangers cannot use up what an owner
-    needs: a request during the pause after the first few sends nothing, because the link that was
-    sent last still works. `proofs` are those of the caller's device, which has a budget of its own.
-    Raises MailUnavailable, EmailInvalid, RateLimited.
+    The account is looked up after the reply, so that the reply takes as long for an address without
+    an account (ASVS 5.0, 6.3.8). Strangers cannot use up what an owner needs: a request during the
+    pause after the first few sends nothing, because the link that was sent last still works, and a
+    network that has passed its limit still gets links. `proofs` are those of the caller's device,
+    which has a budget of its own. Raises MailUnavailable, EmailInvalid.
     """
     if not auth.sends_mail:
         raise MailUnavailable
     address = parse_email(email)
-    if not await _spend(auth, client, address, proofs):
+    device = await _find_device(auth, address, proofs)
+    networks = network_budgets(RESET_NETWORK, RESET_SITE, client.address)
+    budgets = [device] if device else [*reset_budgets(address), *networks]
+    try:
+        sends = await auth.throttle.spend_unless_paused(*budgets)
+    except RateLimited:
+        # To refuse would let a stranger in the owner's network delay the owner.
+        await auth.background.start(_send_sparingly(auth, client, address))
         return
+    if sends:
+        await _queue(auth, client, address)
+
+
+async def _send_sparingly(auth: Auth, client: Client, address: str) -> None:
+    """Has a link sent to an account that got none of late.
+
+    Writes nothing for an address without an account: a network past its limit could fill the disk.
+    """
+    budget = sparing_reset_budget(address)
+    if await find_owner_of_email(auth, address) and await auth.throttle.spend_unless_paused(budget):
+        await _queue(auth, client, address)
+
+
+async def _queue(auth: Auth, client: Client, address: str) -> None:
     async with auth.db.begin() as tx:
         from_where = {"address": client.address or "", "agent": client.user_agent or ""}
         queue(tx, auth, Kind.PASSWORD_RESET, email=address, **from_where)
-
-
-async def _spend(auth: Auth, client: Client, address: str, proofs: Sequence[str]) -> bool:
-    """Counts the email; False where the last link has to do. Raises RateLimited."""
-    if device := await _find_device(auth, address, proofs):
-        return await auth.throttle.spend_unless_paused(device)
-    networks = network_budgets(RESET_NETWORK, RESET_SITE, client.address)
-    return await auth.throttle.spend_unless_paused(*reset_budgets(address), *networks)
 
 
 async def _find_device(auth: Auth, address: str, proofs: Sequence[str]) -> Budget | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from auth.background import Background
 from auth.clock import Clock
 from auth.devices import DeviceProofs
 from auth.keys import KeyRing
@@ -52,6 +53,7 @@ class Auth:
     watchers: Watchers
     passwords: Passwords
     throttle: Throttle
+    background: Background
     refresh_tokens: RefreshTokenCodec
     devices: DeviceProofs
     links: LinkTokens
@@ -73,6 +75,7 @@ class Auth:
         await self.db.changes.start()
 
     async def stop(self) -> None:
-        """Ends the hashing threads and closes the database."""
+        """Ends the hashing threads and the work in the background, and closes the database."""
         self.passwords.stop()
+        await self.background.finish()
         await self.db.close()

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Route, WebSocketRoute
 
+from auth.background import Background
 from auth.clock import Clock
 from auth.devices import DeviceProofs
 from auth.housekeeping import Housekeeping
@@ -155,6 +156,7 @@ def build_auth(
         watchers=Watchers(db.changes),
         passwords=Passwords(cost=settings.bcrypt_cost),
         throttle=_build_throttle(settings, db, clock, secret_keys),
+        background=Background(),
         refresh_tokens=refresh_tokens,
         devices=DeviceProofs(db, clock, refresh_tokens, secret_keys),
         links=LinkTokens(secret_keys),

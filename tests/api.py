@@ -111,6 +111,7 @@ class Api(Client):
 
     async def send_mails(self) -> None:
         """Sends what is due, as the background job does a second later."""
+        await self.auth.background.finish()
         while await self.delivery.deliver_due():
             pass
 
