@@ -27,6 +27,7 @@ from auth.new_users import telling_taken_names
 from auth.outbox import Kind, queue_notice
 from auth.reauthentication import act_on_proof, get_proved, prove_password
 from auth.records import UserRecord
+from auth.unproved_emails import find_unproved_holder, release_email
 from auth.user_links import end_requests, look_at_link, send_link, use_link
 from auth.users import get_row, set_email
 from auth.viewers import Viewer
@@ -69,8 +70,8 @@ async def confirm_email_change(
 
     Needs the password of the account: a reader of the new mailbox who did not ask for the change
     must get neither the account nor have their address stored in it. Raises LinkInvalid,
-    PasswordRequired, WrongPassword, RateLimited, and Refusals if another account has taken the
-    address since the request: the reader of its mailbox may know.
+    PasswordRequired, WrongPassword, RateLimited, and Refusals if another account has proved the
+    address since the request: the reader of its mailbox may know. One without proof loses it.
     """
     async with auth.db.read() as session:
         link, user = await look_at_link(session, auth, Purpose.EMAIL_CHANGE, token)
@@ -96,12 +97,13 @@ async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> Use
     link, row = await use_link(tx, auth, Purpose.EMAIL_CHANGE, token)
     assert link.email
     old, now = row.email, auth.clock.now()
+    details = await release_email(tx, await find_unproved_holder(tx, link.email, but=row.id))
     set_email(row, link.email, verified_at=now)
     await auth.throttle.forget(tx, *reset_budgets(link.email))
     row.version += 1
     # Links that were sent to the old address.
     await end_requests(tx, row.id, *Purpose)
-    record(tx, Act(Action.EMAIL_CHANGED, now, client, row.id, row.id))
+    record(tx, Act(Action.EMAIL_CHANGED, now, client, row.id, row.id, details=details))
     notice = Kind.EMAIL_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     await tx.flush()

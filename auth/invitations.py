@@ -29,7 +29,6 @@ from auth.mail_errors import (
 from auth.names import canonical, parse_email
 from auth.new_users import (
     NewUserForm,
-    find_owner_of_email,
     insert_user,
     prepare_user,
     telling_taken_names,
@@ -40,6 +39,7 @@ from auth.pages import Page
 from auth.policies import DEFAULT_ROLE, Actor, Console, check_may
 from auth.records import RoleRecord, UserRecord
 from auth.roles import find_roles_by_name, get_roles
+from auth.unproved_emails import find_unproved_holder, is_free_to_prove, release_email
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
 from models.role import Role
@@ -85,7 +85,7 @@ async def create_invitation(
     if not auth.sends_mail:
         raise MailUnavailable
     address = parse_email(email)
-    if await find_owner_of_email(auth, address):
+    if not await is_free_to_prove(auth, address):
         raise EmailTaken
     async with authorized(auth, actor, Action.INVITATION_CREATED, *needed) as operation:
         tx, now = operation.tx, operation.at
@@ -133,7 +133,8 @@ async def register_invited(
 ) -> UserRecord:
     """Creates the account of who was invited; the mail has proved their address.
 
-    Raises InvitationInvalid, RateLimited, and Refusals.
+    An account that has the address without proof loses it. Raises InvitationInvalid, RateLimited,
+    and Refusals.
     """
     token = _read(invitation)
     async with auth.db.read() as session:
@@ -142,18 +143,20 @@ async def register_invited(
     inviter = _inviter(auth, found)
     # The invitation proves the address that it was sent to, not another one with the same key.
     form = replace(form, email=found.email)
-    new = replace(await prepare_user(auth, form), email_verified=True)
+    prepared = await prepare_user(auth, form, tells_taken_email=False)
+    new = replace(prepared, email_verified=True)
     default = await find_roles_by_name(auth, [DEFAULT_ROLE])
     async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
-        await lock_accounts(tx, inviter)
+        holder_id = await find_unproved_holder(tx, found.email)
+        await lock_accounts(tx, inviter, holder_id)
         row = await tx.get(Invitation, token.about, with_for_update=True, options=[_WITH_ROLES])
         opened = _check(auth, token, row, form)
         if not await _inviter_still_may(tx, auth, opened, await _hold_roles(tx, auth, opened)):
             raise InvitationInvalid
         role_ids = [role.id for role in opened.roles] or [role.id for role in default]
         await tx.delete(opened)
+        details = {"invitation_id": str(token.about)} | await release_email(tx, holder_id)
         user = await insert_user(tx, auth, new, role_ids)
-        details = {"invitation_id": str(token.about)}
         record(
             tx,
             Act(Action.USER_REGISTERED, user.created_at, client, user.id, user.id, details=details),

@@ -13,6 +13,7 @@ from auth.mail_writing import Letter
 from auth.new_users import find_owner_of_email
 from auth.outbox import Kind
 from auth.password_reset import begin_password_reset
+from auth.unproved_emails import is_free_to_prove
 from auth.user_links import find_request, token_for
 from auth.wiring import Auth
 from models.pending_registration import PendingRegistration
@@ -88,7 +89,7 @@ class Letters:
         recipient = link.email or user.email
         if user.disabled_at is not None or recipient is None:
             return None
-        if link.email and (taken := await self._if_taken(link.email, but=user.id)):
+        if link.email and (taken := await self._if_proved(link.email, but=user.id)):
             return taken
         url = self._url(draft.kind, token_for(self.auth, link, user))
         hours = str(_hours(Purpose(link.purpose)))
@@ -135,6 +136,10 @@ class Letters:
         # Only its owner may know that an address has an account: who spells it alike may not.
         owner = await find_owner_of_email(self.auth, email, but=but)
         return Letter(Kind.ACCOUNT_EXISTS, owner, {"email": owner}) if owner else None
+
+    async def _if_proved(self, email: str, *, but: UUID) -> Letter | None:
+        free = await is_free_to_prove(self.auth, email, but=but)
+        return None if free else await self._if_taken(email, but=but)
 
     def _url(self, kind: Kind, token: str) -> str:
         # Behind the #, so that it is in no server's log and in no referrer.

@@ -23,7 +23,7 @@ from models.user import User
 from tests.api import Api
 from tests.clock import ManualClock
 from tests.mails import Mailbox
-from tests.people import ALICE, BOB, OPERATOR
+from tests.people import ADMIN, ALICE, BEGINNING, BOB, OPERATOR
 
 NEW = "alice.new@example.com"
 
@@ -70,9 +70,9 @@ async def test_it_takes_the_password(api: Api, viewer: Viewer, mailbox: Mailbox)
 async def test_nobody_is_told_that_another_account_has_the_address(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
-    await ask(api, viewer, BOB.email)
+    await ask(api, viewer, ADMIN.email)
     (mail,) = mailbox.mails()
-    assert mail.recipient == BOB.email
+    assert mail.recipient == ADMIN.email
     assert "#token=" not in mail.text
 
 
@@ -82,12 +82,24 @@ async def test_an_address_that_was_taken_meanwhile_is_told_to_who_has_it(
     await ask(api, viewer)
     async with api.auth.db.begin() as tx:
         await tx.execute(
-            update(User).where(User.username == "bob").values(email=NEW, email_key=NEW)
+            update(User)
+            .where(User.username == "bob")
+            .values(email=NEW, email_key=NEW, email_verified_at=BEGINNING)
         )
     with pytest.raises(Refusals) as refused:
         await confirm(api, mailbox.last(NEW).token)
     (refusal,) = refused.value.refusals
     assert (refusal.code, refusal.field) == ("EMAIL_TAKEN", "token")
+
+
+async def test_account_that_never_proved_an_address_loses_it_to_who_does(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    await ask(api, viewer, BOB.email)
+    assert (await confirm(api, mailbox.last(BOB.email).token)).email == BOB.email
+    bob = await find_user_by_name(api.auth, BOB.username)
+    assert bob
+    assert bob.email is None
 
 
 async def test_a_link_works_once(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -201,6 +202,13 @@ async def invite(api: Api, email: str = CAROL, roles: Sequence[str] = ()) -> Non
     await api.send_mails()
 
 
+async def events_that_took_an_address(auth: Auth) -> list[tuple[UUID | None, str]]:
+    async with auth.db.read() as session:
+        events = list(await session.scalars(select(AuditEvent)))
+    key = "email_taken_from"
+    return [(event.actor_id, event.details[key]) for event in events if key in event.details]
+
+
 class TestByInvitation:
     """Where an operator asks people in."""
 
@@ -296,9 +304,45 @@ class TestByInvitation:
         with pytest.raises(Forbidden):
             await create_invitation(api.auth, viewer, email=CAROL, role_ids=[])
 
-    async def test_who_has_an_account_is_not_invited(self, api: Api) -> None:
+    async def test_who_has_proved_an_address_is_not_invited(
+        self, api: Api, mailbox: Mailbox
+    ) -> None:
+        await register(api.auth, Client(), form())
+        await api.send_mails()
+        await verify_email(api.auth, Client(), mailbox.last(CAROL).token, TYPED)
         with pytest.raises(EmailTaken):
-            await invite(api, email=ALICE.email)
+            await invite(api)
+
+    @pytest.mark.parametrize("first", ["stranger", "invitation"])
+    async def test_stranger_with_the_invited_address_does_not_block_the_invitation(
+        self, api: Api, mailbox: Mailbox, first: str
+    ) -> None:
+        if first == "stranger":
+            await register(api.auth, Client(), form("mallory"))
+        await invite(api)
+        token = mailbox.last(CAROL).token
+        if first == "invitation":
+            await register(api.auth, Client(), form("mallory"))
+        user = await register(api.auth, Client(), form(), token)
+        mallory = await find_user_by_name(api.auth, "mallory")
+        assert user and mallory
+        assert (user.email, user.email_verified, mallory.email) == (CAROL, True, None)
+        assert await events_that_took_an_address(api.auth) == [(user.id, str(mallory.id))]
+
+    async def test_stranger_cannot_verify_the_address_that_an_invitation_took(
+        self, api: Api, mailbox: Mailbox
+    ) -> None:
+        await register(api.auth, Client(), form("mallory"))
+        await api.send_mails()
+        verification = mailbox.last(CAROL).token
+        await invite(api)
+        await register(api.auth, Client(), form(), mailbox.last(CAROL).token)
+        with pytest.raises(LinkInvalid):
+            await verify_email(api.auth, Client(), verification, TYPED)
+
+    async def test_account_with_roles_of_an_operator_keeps_its_address(self, api: Api) -> None:
+        with pytest.raises(EmailTaken):
+            await invite(api, email=SUPPORT.email)
 
     async def test_a_role_that_is_none_is_told(self, api: Api) -> None:
         viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))

@@ -50,7 +50,7 @@ WRONG_LINK = "plt_" + "A" * 72
         (ADMIN, "deleteUser", {"userId": "x"}, [("USER_NOT_FOUND", "userId")]),
         (ADMIN, "revokeUserSessions", {"userId": NOBODY}, [("USER_NOT_FOUND", "userId")]),
         (ADMIN, "requirePasswordReset", {"userId": NOBODY}, [("USER_NOT_FOUND", "userId")]),
-        (ADMIN, "createInvitation", {"email": ALICE.email}, [("EMAIL_TAKEN", "email")]),
+        (ADMIN, "createInvitation", {"email": ADMIN.email}, [("EMAIL_TAKEN", "email")]),
         (ADMIN, "createInvitation", {"email": "x"}, [("EMAIL_INVALID", "email")]),
         (
             ADMIN,
