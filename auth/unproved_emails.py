@@ -54,7 +54,7 @@ async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, s
     return {"email_taken_from": str(row.id)}
 
 
-def _unproved(condition: ColumnElement[bool]) -> Select[tuple[User]]:
+def _unproved(condition: ColumnElement[bool]) -> Select[User]:
     # An operator gave the account its other roles, so it is not that of a stranger.
     others = User.roles.any(Role.name != DEFAULT_ROLE)
     return select(User).where(condition, User.email_verified_at.is_(None), ~others)

@@ -325,7 +325,8 @@ class TestByInvitation:
             await register(api.auth, Client(), form("mallory"))
         user = await register(api.auth, Client(), form(), token)
         mallory = await find_user_by_name(api.auth, "mallory")
-        assert user and mallory
+        assert user
+        assert mallory
         assert (user.email, user.email_verified, mallory.email) == (CAROL, True, None)
         assert await events_that_took_an_address(api.auth) == [(user.id, str(mallory.id))]
 
