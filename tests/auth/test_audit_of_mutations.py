@@ -9,8 +9,12 @@ from sqlalchemy import select, update
 
 from auth.audit import Action, listed
 from auth.clients import Client
+from auth.email_change import confirm_email_change, request_email_change
+from auth.email_verification import verify_email
 from auth.errors import AuthError, PasswordChangeRequired, Refusals
+from auth.link_passwords import TypedPassword
 from auth.login import log_in
+from auth.password_reset import request_password_reset, reset_password
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
 from auth.user_edits import UserEdit, update_user
@@ -22,6 +26,7 @@ from models.role import Role
 from models.session import Session
 from models.user import User
 from tests.api import Api
+from tests.mails import Mailbox
 from tests.mutations import Scene, all_mutations, make_scene, run_mutation, viewer_for
 from tests.people import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
 
@@ -60,10 +65,10 @@ WITHOUT_VIEWER = {
     "login": "its actor is who signs in: below",
     "logout": "it ends the session of the token or the cookie: below",
     "refreshTokens": "writes no event: the session's row says when it was used last",
-    "requestPasswordReset": "writes its event when the email is composed: test_password_reset.py",
-    "resetPassword": "needs the token of an email: test_accounts_by_mail.py",
-    "verifyEmail": "needs the token of an email: test_accounts_by_mail.py",
-    "confirmEmailChange": "needs the token of an email: test_accounts_by_mail.py",
+    "requestPasswordReset": "writes its event when the email is composed: below",
+    "resetPassword": "needs the token of an email: below",
+    "verifyEmail": "needs the token of an email: below",
+    "confirmEmailChange": "needs the token of an email: below",
 }
 
 
@@ -173,6 +178,71 @@ async def test_registration_sign_in_and_sign_out_write_one_event_each(sqlite_api
     assert [(e.action, e.actor_id, e.subject_id) for e in found] == [
         (action, carol, carol)
         for action in (Action.USER_REGISTERED, Action.SESSION_STARTED, Action.SESSION_ENDED)
+    ]
+
+
+# The links of emails
+
+CLIENT = Client("198.51.100.7")
+NEW_PASSWORD = "roses in december"
+
+Written = tuple[str, UUID | None, UUID | None, str | None]
+
+
+async def written(auth: Auth) -> list[Written]:
+    """The events so far, each with its actor, its subject and its address."""
+    found = await events(auth)
+    assert all(event.succeeded for event in found)
+    return [(e.action, e.actor_id, e.subject_id, e.client_address) for e in found]
+
+
+async def test_password_reset_writes_one_event_per_mutation(
+    sqlite_api: Api, mailbox: Mailbox
+) -> None:
+    auth = sqlite_api.auth
+    alice = await find_user_by_name(auth, "alice")
+    assert alice
+    await request_password_reset(auth, CLIENT, email=ALICE.email)
+    await sqlite_api.send_mails()
+    requested = (Action.PASSWORD_RESET_REQUESTED, None, alice.id, CLIENT.address)
+    assert await written(auth) == [requested]
+    token = mailbox.last(ALICE.email).token
+    await reset_password(auth, CLIENT, token=token, new=NEW_PASSWORD)
+    done = (Action.PASSWORD_RESET, alice.id, alice.id, CLIENT.address)
+    assert await written(auth) == [requested, done]
+
+
+@pytest.mark.parametrize(
+    ("typed", "actions"),
+    [
+        (TypedPassword("of course a good one"), [Action.EMAIL_VERIFIED]),
+        (TypedPassword(new=NEW_PASSWORD), [Action.PASSWORD_RESET, Action.EMAIL_VERIFIED]),
+    ],
+)
+async def test_email_verification_writes_an_event_for_each_change(
+    sqlite_api: Api, mailbox: Mailbox, typed: TypedPassword, actions: list[Action]
+) -> None:
+    carol = UUID((await sqlite_api.data(REGISTER))["register"]["user"]["id"])
+    await sqlite_api.send_mails()
+    before = len(await events(sqlite_api.auth))
+    token = mailbox.last("carol@example.com").token
+    await verify_email(sqlite_api.auth, CLIENT, token, typed)
+    assert (await written(sqlite_api.auth))[before:] == [
+        (action, carol, carol, CLIENT.address) for action in actions
+    ]
+
+
+async def test_email_change_confirmation_writes_one_event(
+    sqlite_api: Api, mailbox: Mailbox
+) -> None:
+    auth, alice = sqlite_api.auth, await viewer_for(sqlite_api, ALICE)
+    password, new_email = ALICE.password, "alice@example.org"
+    await request_email_change(auth, alice, new_email=new_email, password=password)
+    await sqlite_api.send_mails()
+    before = len(await events(auth))
+    await confirm_email_change(auth, CLIENT, mailbox.last(new_email).token, password=password)
+    assert (await written(auth))[before:] == [
+        (Action.EMAIL_CHANGED, alice.user_id, alice.user_id, CLIENT.address)
     ]
 
 
