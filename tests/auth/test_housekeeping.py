@@ -252,6 +252,26 @@ async def test_it_comes_again_after_a_fault(
     assert [entry["event"] for entry in logs][:2] == ["housekeeping.put_off", "housekeeping.fault"]
 
 
+async def test_background_clean_up_deletes_only_after_two_looks_at_the_clock_agree(
+    sqlite_api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleting: list[bool] = []
+
+    async def note(_auth: object, *, deletes: bool) -> None:
+        deleting.append(deletes)
+        if len(deleting) == 2:
+            clock.tick(days=730)
+
+    monkeypatch.setattr(housekeeping, "clean_up", note)
+    monkeypatch.setattr(housekeeping, "EVERY", timedelta())
+    monkeypatch.setattr(random, "uniform", lambda *_: 0)
+    task = Housekeeping(sqlite_api.auth)
+    task.start()
+    await is_soon(lambda: len(deleting) > 3)
+    await task.stop()
+    assert deleting[:4] == [False, True, False, False]
+
+
 async def test_step_that_fails_does_not_keep_the_others_from_being_done(
     api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -647,6 +647,23 @@ async def test_load_that_began_before_a_revocation_does_not_bring_the_key_back(
     assert [jwk["kid"] for jwk in (await keys.jwks())["keys"]] == [new.kid]
 
 
+async def test_load_is_repeated_if_another_process_revoked_a_key_during_it(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, elsewhere = ring(db, clock), ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    with slow_reads(db, monkeypatch) as slow:
+        loading = asyncio.create_task(keys.check_secret())
+        await slow.have_read.wait()
+    new = await elsewhere.replace_compromised(OPERATOR)
+    keys.everything_changed()
+    slow.may_return.set()
+    await loading
+    assert await keys.find(old.kid) is None
+    assert (await keys.signing_key()).kid == new.kid
+
+
 async def test_failed_load_after_a_change_does_not_vouch_for_the_known_keys(
     db: Database, clock: ManualClock
 ) -> None:

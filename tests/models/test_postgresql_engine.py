@@ -57,6 +57,22 @@ async def test_isolation_level_is_read_committed_whatever_the_default_is(
         assert row == ("read committed",)
 
 
+async def test_isolation_level_is_read_committed_on_a_connection_that_a_pooler_has_changed(
+    postgresql_url: str,
+) -> None:
+    """In transaction mode, PgBouncer hands out connections with the settings of other clients."""
+    query = text("SELECT current_setting('transaction_isolation')")
+    async with connected(postgresql_url) as db:
+        async with db.begin() as tx:
+            await tx.execute(text("SET SESSION default_transaction_isolation = 'serializable'"))
+        async with db.begin() as tx:
+            default = text("SELECT current_setting('default_transaction_isolation')")
+            assert await tx.scalar(default) == "serializable"
+            assert await tx.scalar(query) == "read committed"
+        async with db.read() as session:
+            assert await session.scalar(query) == "read committed"
+
+
 @pytest.mark.parametrize(
     ("name", "odd", "ours"),
     [
