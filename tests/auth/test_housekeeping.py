@@ -272,11 +272,22 @@ async def test_background_clean_up_deletes_only_after_two_looks_at_the_clock_agr
     assert deleting[:4] == [False, True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (DatabaseUnavailable("LockNotAvailableError"), "housekeeping.put_off"),
+        (ValueError("a mistake of ours"), "housekeeping.fault"),
+    ],
+)
 async def test_step_that_fails_does_not_keep_the_others_from_being_done(
-    api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    api: Api,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    event: str,
 ) -> None:
     async def fail() -> None:
-        raise DatabaseUnavailable("LockNotAvailableError")
+        raise error
 
     await add_ended_sessions(api, 3)
     (first,) = await kids(api)
@@ -287,8 +298,8 @@ async def test_step_that_fails_does_not_keep_the_others_from_being_done(
     assert await count_sessions(api) == 0
     assert first in await kids(api)
     assert len(await kids(api)) == 2
-    (line,) = [entry for entry in logs if entry["event"] == "housekeeping.put_off"]
-    assert line["cause"] == "LockNotAvailableError"
+    (line,) = [entry for entry in logs if entry["log_level"] in {"warning", "error"}]
+    assert (line["event"], line["step"]) == (event, "_forget_old_attempts")
 
 
 async def test_clean_up_deletes_nothing_while_the_clock_is_doubted(

@@ -20,6 +20,7 @@ from auth.mail_delivery import (
     pause_after,
 )
 from auth.outbox import Kind, queue
+from auth.outbox_list import retry_mails
 from auth.password_reset import request_password_reset
 from models.outgoing_mail import OutgoingMail
 from server.mail import build_delivery
@@ -179,6 +180,23 @@ async def test_a_mail_is_given_up_after_days_and_kept(
     assert [(log["event"], log["log_level"]) for log in logs] == [("mail.given_up", "error")]
     (mail,) = await waiting(post)
     assert mail.next_attempt_at is None
+
+
+async def test_retried_email_gets_three_more_days(
+    post: Api, smtp: MailServer, clock: ManualClock
+) -> None:
+    smtp.refusal = "451 later"
+    await write(post, "a@example.com")
+    clock.tick(days=3)
+    await post.send_mails()
+    await retry_mails(post.auth)
+    await post.send_mails()
+    (mail,) = await waiting(post)
+    assert mail.next_attempt_at
+    smtp.refusal = None
+    clock.tick(hours=1)
+    await post.send_mails()
+    assert len(smtp.mails) == 1
 
 
 async def test_the_log_holds_neither_address_nor_link(post: Api, smtp: MailServer) -> None:

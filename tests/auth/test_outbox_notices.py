@@ -1,5 +1,7 @@
 """Security notices reach the address that the account had, whatever becomes of the account."""
 
+from itertools import pairwise
+
 import pytest
 from sqlalchemy import update
 
@@ -115,6 +117,17 @@ async def test_password_notice_goes_to_the_address_of_that_moment(
     await change_password(quiet.auth, viewer, current=ALICE.password, new=NEXT_PASSWORD)
     await update_user(quiet.auth, OPERATOR, viewer.user_id, UserEdit(email=NEW_EMAIL))
     assert len(await subjects_to(quiet, mailbox, ALICE.email)) == 2
+
+
+async def test_notices_neither_use_the_email_budgets_nor_obey_them(
+    quiet: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
+    passwords = [ALICE.password, *(f"roses in december {number}" for number in range(5))]
+    for current, new in pairwise(passwords):
+        await change_password(quiet.auth, viewer, current=current, new=new)
+    assert len(await subjects_to(quiet, mailbox, ALICE.email)) == 5
+    await request_password_reset(quiet.auth, Client(), email=ALICE.email)
+    assert len(await subjects_to(quiet, mailbox, ALICE.email)) == 6
 
 
 async def test_notice_is_sent_to_a_disabled_account(

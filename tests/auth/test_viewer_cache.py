@@ -14,7 +14,8 @@ from sqlalchemy import Engine, event, text
 
 from auth import viewer_cache
 from auth.records import UserRecord
-from auth.viewer_cache import SignedInUser, ViewerCache
+from auth.token_cache import MAX_TOKENS
+from auth.viewer_cache import MAX_VIEWERS, SignedInUser, ViewerCache
 from models.changes import ChangeFeed, NoChanges
 from models.database import Database
 from tests.api import Api, denials
@@ -169,6 +170,10 @@ def feed() -> AlwaysCurrent:
 @pytest.fixture
 def cache(feed: ChangeFeed) -> ViewerCache:
     return ViewerCache(feed, max_viewers=3)
+
+
+def test_there_is_room_for_the_token_of_each_viewer() -> None:
+    assert MAX_TOKENS >= MAX_VIEWERS
 
 
 def test_it_keeps_no_more_than_its_bound(cache: ViewerCache) -> None:
