@@ -132,6 +132,8 @@ def _invalidate_all(context: ExceptionContext) -> OSError | None:
     error = context.original_exception
     if isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == _READ_ONLY:
         context.is_disconnect = True
+        # SQLAlchemy takes a TimeoutError for a cancelled task and would keep the other connections.
+        context.invalidate_pool_on_disconnect = True
     if isinstance(error, InternalClientError):
         # The driver lost track of its connection, and SQLAlchemy does not know this error.
         context.is_disconnect = True

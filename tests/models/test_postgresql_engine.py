@@ -16,6 +16,7 @@ from models.database import Database, DatabaseUnavailable
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
+from tests.databases import BrokenLine
 from tests.people import ADMIN, ALICE, OPERATOR
 
 ISOLATION_LEVELS = ("read uncommitted", "repeatable read", "serializable")
@@ -178,9 +179,27 @@ async def test_connections_that_cannot_write_are_all_replaced_at_the_first_failu
         await asyncio.gather(*(write(db) for _ in range(5)))
 
 
-async def hold_a_connection(db: Database) -> None:
+async def test_connections_are_all_replaced_when_one_is_silent(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.database.STATEMENT_TIMEOUT_SECONDS", 0.3)
+    async with BrokenLine.to(postgresql_url) as line, connected(line.url) as db:
+        before = set(await asyncio.gather(*(hold_a_connection(db) for _ in range(5))))
+        line.silence()
+        with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
+            await write(db)
+        line.speak()
+        after = set(await asyncio.gather(*(hold_a_connection(db) for _ in range(5))))
+    assert len(before) == 5
+    assert not before & after
+
+
+async def hold_a_connection(db: Database) -> int:
+    """Returns the ID of the server process behind the connection."""
     async with db.read() as session:
+        pid: int = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
         await session.execute(text("SELECT pg_sleep(0.1)"))
+        return pid
 
 
 async def write(db: Database) -> None:
