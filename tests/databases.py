@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from models.database import Database
 from models.migrate import upgrade
@@ -284,6 +284,21 @@ class BrokenLine:
             writer.write(data)
             await writer.drain()
         writer.transport.abort()
+
+
+@contextmanager
+def noted_statements() -> Iterator[list[str]]:
+    """The statements that are sent to a database by any engine of this process."""
+    sent: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def is_soon(condition: Callable[[], bool], *, within_seconds: float = 10) -> None:

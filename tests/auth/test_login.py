@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from server.settings import Switch
 from tests.api import serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
+from tests.databases import noted_statements
 from tests.people import ALICE, BEGINNING
 
 BROWSER = Client(address="192.0.2.7", user_agent="Browser/1.0\x07 (X11)")
@@ -329,3 +331,12 @@ async def test_sign_in_goes_on_while_the_queue_is_too_full_to_renew_its_hash(
     signed_in = await log_in(auth, Client(), username="alice", password=ALICE.password)
     assert signed_in.user.username == "alice"
     assert (await get_alice(auth)).password_hash == outdated
+
+
+@pytest.mark.parametrize("password", [ALICE.password, "a guess"])
+async def test_login_does_not_read_the_sessions_of_the_account(auth: Auth, password: str) -> None:
+    """A6: each attempt sorted all sessions of the account."""
+    with noted_statements() as sent, suppress(InvalidCredentials):
+        await log_in(auth, BROWSER, username="alice", password=password)
+    assert sent
+    assert not any("FROM sessions" in statement for statement in sent)

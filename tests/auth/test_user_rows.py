@@ -25,7 +25,7 @@ from models.database import Database, DatabaseUnavailable
 from models.role import Role, UserRole
 from models.user import User
 from tests.api import Api
-from tests.auth.test_viewer_cache import noted_statements
+from tests.databases import noted_statements
 from tests.people import ALICE, BEGINNING, BOB
 
 CONSOLE = Console(PermissionRegistry())

@@ -2,15 +2,14 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import text
 
 from auth import viewer_cache
 from auth.records import UserRecord
@@ -20,23 +19,11 @@ from models.changes import ChangeFeed, NoChanges
 from models.database import Database
 from tests.api import Api, denials
 from tests.clock import ManualClock
+from tests.databases import noted_statements
 from tests.people import ALICE, BOB
 from tests.sessions import Device
 
 ME = "{ me { username roles { name } permissions } }"
-
-
-@contextmanager
-def noted_statements() -> Iterator[list[str]]:
-    """What is sent to the database meanwhile, on any connection but that of the feed."""
-    sent: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_me_needs_no_query_when_the_viewer_is_known(api: Api, alice: str) -> None:
