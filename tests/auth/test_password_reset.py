@@ -33,6 +33,7 @@ from models.throttle import Throttle
 from models.user import User
 from tests.api import Api
 from tests.clock import ManualClock
+from tests.databases import noted_statements
 from tests.mails import Mailbox
 from tests.people import ADMIN, ALICE, BOB, OPERATOR
 
@@ -173,6 +174,17 @@ async def test_reset_request_does_the_same_work_without_an_account(api: Api) -> 
     assert {mail.kind for mail in queued} == {Kind.PASSWORD_RESET}
     assert len(queued) == 2
     assert links == []
+
+
+async def test_reset_request_of_a_device_does_the_same_work_without_an_account(api: Api) -> None:
+    bob = await log_in(api.auth, HERE, username="bob", password=BOB.password)
+    proofs = [bob.device_proof or "", bob.refresh_token.text]
+    work: list[list[str]] = []
+    for email in (ALICE.email, "nobody@example.com"):
+        with noted_statements() as sent:
+            await request_password_reset(api.auth, HERE, email=email, proofs=proofs)
+        work.append(list(sent))
+    assert work[0] == work[1] != []
 
 
 async def test_nobody_is_told_whether_an_address_has_an_account(api: Api, mailbox: Mailbox) -> None:
