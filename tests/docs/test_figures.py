@@ -120,10 +120,10 @@ SECURITY = [
         f" 1, 2, 4 … {span(budgets.RESET.longest)}"
     ),
     (
-        f"A network that asks for more than {RESET_NETWORK.free:.0f} addresses in an hour waits"
-        f" up to {worded(RESET_NETWORK.longest)} (an IPv6 /48 more than"
+        f"asks for more than {RESET_NETWORK.free:.0f} addresses in an hour (an IPv6 /48 more than"
         f" {RESET_SITE.free:.0f})"
     ),
+    f"and {budgets.OPERATOR_MAIL.free:.0f} per operator at once",
     (
         f"(`requestEmailVerification`): {word(budgets.VERIFICATION.free)}, then a pause of 1 to"
         f" {span(budgets.VERIFICATION.longest)}"
