@@ -177,17 +177,20 @@ class LoginMutations:
     ) -> RefreshTokensPayload:
         cookies = info.context.cookies
         typed = given(input.refresh_token)
-        delivery = TokenDelivery.COOKIE if typed is None else TokenDelivery.BODY
-        if delivery is TokenDelivery.COOKIE:
+        if typed is None:
             cookies.check_can_be_set()
+            # The successor of the cookie's token is never in the body: scripts can read that.
+            delivery, token = TokenDelivery.COOKIE, cookies.refresh_token or ""
+        else:
+            delivery, token = TokenDelivery.BODY, typed
         key = parse_idempotency_key(info.context.idempotency_key)
         try:
-            token = typed or cookies.refresh_token or ""
             signed_in = await refresh(
                 info.context.auth, info.context.client, token, idempotency_key=key
             )
         except InvalidRefreshToken:
-            if typed is None:
+            # A cookie that was not read may be a good one: the caller is another page, or no page.
+            if typed is None and cookies.refresh_token is not None:
                 cookies.clear()
             raise
         tokens = _deliver(signed_in, delivery, cookies)

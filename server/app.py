@@ -43,7 +43,7 @@ from server.cross_origin import CrossOriginPolicy
 from server.docs_page import add_docs_page
 from server.environment import load_settings
 from server.graphql_mount import GraphQLMount, mount, mount_own
-from server.head_requests import HeadMiddleware
+from server.head_requests import HeadMiddleware, refuse_method
 from server.health import health_router
 from server.introspection import introspection_router
 from server.metrics import RequestCounts, metrics_router
@@ -115,6 +115,7 @@ def _empty_app(
         openapi_url="/openapi.json" if settings.shows_explorer else None,
         redirect_slashes=False,
     )
+    app.add_exception_handler(405, refuse_method)
     app.state.is_ending = False
     return app
 

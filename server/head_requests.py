@@ -2,6 +2,10 @@
 
 from collections.abc import Awaitable
 
+from fastapi.exception_handlers import http_exception_handler
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -22,3 +26,14 @@ class HeadMiddleware:
             await send(message)
 
         return self._app({**scope, "method": "GET"}, receive, send_head)
+
+
+async def refuse_method(request: Request, error: Exception) -> Response:
+    """Answers 405; `Allow` lists HEAD wherever it lists GET (RFC 9110, 10.2.1)."""
+    assert isinstance(error, HTTPException)
+    given = dict(error.headers or {})
+    methods = {method.strip() for method in given.get("Allow", "").split(",")} - {""}
+    if "GET" in methods:
+        methods.add("HEAD")
+    headers = {**given, "Allow": ", ".join(sorted(methods))}
+    return await http_exception_handler(request, HTTPException(405, error.detail, headers))

@@ -77,6 +77,22 @@ async def test_head_where_only_post_is_allowed_is_refused(sqlite_api: Api, path:
     assert (await sqlite_api.http.head(path)).status_code == 405
 
 
+async def test_method_not_allowed_lists_head_with_get(
+    settings: Settings, clock: ManualClock
+) -> None:
+    shown = settings.model_copy(
+        update={"metrics_token": SecretStr(METRICS_TOKEN), "explorer": Switch.ON}
+    )
+    async with serving(shown, clock) as api:
+        for path in [*addresses(api), "/graphql"]:
+            refused = await api.http.delete(path)
+            assert refused.status_code == 405, path
+            allowed = refused.headers["allow"].split(", ")
+            assert {"GET", "HEAD"} <= set(allowed), path
+            assert allowed == sorted(set(allowed)), path
+        assert (await api.http.get("/token")).headers["allow"] == "POST"
+
+
 async def test_head_has_the_length_of_the_body_and_no_body_on_the_wire(
     sqlite_url: str, tmp_path: Any
 ) -> None:
