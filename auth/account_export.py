@@ -1,6 +1,5 @@
 """All that is kept about one person, for that person (GDPR, articles 15 and 20)."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,7 +24,7 @@ T = TypeVar("T")
 
 # The newest of each: what one person does in a year is less.
 _AT_MOST = 10_000
-# Rows are handled a few at a time: each batch blocks the event loop.
+# Each batch blocks the event loop until the next one is fetched.
 _ROWS_AT_ONCE = 100
 
 _INDENT = "  "
@@ -85,7 +84,6 @@ async def _write_rows(
     lines: list[str] = []
     async for rows in (await session.stream_scalars(query)).partitions():
         lines += [_write(show(row)) for row in rows]
-        await asyncio.sleep(0)
     return _join("[", lines, _INDENT + "]", _INDENT * 2)
 
 
