@@ -94,6 +94,20 @@ async def test_login_success_does_not_forgive_strangers_elsewhere(api: Api) -> N
         assert (await guess(api))["code"] == "RATE_LIMITED"
 
 
+async def test_login_success_does_not_forgive_failures_of_the_name_from_all_networks(
+    sqlite_api: Api,
+) -> None:
+    for number in range(19):
+        async with at(sqlite_api, f"198.51.100.{number}"):
+            await guess(sqlite_api)
+    assert await guess(sqlite_api, password=ALICE.password) is None
+    codes = []
+    for number in range(100, 102):
+        async with at(sqlite_api, f"198.51.100.{number}"):
+            codes.append((await guess(sqlite_api))["code"])
+    assert codes == ["INVALID_CREDENTIALS", "RATE_LIMITED"]
+
+
 async def test_failures_decay_within_a_day(api: Api, clock: ManualClock) -> None:
     await guesses(api, 10)
     clock.tick(days=1, seconds=1)
