@@ -1,6 +1,7 @@
 """Whether the tables are those that this code needs; asked without Alembic, which is large."""
 
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -25,9 +26,14 @@ async def schema_state(db: Database) -> SchemaState:
         return await connection.run_sync(_schema_state)
 
 
-def known_revisions() -> list[str]:
-    """The migrations of this code, the newest last: each file begins with its revision."""
-    return sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
+@cache
+def known_revisions() -> tuple[str, ...]:
+    """The migrations of this code, the newest last: each file begins with its revision.
+
+    They are read once: another version may be installed over the files of a running process.
+    """
+    files = MIGRATIONS.glob("versions/[0-9]*.py")
+    return tuple(sorted(path.name.partition("_")[0] for path in files))
 
 
 def _schema_state(connection: Connection) -> SchemaState:

@@ -1,5 +1,7 @@
 """Whether the database takes what is written to it."""
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, text
@@ -10,6 +12,8 @@ from models.database import Database, DatabaseUnavailable
 
 # More than one page of any database: what is left of a page is no room.
 _FILLER_BYTES = 100_000
+# How long `/readyz` believes that SQLite accepts writes.
+_SUCCESS_COUNTS_SECONDS = 30
 
 
 async def check_writable(db: Database) -> None:
@@ -28,13 +32,46 @@ async def check_writable(db: Database) -> None:
         await tx.execute(delete(AuditEvent).where(AuditEvent.id == event.id))
 
 
-async def check_accepts_writes(db: Database) -> None:
-    """The same as far as it is known without writing. Raises DatabaseUnavailable."""
-    if db.dialect != "postgresql":
-        return
-    async with db.read() as session:
-        if await session.scalar(_READ_ONLY):
-            raise DatabaseUnavailable("ReadOnlySQLTransactionError")
+class WriteProbe:
+    """Whether the database accepts writes, for `/readyz`, which anybody may ask at any rate.
+
+    PostgreSQL tells it. On SQLite only a write shows it: a success counts for a while, and after a
+    failure each question tries again, one at a time.
+    """
+
+    def __init__(self, db: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._monotonic = monotonic
+        self._next_write_at = monotonic()
+        self._is_writing = False
+        self._cause: str | None = None
+
+    async def check(self) -> None:
+        """Raises DatabaseUnavailable if it is read-only, full or locked."""
+        if self._db.dialect == "postgresql":
+            await self._ask_postgresql()
+            return
+        if not self._is_writing and self._monotonic() >= self._next_write_at:
+            await self._write()
+        if self._cause is not None:
+            raise DatabaseUnavailable(self._cause)
+
+    async def _ask_postgresql(self) -> None:
+        async with self._db.read() as session:
+            if await session.scalar(_READ_ONLY):
+                raise DatabaseUnavailable("ReadOnlySQLTransactionError")
+
+    async def _write(self) -> None:
+        self._is_writing = True
+        try:
+            await check_writable(self._db)
+        except DatabaseUnavailable as failure:
+            self._cause = str(failure)
+        else:
+            self._cause = None
+            self._next_write_at = self._monotonic() + _SUCCESS_COUNTS_SECONDS
+        finally:
+            self._is_writing = False
 
 
 _READ_ONLY = text(

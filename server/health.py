@@ -7,13 +7,14 @@ from starlette.responses import Response
 from auth.keys import KeyRing
 from models.database import Database, DatabaseUnavailable
 from models.schema_state import SchemaState, schema_state
-from models.writability import check_accepts_writes
+from models.writability import WriteProbe
 from server.replies import json_reply
 
 
 def health_router(db: Database, keys: KeyRing) -> APIRouter:
     """The process lives; the process can do its work."""
     router = APIRouter()
+    writes = WriteProbe(db)
 
     @router.get("/healthz", summary="The process is alive")
     async def healthz() -> Response:
@@ -25,10 +26,10 @@ def health_router(db: Database, keys: KeyRing) -> APIRouter:
             return json_reply({"status": "ending"}, 503)
         try:
             state = await schema_state(db)
-            await check_accepts_writes(db)
+            await writes.check()
         except DatabaseUnavailable:
             return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})
-        if state is not SchemaState.CURRENT:
+        if state is SchemaState.BEHIND:
             return json_reply({"status": "database not migrated"}, 503)
         if not await keys.all_decrypt():
             return json_reply({"status": "signing keys cannot be decrypted"}, 503)

@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, Connection, Uuid, column, select, table, text
 
+import models.schema_state
 from models.base import UtcDateTime, uuid7
 from models.database import Database
 from models.invitation import Invitation
@@ -70,7 +71,16 @@ def test_each_file_of_a_migration_begins_with_its_revision() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     script = ScriptDirectory.from_config(config)
-    assert known_revisions() == [r.revision for r in script.walk_revisions()][::-1]
+    assert list(known_revisions()) == [r.revision for r in script.walk_revisions()][::-1]
+
+
+def test_known_migrations_are_those_of_the_code_that_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = known_revisions()
+    # As if another version were installed over its files.
+    monkeypatch.setattr(models.schema_state, "MIGRATIONS", tmp_path)
+    assert known_revisions() == known
 
 
 async def test_migrating_twice_is_harmless(empty: Database) -> None:

@@ -1,5 +1,6 @@
 """A database that is read-only or full is found out, and reported with its cause."""
 
+import asyncio
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +8,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from structlog.testing import capture_logs
 
 from models.audit_event import AuditEvent
 from models.database import Database, DatabaseUnavailable
-from models.writability import check_writable
+from models.writability import WriteProbe, check_writable
 from tests.api import LOGIN, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
@@ -89,3 +90,40 @@ async def test_read_only_database_is_not_ready_and_its_cause_is_logged(
     assert denials(reply.json())[0]["code"] == "SERVICE_UNAVAILABLE"
     causes = {entry["cause"] for entry in logs if entry["event"] == "database.unavailable"}
     assert causes == {"ReadOnlySQLTransactionError"}
+
+
+async def test_server_on_a_full_disk_is_not_ready_until_there_is_room(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(sqlite_url, tmp_path), clock) as api:
+        with full_disk():
+            assert (await api.http.get("/readyz")).status_code == 503
+            assert (await api.http.get("/healthz")).status_code == 200
+        assert (await api.http.get("/readyz")).status_code == 200
+
+
+async def test_write_probe_finds_a_full_disk_within_half_a_minute(sqlite_url: str) -> None:
+    db, now = Database.connect(sqlite_url), [0.0]
+    probe = WriteProbe(db, lambda: now[0])
+    await probe.check()
+    with full_disk():
+        now[0] = 30.0
+        with pytest.raises(DatabaseUnavailable, match="SQLITE"):
+            await probe.check()
+    await probe.check()
+    await db.close()
+
+
+async def test_probes_without_end_write_once(sqlite_url: str) -> None:
+    db, written = Database.connect(sqlite_url), list[str]()
+
+    @event.listens_for(db.engine.sync_engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT"):
+            written.append(statement)
+
+    probe = WriteProbe(db, lambda: 0.0)
+    await asyncio.gather(*[probe.check() for _ in range(50)])
+    await probe.check()
+    assert len(written) == 1
+    await db.close()
