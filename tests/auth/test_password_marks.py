@@ -15,7 +15,7 @@ from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import request_email_verification, verify_email
 from auth.errors import InvalidCredentials, RateLimited
 from auth.link_passwords import TypedPassword
-from auth.links import LIFETIMES, Purpose
+from auth.links import LIFETIMES, Purpose, read_token
 from auth.login import log_in
 from auth.mail_errors import LinkInvalid
 from auth.password_change import change_password
@@ -140,6 +140,30 @@ async def test_link_of_a_process_of_an_older_version_works(api: Api, mailbox: Ma
     expires_at = api.auth.clock.now() + LIFETIMES[purpose]
     token = api.auth.links.make(purpose, await id_of_link(api.auth), expires_at, *state)
     await reset_password(api.auth, HERE, token=token, new=NEW)
+
+
+async def test_process_of_an_older_version_accepts_a_link(api: Api, mailbox: Mailbox) -> None:
+    """It knows the hash of a password only."""
+    await sign_in(api.auth)
+    token = read_token(await ask_for_reset(api, mailbox))
+    alice = await get_alice(api.auth)
+    state = str(alice.user_id), ALICE.email, alice.password_hash, None
+    api.auth.links.check(Purpose.PASSWORD_RESET, token, api.auth.clock.now(), *state)
+
+
+async def test_link_dies_when_a_sign_in_replaces_a_temporary_password(
+    api: Api, mailbox: Mailbox
+) -> None:
+    await set_hash(api.auth, IMPORTED["bcrypt"])
+    async with api.auth.db.begin() as tx:
+        alice = update(User).where(User.username == ALICE.username)
+        now = api.auth.clock.now()
+        await tx.execute(alice.values(password_is_temporary=True, created_at=now))
+    token = await ask_for_reset(api, mailbox)
+    name, old = ALICE.username, ALICE.password
+    await log_in(api.auth, HERE, username=name, password=old, new_password=NEW)
+    with pytest.raises(LinkInvalid):
+        await reset_password(api.auth, HERE, token=token, new=NEXT)
 
 
 async def id_of_link(auth: Auth) -> UUID:

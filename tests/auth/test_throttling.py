@@ -131,10 +131,9 @@ async def test_right_passwords_at_once_past_the_limit_are_not_delayed_for_long(
     api: Api, clock: ManualClock
 ) -> None:
     """T1: of five at once four were told to wait for 900 seconds."""
-    for number in range(110):
-        clock.tick(minutes=1)
+    for number in range(100):
         await guess(api, f"typo{number}")
-    clock.tick(minutes=1)
+    clock.tick(seconds=1)
     errors = await asyncio.gather(*(guess(api, "bob", BOB.password) for _ in range(5)))
     assert [error["retryAfter"] for error in errors if error] == [1] * (5 - errors.count(None))
     assert None in errors
