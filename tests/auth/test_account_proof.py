@@ -139,6 +139,19 @@ async def test_password_guesses_on_the_link_page_are_throttled(
             await verify_email(careful.auth, Client(), mail.token, attempt)
 
 
+async def test_password_guesses_on_one_link_page_do_not_delay_another(
+    careful: Api, mailbox: Mailbox
+) -> None:
+    first = (await sign_up(careful, mailbox, STRANGERS_PASSWORD)).token
+    second = (await sign_up(careful, mailbox, OWNERS_PASSWORD)).token
+    for _ in range(10):
+        with pytest.raises(WrongPassword):
+            await verify_email(careful.auth, Client(), first, typed("a guess"))
+    with pytest.raises(RateLimited):
+        await verify_email(careful.auth, Client(), first, typed(STRANGERS_PASSWORD))
+    assert await verify_email(careful.auth, Client(), second, typed(OWNERS_PASSWORD))
+
+
 async def test_forged_link_costs_no_hash(careful: Api, mailbox: Mailbox) -> None:
     mail = await sign_up(careful, mailbox, STRANGERS_PASSWORD)
     forged = mail.token[:-2] + ("AA" if mail.token[-2:] != "AA" else "BB")
