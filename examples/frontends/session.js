@@ -53,6 +53,13 @@ export class Session {
   /** @type {BroadcastChannel | null} */
   #tabs = null;
   #refreshKey;
+  /**
+   * The last refresh token that the server gave, also of a session that has ended. It proves that
+   * this device has signed in before: then wrong passwords of strangers do not delay the next
+   * sign-in. With `COOKIE` the browser has a cookie for that.
+   * @type {string | undefined}
+   */
+  #deviceProof;
 
   /**
    * With `COOKIE` the refresh token is in a cookie that no script can read: a page stays signed in
@@ -109,7 +116,8 @@ export class Session {
     if (this.#held) await this.signOut().catch(() => this.end("SIGNED_OUT"));
     // Of two replies that set the cookie, that of the sign-in must be the last.
     await this.#refreshing?.catch(() => {});
-    const input = { username, password, newPassword, delivery: this.delivery };
+    const proof = { refreshToken: this.#deviceProof };
+    const input = { username, password, newPassword, delivery: this.delivery, ...proof };
     const sentAt = Date.now();
     const { login } = await ask(this, LOGIN, { input });
     if (login.tokens) {
@@ -221,6 +229,7 @@ export class Session {
   /** @param {any} signedIn @param {number} sentAt @param {Set<string>} issued */
   #hold({ tokens, user }, sentAt, issued) {
     issued.add(tokens.accessToken);
+    this.#deviceProof = tokens.refreshToken ?? undefined;
     const renewAt = sentAt + tokens.expiresIn * 1000 * RENEWED_AFTER;
     this.#held = { tokens, user, renewAt, issued };
   }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import httpx2
 import pytest
 
 from tests.databases import SqliteTemplates
@@ -21,7 +22,7 @@ from tests.examples.frontends import (
     settings_of,
 )
 from tests.node import NODE, needs_node
-from tests.people import ALICE, BOB
+from tests.people import ALICE, BOB, SUPPORT
 from tests.processes import Process, forked_server
 
 pytestmark = [needs_node, needs_packages]
@@ -189,6 +190,18 @@ def test_who_typed_too_many_wrong_passwords_is_told_how_long_to_wait(one: Fronte
     assert 1 <= error["retryAfter"] <= 2
     time.sleep(error["retryAfter"])
     one.sign_in(BOB)
+
+
+def test_device_that_has_signed_in_before_is_not_delayed_by_strangers(
+    one: Frontend, server: Process
+) -> None:
+    one.sign_in(SUPPORT).do("signOut")
+    login = """mutation($input: LoginInput!) { login(input: $input) { errors { code } } }"""
+    guess = {"username": SUPPORT.username, "password": "a guess"}
+    body = {"query": login, "variables": {"input": guess}}
+    told = [httpx2.post(f"{server.base_url}/graphql", json=body).json() for _ in range(11)]
+    assert told[-1]["data"]["login"]["errors"] == [{"code": "RATE_LIMITED"}]
+    one.sign_in(SUPPORT)
 
 
 @pytest.mark.parametrize("tool", [["typescript/bin/tsc"], ["relay-compiler/cli.js", "--validate"]])

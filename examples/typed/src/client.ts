@@ -35,7 +35,11 @@ export class Client {
   constructor(readonly url: string) {}
 
   async logIn(username: string, password: string): Promise<void> {
-    const { data } = await this.run(LogInDocument, { input: { username, password } });
+    // Of an earlier session: it proves that this device has signed in before, so that wrong
+    // passwords of strangers do not delay this sign-in.
+    const refreshToken = this.#tokens?.refreshToken ?? null;
+    const input = { username, password, refreshToken };
+    const { data } = await this.run(LogInDocument, { input });
     this.#keep(data?.login);
   }
 
