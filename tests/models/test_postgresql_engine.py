@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -170,7 +170,7 @@ async def test_connections_that_cannot_write_are_all_replaced_at_the_first_failu
 ) -> None:
     await set_default(postgresql_url, "default_transaction_read_only", "on")
     async with connected(postgresql_url) as db:
-        await asyncio.gather(*(hold_a_connection(db) for _ in range(5)))
+        await hold_connections(db, 5)
         await set_default(postgresql_url, "default_transaction_read_only", "off")
         with pytest.raises(DatabaseUnavailable, match="ReadOnlySQLTransactionError"):
             await write(db)
@@ -182,24 +182,24 @@ async def test_connections_that_cannot_write_are_all_replaced_at_the_first_failu
 async def test_connections_are_all_replaced_when_one_is_silent(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.database.STATEMENT_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("models.database.STATEMENT_TIMEOUT_SECONDS", 1)
     async with BrokenLine.to(postgresql_url) as line, connected(line.url) as db:
-        before = set(await asyncio.gather(*(hold_a_connection(db) for _ in range(5))))
+        before = await hold_connections(db, 5)
         line.silence()
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
             await write(db)
         line.speak()
-        after = set(await asyncio.gather(*(hold_a_connection(db) for _ in range(5))))
-    assert len(before) == 5
+        after = await hold_connections(db, 5)
+    assert len(before) == len(after) == 5
     assert not before & after
 
 
-async def hold_a_connection(db: Database) -> int:
-    """Returns the ID of the server process behind the connection."""
-    async with db.read() as session:
-        pid: int = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-        await session.execute(text("SELECT pg_sleep(0.1)"))
-        return pid
+async def hold_connections(db: Database, count: int) -> set[int]:
+    """Uses several connections at once. Returns the IDs of the server processes behind them."""
+    async with AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(db.read()) for _ in range(count)]
+        query = text("SELECT pg_backend_pid()")
+        return {(await session.execute(query)).scalar_one() for session in sessions}
 
 
 async def write(db: Database) -> None:
