@@ -40,7 +40,7 @@ class Background:
         try:
             await work
         except DatabaseUnavailable as error:
-            log.warning("background.failed", cause=type(error).__name__)
+            log.warning("background.failed", cause=str(error))
         except Exception:
             log.exception("background.failed")
         finally:

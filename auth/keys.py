@@ -57,6 +57,8 @@ class KeyRing:
         # Until when each key verifies, for as long as nothing has changed since it was read.
         self._verifies_until: dict[str, datetime] = {}
         self._loaded_at = self._retry_at = _LONG_AGO
+        # Why the last load failed; raised again until the next one is tried.
+        self._failure = ""
         self._changes_heard = 0
         # Loads are numbered in the order in which they begin.
         self._loads_begun = 0
@@ -233,12 +235,13 @@ class KeyRing:
 
     async def _load_unless_it_just_failed(self) -> None:
         if time.monotonic() < self._retry_at:
-            raise DatabaseUnavailable("the last load of the keys failed")
+            raise DatabaseUnavailable(self._failure)
         try:
             await self._load()
         except DatabaseUnavailable as error:
+            self._failure = str(error)
             self._retry_at = time.monotonic() + _RETRY_AFTER_SECONDS
-            log.warning("keys.reload_failed", cause=type(error).__name__)
+            log.warning("keys.reload_failed", cause=self._failure)
             raise
 
     async def _load(self) -> None:

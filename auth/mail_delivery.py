@@ -84,7 +84,7 @@ class MailDelivery:
             try:
                 begun = await self._begin()
             except DatabaseUnavailable as error:
-                log.warning("mail.put_off", cause=type(error).__name__)
+                log.warning("mail.put_off", cause=str(error))
                 begun = 0
             except Exception:
                 log.exception("mail.fault")
@@ -165,7 +165,7 @@ class MailDelivery:
         except (NotDelivered, TemplateFault) as error:
             await self._put_off(mail, str(error))
         except DatabaseUnavailable as error:
-            log.warning("mail.put_off", cause=type(error).__name__)
+            log.warning("mail.put_off", cause=str(error))
         except Exception as error:
             log.exception("mail.fault", kind=mail.kind, mail_id=str(mail.id))
             await self._put_off(mail, type(error).__name__)

@@ -87,11 +87,14 @@ def create_app(
         auth.permissions, queries=queries, mutations=mutations, subscriptions=subscriptions
     )
     delivery = mail.build_delivery(settings, auth)
+    jobs: list[Housekeeping | MailDelivery] = [Housekeeping(auth)]
+    if delivery:
+        jobs.append(delivery)
     graphql = mount(settings, auth, schema)
     mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
     counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
-    app = _empty_app(settings, _lifespan(settings, auth, delivery, mounts), mounts, counts)
-    app.state.auth, app.state.mail_delivery = auth, delivery
+    app = _empty_app(settings, _lifespan(settings, auth, jobs, mounts), mounts, counts)
+    app.state.auth, app.state.mail_delivery, app.state.jobs = auth, delivery, jobs
     app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
     if counts:
         app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
@@ -201,11 +204,9 @@ def _or_never(seconds: int) -> timedelta | None:
 def _lifespan(
     settings: Settings,
     auth: Auth,
-    delivery: "MailDelivery | None",
+    jobs: "Sequence[Housekeeping | MailDelivery]",
     mounts: Mapping[str, GraphQLMount],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    housekeeping = Housekeeping(auth)
-
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
@@ -213,15 +214,12 @@ def _lifespan(
             await auth.start()
             if settings.in_development:
                 await development.add_development_accounts(auth)
-            housekeeping.start()
-            if delivery:
-                delivery.start()
+            for job in jobs:
+                job.start()
             yield
         finally:
             await asyncio.gather(*(at.endpoint.stop() for at in mounts.values()))
-            if delivery:
-                await delivery.stop()
-            await housekeeping.stop()
+            await asyncio.gather(*(job.stop() for job in jobs))
             await auth.stop()
 
     return lifespan

@@ -110,7 +110,7 @@ class Api(Client):
         self.delivery: MailDelivery = app.state.mail_delivery
 
     async def send_mails(self) -> None:
-        """Sends what is due, as the background job does a second later."""
+        """Sends what is due, as the background job of a real server does."""
         await self.auth.background.finish()
         while await self.delivery.deliver_due():
             pass
@@ -187,9 +187,17 @@ def denials(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, clock: ManualClock, **own_code: Any) -> AsyncIterator[Api]:
-    """Starts a server in this process, and stops it."""
+async def serving(
+    settings: Settings, clock: ManualClock, *, with_jobs: bool = False, **own_code: Any
+) -> AsyncIterator[Api]:
+    """Starts a server in this process, and stops it.
+
+    Without `with_jobs` the background jobs do not run: emails wait in the outbox until the test
+    calls `send_mails`, and only the test cleans up.
+    """
     app = create_app(settings, clock=clock, **own_code)
+    if not with_jobs:
+        app.state.jobs.clear()
     transport = httpx2.ASGITransport(app=app, client=("192.0.2.7", 50000))
     try:
         async with (

@@ -301,7 +301,7 @@ def noted_statements() -> Iterator[list[str]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-async def is_soon(condition: Callable[[], bool], *, within_seconds: float = 10) -> None:
+async def is_soon(condition: Callable[[], bool], *, within_seconds: float = 60) -> None:
     """Waits until it is so."""
     async with asyncio.timeout(within_seconds):
         while not condition():  # noqa: ASYNC110 - it may be about another process
@@ -319,7 +319,7 @@ async def waits_for_lock(db: Database, task: asyncio.Future[Any]) -> None:
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not task.done():
             async with db.read() as session:
                 if await session.scalar(waiting):

@@ -90,7 +90,7 @@ class Process:
     def stop(self) -> int:
         """Asks the server to end, as an operator's process manager does; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
 
 def environment(**settings: str) -> dict[str, str]:

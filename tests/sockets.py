@@ -50,14 +50,14 @@ class Socket:
 
     async def hear(self) -> Any:
         """The next message of the server."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             event = await self.outbox.get()
         assert event["type"] == "websocket.send", event
         return json.loads(event["text"])
 
     async def end(self) -> tuple[int, str]:
         """The code and the reason with which the server closes; messages before it are dropped."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (event := await self.outbox.get())["type"] != "websocket.close":
                 pass
         await self.inbox.put({"type": "websocket.disconnect", "code": event["code"]})
@@ -66,7 +66,7 @@ class Socket:
     async def hear_until_end(self) -> list[Any]:
         """The messages before the server closes."""
         heard = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (event := await self.outbox.get())["type"] != "websocket.close":
                 heard.append(json.loads(event["text"]))
         return heard

@@ -85,7 +85,8 @@ export function createSocket(session, webSocketImpl) {
     if (kind === "refreshed") open?.send(JSON.stringify({ type: "ping", payload: params() }));
     if (kind !== "signedOut") return;
     forget();
-    client.dispose();
+    // Rejects if the connection is lost while it is being made.
+    Promise.resolve(client.dispose()).catch(() => {});
   });
   const params = () => {
     sent = session.token;

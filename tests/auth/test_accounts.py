@@ -153,11 +153,11 @@ async def test_blanks_around_a_name_do_not_hide_it_in_the_password(sqlite: Auth)
 
 @pytest.mark.parametrize("field", ["username", "email"])
 async def test_a_hostile_name_is_refused_before_it_is_normalised(sqlite: Auth, field: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     # Normalising this takes half a minute: its marks are sorted one by one.
     with pytest.raises(Refusals):
         await register(sqlite, Client(), form(**{field: "a" + "\u0315\u0300" * 100_000}))
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

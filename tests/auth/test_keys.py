@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt import get_algorithm_by_name
 from jwt.utils import base64url_decode
 from sqlalchemy import event, text
+from structlog.testing import capture_logs
 
 from auth import tokens
 from auth.clients import Client
@@ -679,6 +680,22 @@ async def test_failed_load_after_a_change_does_not_vouch_for_the_known_keys(
             await keys.signing_key()
     # Services go on with the keys that they may have anyway.
     assert len((await keys.jwks())["keys"]) == 1
+
+
+async def test_load_that_just_failed_is_reported_with_its_cause(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    keys.everything_changed()
+    keys._db = Database.connect(NOWHERE)
+    with capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable, match=r"^ConnectionRefusedError$"):
+                await keys.signing_key()
+    assert [(entry["event"], entry["cause"]) for entry in logs] == [
+        ("keys.reload_failed", "ConnectionRefusedError")
+    ]
 
 
 async def test_unknown_key_during_an_outage_is_unavailable_and_not_unknown(

@@ -47,7 +47,6 @@ def mailing(settings: Settings, smtp: MailServer) -> Settings:
 async def post(mailing: Settings, clock: ManualClock) -> AsyncIterator[Api]:
     """A server that sends to that mail server, and not by itself."""
     async with serving(mailing, clock) as api:
-        await api.delivery.stop()
         yield api
 
 
@@ -244,7 +243,7 @@ async def test_a_server_that_stops_waits_for_what_is_being_sent(
 
 
 async def test_mails_leave_by_themselves(mailing: Settings, smtp: MailServer) -> None:
-    async with serving(mailing, ManualClock()) as api:
+    async with serving(mailing, ManualClock(), with_jobs=True) as api:
         await write(api, "a@example.com")
         await is_soon(lambda: len(smtp.mails) == 1)
 

@@ -61,10 +61,10 @@ def test_a_bad_password_is_told_why(password: str, code: str) -> None:
 
 
 def test_a_hostile_text_is_refused_before_it_is_normalised() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     # Normalising this takes half a minute: its marks are sorted one by one.
     assert problems("a" + "\u0315\u0300" * 100_000) == ["PASSWORD_TOO_LONG"]
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_the_part_before_the_at_is_personal_too() -> None:

@@ -142,10 +142,10 @@ async def test_what_can_be_no_password_is_wrong_for_everybody_without_a_hash(
 
 
 async def test_a_hostile_text_is_refused_before_it_is_normalised(passwords: Passwords) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     # Normalising this takes half a minute: its marks are sorted one by one.
     assert not await passwords.verify("a" + "\u0315\u0300" * 100_000, None)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 async def test_nobody_has_the_password_of_the_dummy(passwords: Passwords) -> None:
@@ -158,9 +158,9 @@ async def test_nobody_costs_the_time_of_a_wrong_password(passwords: Passwords) -
     took: dict[str | None, list[float]] = {stored: [], None: [], "rubbish": []}
     for _ in range(30):
         for of, times in took.items():
-            began = time.perf_counter()
+            began = time.process_time()
             await passwords.verify("wrong", of)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
     wrong = min(took.pop(stored))
     assert [min(times) for times in took.values()] == [pytest.approx(wrong, rel=0.3)] * 2
 

@@ -29,13 +29,13 @@ class Listening:
         self._next: asyncio.Task[SessionEvent] = asyncio.ensure_future(anext(events))
 
     async def next(self) -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             event = await self._next
         self._next = asyncio.ensure_future(anext(self._events))
         return event.kind.name
 
     async def is_over(self) -> bool:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return isinstance(
                 (await asyncio.wait([self._next]))[0].pop().exception(), StopAsyncIteration
             )

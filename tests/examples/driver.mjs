@@ -98,6 +98,20 @@ const ACTIONS = {
     if (!stays) session.onChange(({ kind }) => kind === "signedOut" && stop());
     return {};
   },
+  // The connection is lost while it is being made, and the session has ended by then.
+  loseConnection: () => {
+    let made;
+    const webSocket = class extends watched(require("ws")) {
+      constructor(...given) {
+        super(...given);
+        made = this;
+      }
+    };
+    listen(session, () => {}, webSocket);
+    session.end("REVOKED");
+    made.terminate();
+    return {};
+  },
   signOut: async () => (await session.signOut(), {}),
   // As its token names it.
   session: () => ({ id: JSON.parse(atob(session.token.split(".")[1])).sid }),

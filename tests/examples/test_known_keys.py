@@ -34,7 +34,7 @@ def kid_of(postern: Process) -> str:
 
 def kill(postern: Process) -> None:
     postern.process.kill()
-    postern.process.wait(timeout=20)
+    postern.process.wait(timeout=60)
 
 
 async def test_known_keys_go_on_for_a_time_and_no_longer(postern: Process) -> None:
@@ -60,7 +60,7 @@ def test_known_keys_of_node_go_on_as_long(postern: Process) -> None:
         assert node.stdout
         assert node.stdout.readline() == "found\n"
         kill(postern)
-        assert node.communicate("\n", timeout=20)[0] == "unavailable\n"
+        assert node.communicate("\n", timeout=60)[0] == "unavailable\n"
 
 
 async def test_whoever_is_no_key_set_makes_no_key(postern: Process) -> None:

@@ -20,7 +20,7 @@ from tests.processes import free_port
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # The name in the files of deploy/.
 HOST = "auth.example.com"
-STARTS_WITHIN_SECONDS = 20
+STARTS_WITHIN_SECONDS = 60
 
 # Debian puts two of them where only root looks.
 _PATH = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/opt/homebrew/bin"

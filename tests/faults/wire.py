@@ -32,7 +32,7 @@ class Wire:
 
     async def reply(self) -> tuple[int, bytes]:
         """The status of the next reply, and its body."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             head = await self.reader.readuntil(b"\r\n\r\n")
             length = head.lower().partition(b"content-length:")[2].split()
             body = await self.reader.readexactly(int(length[0]) if length else 0)

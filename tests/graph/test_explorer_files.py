@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,10 @@ async def test_the_schema_says_what_fields_require(sqlite_api: Api) -> None:
 async def test_the_schema_has_the_fields_of_own_code(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    own_code = {"queries": [NoteQueries], "permissions": {"notes:read": "Read all notes."}}
+    own_code: dict[str, Any] = {
+        "queries": [NoteQueries],
+        "permissions": {"notes:read": "Read all notes."},
+    }
     async with serving(make_settings(sqlite_url, tmp_path), clock, **own_code) as api:
         sdl = (await api.http.get(SCHEMA)).text
     assert 'notes: [String!] @requires(permission: "notes:read")' in sdl

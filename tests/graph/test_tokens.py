@@ -43,6 +43,6 @@ def test_any_text_has_some_number(text: str) -> None:
 
 @pytest.mark.parametrize("piece", ['"', '"""', '\\"', "#", "-", "1.", "a(", '"""\\"""', '"\n'])
 def test_a_hostile_text_takes_no_time(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     count_tokens(piece * (100_000 // len(piece)))
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5

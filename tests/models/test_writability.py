@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 from sqlalchemy import event, func, select
 from structlog.testing import capture_logs
@@ -33,18 +32,6 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-async def end_connections(url: str) -> None:
-    """Those of others, which began with the defaults of before."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    finally:
-        await connection.close()
 
 
 async def test_check_of_a_good_database_leaves_nothing_behind(database_url: str) -> None:
@@ -79,11 +66,12 @@ async def test_check_of_a_read_only_database_names_the_cause(postgresql_url: str
 async def test_read_only_database_is_not_ready_and_its_cause_is_logged(
     postgresql_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
-        await set_default(postgresql_url, "default_transaction_read_only", "on")
-        await end_connections(postgresql_url)
-        # This finds out that they have ended.
-        assert (await api.post(LOGIN, LOG_ALICE_IN)).status_code == 503
+    settings = make_settings(postgresql_url, tmp_path)
+    async with serving(settings, clock):
+        pass
+    await set_default(postgresql_url, "default_transaction_read_only", "on")
+    # A second process: each of its connections begins with the new default.
+    async with serving(settings, clock) as api:
         with capture_logs() as logs:
             reply = await api.post(LOGIN, LOG_ALICE_IN)
         assert (await api.http.get("/readyz")).status_code == 503

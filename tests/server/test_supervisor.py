@@ -189,10 +189,8 @@ def test_second_sigterm_ends_everything_at_once(server: Process) -> None:
         time.sleep(0.2)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(1.2)
-        began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=SOON_SECONDS) == -signal.SIGTERM
-        assert time.monotonic() - began < 2
     wait_for(lambda: not any(is_running(pid) for pid in pids))
 
 
