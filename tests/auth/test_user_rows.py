@@ -199,9 +199,8 @@ async def test_a_page_does_not_wait_for_somebody_who_writes(auth: Auth, stranger
     await page_of(auth)
     async with stranger.begin() as tx:
         await tx.execute(text("UPDATE users SET full_name = 'x'"))
-        began = time.monotonic()
+        # A read that waits would wait for the end of this block, and fail.
         assert (await page_of(auth))["alice"].full_name is None
-        assert time.monotonic() - began < 1
 
 
 async def test_a_page_of_a_database_that_is_away_is_unavailable(api: Api, auth: Auth) -> None:
