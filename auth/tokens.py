@@ -132,7 +132,9 @@ def _check_claims(payload: bytes, kid: str, policy: TokenPolicy, now: datetime) 
     # RFC 9068, section 4: the leeway is for machines whose clocks differ, and bounds the future.
     # The end of a token gets none: we set it ourselves.
     if now < token.valid_from:
-        raise TokenInvalid
+        # The token is ours, so one of two clocks is wrong. The client must refresh, not forget it.
+        log.warning("token.not_yet_valid", seconds=(token.valid_from - now).total_seconds())
+        raise TokenExpired
     if now >= token.expires_at:
         raise TokenExpired
     return token

@@ -225,8 +225,6 @@ CLAIMS: dict[str, Forge] = {
         sid=genuine.claims["sid"].replace("-", "")
     ),
     **{f"jti {jti!r}": claims(jti=jti) for jti in NOT_TEXT},
-    "iat just beyond the leeway": later("iat", LEEWAY + timedelta(seconds=1)),
-    "nbf just beyond the leeway": later("nbf", LEEWAY + timedelta(seconds=1)),
     "iss twice, another last": claim_twice("iss", last="https://evil.example"),
     "exp twice, text last": claim_twice("exp", last="4000000000"),
 }
