@@ -40,6 +40,7 @@ from models.user import User
 UserColumn = InstrumentedAttribute[Any]
 
 USER_BY_ID = select(*USER_COLUMNS).where(User.id == bindparam("id"))
+_ANY_USER = select(User.id).limit(1)
 
 
 async def find_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord | None:
@@ -56,6 +57,11 @@ async def find_user_by_name(auth: Auth, name: str) -> UserRecord | None:
         query, values = select_by_name(name)
         row = await session.scalar(query.options(WITH_ROLES), values)
         return UserRecord.of(row, auth.permissions) if row else None
+
+
+async def has_users(auth: Auth) -> bool:
+    """Whether there is any account."""
+    return bool(await auth.db.look_up(_ANY_USER))
 
 
 def select_by_name(name: str, *columns: UserColumn) -> tuple[Select[Any], dict[str, Any]]:

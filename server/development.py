@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from auth.audit import Action
 from auth.errors import Refusals
 from auth.new_users import NewUser, add_user
-from auth.pages import Page
 from auth.policies import DEFAULT_ROLE, Console
 from auth.roles import ADMIN, find_roles_by_name
-from auth.user_list import UserFilter, list_users
+from auth.users import has_users
 from auth.wiring import Auth
 from models.database import Database
+from models.schema_state import SchemaState, schema_state
 from server.doctor import DEVELOPMENT_SECRET_PREFIX
 from server.settings import ConfigurationError, Settings
 
@@ -46,6 +46,8 @@ def with_development_secret(settings: Settings) -> Settings:
 
 async def migrate(db: Database) -> None:
     """Brings the tables to the state that this code needs."""
+    if await schema_state(db) is not SchemaState.BEHIND:
+        return
     from models.migrate import upgrade  # noqa: PLC0415 - Alembic is large, and production needs none
 
     await upgrade(db)
@@ -56,8 +58,7 @@ async def add_development_accounts(auth: Auth) -> None:
 
     They are hashed as they are: the policy for passwords would refuse `secret123`, rightly.
     """
-    console = Console(auth.permissions)
-    if (await list_users(auth, console, page=Page(limit=1), filters=UserFilter())).users:
+    if await has_users(auth):
         return
     admin_password = secrets.token_urlsafe(12)
     await _add(auth, ALICE, ALICE_PASSWORD, role=DEFAULT_ROLE)
