@@ -2,20 +2,17 @@
 
 bcrypt takes a fifth of a second by intent. It runs in a few threads of a lower priority than the
 event loop, behind a bounded queue. A storm of logins slows down logins and nothing else. A request
-that would wait too long is refused after a second. Parts of the queue are reserved, so that
-registrations cannot keep logins out, nor strangers the owners of accounts.
+that would wait too long is refused after a second. Each share has reserved places and its turns, so
+that registrations cannot keep logins out, nor strangers the owners of accounts.
 """
 
 import asyncio
 import math
 import os
-import sys
-import threading
 import time
 import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import Enum, auto
@@ -26,6 +23,7 @@ from passlib.context import CryptContext
 
 from auth.errors import RateLimited
 from auth.foreign_hashes import UNREADABLE, is_foreign, verify_foreign
+from auth.hash_threads import HashThreads, WaitedTooLong
 
 PASSWORD_MAX_LENGTH = 1024
 BCRYPT_MAX_BYTES = 72
@@ -35,8 +33,6 @@ QUEUE_MAX_SECONDS = 5.0
 REFUSED_AFTER = timedelta(seconds=1)
 # More are refused at once: each holds a connection and a request.
 _REFUSALS_DELAYED = 1_000
-# At 10 the event loop keeps nine tenths of a saturated core, and logins still move on it.
-HASHING_NICENESS = 10
 
 _OURS = "bcrypt_sha256"
 _BCRYPT = (_OURS, "bcrypt")
@@ -81,9 +77,7 @@ class Passwords:
             schemes=list(_BCRYPT), deprecated="auto", bcrypt_sha256__rounds=cost
         )
         self._threads = threads or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(
-            self._threads, thread_name_prefix="password", initializer=_lower_priority
-        )
+        self._pool = HashThreads(Share, threads=self._threads, wait_seconds=QUEUE_MAX_SECONDS)
         self._dummy = ""
         self._seconds_each = 0.0
         self._pending: Counter[Share] = Counter()
@@ -97,7 +91,7 @@ class Passwords:
 
     def stop(self) -> None:
         """Drops what waits and ends the threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.stop()
 
     @property
     def pending(self) -> int:
@@ -185,10 +179,14 @@ class Passwords:
             await self._refuse()
         self._pending[share] += 1
         loop = asyncio.get_running_loop()
-        future = self._pool.submit(work, *arguments)
+        future = self._pool.submit(share, work, *arguments)
         # Counted until the thread is done, even if the request that waits for it is given up.
         future.add_done_callback(lambda _: _call_soon(loop, self._finished, share))
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except WaitedTooLong:
+            # The hashes of others took longer than expected: the machine is busy with other work.
+            raise RateLimited(self._time_of_pending()) from None
 
     def _has_room(self, share: Share, taken: Counter[Share]) -> bool:
         kept_free = sum(
@@ -200,15 +198,19 @@ class Passwords:
 
     async def _refuse(self) -> NoReturn:
         """Raises RateLimited, with the time that the hashes of now take."""
-        pending = (self._pending + self._coming).total()
-        seconds = math.ceil(pending * self._seconds_each / self._threads)
+        retry_after = self._time_of_pending()
         if self._refusals_delayed < _REFUSALS_DELAYED:
             self._refusals_delayed += 1
             try:
                 await asyncio.sleep(self._refused_after.total_seconds())
             finally:
                 self._refusals_delayed -= 1
-        raise RateLimited(timedelta(seconds=max(seconds, 1)))
+        raise RateLimited(retry_after)
+
+    def _time_of_pending(self) -> timedelta:
+        pending = (self._pending + self._coming).total()
+        seconds = math.ceil(pending * self._seconds_each / self._threads)
+        return timedelta(seconds=max(seconds, 1))
 
     @property
     def _capacity(self) -> int:
@@ -242,9 +244,3 @@ def _call_soon(
 ) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(call, share)
-
-
-def _lower_priority() -> None:
-    # On Linux a thread has a niceness of its own; elsewhere this would slow the whole process.
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.errors import RateLimited
+from auth.hash_threads import HASHING_NICENESS
 from auth.passwords import (
-    HASHING_NICENESS,
     PASSWORD_MAX_LENGTH,
     QUEUE_MAX_SECONDS,
     Passwords,
@@ -326,7 +326,10 @@ def test_a_hash_that_outlives_the_event_loop_ends_in_silence(
     with caplog.at_level(logging.ERROR):
         asyncio.run(leave())
         door.set()
-        passwords._pool.shutdown(wait=True)
+        passwords.stop()
+        for thread in threading.enumerate():
+            if thread.name.startswith("password"):
+                thread.join(timeout=60)
     assert caplog.records == []
 
 
