@@ -23,7 +23,7 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 soak: $(VENV)/.test ## Runs the tests that take minutes
 	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 SIMULATED_DAYS=21 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
 	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/test_throttling_simulation.py \
-	  tests/graph/compiled tests/faults tests/journeys tests/examples tests/server/test_cli_transfer.py $(ARGS)
+	  tests/graph/compiled tests/faults tests/journeys tests/examples tests/server/test_cli_transfer.py tests/server/test_supervisor.py $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .

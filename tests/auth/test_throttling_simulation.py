@@ -145,6 +145,7 @@ async def test_twenty_people_beside_an_attacker_behind_their_address(world: Worl
     assert world.outcomes["unknown seconds"] <= 60
 
 
+@pytest.mark.soak
 async def test_stranger_at_one_account_for_a_day(sqlite_world: World) -> None:
     """One guess a second: few are tried, and the owner's device never waits."""
     for second in range(86_400):

@@ -149,6 +149,7 @@ def test_kill_of_the_parent_ends_the_workers_and_frees_the_port(
         probe.bind(("127.0.0.1", port_of(server)))
 
 
+@pytest.mark.soak
 def test_sighup_replaces_every_worker_without_a_lost_request(server: Process) -> None:
     stop = False
 
@@ -233,6 +234,7 @@ def test_worker_that_dies_during_an_outage_does_not_stop_the_server(
         assert server.stop() == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_workers_that_wait_for_the_database(
     own_server: OwnPostgresql, own_settings: dict[str, str], tmp_path: Path, number: int
