@@ -113,7 +113,8 @@ class SqliteChanges(ChangeFeed):
             # A process that nobody uses sleeps.
             await self._somebody_waits.wait()
             await asyncio.sleep(POLL_SECONDS)
-            self.is_current()
+            if self._waiting:
+                self.is_current()
 
 
 _LAST = "SELECT coalesce(max(id), 0) FROM changes"
