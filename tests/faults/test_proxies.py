@@ -101,6 +101,7 @@ async def received(wire: Wire, end: bytes) -> bytes:
     return replies
 
 
+@pytest.mark.soak
 async def test_replies_of_two_clients_never_cross(proxy: Proxy) -> None:
     async with client_of(proxy) as wire:
         victim = Victim(wire)

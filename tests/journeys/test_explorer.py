@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Route
 
 from tests.browser.chromium import needs_chromium
@@ -62,6 +63,7 @@ def test_a_header_typed_by_hand_wins(explorer: ExplorerPage) -> None:
     assert "nonsense" not in explorer.kept
 
 
+@pytest.mark.soak
 def test_nobody_notices_that_a_token_ends(short_explorer: ExplorerPage) -> None:
     short_explorer.sign_in()
     assert '"username": "alice"' in short_explorer.ask("{ me { username } }")
@@ -228,6 +230,7 @@ def test_a_session_that_is_ended_elsewhere_says_so(explorer: ExplorerPage) -> No
     explorer.says("Authorization: Bearer … (from Account)")
 
 
+@pytest.mark.soak
 def test_a_session_whose_time_is_over_says_so(browser: Browser, tmp_path: Path) -> None:
     settings = {**SHORT, "POSTERN_SESSION_MAX_AGE": "3"}
     with (

@@ -110,6 +110,7 @@ def test_sigterm_ends_all_workers_with_status_0(server: Process) -> None:
     assert "Traceback" not in server.output
 
 
+@pytest.mark.soak
 def test_sigterm_refuses_connections_as_soon_as_no_worker_accepts_them(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
@@ -218,6 +219,7 @@ def test_failed_start_has_another_status_than_0(tmp_path: Path, count: int) -> N
     assert "postern migrate" in done.stderr
 
 
+@pytest.mark.soak
 def test_worker_that_dies_during_an_outage_does_not_stop_the_server(
     own_server: OwnPostgresql, own_settings: dict[str, str], tmp_path: Path
 ) -> None:
