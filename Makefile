@@ -18,7 +18,7 @@ run: $(VENV)/.run ## Starts Postern on this machine, with a SQLite file in data/
 explorer: $(EXPLORER) ## Builds the files of the explorer, with npm
 
 test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
 	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 SIMULATED_DAYS=21 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
