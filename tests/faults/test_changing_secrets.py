@@ -122,7 +122,6 @@ async def test_the_secret_is_changed_process_by_process_and_no_request_fails(
 # After the secret has leaked: as docs/security.md says, with another one alone
 
 
-@pytest.mark.soak
 async def test_leaked_secret_is_replaced_without_a_fault_on_a_running_pair(
     database_url: str, tmp_path: Path
 ) -> None:
