@@ -16,6 +16,7 @@ from auth import authorization
 from auth.errors import Forbidden
 from auth.policies import check_may
 from auth.viewers import Viewer
+from graph.compiled.known import reads_only_context
 from graph.context import Info
 
 _ON_FIELDS = [Location.FIELD_DEFINITION]
@@ -90,6 +91,7 @@ class Guard(BasePermission):
         raise NotImplementedError
 
 
+@reads_only_context
 class Public(Guard):
     """Anybody may ask. Stated, since a field that states nothing does not build."""
 
@@ -100,6 +102,7 @@ class Public(Guard):
         """Lets everybody pass."""
 
 
+@reads_only_context
 class IsAuthenticated(Guard):
     """The caller must be signed in."""
 
@@ -111,6 +114,7 @@ class IsAuthenticated(Guard):
         _ = info.context.viewer
 
 
+@reads_only_context
 class HasSession(Guard):
     """The caller must be signed in, by a bearer token or by the cookie of the refresh token."""
 
@@ -126,6 +130,7 @@ class HasSession(Guard):
 def HasPermission(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
     """A permission class: the caller must hold `permission`."""
 
+    @reads_only_context
     class HasThisPermission(Guard):
         directive = RequiresDirective(permission=permission)
         who = f"holders of `{permission}`"
@@ -141,6 +146,7 @@ def HasPermission(permission: str) -> type[Guard]:  # noqa: N802 - reads as the 
 def HasRole(role: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
     """A permission class: the caller must have `role`. Prefer HasPermission: roles change."""
 
+    @reads_only_context
     class HasThisRole(Guard):
         directive = RequiresRoleDirective(role=role)
         who = f"users with the role `{role}`"
@@ -160,6 +166,7 @@ def IsSelfOr(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class
     The account is the one of the argument `id`, or else the object that the field belongs to.
     """
 
+    @reads_only_context
     class IsSelfOrHasThisPermission(Guard):
         directive = RequiresSelfOrDirective(permission=permission)
         who = f"the owner of the account, and holders of `{permission}`"

@@ -68,21 +68,18 @@ def plain_field(
     finish, resolve = finisher(completion, nodes, fail), plain.resolve
     definition = definition_of(field)
     assert definition
-    make_info = strawberry_info(make_raw_info, definition) if plain.wants_info else _no_info
+    make_info = strawberry_info(make_raw_info, definition) if plain.wants_info else None
 
     def run_plain(source: Any, run: Run, parent_path: Path | None) -> Any:
         path = (parent_path, key, parent)
         try:
-            value = resolve(source, make_info(run, path))
+            # The run has the context, and nothing else of `info`.
+            value = resolve(source, make_info(run, path) if make_info else run)
         except Exception as error:
             return fail(run, error, nodes, path)
         return finish(value, run, path, None)
 
     return run_plain
-
-
-def _no_info(_run: Run, _path: Path) -> None:
-    """For resolvers that do not look at it."""
 
 
 def resolved_field(

@@ -3,9 +3,10 @@
 Each function answers "is this known?". Whatever is not known runs on Strawberry's own path.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 from graphql import (
@@ -21,7 +22,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLString,
 )
-from strawberry.permission import PermissionExtension
+from strawberry.permission import BasePermission, PermissionExtension
 from strawberry.schema.base import BaseSchema
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
@@ -65,6 +66,32 @@ _BASIC, _SYNCHRONOUS = _CODES["_get_basic_result"], _CODES["_resolver"]
 
 # Scalars whose literals mean the same each time, and whose values are immutable.
 _CONSTANT_SCALARS = (GraphQLString, GraphQLID, GraphQLInt, GraphQLFloat, GraphQLBoolean)
+
+
+# By identity: a mark on a function is copied by `@wraps`, and one on a class is inherited.
+_CONTEXT_READERS: set[object] = set()
+
+_Reader = TypeVar("_Reader", bound=Callable[..., Any])
+
+
+def reads_only_context(reader: _Reader) -> _Reader:
+    """Marks a resolver, or a permission class, that reads nothing of `info` but `context`.
+
+    A compiled operation then passes an object that has only that: making all of `info` takes longer
+    than running the resolver. Not for custom code, which may read anything.
+    """
+    _CONTEXT_READERS.add(reader)
+    return reader
+
+
+def is_context_reader(resolver: StrawberryResolver[Any]) -> bool:
+    """Whether the resolver is marked as one that reads only the context."""
+    return resolver.wrapped_func in _CONTEXT_READERS
+
+
+def is_context_guard(permission: BasePermission) -> bool:
+    """The same of a permission, unless an attribute of its own replaces a method."""
+    return type(permission) in _CONTEXT_READERS and not vars(permission)
 
 
 def ignore_errors(
@@ -188,8 +215,11 @@ __all__ = [
     "definition_of",
     "ignore_errors",
     "is_constant",
+    "is_context_guard",
+    "is_context_reader",
     "is_known_schema",
     "known_attribute",
     "known_resolver",
     "logs_errors_by_itself",
+    "reads_only_context",
 ]

@@ -15,7 +15,13 @@ from strawberry.exceptions import (
 from strawberry.permission import BasePermission, PermissionExtension
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from graph.compiled.known import known_attribute, known_resolver
+from graph.compiled.known import (
+    KnownResolver,
+    is_context_guard,
+    is_context_reader,
+    known_attribute,
+    known_resolver,
+)
 
 # From the object that has the field, and its `info`, to the value.
 Resolve = Callable[[Any, Any], Any]
@@ -26,7 +32,7 @@ class PlainResolver:
     """A resolver with its permissions, called without arguments."""
 
     resolve: Resolve
-    # Whether anything looks at `info`.
+    # Whether anything may read more of `info` than the context.
     wants_info: bool
 
 
@@ -42,7 +48,14 @@ def plain_resolver(field: GraphQLField, schema: strawberry.Schema) -> PlainResol
     if known is None or call is None:
         return None
     resolve = reduce(_permitted, known.permissions, call)
-    return PlainResolver(resolve, bool(known.resolver.info_parameter or known.permissions))
+    return PlainResolver(resolve, _wants_info(known))
+
+
+def _wants_info(known: KnownResolver) -> bool:
+    if known.resolver.info_parameter and not is_context_reader(known.resolver):
+        return True
+    permissions = [p for extension in known.permissions for p in extension.permissions]
+    return not all(map(is_context_guard, permissions))
 
 
 def _permitted(next_: Resolve, extension: PermissionExtension) -> Resolve:
