@@ -5,7 +5,6 @@ also more generous: it writes dataclasses, and a row of a database may be one.
 """
 
 import json
-from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -45,7 +44,8 @@ def _plain(value: Any) -> Any:
         return value if isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):
         return value
-    if isinstance(value, Mapping):
+    # No other mapping: SQLAlchemy makes one of a row.
+    if isinstance(value, dict):
         return {_key(key): _plain(item) for key, item in value.items()}
     if type(value) in (list, tuple):
         return [_plain(item) for item in value]

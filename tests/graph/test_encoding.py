@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -30,6 +31,10 @@ class Row:
 
 class RowTuple(NamedTuple):
     password_hash: str = "hash-of-alice"
+
+
+# What SQLAlchemy gives as `row._mapping`: no dictionary, but like one.
+ROW_MAPPING = MappingProxyType({"password_hash": "hash-of-alice"})
 
 
 @given(VALUES)
@@ -60,7 +65,10 @@ def test_values_beyond_orjson_are_written(value: Any, text: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [Row(), [Row()], {"row": Row()}, [Row(), 2**64], {1: Row()}, [RowTuple()], {"a": RowTuple()}],
+    [
+        *(Row(), [Row()], {"row": Row()}, [Row(), 2**64], {1: Row()}),
+        *([RowTuple()], {"a": RowTuple()}, ROW_MAPPING, {"a": ROW_MAPPING}, [ROW_MAPPING, 2**64]),
+    ],
 )
 def test_rows_are_never_written(value: Any) -> None:
     with pytest.raises(NotJson) as caught:
