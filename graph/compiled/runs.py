@@ -116,7 +116,7 @@ def is_awaitable(value: object) -> bool:
         return False
     if kind is CoroutineType:
         return True
-    if kind is not GeneratorType and not hasattr(kind, "__await__"):
+    if kind is not GeneratorType and not hasattr(value, "__await__"):
         # A proxy may stand for an error the next time; it says that it is of another class.
         is_itself = value.__class__ is kind and not isinstance(value, Exception)
         if is_itself and value is not Undefined and len(plain_types) < _MAX_KINDS:

@@ -679,6 +679,28 @@ def objects_that_are_cast() -> Example:
     return Example(strawberry.Schema(Query), text)
 
 
+class Answering:
+    """An object with any attribute, also `__await__`, such as a proxy."""
+
+    def __getattr__(self, name: str) -> str:
+        return name
+
+
+@example
+def objects_that_have_any_attribute() -> Example:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def leaf(self) -> Leaf | None:
+            return Answering()
+
+        @strawberry.field
+        def leaves(self) -> list[Leaf | None]:
+            return [Answering(), Leaf()]
+
+    return Example(strawberry.Schema(Query), "{ leaf { word } leaves { word } }")
+
+
 @example
 def pydantic_types() -> Example:
     class Person(pydantic.BaseModel):
