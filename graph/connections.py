@@ -6,6 +6,7 @@ from typing import Annotated, Generic, Self, TypeVar
 from uuid import UUID
 
 import strawberry
+from strawberry.relay import PageInfo
 
 from auth.pages import Page
 from graph.errors import BadUserInput
@@ -14,6 +15,16 @@ DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 
 T = TypeVar("T")
+
+# `PageInfo` is Strawberry's, so that its connections can stand in the same schema. The descriptions
+# are Postern's.
+PAGE_INFO_DESCRIPTION = "Where a page stands in its list."
+PAGE_INFO_FIELD_DESCRIPTIONS = {
+    "hasNextPage": "Whether more items follow.",
+    "hasPreviousPage": "Whether items come before.",
+    "startCursor": "Cursor of the first item; null on an empty page.",
+    "endCursor": "Cursor of the last item; null on an empty page.",
+}
 
 First = Annotated[
     int | None,
@@ -28,20 +39,6 @@ Last = Annotated[
 Before = Annotated[
     str | None, strawberry.argument(description="`startCursor` of the page after this one.")
 ]
-
-
-@strawberry.type(description="Where a page stands in its list.")
-class PageInfo:
-    """Relay's PageInfo."""
-
-    has_next_page: bool = strawberry.field(description="Whether more items follow.")
-    has_previous_page: bool = strawberry.field(description="Whether items come before.")
-    start_cursor: str | None = strawberry.field(
-        description="Cursor of the first item; null on an empty page."
-    )
-    end_cursor: str | None = strawberry.field(
-        description="Cursor of the last item; null on an empty page."
-    )
 
 
 @strawberry.type(description="An item and its place in the list.")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import strawberry
-from graphql import GraphQLField
+from graphql import GraphQLField, GraphQLObjectType
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.schema_directive import StrawberrySchemaDirective
@@ -18,6 +18,7 @@ from auth.policies import PermissionRegistry
 from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
 from graph.compiled.known import ignore_errors
+from graph.connections import PAGE_INFO_DESCRIPTION, PAGE_INFO_FIELD_DESCRIPTIONS
 from graph.emails import EmailMutations
 from graph.errors import Fails
 from graph.federation import unguarded_federation_fields
@@ -95,6 +96,14 @@ def _describe_directive_arguments(schema: Schema) -> None:
                 argument.description = field.description
 
 
+def _describe_page_info(schema: Schema) -> None:
+    page_info = schema._schema.type_map["PageInfo"]  # noqa: SLF001
+    assert isinstance(page_info, GraphQLObjectType)
+    page_info.description = PAGE_INFO_DESCRIPTION
+    for name, field in page_info.fields.items():
+        field.description = PAGE_INFO_FIELD_DESCRIPTIONS[name]
+
+
 def build_schema(
     registry: PermissionRegistry,
     *,
@@ -119,6 +128,7 @@ def build_schema(
     )
     check_guards(schema, registry)
     _describe_directive_arguments(schema)
+    _describe_page_info(schema)
     return schema
 
 
