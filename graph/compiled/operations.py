@@ -1,6 +1,7 @@
 """An operation that was validated once, and runs any number of times."""
 
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import replace
 from types import CoroutineType
 from typing import Any
 
@@ -8,6 +9,7 @@ import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    FragmentDefinitionNode,
     GraphQLError,
     OperationDefinitionNode,
     execute,
@@ -49,6 +51,7 @@ class CompiledOperation:
         self._strawberry_schema = schema
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
         self._document = document
+        self._operation = operation
         self.type = operation.operation
         self._name = operation.name.value if operation.name else None
         self._definitions = operation.variable_definitions or ()
@@ -80,7 +83,7 @@ class CompiledOperation:
             if isinstance(coerced, list):
                 return ExecutionResult(None, coerced[:MAX_VARIABLE_ERRORS])
             values = coerced
-        run_selection = self._constant or self._variant(values, variables)
+        run_selection = self._constant or self._variant(values)
         if run_selection is None:
             return self.execute_uncompiled(variables, context, extensions)
         run = Run(context, values, extensions)
@@ -144,7 +147,7 @@ class CompiledOperation:
         results = await subscribed if isinstance(subscribed, Awaitable) else subscribed
         return _without_abort(results) if isinstance(results, ExecutionResult) else results
 
-    def _variant(self, values: VariableValues, variables: Variables) -> RunSelection | None:
+    def _variant(self, values: VariableValues) -> RunSelection | None:
         switches = self._usage.switches
         key = tuple([values.coerced.get(name) for name in switches]) if switches else ()
         if self._usage.has_unknown or not all(type(value) is bool for value in key):
@@ -154,22 +157,18 @@ class CompiledOperation:
             if len(self._variants) >= MAX_VARIANTS or self.fields > self._room:
                 return None
             self._room -= self.fields
-            self._variants[key] = self._compile(variables)
+            self._variants[key] = self._compile(values)
             if not switches:
                 self._constant = self._variants[key]
         return self._variants[key]
 
-    def _compile(self, variables: Variables) -> RunSelection | None:
-        executor = Executor.build(
-            self._schema,
-            self._document,
-            raw_variable_values=variables,
-            operation_name=self._name,
-        )
+    def _compile(self, values: VariableValues) -> RunSelection | None:
+        executor = Executor.build(self._schema, self._without_variables())
         if not isinstance(executor, Executor):
             return None
+        executor.operation = self._operation
         # It is kept for as long as the operation: what else came with this request is not.
-        values, switches = executor.variable_values, self._usage.switches
+        switches = self._usage.switches
         executor.variable_values = VariableValues(
             _only(switches, values.sources), _only(switches, values.coerced)
         )
@@ -177,6 +176,14 @@ class CompiledOperation:
             return Compiler(self._strawberry_schema, executor).compile()
         except Unsupported:
             return None
+
+    def _without_variables(self) -> DocumentNode:
+        """The operation with its fragments. Custom scalars have parsed the variables already."""
+        operation = replace(self._operation, variable_definitions=())
+        fragments = [
+            node for node in self._document.definitions if isinstance(node, FragmentDefinitionNode)
+        ]
+        return DocumentNode(definitions=(operation, *fragments))
 
 
 _NO_VALUES = VariableValues({}, {})

@@ -30,10 +30,15 @@ class Watched(CompiledOperation):
 
 def prepare(query: type, text: str, mutation: type | None = None) -> Watched:
     """The first operation of the document."""
+    return prepare_with(strawberry.Schema(query, mutation), text)
+
+
+def prepare_with(schema: strawberry.Schema, text: str) -> Watched:
+    """The same, of a schema that is built already."""
     document = parse(text)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    return Watched(strawberry.Schema(query, mutation), document, operation)
+    return Watched(schema, document, operation)
 
 
 async def run(query: type, text: str, variables: dict[str, Any] | None = None) -> Any:

@@ -1,8 +1,10 @@
 """What is compiled is what is known: names of the libraries, literals, switches, fragments."""
 
+import gc
 import inspect
 from dataclasses import fields
 from typing import Annotated, Any
+from weakref import ReferenceType, ref
 
 import pytest
 import strawberry
@@ -14,13 +16,14 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry import federation
 from strawberry.permission import PermissionExtension
+from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import _OperationContextAwareGraphQLResolveInfo as ResolveInfo
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from graph.compiled.known import is_known_schema
 from graph.schema import Schema
-from tests.graph.compiled.running import Watched, prepare, run
+from tests.graph.compiled.running import Watched, prepare, prepare_with, run
 
 
 @strawberry.type
@@ -182,3 +185,48 @@ async def test_directive_on_an_operation_is_left_to_graphql_core() -> None:
 async def test_arguments_of_built_in_scalars_are_kept_and_not_shared() -> None:
     result = await run(Query, '{ said a: said(word: "b", nth: 2) }')
     assert result.data == {"said": "a 1", "a": "b 2"}
+
+
+class Ticket:
+    """What a variable was parsed to; unlike a string, it can be watched."""
+
+
+@strawberry.type
+class Booth:
+    @strawberry.field
+    def valid(self, ticket: Ticket) -> bool:
+        return isinstance(ticket, Ticket)
+
+
+async def test_variable_is_parsed_once_and_not_kept_with_the_operation() -> None:
+    parsed: list[ReferenceType[Ticket]] = []
+
+    def parse_value(_value: str) -> Ticket:
+        ticket = Ticket()
+        parsed.append(ref(ticket))
+        return ticket
+
+    scalar = strawberry.scalar(name="Ticket", serialize=str, parse_value=parse_value)
+    schema = strawberry.Schema(Booth, config=StrawberryConfig(scalar_map={Ticket: scalar}))
+    operation = prepare_with(schema, "query ($t: Ticket!) { valid(ticket: $t) }")
+    result = await operation.run({"t": "secret"})
+    assert (result.data, operation.interpreted) == ({"valid": True}, 0)
+    gc.collect(0)
+    assert [ticket() for ticket in parsed] == [None]
+
+
+async def test_fragments_that_a_resolver_adds_do_not_reach_the_next_request() -> None:
+    seen: list[list[str]] = []
+
+    @strawberry.type
+    class Writer:
+        @strawberry.field
+        def plain(self, info: strawberry.Info) -> str:
+            seen.append(sorted(info._raw_info.fragments))
+            info._raw_info.fragments["Added"] = info._raw_info.fragments["F"]
+            return "written"
+
+    operation = prepare(Writer, "{ ...F } fragment F on Writer { plain }")
+    await operation.run()
+    await operation.run()
+    assert (seen, operation.interpreted) == ([["F"], ["F"]], 0)

@@ -219,6 +219,7 @@ def everything_in_info() -> Example:
             see(info.context)
             see(info.root_value)
             see(info.operation.name and info.operation.name.value)
+            see(len(info.operation.variable_definitions))
             see(info.python_name)
             see(info.input_extensions)
             see(str(info.return_type))
