@@ -225,6 +225,17 @@ def test_way_to_a_user_through_an_interface_or_any_name_must_be_guarded() -> Non
     assert set(named.split(", ")) == expected
 
 
+def test_guard_of_a_query_does_not_cover_a_type_that_is_named_like_a_page() -> None:
+    @strawberry.type
+    class Crew:
+        @strawberry.field(permission_classes=[IsAuthenticated])
+        def members(self) -> MemberConnection | None:
+            return None
+
+    with pytest.raises(UnguardedField, match=r"MemberConnection\.nodes"):
+        build_schema(REGISTRY, queries=[Crew])
+
+
 @strawberry.type
 class MooredBoat:
     owner: User | None = None
