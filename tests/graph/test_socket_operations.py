@@ -432,7 +432,10 @@ async def test_mutation_that_has_begun_is_finished_when_its_client_goes(own: Api
         await socket.say(type="subscribe", id="1", payload={"query": "mutation { passGate }"})
         await GATE.begun.wait()
         await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
+        # Only then: a mutation that was cancelled does not get through the gate any more.
+        await socket.served.wait()
         GATE.open.set()
+        await asyncio.sleep(0)
     assert GATE.passed
 
 
