@@ -36,6 +36,10 @@ class Twig:
     size: int = 2
 
     @strawberry.field
+    def grown(self, by: int = 1) -> int:
+        return self.size + by
+
+    @strawberry.field
     def leaf(self) -> Leaf:
         return Leaf()
 
@@ -163,6 +167,7 @@ async def test_switch_of_a_fragment_that_is_not_spread_leaves_the_operation_comp
     [
         """{ either { ... on Twig { ...F(n: true) } } }
         fragment F($n: Boolean!) on Twig { leaf { word @include(if: $n) } }""",
+        "{ either { ... on Twig { ...F(n: 3) } } } fragment F($n: Int!) on Twig { grown(by: $n) }",
         "{ ...F(n: false) } fragment F($n: Boolean!) on Query { word @include(if: $n) said }",
     ],
 )
