@@ -10,6 +10,7 @@ No request pays for a timer: `Connections` looks at all connections once a secon
 """
 
 import asyncio
+import select
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -29,6 +30,10 @@ LINGERS_SECONDS = 10.0
 # For how long connections are still listened to when the server ends. Proxies keep them open, and
 # what they send meanwhile would be answered by a reset.
 LAST_REQUESTS_SECONDS = 0.5
+# Then the event loop may still have to read what the system has received. Bounded, since a client
+# can go on sending.
+_LAST_READS = 100
+_READ_WITHIN_SECONDS = 0.01
 
 # Looked up once: each request passes here.
 _receive = StrictProtocol.data_received
@@ -92,7 +97,7 @@ class TimedProtocol(StrictProtocol):
         self._watch.ending = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
-        self.loop.call_later(LAST_REQUESTS_SECONDS, self._end_when_idle)
+        self.loop.call_later(LAST_REQUESTS_SECONDS, self._end_when_idle, _LAST_READS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the application, whichever request it answers."""
@@ -209,9 +214,13 @@ class TimedProtocol(StrictProtocol):
         self._end(step)
         return None if step is Step.NEXT_REQUEST else step
 
-    def _end_when_idle(self) -> None:
+    def _end_when_idle(self, reads: int) -> None:
         self._watch.outbox.flush()
-        super().shutdown()
+        if reads and not self.transport.is_closing() and _has_unread_bytes(self.transport):
+            # To close now would lose a request, and answer it by a reset.
+            self.loop.call_later(_READ_WITHIN_SECONDS, self._end_when_idle, reads - 1)
+        else:
+            super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._watch.running = cycle
@@ -255,3 +264,13 @@ class TimedProtocol(StrictProtocol):
             running.disconnected = True
             running.waiting_for_100_continue = False
             running.message_event.set()
+
+
+def _has_unread_bytes(transport: asyncio.Transport) -> bool:
+    """Whether the system has received something that the event loop has not read."""
+    connection = transport.get_extra_info("socket")
+    if connection is None:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
+from contextlib import closing
 
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from server.connections import protocol
+from server.http_protocol import LAST_REQUESTS_SECONDS
 from server.worker import Server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -46,3 +49,28 @@ async def test_connection_after_the_end_is_refused() -> None:
     await new_server().shutdown([listening])
     with socket.socket() as client:
         assert client.connect_ex(address) != 0
+
+
+def test_request_that_arrives_while_the_last_timer_is_due_is_answered() -> None:
+    """The event loop had not read it: the connection was closed, and a proxy answered 502."""
+
+    async def ask_at_the_last_moment() -> bytes:
+        server, loop = new_server(), asyncio.get_running_loop()
+        create = server.config.http_protocol_class
+        listening = await loop.create_server(
+            lambda: create(server.config, server.server_state, {}), "127.0.0.1", 0
+        )
+        address = listening.sockets[0].getsockname()
+        with closing(listening), socket.create_connection(address) as client:
+            client.settimeout(60)
+            client.sendall(REQUEST)
+            await asyncio.to_thread(client.recv, 1000)
+            # Due at the same moment as the timer of the end, and called before it.
+            loop.call_later(LAST_REQUESTS_SECONDS, client.sendall, REQUEST)
+            for connection in server.server_state.connections:
+                connection.shutdown()
+            return await asyncio.to_thread(client.recv, 1000)
+
+    reply = uvloop.run(ask_at_the_last_moment())
+    assert reply.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in reply.lower()
