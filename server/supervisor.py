@@ -95,15 +95,29 @@ class Supervisor:
     def run(self) -> int:
         """Runs until SIGTERM or SIGINT. Returns the exit status, which is 1 after a failure."""
         with self._signals():
-            self._slots = [_Slot(Worker(self._sockets)) for _ in range(self._count)]
-            while self._ending_since is None and not self._failed:
-                self._wait()
-                self._restart_dead()
-                if self._must_reload:
-                    self._must_reload = False
-                    self._replace_all()
-            self._end()
+            try:
+                self._supervise()
+            finally:
+                # After an exception too: Python does not exit before its child processes do.
+                self._end()
         return 1 if self._failed else 0
+
+    def _supervise(self) -> None:
+        for _ in range(self._count):
+            self._slots.append(_Slot(Worker(self._sockets)))
+        while not self._must_end():
+            self._watch()
+            if self._must_reload:
+                self._must_reload = False
+                self._replace_all()
+
+    def _must_end(self) -> bool:
+        return self._ending_since is not None or self._failed
+
+    def _watch(self) -> None:
+        """Waits for the next event, and restarts what has died."""
+        self._wait()
+        self._restart_dead()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -165,7 +179,22 @@ class Supervisor:
             if slot.restart_at is None:
                 self._plan_restart(slot, now)
             elif now >= slot.restart_at:
-                slot.worker, slot.restart_at = Worker(self._sockets), None
+                self._restart(slot, now)
+
+    def _restart(self, slot: _Slot, now: float) -> None:
+        worker = self._start()
+        if worker is None:
+            slot.restart_at = now + _LONGEST_WAIT_SECONDS
+        else:
+            slot.worker, slot.restart_at = worker, None
+
+    def _start(self) -> Worker | None:
+        """Returns a new worker, or None while there are too many processes or open files."""
+        try:
+            return Worker(self._sockets)
+        except OSError as error:
+            log.error("worker.start_failed", cause=error.strerror)
+            return None
 
     def _plan_restart(self, slot: _Slot, now: float) -> None:
         status = slot.worker.process.exitcode
@@ -183,7 +212,9 @@ class Supervisor:
     def _replace_all(self) -> None:
         """Replaces each worker, when its successor is ready. Keeps the rest if one is not."""
         for slot in self._slots:
-            successor = Worker(self._sockets)
+            successor = self._start()
+            if successor is None:
+                return
             self._others = [successor]
             if not self._becomes_ready(successor):
                 log.error("worker.reload_failed", pid=successor.process.pid)
@@ -193,24 +224,24 @@ class Supervisor:
             self._others = [replaced]
             replaced.retire()
             self._wait_until_drained(replaced)
-            if self._ending_since is not None:
+            if self._must_end():
                 return
         self._others = []
 
     def _becomes_ready(self, worker: Worker) -> bool:
         deadline = time.monotonic() + _START_SECONDS
         while not worker.ready and worker.is_alive() and time.monotonic() < deadline:
-            if self._ending_since is not None:
+            if self._must_end():
                 return False
-            self._wait()
+            self._watch()
         return worker.ready
 
     def _wait_until_drained(self, worker: Worker) -> None:
         deadline = time.monotonic() + DRAIN_SECONDS + _CLOSE_SECONDS
         while worker.is_alive() and time.monotonic() < deadline:
-            if self._ending_since is not None:
+            if self._must_end():
                 return
-            self._wait()
+            self._watch()
         worker.process.kill()
 
     def _end(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -93,9 +94,14 @@ def status(server: Process) -> int:
     return httpx2.get(f"{server.base_url}/readyz", timeout=SOON_SECONDS).status_code
 
 
-def test_worker_that_is_killed_is_restarted(server: Process) -> None:
+def test_worker_that_is_killed_is_restarted_as_soon_as_the_system_allows(server: Process) -> None:
     killed, other = workers(server)
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    # No pipe can be made to another worker.
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: '"worker.start_failed"' in server.output)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
     wait_for(lambda: len(ready_workers(server)) == 2 and killed not in workers(server))
     assert other in workers(server)
     assert status(server) == 200
@@ -220,18 +226,21 @@ def test_failed_start_has_another_status_than_0(tmp_path: Path, count: int) -> N
 
 
 @pytest.mark.soak
-def test_worker_that_dies_during_an_outage_does_not_stop_the_server(
+def test_worker_that_dies_during_an_outage_and_a_reload_is_restarted(
     own_server: OwnPostgresql, own_settings: dict[str, str], tmp_path: Path
 ) -> None:
     with running_server(tmp_path, own_settings, "--workers", "2") as server:
         wait_for(lambda: len(ready_workers(server)) == 2)
         own_server.stop_at_once()
-        killed = workers(server)[0]
-        os.kill(killed, signal.SIGKILL)
-        wait_for(lambda: len(workers(server)) == 2 and killed not in workers(server))
+        before = workers(server)
+        # The reload cannot go on: its first worker waits for the database.
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(workers(server)) == 3)
+        os.kill(before[1], signal.SIGKILL)
+        wait_for(lambda: len(workers(server)) == 3 and before[1] not in workers(server))
         wait_for(lambda: '"database.unavailable"' in server.output)
         own_server.start()
-        wait_for(lambda: len(ready_workers(server)) == 2)
+        wait_for(lambda: is_replaced(server, before))
         wait_for(lambda: status(server) == 200)
         assert server.stop() == 0
 
