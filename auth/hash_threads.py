@@ -1,6 +1,6 @@
 """Threads that hash, and the queue before them, which takes turns between kinds of work.
 
-With one line for all, a flood of registrations would let the owners of accounts wait behind it.
+With one queue for all work, a flood of registrations would delay the sign-ins of owners.
 """
 
 import os
@@ -33,12 +33,12 @@ class _Job:
 
 
 class HashThreads(Generic[Kind]):
-    """A few threads of a lower priority. Each kind of work waits in a line of its own."""
+    """A few threads of a lower priority. Each kind of work has its own queue."""
 
     def __init__(self, kinds: Iterable[Kind], *, threads: int, wait_seconds: float) -> None:
-        self._lines: dict[Kind, deque[_Job]] = {kind: deque() for kind in kinds}
+        self._queues: dict[Kind, deque[_Job]] = {kind: deque() for kind in kinds}
         # Whose turn it is: the first kind that has work goes to the end.
-        self._turns = deque(self._lines)
+        self._turns = deque(self._queues)
         self._lock = threading.Lock()
         self._wait_seconds = wait_seconds
         self._pool = ThreadPoolExecutor(
@@ -49,7 +49,7 @@ class HashThreads(Generic[Kind]):
         """Queues work. Its future raises WaitedTooLong if it was not begun in time."""
         job = _Job(work, arguments)
         with self._lock:
-            self._lines[kind].append(job)
+            self._queues[kind].append(job)
         # Not for this job: for the one whose turn it is then.
         self._pool.submit(self._do_next)
         return job.future
@@ -58,14 +58,14 @@ class HashThreads(Generic[Kind]):
         """Drops what waits and ends the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            for line in self._lines.values():
-                for job in line:
+            for queue in self._queues.values():
+                for job in queue:
                     job.future.cancel()
-                line.clear()
+                queue.clear()
 
     def _do_next(self) -> None:
         while job := self._next():
-            # False if nobody waits for it any more.
+            # False if the request was cancelled.
             if not job.future.set_running_or_notify_cancel():
                 continue
             if time.monotonic() - job.queued_at > self._wait_seconds:
@@ -77,10 +77,10 @@ class HashThreads(Generic[Kind]):
     def _next(self) -> _Job | None:
         with self._lock:
             for kind in self._turns:
-                if line := self._lines[kind]:
+                if queue := self._queues[kind]:
                     self._turns.remove(kind)
                     self._turns.append(kind)
-                    return line.popleft()
+                    return queue.popleft()
         return None
 
 

@@ -72,7 +72,7 @@ async def request_password_reset(
 
 
 async def _send_sparingly(auth: Auth, client: Client, address: str) -> None:
-    """Has a link sent to an account that got none of late.
+    """Sends a link to an account that got none in the last half hour.
 
     Writes nothing for an address without an account: a network past its limit could fill the disk.
     """

@@ -1,6 +1,6 @@
 """Addresses of accounts whose owner never proved them.
 
-A stranger can register with the address of another person. Whoever proves the address gets it.
+A stranger can register with the address of another person. The account that proves it gets it.
 """
 
 from uuid import UUID
@@ -20,7 +20,7 @@ from models.user import User
 
 
 async def is_free_to_prove(auth: Auth, email: str, *, but: UUID | None = None) -> bool:
-    """Whether whoever proves the address would get it."""
+    """Whether an account that proves the address would get it."""
     if not await find_owner_of_email(auth, email, but=but):
         return True
     async with auth.db.read() as session:
@@ -30,13 +30,13 @@ async def is_free_to_prove(auth: Auth, email: str, *, but: UUID | None = None) -
 async def find_unproved_holder(
     session: AsyncSession, email: str, *, but: UUID | None = None
 ) -> UUID | None:
-    """The other account that has the address and would lose it to whoever proves it."""
+    """The other account that has the address and would lose it to one that proves it."""
     holder = await session.scalar(_unproved(User.email_key == canonical(email)))
     return None if holder is None or holder.id == but else holder.id
 
 
 async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, str]:
-    """Takes the address from the account, unless it was proved meanwhile.
+    """Takes the address from the account, unless the account has proved it since.
 
     Returns what the audit event states about it.
     """

@@ -45,8 +45,8 @@ class UserSlice:
 async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilter) -> UserSlice:
     """One page of the accounts, newest first. Raises Forbidden.
 
-    Ids sort by creation, so a page is found by its id however many come before it, and users who
-    register meanwhile move nobody to another page.
+    IDs sort by creation. So a page is found by its ID at any depth, and new users do not move the
+    others to another page.
     """
     check_may(actor, "users:read")
     rows = await _read_page(auth.db, page, filters)

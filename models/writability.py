@@ -33,10 +33,10 @@ async def check_writable(db: Database) -> None:
 
 
 class WriteProbe:
-    """Whether the database accepts writes, for `/readyz`, which anybody may ask at any rate.
+    """Checks for `/readyz`, which is public, whether the database accepts writes.
 
-    PostgreSQL tells it. On SQLite only a write shows it: a success counts for a while, and after a
-    failure each question tries again, one at a time.
+    PostgreSQL reports it. SQLite needs a write: a success is cached, and after a failure each check
+    tries again, one at a time.
     """
 
     def __init__(self, db: Database, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -165,16 +165,8 @@ def build_auth(
         devices=DeviceProofs(db, clock, refresh_tokens, secret_keys),
         links=LinkTokens(secret_keys),
         permissions=registry,
-        token_policy=TokenPolicy(
-            issuer=settings.issuer or settings.base_url,
-            audience=settings.audience or settings.base_url,
-            lifetime=timedelta(seconds=settings.access_token_ttl),
-        ),
-        session_policy=SessionPolicy(
-            idle_lifetime=timedelta(seconds=settings.session_idle_ttl),
-            max_age=timedelta(seconds=settings.session_max_age),
-            refresh_grace=timedelta(seconds=settings.refresh_grace),
-        ),
+        token_policy=_token_policy(settings),
+        session_policy=_session_policy(settings),
         password_policy=PasswordPolicy(minimum_length=settings.password_min_length),
         registration_policy=RegistrationPolicy(
             mode=settings.registration, verifies_email=settings.verifies_email
@@ -182,6 +174,22 @@ def build_auth(
         sends_mail=bool(settings.mail_address),
         key_max_age=_or_never(settings.key_max_age),
         audit_retention=_or_never(settings.audit_retention),
+    )
+
+
+def _token_policy(settings: Settings) -> TokenPolicy:
+    return TokenPolicy(
+        issuer=settings.issuer or settings.base_url,
+        audience=settings.audience or settings.base_url,
+        lifetime=timedelta(seconds=settings.access_token_ttl),
+    )
+
+
+def _session_policy(settings: Settings) -> SessionPolicy:
+    return SessionPolicy(
+        idle_lifetime=timedelta(seconds=settings.session_idle_ttl),
+        max_age=timedelta(seconds=settings.session_max_age),
+        refresh_grace=timedelta(seconds=settings.refresh_grace),
     )
 
 

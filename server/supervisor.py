@@ -193,7 +193,7 @@ class Supervisor:
         try:
             return Worker(self._sockets)
         except OSError as error:
-            log.error("worker.start_failed", cause=error.strerror)
+            log.warning("worker.start_failed", cause=error.strerror)
             return None
 
     def _plan_restart(self, slot: _Slot, now: float) -> None:

@@ -110,7 +110,7 @@ class OperatorLife(RuleBasedStateMachine):
         *,
         may_change_nothing: bool = False,
     ) -> None:
-        """Does it as somebody: refused without the permission, recorded if it changes something."""
+        """Acts as this user: refused without the permission, recorded if something changes."""
         user = self.one_of(self.run(self.users()), who)
         person = Person(user.id, user.permissions)
         before = self.run(self.acts())

@@ -32,12 +32,17 @@ async def heads_of(api: Api, path: str, **headers: str) -> tuple[Any, Any]:
     return got, await api.http.head(path, headers=headers)
 
 
-async def test_head_is_answered_as_get_at_every_address(
-    settings: Settings, clock: ManualClock
-) -> None:
-    shown = settings.model_copy(
+@pytest.fixture
+def shown(settings: Settings) -> Settings:
+    """With every address that can be turned on."""
+    return settings.model_copy(
         update={"metrics_token": SecretStr(METRICS_TOKEN), "explorer": Switch.ON}
     )
+
+
+async def test_head_is_answered_as_get_at_every_address(
+    shown: Settings, clock: ManualClock
+) -> None:
     async with serving(shown, clock) as api:
         paths = addresses(api)
         assert {"/healthz", "/readyz", "/.well-known/jwks.json", "/users/me"} <= set(paths)
@@ -77,12 +82,7 @@ async def test_head_where_only_post_is_allowed_is_refused(sqlite_api: Api, path:
     assert (await sqlite_api.http.head(path)).status_code == 405
 
 
-async def test_method_not_allowed_lists_head_with_get(
-    settings: Settings, clock: ManualClock
-) -> None:
-    shown = settings.model_copy(
-        update={"metrics_token": SecretStr(METRICS_TOKEN), "explorer": Switch.ON}
-    )
+async def test_method_not_allowed_lists_head_with_get(shown: Settings, clock: ManualClock) -> None:
     async with serving(shown, clock) as api:
         for path in [*addresses(api), "/graphql"]:
             refused = await api.http.delete(path)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import closing
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -56,7 +57,7 @@ def test_request_that_arrives_while_the_last_timer_is_due_is_answered() -> None:
 
     async def ask_at_the_last_moment() -> bytes:
         server, loop = new_server(), asyncio.get_running_loop()
-        create = server.config.http_protocol_class
+        create: Any = server.config.http_protocol_class
         listening = await loop.create_server(
             lambda: create(server.config, server.server_state, {}), "127.0.0.1", 0
         )
