@@ -24,6 +24,7 @@ from passlib.context import CryptContext
 from auth.errors import RateLimited
 from auth.foreign_hashes import UNREADABLE, is_foreign, verify_foreign
 from auth.hash_threads import HashThreads, WaitedTooLong
+from models.waits import pause
 
 PASSWORD_MAX_LENGTH = 1024
 BCRYPT_MAX_BYTES = 72
@@ -204,7 +205,8 @@ class Passwords:
         if self._refusals_delayed < _REFUSALS_DELAYED:
             self._refusals_delayed += 1
             try:
-                await asyncio.sleep(self._refused_after.total_seconds())
+                # An abandoned request must not count as an unfinished operation for a second.
+                await pause(self._refused_after.total_seconds())
             finally:
                 self._refusals_delayed -= 1
         raise RateLimited(retry_after)

@@ -55,6 +55,7 @@ class UnfinishedOperations:
             await asyncio.wait((task,), timeout=self.seconds)
         finally:
             if not task.done():
+                waits.abandoned.set()
                 self._let_end(task, is_mutation=is_mutation)
         if task.done():
             return task.result()

@@ -1,16 +1,20 @@
-"""Whether a piece of work waits for the database at this moment."""
+"""What a piece of work waits for at this moment: the database, or a pause before a refusal."""
 
+import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Waits:
-    """The uses of the database that one piece of work has begun and not ended."""
+    """The waits of one piece of work."""
 
+    # The uses of the database that have begun and not ended.
     in_progress: int = 0
+    # Set when the client does not wait for the reply any more.
+    abandoned: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 _watched: ContextVar[Waits | None] = ContextVar("watched_waits", default=None)
@@ -39,3 +43,11 @@ def waiting() -> Iterator[None]:
         yield
     finally:
         waits.in_progress -= 1
+
+
+async def pause(seconds: float) -> None:
+    """Waits for so long, or until the work is abandoned."""
+    waits = _watched.get()
+    abandoned = waits.abandoned if waits else asyncio.Event()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(abandoned.wait(), seconds)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from graph import unfinished
 from graph.permissions import Public
 from models.session import Session
+from models.waits import pause
 from server.settings import Settings
 from tests.api import LOGIN, Api, denials, serving
 from tests.clock import ManualClock
@@ -67,6 +68,13 @@ class SlowMutation:
     async def wait(self) -> bool:
         return await gate.pass_through()
 
+    @strawberry.mutation(permission_classes=[Public])
+    async def be_refused(self) -> bool:
+        gate.waiting += 1
+        await pause(3600)
+        gate.passed += 1
+        return False
+
 
 def hasty(settings: Settings, seconds: float = 0.2) -> Settings:
     return settings.model_copy(update={"max_operation_seconds": seconds})
@@ -109,6 +117,17 @@ async def test_mutation_whose_request_is_cancelled_runs_to_its_end(
         with suppress(asyncio.CancelledError):
             await asking
         gate.open.set()
+        await is_soon(lambda: gate.passed == 1)
+
+
+async def test_pause_before_a_refusal_ends_with_the_request(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """Refusals that clients do not wait for would use up the bound of unfinished operations."""
+    async with serving_slow(sqlite_url, tmp_path, seconds=60) as api:
+        asking = asyncio.create_task(api.post("mutation { beRefused }"))
+        await is_soon(lambda: gate.waiting == 1)
+        asking.cancel()
         await is_soon(lambda: gate.passed == 1)
 
 
