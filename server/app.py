@@ -43,11 +43,11 @@ from server.cross_origin import CrossOriginPolicy
 from server.docs_page import add_docs_page
 from server.environment import load_settings
 from server.graphql_mount import GraphQLMount, mount, mount_own
-from server.head_requests import HeadMiddleware, refuse_method
+from server.head_requests import refuse_method
 from server.health import health_router
 from server.introspection import introspection_router
 from server.metrics import RequestCounts, metrics_router
-from server.middleware import GRAPHQL, GraphQLMiddleware, RequestMiddleware
+from server.middleware import GRAPHQL, EndpointMiddleware, RequestMiddleware
 from server.oauth import token_router
 from server.proxy_headers import ProxyMiddleware
 from server.revocation import revocation_router
@@ -266,6 +266,5 @@ def _middleware(
             cross_origin=CrossOriginPolicy(settings.cors_origins),
             counts=counts,
         ),
-        Middleware(HeadMiddleware),
-        Middleware(GraphQLMiddleware, endpoints=endpoints),
+        Middleware(EndpointMiddleware, endpoints=endpoints),
     ]

@@ -1,31 +1,24 @@
 """HEAD: the head of the reply to a GET, for every address (RFC 9110, 9.3.2)."""
 
-from collections.abc import Awaitable
-
 from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Scope, Send
 
 
-class HeadMiddleware:
-    """Answers HEAD as GET, without the body. Probes and link checkers use it."""
+def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
+    """Returns the scope and the `send` with which a HEAD is answered as a GET, without the body.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Probes and link checkers send HEAD.
+    """
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handles one request."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            return self._app(scope, receive, send)
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
 
-        async def send_head(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        return self._app({**scope, "method": "GET"}, receive, send_head)
+    return {**scope, "method": "GET"}, send_head
 
 
 async def refuse_method(request: Request, error: Exception) -> Response:

@@ -14,7 +14,7 @@ import select
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -225,7 +225,7 @@ class TimedProtocol(StrictProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._watch.running = cycle
         self._watch.discarded_bytes = 0
-        cycle.transport = cast("asyncio.Transport", self._watch.replies)
+        cycle.transport = self._watch.replies  # type: ignore[assignment] # all that a cycle calls
         if self._watch.ending:
             cycle.keep_alive = False
         _start(self, cycle, Exchange(app, cycle, self._watch.outbox))
