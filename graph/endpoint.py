@@ -5,11 +5,12 @@ those that today's clients understand (`statuses.py`).
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 from graphql import ExecutionResult, OperationType
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth.clients import Client
 from auth.wiring import Auth
@@ -17,7 +18,6 @@ from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.deadlines import check_room, finish
 from graph.errors import coded_error, log_unavailable
-from graph.explorer import Explorer
 from graph.idempotency import HEADER as IDEMPOTENCY_KEY
 from graph.operations import Operation, OperationRefused, Operations
 from graph.replies import RETRY_LATER, Reply, reply_problem, reply_result
@@ -44,6 +44,16 @@ class RequestPolicy:
     seconds: float = 10.0
 
 
+class BrowserPage(Protocol):
+    """What a browser gets at the address of the API."""
+
+    def is_asked_for(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a browser opens the address, rather than a program with a query."""
+
+    def page(self) -> ASGIApp:
+        """Returns the page as an ASGI application."""
+
+
 class GraphQLEndpoint:
     """The ASGI application at `/graphql`. `explorer` is None where it is turned off."""
 
@@ -53,7 +63,7 @@ class GraphQLEndpoint:
         auth: Auth,
         cookies: CookiePolicy,
         policy: RequestPolicy,
-        explorer: Explorer | None,
+        explorer: BrowserPage | None,
     ) -> None:
         self._operations = operations
         self._auth = auth

@@ -13,7 +13,8 @@ from server.cli_mail import mail_app
 from server.cli_sessions import sessions_app
 from server.cli_transfer import export_command, import_command
 from server.cli_users import user_app
-from server.console import Stop, read_settings
+from server.command_failure import CommandFailed
+from server.console import read_settings
 
 # Typer's own tracebacks print local variables, and with them passwords.
 app = typer.Typer(
@@ -58,7 +59,7 @@ def run_doctor() -> None:
     """Says in plain words what is wrong with the configuration."""
     problems = asyncio.run(doctor.diagnose(read_settings()))
     if problems:
-        raise Stop(*problems)
+        raise CommandFailed(*problems)
     typer.echo("All is well.")
 
 

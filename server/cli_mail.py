@@ -13,7 +13,8 @@ from auth.outbox import Kind
 from auth.outbox_list import list_waiting_mails, retry_mails
 from auth.policies import Console
 from auth.wiring import Auth
-from server.console import Stop, read_settings, run_as_console
+from server.command_failure import CommandFailed
+from server.console import read_settings, run_as_console
 from server.mail import build_writer
 
 mail_app = typer.Typer(help="Mail.", no_args_is_help=True)
@@ -36,7 +37,7 @@ def mail_test(email: Annotated[str, typer.Argument(help="Where to send it.")]) -
     try:
         run_as_console(work)
     except NotDelivered as error:
-        raise Stop(f"The mail was not taken: {error}") from None
+        raise CommandFailed(f"The mail was not taken: {error}") from None
     typer.echo("The mail is on its way.")
 
 

@@ -19,7 +19,8 @@ from graph.explorer_files import is_built
 from models.database import DatabaseUnavailable
 from server import doctor
 from server.app import build_auth
-from server.console import Stop, read_settings
+from server.command_failure import CommandFailed
+from server.console import read_settings
 from server.environment import files_open_to_everybody
 from server.listening import listen
 from server.logs import configure_logs
@@ -54,7 +55,7 @@ def run_command_line(app: Callable[[], object]) -> None:
     """Runs commands; a problem is told in plain words, without a traceback."""
     try:
         app()
-    except Stop as stop:
+    except CommandFailed as stop:
         _fail(stop.lines)
     except ConfigurationError as error:
         _fail(error.problems)
@@ -70,7 +71,7 @@ def run_command_line(app: Callable[[], object]) -> None:
 
 
 def serve(host: str | None, port: int | None, workers: int) -> None:
-    """Starts the server. Raises Stop, ConfigurationError, DatabaseUnavailable."""
+    """Starts the server. Raises CommandFailed, ConfigurationError, DatabaseUnavailable."""
     # The worker processes read the environment too.
     given = {"POSTERN_HOST": host, "POSTERN_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
@@ -80,7 +81,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
         asyncio.run(migrate_database(settings))
     problems = asyncio.run(doctor.diagnose(settings))
     if problems:
-        raise Stop(*problems)
+        raise CommandFailed(*problems)
     sockets = listen(settings.host, settings.port)
     for name in files_open_to_everybody():
         log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")

@@ -15,7 +15,8 @@ from auth.policies import Console
 from auth.user_export import export_users
 from auth.user_import import ImportCounts, import_users
 from auth.wiring import Auth
-from server.console import Stop, run_as_console
+from server.command_failure import CommandFailed
+from server.console import run_as_console
 from server.transfer_reading import Format, format_of, read_lines
 from server.transfer_writing import encoder_of, whole_file
 
@@ -107,7 +108,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Stop(f"{path}: {error.strerror}") from None
+        raise CommandFailed(f"{path}: {error.strerror}") from None
 
 
 @contextmanager

@@ -10,19 +10,12 @@ from auth.policies import Console, PermissionRegistry
 from auth.wiring import Auth
 from server import doctor
 from server.app import build_auth
+from server.command_failure import CommandFailed
 from server.development import with_development_secret
 from server.environment import load_settings
 from server.settings import Settings
 
 T = TypeVar("T")
-
-
-class Stop(Exception):
-    """The command cannot go on; each line says why, and what to do."""
-
-    def __init__(self, *lines: str) -> None:
-        super().__init__("; ".join(lines))
-        self.lines = lines
 
 
 def read_settings() -> Settings:
@@ -37,7 +30,7 @@ def run_as_console(
 
     With `replaces_keys` it runs even if the secret does not decrypt the keys.
 
-    Raises Stop for a refusal, ConfigurationError, DatabaseUnavailable.
+    Raises CommandFailed for a refusal, ConfigurationError, DatabaseUnavailable.
     """
     settings = read_settings()
     doctor.check(settings)
@@ -57,6 +50,6 @@ def run_as_console(
     try:
         return asyncio.run(run())
     except Refusals as refused:
-        raise Stop(*(refusal.message for refusal in refused.refusals)) from None
+        raise CommandFailed(*(refusal.message for refusal in refused.refusals)) from None
     except Refusal as refusal:
-        raise Stop(refusal.message) from None
+        raise CommandFailed(refusal.message) from None

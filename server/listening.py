@@ -3,13 +3,13 @@
 import socket
 from typing import Any
 
-from server.console import Stop
+from server.command_failure import CommandFailed
 
 _BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listens on every address of the host. Raises Stop, for instance if the port is taken.
+    """Listens on every address of the host. Raises CommandFailed if the port is taken.
 
     `::` takes IPv4 too: the addresses of such clients are mapped ones (RFC 4291, 2.5.5.2).
     """
@@ -20,7 +20,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for opened in sockets:
             opened.close()
-        raise Stop(
+        raise CommandFailed(
             f"Cannot listen on {host}, port {port}: {error.strerror}.",
             "End what listens there, or choose another: POSTERN_PORT, POSTERN_HOST.",
         ) from None

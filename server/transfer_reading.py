@@ -14,7 +14,7 @@ from typing import BinaryIO
 import orjson
 
 from auth.import_lines import Line, problem_of_field
-from server.console import Stop
+from server.command_failure import CommandFailed
 
 LINE_MAX_BYTES = 64 * 1024
 
@@ -34,25 +34,25 @@ class Format(StrEnum):
 
 
 def format_of(path: Path, given: Format | None) -> Format:
-    """The format that was asked for, or else that of the file's name. Raises Stop."""
+    """The format that was asked for, or else that of the file's name. Raises CommandFailed."""
     by_name = {".csv": Format.CSV, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
     found = given or by_name.get(path.suffix.lower())
     if found is None:
-        raise Stop(f"{path}: say --format jsonl or --format csv, or name the file so")
+        raise CommandFailed(f"{path}: say --format jsonl or --format csv, or name the file so")
     return found
 
 
 def read_lines(file: BinaryIO, form: Format, advance: Callable[[int], object]) -> Iterator[Line]:
     """The lines of a file, blank ones left out; `advance` is told of each how many bytes it has.
 
-    Raises Stop for a file that is empty, or whose header cannot be used.
+    Raises CommandFailed for a file that is empty, or whose header cannot be used.
     """
     raw = _raw_lines(file, advance)
     first = next(raw, None)
     if first is None:
-        raise Stop("the file is empty")
+        raise CommandFailed("the file is empty")
     if first[1] is not None and first[1].startswith(_UTF16_MARKS):
-        raise Stop("line 1: the file is UTF-16; save it as UTF-8")
+        raise CommandFailed("line 1: the file is UTF-16; save it as UTF-8")
     if form is Format.JSONL:
         yield _json_line(*first)
         yield from (_json_line(*line) for line in raw)
@@ -106,7 +106,7 @@ def _problem_of_json(raw: bytes, error: orjson.JSONDecodeError) -> str:
 def _columns(number: int, raw: bytes | None) -> list[str]:
     cells = _cells(raw)
     if isinstance(cells, str):
-        raise Stop(f"line {number}: the header {cells}")
+        raise CommandFailed(f"line {number}: the header {cells}")
     names = [cell.strip() for cell in cells]
     problems = [f"line {number}: {p}" for p in map(problem_of_field, names) if p]
     if len({*names}) != len(names):
@@ -116,7 +116,7 @@ def _columns(number: int, raw: bytes | None) -> list[str]:
             f"line {number}: the header names no column username; commas stand between columns"
         )
     if problems:
-        raise Stop(*dict.fromkeys(problems))
+        raise CommandFailed(*dict.fromkeys(problems))
     return names
 
 

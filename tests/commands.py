@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from server import cli
-from server.console import Stop
+from server.command_failure import CommandFailed
 
 
 def run(*arguments: str, stdin: str = "") -> str:
@@ -16,7 +16,7 @@ def run(*arguments: str, stdin: str = "") -> str:
 
 def stopped(*arguments: str, stdin: str = "") -> list[str]:
     """Runs a command that must stop, and returns what it says."""
-    with pytest.raises(Stop) as stop:
+    with pytest.raises(CommandFailed) as stop:
         CliRunner().invoke(cli.app, arguments, input=stdin, catch_exceptions=False)
     return list(stop.value.lines)
 

@@ -16,7 +16,7 @@ from models.database import Database
 from models.user import User
 from server import cli, cli_serve
 from server.__main__ import main
-from server.console import Stop
+from server.command_failure import CommandFailed
 from server.settings import ConfigurationError, Settings
 from server.worker import new_server
 from tests.commands import in_development, run, stopped
@@ -117,7 +117,7 @@ def test_the_written_pages_are_printed(command: tuple[str, ...], page: str) -> N
 
 @pytest.mark.parametrize(
     "problem",
-    [Stop("One.", "Two."), ConfigurationError(["One.", "Two."])],
+    [CommandFailed("One.", "Two."), ConfigurationError(["One.", "Two."])],
 )
 def test_a_problem_ends_in_words_and_not_in_a_traceback(
     problem: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -150,7 +150,7 @@ def test_a_command_on_an_empty_database_says_to_migrate_it(
     monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///empty.db")
-    with pytest.raises((Stop, ConfigurationError), match="run `postern migrate`"):
+    with pytest.raises((CommandFailed, ConfigurationError), match="run `postern migrate`"):
         CliRunner().invoke(cli.app, command, catch_exceptions=False)
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from models.database import Database
 from models.user import User
 from server import cli
-from server.console import Stop
+from server.command_failure import CommandFailed
 from tests.api import Api
 from tests.people import ALICE, cheap_hash
 from tests.processes import POSTERN, environment, run_command
@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_used_is_told(
     tmp_path: Path, name: str, content: str, said: str
 ) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(Stop, match=said):
+    with pytest.raises(CommandFailed, match=said):
         run("import", name)
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_used_is_told(
 )
 def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     write(tmp_path / "a.jsonl", {"username": "carol"})
-    with pytest.raises(Stop, match="No such file or directory"):
+    with pytest.raises(CommandFailed, match="No such file or directory"):
         run(*arguments)
 
 

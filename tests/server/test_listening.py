@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from auth.addresses import plain_address
 from graph.requests import client_of
-from server.console import Stop
+from server.command_failure import CommandFailed
 from server.listening import listen
 from server.proxy_headers import ProxyMiddleware
 from tests.processes import free_port, running_server
@@ -56,12 +56,15 @@ def test_listening_on_one_ipv6_address_accepts_no_other(port: int) -> None:
 
 def test_listening_on_a_taken_port_reports_which(port: int) -> None:
     (listening,) = listen("127.0.0.1", port)
-    with closing(listening), pytest.raises(Stop, match=f"port {port}: Address already in use"):
+    with (
+        closing(listening),
+        pytest.raises(CommandFailed, match=f"port {port}: Address already in use"),
+    ):
         listen("127.0.0.1", port)
 
 
 def test_listening_on_an_unknown_name_reports_it(port: int) -> None:
-    with pytest.raises(Stop, match="Cannot listen on no-such-name"):
+    with pytest.raises(CommandFailed, match="Cannot listen on no-such-name"):
         listen("no-such-name.invalid", port)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.console import Stop
+from server.command_failure import CommandFailed
 from server.transfer_reading import LINE_MAX_BYTES, Format, format_of, read_lines
 from server.transfer_writing import encoder_of, whole_file
 
@@ -23,7 +23,7 @@ def read(content: bytes, form: Format) -> list[tuple[int, Any]]:
 
 
 def refused(content: bytes, form: Format) -> list[str]:
-    with pytest.raises(Stop) as stop:
+    with pytest.raises(CommandFailed) as stop:
         read(content, form)
     return list(stop.value.lines)
 
@@ -129,7 +129,7 @@ def test_bytes_are_counted_to_the_last() -> None:
 def test_any_bytes_are_lines_or_are_refused(content: bytes, form: Format) -> None:
     try:
         lines = read(content, form)
-    except Stop:
+    except CommandFailed:
         return
     assert [number for number, _ in lines] == sorted({number for number, _ in lines})
 
@@ -138,7 +138,7 @@ def test_the_name_of_a_file_says_its_format() -> None:
     assert format_of(Path("a.CSV"), None) is CSV
     assert format_of(Path("a.ndjson"), None) is JSONL
     assert format_of(Path("a.csv"), JSONL) is JSONL
-    with pytest.raises(Stop, match="say --format"):
+    with pytest.raises(CommandFailed, match="say --format"):
         format_of(Path("accounts"), None)
 
 
