@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXPLORER := graph/explorer_files/index.html
+EXPLORER := graph/explorer/built/index.html
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 .PHONY: help run explorer test soak lint docs site lock bench bench-endpoint clean
@@ -22,8 +22,8 @@ test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
 
 soak: $(VENV)/.test ## Runs the tests that take minutes
 	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 SIMULATED_DAYS=21 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
-	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/test_throttling_simulation.py \
-	  tests/graph/compiled tests/faults tests/journeys tests/examples tests/server/test_cli_transfer.py tests/server/test_supervisor.py $(ARGS)
+	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/throttling/test_simulation.py \
+	  tests/graph/compiled tests/faults tests/journeys tests/examples tests/server/cli/test_transfer.py tests/server/test_supervisor.py $(ARGS)
 
 lint: $(VENV)/.test ## Format, lint, types, stairs, drift
 	$(BIN)/ruff format --check .
@@ -66,7 +66,7 @@ lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
 	  --group docs pyproject.toml -o requirements-docs.lock
 
 clean: ## Removes the environment; data/ stays
-	rm -rf $(VENV) $(VENV)-site graph/explorer_files
+	rm -rf $(VENV) $(VENV)-site graph/explorer/built
 
 $(EXPLORER): explorer/package-lock.json explorer/vite.config.ts explorer/index.html $(shell find explorer/src -type f)
 	cd explorer && npm ci --silent && npm run build --silent -- --logLevel warn

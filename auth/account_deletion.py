@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Action
 from auth.authorization import authorized, check_may_grant, own_account
 from auth.errors import about_field
-from auth.outbox import Kind, queue_notice
-from auth.policies import Actor
+from auth.mail.outbox import Kind, queue_notice
+from auth.permissions import Actor
 from auth.reauthentication import act_on_proof, get_proved, prove_password
 from auth.records import UserRecord
 from auth.roles import check_not_last_admin

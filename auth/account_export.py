@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Action
 from auth.audit_list import AuditRecord
 from auth.authorization import own_account
-from auth.budgets import EXPORT, Budget
 from auth.session_list import SessionRecord
+from auth.throttling.budgets import EXPORT, Budget
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from models.audit_event import AuditEvent

@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clients import Client
-from auth.policies import Actor
+from auth.permissions import Actor
 from auth.sessions import printable
 from models.audit_event import AuditEvent
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.pages import Page
-from auth.policies import Actor, check_may, may
+from auth.list_pages import Page
+from auth.permissions import Actor, check_may, may
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 

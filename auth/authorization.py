@@ -29,7 +29,7 @@ from auth.errors import (
     UserDisabled,
     UserNotFound,
 )
-from auth.policies import EVERYTHING, Actor, Console, check_may
+from auth.permissions import EVERYTHING, Actor, Console, check_may
 from auth.records import WITH_ROLES, RoleRecord, UserRecord
 from auth.sessions import ends_at
 from auth.wiring import Auth

@@ -22,8 +22,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.clock import Clock
 from auth.errors import InvalidRefreshToken
-from auth.refresh_tokens import RefreshTokenCodec, looks_like_refresh_token
-from auth.secret_keys import SecretKeys
+from auth.tokens.refresh_tokens import RefreshTokenCodec, looks_like_refresh_token
+from auth.tokens.secret_keys import SecretKeys
 from models.database import Database
 from models.session import RevocationReason, Session
 

@@ -6,7 +6,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.authorization import own_account
-from auth.budgets import (
+from auth.clients import Client
+from auth.errors import WrongPassword, about_field
+from auth.link_passwords import LinkedAccount, prove_linked_password
+from auth.mail.outbox import Kind, queue_notice
+from auth.mail_errors import (
+    MailUnavailable,
+)
+from auth.names import canonical, parse_email
+from auth.reauthentication import act_on_proof, get_proved, prove_password
+from auth.records import UserRecord
+from auth.throttling.budgets import (
     EMAIL_CHANGE,
     MAIL,
     MAIL_NETWORK,
@@ -15,19 +25,9 @@ from auth.budgets import (
     network_budgets,
     reset_budgets,
 )
-from auth.clients import Client
-from auth.errors import WrongPassword, about_field
-from auth.link_passwords import LinkedAccount, prove_linked_password
-from auth.links import Purpose
-from auth.mail_errors import (
-    MailUnavailable,
-)
-from auth.names import canonical, parse_email
-from auth.new_users import telling_taken_names
-from auth.outbox import Kind, queue_notice
-from auth.reauthentication import act_on_proof, get_proved, prove_password
-from auth.records import UserRecord
+from auth.tokens.link_tokens import Purpose
 from auth.unproved_emails import find_unproved_holder, release_email
+from auth.user_creation import telling_taken_names
 from auth.user_links import end_requests, look_at_link, send_link, use_link
 from auth.users import get_row, set_email
 from auth.viewers import Viewer

@@ -7,11 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.authorization import own_account
-from auth.budgets import VERIFICATION, Budget
 from auth.clients import Client
 from auth.errors import PasswordChangeRequired, WrongPassword, about_field
 from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
-from auth.links import LIFETIMES, LinkToken, Purpose, read_token
+from auth.mail.outbox import Kind, queue
 from auth.mail_errors import (
     EmailAlreadyVerified,
     EmailMissing,
@@ -19,13 +18,14 @@ from auth.mail_errors import (
     MailUnavailable,
 )
 from auth.names import canonical
-from auth.new_users import NewUser, insert_user, telling_taken_names
-from auth.outbox import Kind, queue
 from auth.password_marks import have_same_password
 from auth.password_reset import take_over
-from auth.policies import DEFAULT_ROLE
+from auth.permissions import DEFAULT_ROLE
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
+from auth.throttling.budgets import VERIFICATION, Budget
+from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, read_token
+from auth.user_creation import NewUser, insert_user, telling_taken_names
 from auth.user_links import end_requests, look_at_link, send_link, use_link
 from auth.users import get_row
 from auth.viewers import Viewer

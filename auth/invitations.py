@@ -19,7 +19,9 @@ from auth.authorization import (
 )
 from auth.clients import CONSOLE, Client
 from auth.errors import Denial, EmailTaken, RoleNotFound
-from auth.links import LIFETIMES, LinkToken, Purpose, read_token
+from auth.list_pages import Page
+from auth.mail.operator_budget import count_operator_mail
+from auth.mail.outbox import Kind, queue
 from auth.mail_errors import (
     InvitationInvalid,
     InvitationNotFound,
@@ -27,19 +29,17 @@ from auth.mail_errors import (
     MailUnavailable,
 )
 from auth.names import canonical, parse_email
-from auth.new_users import (
+from auth.permissions import DEFAULT_ROLE, Actor, Console, check_may
+from auth.records import RoleRecord, UserRecord
+from auth.roles import find_roles_by_name, get_roles
+from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, read_token
+from auth.unproved_emails import find_unproved_holder, is_free_to_prove, release_email
+from auth.user_creation import (
     NewUserForm,
     insert_user,
     prepare_user,
     telling_taken_names,
 )
-from auth.operator_mail import count_operator_mail
-from auth.outbox import Kind, queue
-from auth.pages import Page
-from auth.policies import DEFAULT_ROLE, Actor, Console, check_may
-from auth.records import RoleRecord, UserRecord
-from auth.roles import find_roles_by_name, get_roles
-from auth.unproved_emails import find_unproved_holder, is_free_to_prove, release_email
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
 from models.role import Role

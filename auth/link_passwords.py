@@ -7,9 +7,9 @@ can register with any address. So a link alone never confirms a password.
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from auth.budgets import LINK_PASSWORD, Budget
 from auth.errors import PasswordRequired, WrongPassword, about_field
 from auth.reauthentication import check_new_password
+from auth.throttling.budgets import LINK_PASSWORD, Budget
 from auth.wiring import Auth
 
 

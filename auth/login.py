@@ -9,15 +9,6 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record, record_all
-from auth.budgets import (
-    NETWORK,
-    SITE,
-    Budget,
-    device_budget,
-    name_budgets,
-    network_budgets,
-    reset_budgets,
-)
 from auth.clients import Client
 from auth.credentials import (
     RENEWALS,
@@ -38,14 +29,23 @@ from auth.errors import (
     Refusals,
     TemporaryPasswordExpired,
 )
-from auth.outbox import Kind, queue_notice
+from auth.mail.outbox import Kind, queue_notice
 from auth.password_marks import names_of_password
-from auth.passwords import Share, normalise
+from auth.passwords.hashing import Share, normalise
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
 from auth.sessions import start_session
 from auth.temporary_passwords import has_expired
-from auth.throttling import Attempt
+from auth.throttling.budgets import (
+    NETWORK,
+    SITE,
+    Budget,
+    device_budget,
+    name_budgets,
+    network_budgets,
+    reset_budgets,
+)
+from auth.throttling.throttle import Attempt
 from auth.token_pairs import SignedIn, issue_pair
 from auth.users import USER_BY_ID
 from auth.wiring import Auth

@@ -10,9 +10,9 @@ from auth.audit import Act, Action, record
 from auth.authorization import authorized, own_account
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, SessionNotFound, Unauthenticated
-from auth.policies import Actor, check_may, may
-from auth.refresh_tokens import looks_like_refresh_token
+from auth.permissions import Actor, check_may, may
 from auth.sessions import revoke_session, revoke_sessions_of, revoke_these_sessions
+from auth.tokens.refresh_tokens import looks_like_refresh_token
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from models.session import RevocationReason, Session

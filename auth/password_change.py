@@ -2,13 +2,13 @@
 
 from auth.audit import Action
 from auth.authorization import own_account
-from auth.budgets import reset_budgets
-from auth.links import Purpose
-from auth.outbox import Kind, queue_notice
+from auth.mail.outbox import Kind, queue_notice
 from auth.password_marks import make_mark, new_password_id
-from auth.passwords import Share
+from auth.passwords.hashing import Share
 from auth.reauthentication import act_on_proof, check_new_password, get_proved, prove_password
 from auth.sessions import revoke_other_sessions
+from auth.throttling.budgets import reset_budgets
+from auth.tokens.link_tokens import Purpose
 from auth.user_links import end_requests
 from auth.viewers import Viewer
 from auth.wiring import Auth

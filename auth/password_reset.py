@@ -11,7 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Act, Action, record
 from auth.authorization import authorized, check_may_grant
-from auth.budgets import (
+from auth.clients import Client
+from auth.errors import RateLimited
+from auth.mail.operator_budget import count_operator_mail
+from auth.mail.outbox import Kind, queue, queue_notice
+from auth.mail_errors import (
+    EmailMissing,
+    MailUnavailable,
+)
+from auth.names import canonical, parse_email
+from auth.password_marks import make_mark, names_of_password, new_password_id
+from auth.permissions import Actor, check_may
+from auth.reauthentication import check_new_password
+from auth.records import UserRecord
+from auth.sessions import revoke_sessions_of
+from auth.throttling.budgets import (
     RESET,
     RESET_NETWORK,
     RESET_SITE,
@@ -21,22 +35,8 @@ from auth.budgets import (
     reset_budgets,
     sparing_reset_budget,
 )
-from auth.clients import Client
-from auth.errors import RateLimited
-from auth.links import Purpose
-from auth.mail_errors import (
-    EmailMissing,
-    MailUnavailable,
-)
-from auth.names import canonical, parse_email
-from auth.new_users import find_owner_of_email
-from auth.operator_mail import count_operator_mail
-from auth.outbox import Kind, queue, queue_notice
-from auth.password_marks import make_mark, names_of_password, new_password_id
-from auth.policies import Actor, check_may
-from auth.reauthentication import check_new_password
-from auth.records import UserRecord
-from auth.sessions import revoke_sessions_of
+from auth.tokens.link_tokens import Purpose
+from auth.user_creation import find_owner_of_email
 from auth.user_links import begin_request, end_requests, look_at_link, send_link, use_link
 from auth.users import select_by_name
 from auth.wiring import Auth

@@ -2,9 +2,9 @@
 
 from auth.audit import Action
 from auth.authorization import own_account
-from auth.budgets import PROFILE, Budget
 from auth.names import parse_full_name
 from auth.records import UserRecord
+from auth.throttling.budgets import PROFILE, Budget
 from auth.users import check_version
 from auth.viewers import Viewer
 from auth.wiring import Auth

@@ -7,10 +7,10 @@ from sqlalchemy import select
 
 from auth.audit import Act, Action, record
 from auth.authorization import Operation
-from auth.budgets import REAUTHENTICATION, Budget
 from auth.credentials import RENEWALS, HashChanged
 from auth.errors import Refusals, WrongPassword, about_field
-from auth.passwords import Share
+from auth.passwords.hashing import Share
+from auth.throttling.budgets import REAUTHENTICATION, Budget
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from models.user import User

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.orm import selectinload
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from models.role import Role
 from models.user import User
 

@@ -20,11 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Act, Action, record
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken
-from auth.key_set import LEEWAY, SigningKeysUnavailable
 from auth.records import WITH_ROLES, UserRecord
-from auth.refresh_tokens import RefreshToken
 from auth.sessions import has_ended, revoke_session
 from auth.token_pairs import SignedIn, issue_pair
+from auth.tokens.key_set import LEEWAY, SigningKeysUnavailable
+from auth.tokens.refresh_tokens import RefreshToken
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
 from models.session import RevocationReason, Session

@@ -23,7 +23,7 @@ from auth.errors import (
     RoleNotFound,
     about_field,
 )
-from auth.policies import Actor, PermissionRegistry, check_may
+from auth.permissions import Actor, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord
 from auth.role_errors import (
     PermissionUnknown,

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.errors import LastAdmin, RoleNotFound
-from auth.policies import Actor, PermissionRegistry, check_may
+from auth.permissions import Actor, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord, UserRecord
 from auth.wiring import Auth
 from models.database import Database

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
-from auth.pages import Page
-from auth.policies import Actor, check_may
+from auth.list_pages import Page
+from auth.permissions import Actor, check_may
 from auth.sessions import ends_at
 from auth.wiring import Auth
 from models.session import Session

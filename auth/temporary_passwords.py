@@ -8,11 +8,11 @@ from sqlalchemy import select
 from auth.audit import Action
 from auth.authorization import authorized, check_may_grant
 from auth.errors import Refusals, UserNotFound
-from auth.links import Purpose
-from auth.outbox import Kind, queue_notice
-from auth.policies import Actor, check_may
+from auth.mail.outbox import Kind, queue_notice
+from auth.permissions import Actor, check_may
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
+from auth.tokens.link_tokens import Purpose
 from auth.user_links import end_requests
 from auth.wiring import Auth
 from models.session import RevocationReason

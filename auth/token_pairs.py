@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from auth import tokens
 from auth.records import UserRecord
-from auth.refresh_tokens import RefreshToken
 from auth.sessions import ends_at
-from auth.tokens import Grant, IssuedToken
+from auth.tokens import access_tokens as tokens
+from auth.tokens.access_tokens import Grant, IssuedToken
+from auth.tokens.refresh_tokens import RefreshToken
 from auth.wiring import Auth
 from models.session import Session
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.links import Purpose
 from auth.names import canonical
-from auth.new_users import find_owner_of_email
-from auth.policies import DEFAULT_ROLE
+from auth.permissions import DEFAULT_ROLE
+from auth.tokens.link_tokens import Purpose
+from auth.user_creation import find_owner_of_email
 from auth.user_links import end_requests
 from auth.users import set_email
 from auth.wiring import Auth

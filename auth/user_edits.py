@@ -7,16 +7,16 @@ from uuid import UUID
 
 from auth.audit import Action, listed
 from auth.authorization import Operation, authorized, check_may_grant
-from auth.budgets import reset_budgets
 from auth.errors import Refusal, Refusals
-from auth.links import Purpose
+from auth.mail.operator_budget import count_operator_mail
+from auth.mail.outbox import Kind, queue_notice
 from auth.names import canonical, parse_email, parse_full_name, parse_username
-from auth.new_users import telling_taken_names
-from auth.operator_mail import count_operator_mail
-from auth.outbox import Kind, queue_notice
-from auth.policies import Actor, check_may
+from auth.permissions import Actor, check_may
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
+from auth.throttling.budgets import reset_budgets
+from auth.tokens.link_tokens import Purpose
+from auth.user_creation import telling_taken_names
 from auth.user_links import end_requests, send_link
 from auth.users import check_version, set_email
 from auth.wiring import Auth

@@ -5,12 +5,12 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.links import LIFETIMES, Purpose, State, read_token
+from auth.mail.outbox import Kind, queue
 from auth.mail_errors import (
     LinkInvalid,
 )
-from auth.outbox import Kind, queue
 from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
+from auth.tokens.link_tokens import LIFETIMES, Purpose, State, read_token
 from auth.wiring import Auth
 from models.link import Link
 from models.user import User

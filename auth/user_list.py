@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from auth.list_pages import Page
 from auth.names import lookup_key, storable
-from auth.pages import Page
-from auth.policies import Actor, check_may
+from auth.permissions import Actor, check_may
 from auth.records import UserRecord
-from auth.user_rows import USER_COLUMNS
+from auth.user_records import USER_COLUMNS
 from auth.wiring import Auth
 from models.database import Database
 from models.role import Role, UserRole

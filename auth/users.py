@@ -13,25 +13,25 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.audit import Action, listed
 from auth.authorization import Operation, authorized, check_may_all, check_may_grant
-from auth.budgets import reset_budgets
 from auth.errors import EditConflict, UserNotFound
-from auth.links import Purpose
+from auth.mail.operator_budget import count_operator_mail
+from auth.mail.outbox import Kind
 from auth.names import canonical, lookup_key
-from auth.new_users import (
+from auth.permissions import Actor, check_may
+from auth.records import WITH_ROLES, UserRecord
+from auth.roles import ADMIN, check_not_last_admin, get_roles
+from auth.sessions import revoke_sessions_of
+from auth.throttling.budgets import reset_budgets
+from auth.tokens.link_tokens import Purpose
+from auth.user_creation import (
     NewUserForm,
     give_roles,
     insert_user,
     prepare_user,
     telling_taken_names,
 )
-from auth.operator_mail import count_operator_mail
-from auth.outbox import Kind
-from auth.policies import Actor, check_may
-from auth.records import WITH_ROLES, UserRecord
-from auth.roles import ADMIN, check_not_last_admin, get_roles
-from auth.sessions import revoke_sessions_of
 from auth.user_links import send_link
-from auth.user_rows import USER_COLUMNS
+from auth.user_records import USER_COLUMNS
 from auth.wiring import Auth
 from models.role import UserRole
 from models.session import RevocationReason

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from auth.gradual_cache import GradualCache
 from auth.records import UserRecord
+from auth.tokens.gradual_cache import GradualCache
 from models.changes import ChangeFeed
 
 MAX_VIEWERS = 20_000

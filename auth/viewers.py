@@ -8,13 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from auth import tokens
 from auth.clients import Client
 from auth.errors import SessionRevoked, TokenExpired, TokenInvalid, UserDisabled
 from auth.records import UserRecord
 from auth.sessions import ends_at
-from auth.tokens import AccessToken
-from auth.user_rows import USER_COLUMNS
+from auth.tokens import access_tokens as tokens
+from auth.tokens.access_tokens import AccessToken
+from auth.user_records import USER_COLUMNS
 from auth.viewer_cache import SignedInUser
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable

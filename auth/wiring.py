@@ -7,19 +7,19 @@ from enum import StrEnum
 from auth.background import Background
 from auth.clock import Clock
 from auth.devices import DeviceProofs
-from auth.keys import KeyRing
-from auth.links import LinkTokens
-from auth.password_policy import PasswordPolicy
-from auth.passwords import Passwords
-from auth.policies import PermissionRegistry
-from auth.refresh_tokens import RefreshTokenCodec
+from auth.passwords.hashing import Passwords
+from auth.passwords.policy import PasswordPolicy
+from auth.permissions import PermissionRegistry
 from auth.sessions import SessionPolicy
-from auth.throttling import Throttle
-from auth.token_cache import TokenCache
-from auth.tokens import TokenPolicy
-from auth.user_rows import UserRows
+from auth.throttling.throttle import Throttle
+from auth.tokens.access_tokens import TokenPolicy
+from auth.tokens.keys import KeyRing
+from auth.tokens.link_tokens import LinkTokens
+from auth.tokens.refresh_tokens import RefreshTokenCodec
+from auth.tokens.token_cache import TokenCache
+from auth.user_changes import Watchers
+from auth.user_records import UserRows
 from auth.viewer_cache import ViewerCache
-from auth.watching import Watchers
 from models.database import Database
 
 

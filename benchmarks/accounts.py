@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, text
 
-from auth import tokens
 from auth.clients import Client
 from auth.sessions import ends_at, start_session
-from auth.tokens import Grant
+from auth.tokens import access_tokens as tokens
+from auth.tokens.access_tokens import Grant
 from auth.wiring import Auth
 from graph.connections import encode_cursor
 from models.base import uuid7

@@ -14,7 +14,7 @@ from passlib.hash import bcrypt_sha256
 from pydantic import SecretStr
 
 from auth.clock import Clock
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from auth.wiring import Auth
 from benchmarks.accounts import enabled_users, fill, give_role, sign_in
 from server.app import build_auth

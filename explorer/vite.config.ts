@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
-const FOLDER = "../graph/explorer_files";
+const FOLDER = "../graph/explorer/built";
 
 // Postern sends these as they are: to compress on every visit would hold up its other replies.
 const compress: Plugin = {

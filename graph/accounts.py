@@ -6,7 +6,6 @@ import strawberry
 
 from auth.account_deletion import delete_account
 from auth.account_export import export_account
-from auth.accounts import register
 from auth.errors import (
     EditConflict,
     FullNameInvalid,
@@ -20,8 +19,9 @@ from auth.mail_errors import (
     InvitationRequired,
 )
 from auth.names import parse_email
-from auth.new_users import NewUserForm
 from auth.profile import update_profile
+from auth.registration import register
+from auth.user_creation import NewUserForm
 from graph.arguments import given
 from graph.context import Info
 from graph.devices import remember_device

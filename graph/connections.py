@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry.relay import PageInfo
 
-from auth.pages import Page
+from auth.list_pages import Page
 from graph.errors import BadUserInput
 
 DEFAULT_PAGE_SIZE = 20

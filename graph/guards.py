@@ -23,7 +23,7 @@ from strawberry.permission import BasePermission, PermissionExtension
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from graph.connections import Connection, Edge
 from graph.permissions import Guard, Public
 from graph.users import User

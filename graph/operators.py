@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from auth.errors import EditConflict, LastAdmin, RoleNotFound, UserNotFound
-from auth.new_users import NewUserForm
+from auth.user_creation import NewUserForm
 from auth.users import create_user, disable_user, enable_user, set_user_roles
 from graph.arguments import given, read_role_ids, read_user_id
 from graph.context import Info

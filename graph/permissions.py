@@ -14,7 +14,7 @@ from strawberry.schema_directive import Location
 
 from auth import authorization
 from auth.errors import Forbidden
-from auth.policies import check_may
+from auth.permissions import check_may
 from auth.viewers import Viewer
 from graph.compiled.known import reads_only_context
 from graph.context import Info

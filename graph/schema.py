@@ -14,7 +14,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
 
 from auth.errors import RateLimited
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
 from graph.compiled.known import ignore_errors

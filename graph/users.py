@@ -112,7 +112,7 @@ class User:
 
 @lru_cache(maxsize=2048)
 def _show(user: UserRecord) -> User:
-    # An account whose row says the same is the same record: see `auth/user_rows.py`.
+    # An account whose row says the same is the same record: see `auth/user_records.py`.
     return User.of(user)
 
 

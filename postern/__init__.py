@@ -14,7 +14,7 @@ from graph.permissions import (
 )
 from graph.users import User
 from server.app import create_app
-from server.own_app import mount_postern, require_viewer
+from server.embedding import mount_postern, require_viewer
 
 __all__ = [
     "BadUserInput",

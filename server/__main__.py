@@ -9,9 +9,9 @@ def main() -> None:
     # What is imported stays: looking through it for garbage is a sixth of the time of a start.
     gc.disable()
     if sys.argv[1:2] == ["serve"]:
-        from server.cli_serve import main as run  # noqa: PLC0415 - the rest is left alone
+        from server.cli.serve import main as run  # noqa: PLC0415 - the rest is left alone
     else:
-        from server.cli import main as run  # noqa: PLC0415 - the same
+        from server.cli.main import main as run  # noqa: PLC0415 - the same
     gc.freeze()
     gc.enable()
     run()

@@ -17,46 +17,47 @@ from auth.background import Background
 from auth.clock import Clock
 from auth.devices import DeviceProofs
 from auth.housekeeping import Housekeeping
-from auth.keys import KeyRing
-from auth.links import LinkTokens
-from auth.password_policy import PasswordPolicy
-from auth.passwords import Passwords
-from auth.policies import PermissionRegistry
-from auth.refresh_tokens import RefreshTokenCodec
-from auth.secret_keys import SecretKeys
+from auth.passwords.hashing import Passwords
+from auth.passwords.policy import PasswordPolicy
+from auth.permissions import PermissionRegistry
 from auth.sessions import SessionPolicy
-from auth.throttling import Throttle
-from auth.token_cache import TokenCache
-from auth.tokens import TokenPolicy
-from auth.user_rows import UserRows
+from auth.throttling.throttle import Throttle
+from auth.tokens.access_tokens import TokenPolicy
+from auth.tokens.keys import KeyRing
+from auth.tokens.link_tokens import LinkTokens
+from auth.tokens.refresh_tokens import RefreshTokenCodec
+from auth.tokens.secret_keys import SecretKeys
+from auth.tokens.token_cache import TokenCache
+from auth.user_changes import Watchers
+from auth.user_records import UserRows
 from auth.viewer_cache import ViewerCache
-from auth.watching import Watchers
 from auth.wiring import Auth, RegistrationPolicy
-from graph.explorer_files import file_routes
-from graph.explorer_schema import schema_route
+from graph.explorer.built_files import file_routes
+from graph.explorer.schema_file import schema_route
 from graph.schema import Schema, build_schema
 from models.database import Database, DatabaseUnavailable
-from server import development, doctor, mail
-from server.account_pages import account_routes
-from server.application import Application
-from server.cross_origin import CrossOriginPolicy
-from server.docs_page import add_docs_page
+from server import development, doctor
+from server import mail_settings as mail
 from server.environment import load_settings
 from server.graphql_mount import GraphQLMount, mount, mount_own
-from server.head_requests import refuse_method
-from server.health import health_router
-from server.introspection import introspection_router
-from server.metrics import RequestCounts, metrics_router
-from server.middleware import GRAPHQL, EndpointMiddleware, RequestMiddleware
-from server.oauth import token_router
-from server.proxy_headers import ProxyMiddleware
-from server.revocation import revocation_router
+from server.http.application import Application
+from server.http.cross_origin import CrossOriginPolicy
+from server.http.head_requests import refuse_method
+from server.http.middleware import GRAPHQL, EndpointMiddleware, RequestMiddleware
+from server.http.proxy_headers import ProxyMiddleware
+from server.rest.account_pages import account_routes
+from server.rest.docs_page import add_docs_page
+from server.rest.health import health_router
+from server.rest.metrics import RequestCounts, metrics_router
+from server.rest.revocation import revocation_router
+from server.rest.token import token_router
+from server.rest.token_introspection import introspection_router
+from server.rest.userinfo import userinfo_router
+from server.rest.well_known import well_known_router
 from server.settings import Settings, Switch
-from server.userinfo import userinfo_router
-from server.well_known import well_known_router
 
 if TYPE_CHECKING:
-    from auth.mail_delivery import MailDelivery
+    from auth.mail_delivery.delivery import MailDelivery
 
 
 log = structlog.get_logger("postern.server")

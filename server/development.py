@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from auth.audit import Action
 from auth.errors import Refusals
-from auth.new_users import NewUser, add_user
-from auth.policies import DEFAULT_ROLE, Console
+from auth.permissions import DEFAULT_ROLE, Console
 from auth.roles import ADMIN, find_roles_by_name
+from auth.user_creation import NewUser, add_user
 from auth.users import has_users
 from auth.wiring import Auth
 from models.database import Database

@@ -5,16 +5,16 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from auth.clock import Clock
-from auth.keys import KeyRing
-from auth.secret_keys import SecretKeys, WrongSecretKey
-from graph.trusted_documents import InvalidManifest
+from auth.tokens.keys import KeyRing
+from auth.tokens.secret_keys import SecretKeys, WrongSecretKey
+from graph.documents.trusted_documents import InvalidManifest
 from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
 from models.schema_state import SchemaState, schema_state
 from models.writability import check_writable
-from server import mail
-from server.manifest import read_trusted_documents
+from server import mail_settings as mail
 from server.origins import browser_origin
 from server.settings import ConfigurationError, Settings, Switch
+from server.trusted_manifest import read_trusted_documents
 
 SECRET_MIN_LENGTH = 32
 DEVELOPMENT_SECRET_PREFIX = "development_"  # noqa: S105 - not a secret, a mark on one

@@ -9,18 +9,18 @@ import strawberry
 
 from auth.wiring import Auth
 from graph.cookies import CookiePolicy
-from graph.endpoint import GraphQLEndpoint, RequestPolicy
-from graph.explorer import ClosedExplorer, Explorer
-from graph.limits import LimitPolicy
-from graph.operations import OperationPolicy, Operations
+from graph.documents.limits import LimitPolicy
+from graph.documents.operations import OperationPolicy, Operations
+from graph.documents.trusted_documents import InvalidManifest
+from graph.explorer.page import ClosedExplorer, Explorer
+from graph.http.endpoint import GraphQLEndpoint, RequestPolicy
 from graph.schema import check_own_schema, guessing_mutations
-from graph.socket import GraphQLSocket
-from graph.socket_channel import SocketPolicy
-from graph.trusted_documents import InvalidManifest
+from graph.socket.channel import SocketPolicy
+from graph.socket.endpoint import GraphQLSocket
 from server import development
 from server.limit_settings import Executor
-from server.manifest import read_trusted_documents
 from server.settings import ConfigurationError, Settings, Switch
+from server.trusted_manifest import read_trusted_documents
 
 # None of Postern's own ends so.
 _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/graphql")

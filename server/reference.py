@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from strawberry.types.field import StrawberryField
 
 from auth.errors import Unauthenticated
-from auth.policies import BUILT_IN_PERMISSIONS
+from auth.permissions import BUILT_IN_PERMISSIONS
 from graph.errors import refusal_classes
 from graph.guards import guards_of
 from graph.schema import Schema

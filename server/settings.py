@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
-from auth.key_material import Algorithm
+from auth.tokens.key_material import Algorithm
 from auth.wiring import RegistrationMode
 from server.limit_settings import LimitSettings
 from server.origins import browser_origin, origin_of

@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection
 
 import uvicorn
 
-from graph.socket_channel import MAX_MESSAGE_BYTES
-from server.connections import protocol
+from graph.socket.channel import MAX_MESSAGE_BYTES
 from server.environment import load_settings
-from server.socket_protocol import BoundedWebSocketProtocol
+from server.http.connection_watchdog import protocol
+from server.http.socket_protocol import BoundedWebSocketProtocol
 
 READY = b"ready"
 # How long requests that were accepted may take after the end has begun.

@@ -9,7 +9,7 @@ import httpx2
 from fastapi import FastAPI
 from fastapi.dependencies import models
 
-from auth.mail_delivery import MailDelivery
+from auth.mail_delivery.delivery import MailDelivery
 from auth.wiring import Auth
 from models.database import Database
 from server.app import create_app

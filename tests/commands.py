@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from server import cli
+from server.cli import main as cli
 from server.command_failure import CommandFailed
 
 

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from auth.wiring import Auth
 from graph.schema import Schema, build_schema
 from server import app

@@ -10,7 +10,7 @@ from strawberry.types import ExecutionResult
 
 from auth.clients import Client
 from auth.invitations import create_invitation
-from auth.policies import BUILT_IN_PERMISSIONS, PermissionRegistry
+from auth.permissions import BUILT_IN_PERMISSIONS, PermissionRegistry
 from auth.role_edits import RoleForm, create_role
 from auth.users import find_user_by_name, set_user_roles
 from auth.viewers import Viewer, viewer_of

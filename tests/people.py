@@ -7,7 +7,7 @@ from functools import cache
 from passlib.hash import bcrypt_sha256
 from sqlalchemy import insert, select
 
-from auth.policies import Console, PermissionRegistry
+from auth.permissions import Console, PermissionRegistry
 from models.base import uuid7
 from models.database import Database
 from models.role import Role, UserRole

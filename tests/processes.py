@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import httpx2
 
-from server import cli
+from server.cli import main as cli
 
 POSTERN = [sys.executable, "-m", "server"]
 # Generous: a busy machine is not what a test is about.
@@ -24,7 +24,7 @@ STARTS_WITHIN_SECONDS = 120
 
 # Imports are most of a start: a process that has done them is forked by those who start many.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["server.cli", "tests.processes"])
+_FORKS.set_forkserver_preload(["server.cli.main", "tests.processes"])
 
 
 class Child(Protocol):

@@ -1,4 +1,4 @@
-// What the server wrote into the page (graph/explorer.py).
+// What the server wrote into the page (graph/explorer/page.py).
 const root = document.getElementById("explorer");
 if (!root) throw new Error("The page has no place for the explorer.");
 

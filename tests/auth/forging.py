@@ -11,11 +11,12 @@ from typing import Any
 
 import jwt
 
-from auth import key_material, tokens
-from auth.jws import encode_part
-from auth.key_material import Algorithm, Key
-from auth.keys import KeyRing
-from auth.tokens import Grant, TokenPolicy
+from auth.tokens import access_tokens as tokens
+from auth.tokens import key_material
+from auth.tokens.access_tokens import Grant, TokenPolicy
+from auth.tokens.jws import encode_part
+from auth.tokens.key_material import Algorithm, Key
+from auth.tokens.keys import KeyRing
 from tests.api import Api
 from tests.clock import ManualClock
 from tests.people import ALICE

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import select, update
 
-from auth.accounts import register
 from auth.clients import Client
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import request_email_verification, verify_email
@@ -24,8 +23,9 @@ from auth.errors import (
 from auth.link_passwords import TypedPassword
 from auth.login import log_in
 from auth.mail_errors import LinkInvalid
-from auth.new_users import NewUserForm
 from auth.password_reset import request_password_reset, reset_password
+from auth.registration import register
+from auth.user_creation import NewUserForm
 from auth.user_edits import UserEdit, update_user
 from auth.users import create_user, find_user_by_name
 from auth.viewers import Viewer, viewer_of

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
-from auth.accounts import register
 from auth.audit import Action
 from auth.clients import Client
 from auth.errors import InvalidCredentials, Refusals, RegistrationClosed, TokenInvalid
 from auth.login import log_in
-from auth.new_users import NewUser, NewUserForm, add_user
-from auth.policies import Console, PermissionRegistry
+from auth.permissions import Console, PermissionRegistry
 from auth.records import UserRecord
+from auth.registration import register
+from auth.user_creation import NewUser, NewUserForm, add_user
 from auth.users import create_user, find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth, RegistrationMode, RegistrationPolicy

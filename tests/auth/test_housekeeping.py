@@ -20,8 +20,8 @@ from auth.housekeeping import (
 )
 from auth.invitations import create_invitation
 from auth.logout import end_all_sessions
-from auth.policies import Console
-from auth.secret_keys import SecretKeys, WrongSecretKey
+from auth.permissions import Console
+from auth.tokens.secret_keys import SecretKeys, WrongSecretKey
 from models.base import uuid7
 from models.database import DatabaseUnavailable
 from models.invitation import Invitation

@@ -11,16 +11,16 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.account_deletion import delete_user
-from auth.accounts import register
 from auth.clients import Client
 from auth.invitations import InvitationRecord, create_invitation, token_for_invitation
-from auth.letters import Draft, Letters
+from auth.mail.outbox import Kind
+from auth.mail_delivery.messages import Draft, Letters
 from auth.mail_errors import InvitationInvalid
-from auth.new_users import NewUserForm
-from auth.outbox import Kind
 from auth.records import RoleRecord
+from auth.registration import register
 from auth.role_edits import RoleForm, create_role, update_role
 from auth.roles import find_roles_by_name
+from auth.user_creation import NewUserForm
 from auth.users import disable_user, find_user_by_name, set_user_roles
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth

@@ -16,7 +16,7 @@ from auth.clients import Client
 from auth.errors import AccountDisabled, InvalidCredentials
 from auth.login import log_in
 from auth.password_change import change_password
-from auth.policies import Console
+from auth.permissions import Console
 from auth.records import UserRecord
 from auth.token_pairs import SignedIn
 from auth.users import disable_user, enable_user, find_user_by_name

@@ -19,11 +19,11 @@ from auth.account_deletion import delete_user
 from auth.clients import Client
 from auth.errors import AuthError, Forbidden
 from auth.invitations import create_invitation, delete_invitation, list_invitations
-from auth.new_users import NewUserForm
-from auth.pages import Page
+from auth.list_pages import Page
 from auth.password_reset import require_password_reset
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
+from auth.user_creation import NewUserForm
 from auth.user_edits import UserEdit, revoke_user_sessions, update_user
 from auth.user_list import UserFilter, list_users
 from auth.users import create_user, disable_user, enable_user, find_user, set_user_roles

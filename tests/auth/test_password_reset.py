@@ -6,7 +6,6 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from auth.accounts import register
 from auth.clients import Client
 from auth.email_change import request_email_change
 from auth.errors import (
@@ -17,11 +16,12 @@ from auth.errors import (
     SessionRevoked,
 )
 from auth.login import log_in
+from auth.mail.outbox import Kind
 from auth.mail_errors import EmailMissing, LinkInvalid, MailUnavailable
-from auth.new_users import NewUserForm
-from auth.outbox import Kind
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
+from auth.registration import register
+from auth.user_creation import NewUserForm
 from auth.user_edits import UserEdit, update_user
 from auth.users import create_user, disable_user, find_user_by_name
 from auth.viewers import viewer_of

@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from auth.accounts import register
 from auth.clients import Client
 from auth.email_verification import request_email_verification, verify_email
 from auth.errors import (
@@ -21,6 +20,7 @@ from auth.errors import (
 )
 from auth.invitations import create_invitation, delete_invitation, list_invitations
 from auth.link_passwords import TypedPassword
+from auth.list_pages import Page
 from auth.login import log_in
 from auth.mail_errors import (
     EmailAlreadyVerified,
@@ -29,9 +29,9 @@ from auth.mail_errors import (
     InvitationRequired,
     LinkInvalid,
 )
-from auth.new_users import NewUserForm
-from auth.pages import Page
+from auth.registration import register
 from auth.roles import find_roles_by_name
+from auth.user_creation import NewUserForm
 from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth, RegistrationMode, RegistrationPolicy

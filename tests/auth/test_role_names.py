@@ -8,11 +8,11 @@ import strawberry
 
 from auth.clients import Client
 from auth.errors import Forbidden, Refusals
-from auth.new_users import NewUserForm
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.role_errors import RoleBuiltIn, RoleNameFixed, RoleNameTaken
 from auth.roles import find_roles_by_name
+from auth.user_creation import NewUserForm
 from auth.users import create_user, disable_user, find_user_by_name, set_user_roles
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from auth.authorization import Authority, check_may_grant
 from auth.clients import Client
 from auth.errors import Forbidden, LastAdmin, RoleNotFound
-from auth.policies import BUILT_IN_PERMISSIONS, Console, PermissionRegistry
+from auth.permissions import BUILT_IN_PERMISSIONS, Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.roles import (
     ADMIN,

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from auth import session_events as module
-from auth import watching
+from auth import user_changes as watching
 from auth.clients import Client
 from auth.session_events import SessionEvent, session_events
 from auth.viewers import viewer_of

@@ -16,14 +16,14 @@ from auth.errors import (
     TemporaryPasswordExpired,
     UserNotFound,
 )
-from auth.import_lines import Line
 from auth.login import log_in
 from auth.mail_errors import LinkInvalid
-from auth.new_users import NewUserForm
 from auth.password_reset import request_password_reset, reset_password
-from auth.policies import Actor
+from auth.permissions import Actor
 from auth.temporary_passwords import set_temporary_password
-from auth.user_import import import_users
+from auth.transfer.import_lines import Line
+from auth.transfer.user_import import import_users
+from auth.user_creation import NewUserForm
 from auth.users import create_user, find_user_by_name
 from auth.viewers import viewer_of
 from models.audit_event import AuditEvent

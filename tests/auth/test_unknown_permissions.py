@@ -7,7 +7,7 @@ import pytest
 
 from auth.clients import Client
 from auth.errors import Forbidden
-from auth.policies import Console
+from auth.permissions import Console
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.role_errors import PermissionUnknown

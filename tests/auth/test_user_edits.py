@@ -25,12 +25,12 @@ from auth.errors import (
     WrongPassword,
 )
 from auth.login import log_in
-from auth.new_users import NewUserForm
 from auth.password_reset import reset_password
 from auth.profile import update_profile
 from auth.records import UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name
+from auth.user_creation import NewUserForm
 from auth.user_edits import UserEdit, revoke_user_sessions, update_user
 from auth.users import create_user, find_user_by_name, set_user_roles
 from auth.viewers import Viewer, viewer_of

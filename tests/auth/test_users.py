@@ -11,13 +11,13 @@ from sqlalchemy import delete
 
 from auth.clients import Client
 from auth.errors import Forbidden, RoleNotFound, SessionRevoked, UserDisabled, UserNotFound
+from auth.list_pages import Page
 from auth.login import log_in
-from auth.new_users import NewUserForm
-from auth.pages import Page
-from auth.policies import Console, PermissionRegistry
+from auth.permissions import Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name, list_roles
+from auth.user_creation import NewUserForm
 from auth.user_list import UserFilter, list_users
 from auth.users import (
     create_user,

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from auth import viewer_cache
 from auth.records import UserRecord
-from auth.token_cache import MAX_TOKENS
+from auth.tokens.token_cache import MAX_TOKENS
 from auth.viewer_cache import MAX_VIEWERS, SignedInUser, ViewerCache
 from models.changes import ChangeFeed, NoChanges
 from models.database import Database

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from auth.clients import Client
-from auth.tokens import Grant, TokenPolicy, issue
+from auth.tokens.access_tokens import Grant, TokenPolicy, issue
 from auth.viewers import viewer_of
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock

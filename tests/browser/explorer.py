@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Locator, Route
 
-from graph.explorer_files import is_built
+from graph.explorer.built_files import is_built
 from tests.browser.chromium import Visit
 from tests.node import needs_packages_of
 

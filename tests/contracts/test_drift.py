@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from graph.schema import build_schema
 from graph.statuses import Problem
 from server import error_advice

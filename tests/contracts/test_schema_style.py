@@ -17,7 +17,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from graph import schema as own
 
 SCHEMA = build_schema(own.build_schema(PermissionRegistry()).as_str())

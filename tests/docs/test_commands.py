@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from server.cli import app
+from server.cli.main import app
 from server.settings import FROM_FILES, PREFIX, Settings
 from tests.docs.markdown import PAGES, ROOT, blocks
 

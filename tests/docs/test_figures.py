@@ -5,31 +5,33 @@ from itertools import takewhile
 
 import pytest
 
-from auth import budgets, keys, tokens
-from auth.budgets import MAIL, MAIL_NETWORK, MAIL_SITE, RESET_NETWORK, RESET_SITE
 from auth.devices import LIFETIME as DEVICE_LIFETIME
-from auth.jws import MAX_TOKEN_LENGTH
-from auth.key_set import MAX_ACCESS_TOKEN_LIFETIME
-from auth.links import LIFETIMES, Purpose
-from auth.mail_delivery import FIRST_PAUSE, GIVEN_UP_AFTER
-from auth.passwords import PASSWORD_MAX_LENGTH, QUEUE_MAX_SECONDS
+from auth.mail_delivery.delivery import FIRST_PAUSE, GIVEN_UP_AFTER
+from auth.passwords.hashing import PASSWORD_MAX_LENGTH, QUEUE_MAX_SECONDS
 from auth.sessions import SessionPolicy
-from auth.tallies import LEASE
 from auth.temporary_passwords import TEMPORARY_PASSWORD_LIFETIME
+from auth.throttling import budgets
+from auth.throttling.budgets import MAIL, MAIL_NETWORK, MAIL_SITE, RESET_NETWORK, RESET_SITE
+from auth.throttling.tallies import LEASE
+from auth.tokens import access_tokens as tokens
+from auth.tokens import keys
+from auth.tokens.jws import MAX_TOKEN_LENGTH
+from auth.tokens.key_set import MAX_ACCESS_TOKEN_LIFETIME
+from auth.tokens.link_tokens import LIFETIMES, Purpose
 from auth.viewer_cache import BELIEVED_FOR_SECONDS, MAX_VIEWERS
 from graph.cookies import MAX_DEVICE_PROOFS
-from graph.operations import OperationPolicy
-from graph.preparation_budget import NETWORKS_PER_SITE, SHARE
-from graph.socket_channel import SocketPolicy
-from graph.unfinished import LATE_SECONDS, MAX_LATE
-from graph.validation import MAX_DOCUMENT_ERRORS
+from graph.documents.operations import OperationPolicy
+from graph.documents.preparation_budget import NETWORKS_PER_SITE, SHARE
+from graph.documents.validation import MAX_DOCUMENT_ERRORS
+from graph.http.unfinished import LATE_SECONDS, MAX_LATE
+from graph.socket.channel import SocketPolicy
 from models.database import STATEMENT_TIMEOUT_SECONDS
 from models.postgresql_changes import TRUSTED_FOR_SECONDS
-from server.http_protocol import LINGERS_SECONDS
-from server.lingering import LEAST_READ_BYTES, MOST_DISCARDED_BYTES
+from server.http.lingering import LEAST_READ_BYTES, MOST_DISCARDED_BYTES
+from server.http.socket_protocol import FRAME_BURST, FRAMES_PER_SECOND, MAX_UNSENT_BYTES
+from server.http.strict_protocol import HEAD_BYTES
+from server.http.timed_protocol import LINGERS_SECONDS
 from server.settings import Settings
-from server.socket_protocol import FRAME_BURST, FRAMES_PER_SECOND, MAX_UNSENT_BYTES
-from server.strict_protocol import HEAD_BYTES
 from tests.docs.markdown import ROOT
 
 _WORDS = {2: "two", 3: "three", 5: "five", 7: "seven", 10: "ten", 20: "twenty"}

@@ -10,8 +10,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from auth import jws
-from auth.key_material import Key
+from auth.tokens import jws
+from auth.tokens.key_material import Key
 
 
 @dataclass(frozen=True)

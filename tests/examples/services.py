@@ -10,8 +10,8 @@ import httpx2
 from pydantic import SecretStr
 
 from auth.clock import Clock
-from auth.key_material import Key
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
+from auth.tokens.key_material import Key
 from server.app import build_auth
 from server.settings import Settings
 from tests.api import LOGIN

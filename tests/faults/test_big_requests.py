@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from server.lingering import MOST_DISCARDED_BYTES
+from server.http.lingering import MOST_DISCARDED_BYTES
 from tests.databases import SqliteTemplates
 from tests.faults.cluster import one_of_cluster
 from tests.faults.wire import GONE, head, post, wire

@@ -13,13 +13,13 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select, text
 
-from auth.accounts import register
 from auth.audit import Action
 from auth.clients import Client
 from auth.login import log_in
-from auth.new_users import NewUserForm
 from auth.password_change import change_password
 from auth.refresh import refresh
+from auth.registration import register
+from auth.user_creation import NewUserForm
 from auth.viewers import viewer_of
 from models.audit_event import AuditEvent
 from models.role import UserRole

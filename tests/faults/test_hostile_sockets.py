@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from server.socket_protocol import FRAME_BURST
+from server.http.socket_protocol import FRAME_BURST
 from tests.databases import SqliteTemplates
 from tests.faults.cluster import one_of_cluster
 from tests.faults.wire import SMALL_BUFFER, Wire, head, wire

@@ -3,7 +3,7 @@
 import strawberry
 from strawberry import relay
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from graph.permissions import Public
 from graph.schema import build_schema
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import strawberry
 
-from auth.policies import Console
+from auth.permissions import Console
 from auth.role_edits import RoleForm, create_role
 from auth.users import find_user_by_name, set_user_roles
 from postern import HasPermission, Info, IsAuthenticated, holding_permissions

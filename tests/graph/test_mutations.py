@@ -13,7 +13,7 @@ from graphql import (
     print_ast,
 )
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from auth.wiring import RegistrationMode, RegistrationPolicy
 from graph.schema import build_schema
 from tests.api import Api, codes, denials

@@ -2,8 +2,8 @@
 
 import pytest
 
-from graph.explorer_files import accepts_gzip
-from graph.requests import accepted_media_type
+from graph.explorer.built_files import accepts_gzip
+from graph.http.requests import accepted_media_type
 from graph.statuses import JSON, RESPONSE_JSON
 from tests.api import Api
 

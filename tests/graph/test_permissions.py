@@ -9,7 +9,7 @@ import strawberry
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission, PermissionExtension
 
-from auth.policies import PermissionRegistry
+from auth.permissions import PermissionRegistry
 from graph.guards import GuardNotOutermost, UnguardedField, UnknownPermission
 from graph.schema import DuplicateField, build_schema
 from postern import HasPermission, HasRole, IsAuthenticated, IsSelfOr, Public, User

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from auth.key_material import Key
+from auth.tokens.key_material import Key
 from tests.api import Api, denials
 from tests.clock import ManualClock
 from tests.people import ALICE

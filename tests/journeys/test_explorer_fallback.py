@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 def copy_without_built_files(folder: Path) -> None:
     for package in ("server", "graph", "auth", "models", "postern"):
-        ignored = shutil.ignore_patterns("explorer_files", "__pycache__")
+        ignored = shutil.ignore_patterns("built", "__pycache__")
         shutil.copytree(CHECKOUT / package, folder / package, ignore=ignored)
 
 

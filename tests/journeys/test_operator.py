@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from server import cli
+from server.cli import main as cli
 from server.environment import load_settings
 from server.settings import ConfigurationError
 from tests.api import BASE_URL, Api, codes, denials, serving

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
 from auth.clock import Clock
-from auth.key_material import Algorithm
-from auth.keys import KeyRing
-from auth.secret_keys import SecretKeys
+from auth.tokens.key_material import Algorithm
+from auth.tokens.keys import KeyRing
+from auth.tokens.secret_keys import SecretKeys
 from models.database import Database
 from models.signing_key import SigningKey
 from server import doctor

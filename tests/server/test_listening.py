@@ -9,10 +9,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from auth.addresses import plain_address
-from graph.requests import client_of
+from graph.http.requests import client_of
 from server.command_failure import CommandFailed
+from server.http.proxy_headers import ProxyMiddleware
 from server.listening import listen
-from server.proxy_headers import ProxyMiddleware
 from tests.processes import free_port, running_server
 
 

@@ -138,7 +138,7 @@ async def test_a_fault_is_logged_by_the_id_that_the_caller_was_told(
     def fail(_self: object) -> None:
         raise RuntimeError("the safe is open")
 
-    monkeypatch.setattr("auth.keys.KeyRing.jwks", fail)
+    monkeypatch.setattr("auth.tokens.keys.KeyRing.jwks", fail)
     reply = await logged.http.get("/.well-known/jwks.json")
     fault, request = await lines(shown)
     assert fault["request_id"] == request["request_id"] == reply.headers["x-request-id"]

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
-from server import cli_serve
-from server.cli import main
+from server.cli import serve as cli_serve
+from server.cli.main import main
 from tests.databases import PostgresqlTemplates
 
 SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"

@@ -9,8 +9,8 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from server.connections import protocol
-from server.http_protocol import LAST_REQUESTS_SECONDS
+from server.http.connection_watchdog import protocol
+from server.http.timed_protocol import LAST_REQUESTS_SECONDS
 from server.worker import Server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

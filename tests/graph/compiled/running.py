@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 from graphql import ExecutionResult, OperationDefinitionNode, parse
 
-from graph.compiled.operations import CompiledOperation
+from graph.compiled.compiled_operation import CompiledOperation
 
 
 class Watched(CompiledOperation):

@@ -9,8 +9,8 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, pars
 from strawberry.types.execution import PreExecutionError
 
 from graph.compiled.known import is_known_schema
-from graph.replies import is_request_error
-from graph.validation import validate_document
+from graph.documents.validation import validate_document
+from graph.http.replies import is_request_error
 from tests.graph.compiled.catalogue import (  # noqa: F401 - register
     extensions,
     fields,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 import strawberry
 
-from graph.compiled.operations import MAX_VARIANTS
+from graph.compiled.compiled_operation import MAX_VARIANTS
 from tests.graph.compiled.running import prepare
 
 

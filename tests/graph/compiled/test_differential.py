@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from graph.compiled.operations import CompiledOperation
-from graph.replies import reply_result
+from graph.compiled.compiled_operation import CompiledOperation
+from graph.documents.validation import validate_document
+from graph.http.replies import reply_result
 from graph.statuses import JSON
-from graph.validation import validate_document
 from tests.graph.compiled.documents import Request, Writer
 from tests.graph.compiled.nasty import NASTY
 from tests.graph.compiled.nasty_inputs import POOLS

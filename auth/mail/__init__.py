@@ -1,0 +1,1 @@
+"""Email: the outbox, the templates and the transports."""

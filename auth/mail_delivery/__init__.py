@@ -1,0 +1,1 @@
+"""Delivery of the emails in the outbox."""

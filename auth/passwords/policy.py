@@ -1,0 +1,72 @@
+"""Which passwords may be chosen, after NIST SP 800-63B-4, section 3.1.1.2.
+
+Length counts, not composition; nothing expires; and what attackers try first is refused, with the
+reason told.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from auth.errors import (
+    PasswordInvalid,
+    PasswordTooCommon,
+    PasswordTooLong,
+    PasswordTooPersonal,
+    PasswordTooShort,
+    Refusal,
+)
+from auth.passwords.hashing import PASSWORD_MAX_LENGTH, is_acceptable_input, normalise
+
+PRODUCT_NAME = "postern"
+# A shorter name turns up in good passwords by chance.
+PERSONAL_MIN_LENGTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """What this server asks of a password. Lengths are in characters (code points)."""
+
+    minimum_length: int = 8
+
+    def problems(self, password: str, *, username: str, email: str | None) -> Iterator[Refusal]:
+        """Everything that is wrong with the password, so that a form can show it at once."""
+        # Bounded before it is normalised: normalising megabytes would be an attack of its own.
+        if len(password) > PASSWORD_MAX_LENGTH:
+            yield PasswordTooLong()
+            return
+        if not is_acceptable_input(password):
+            yield PasswordInvalid()
+            return
+        # NFD is the longest form in which a keyboard may send it at the next login.
+        if len(unicodedata.normalize("NFD", password)) > PASSWORD_MAX_LENGTH:
+            yield PasswordTooLong()
+            return
+        normal = normalise(password)
+        if len(normal) < self.minimum_length:
+            yield PasswordTooShort(self.minimum_length)
+        folded = _fold(normal)
+        if folded in common_passwords():
+            yield PasswordTooCommon()
+        if any(word in folded for word in _personal_words(username, email)):
+            yield PasswordTooPersonal()
+
+
+@cache
+def common_passwords() -> frozenset[str]:
+    """The passwords that are guessed first, folded; a list that ships with the server."""
+    text = files(__package__).joinpath("common_passwords.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
+def _personal_words(username: str, email: str | None) -> Iterator[str]:
+    local_part = (email or "").partition("@")[0]
+    for word in (username, email or "", local_part, PRODUCT_NAME):
+        if len(word) >= PERSONAL_MIN_LENGTH:
+            yield _fold(word)

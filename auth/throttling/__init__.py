@@ -1,0 +1,1 @@
+"""Throttling of failed attempts."""

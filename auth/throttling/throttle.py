@@ -1,0 +1,296 @@
+"""Throttling: failures delay further attempts, and no account is locked for good.
+
+An attempt is in flight before anything slow is done for it, in the database, so that a thousand at
+once on several machines count as a thousand. Then it fails, succeeds, or is given back. During a
+delay the right password waits too (NIST SP 800-63B-4, 3.2.2; ASVS 5.0, 6.3.1).
+"""
+
+import hmac
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, reduce
+from hashlib import sha256
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import Executable, bindparam, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from auth.clock import Clock
+from auth.errors import AuthError, RateLimited
+from auth.throttling.budgets import Budget, Limit, everywhere
+from auth.throttling.tallies import Tally
+from auth.tokens.secret_keys import SecretKeys
+from models.base import Base
+from models.database import Database, DatabaseUnavailable
+from models.throttle import Throttle as Row
+
+_PURPOSE = "postern attempts"
+# Attempts in flight are over within moments.
+_SHORTLY = timedelta(seconds=1)
+_DELETED_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is counted as in flight, and since when."""
+
+    budgets: tuple[Budget, ...]
+    started_at: datetime
+
+
+class Throttle:
+    """What all processes count together."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        secret_keys: SecretKeys,
+        *,
+        enabled: bool = True,
+        failures_per_hour: int = 1_000,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._keys = secret_keys.derive(_PURPOSE)
+        self._enabled = enabled
+        # Of all unknown devices together.
+        self.everywhere = Budget(everywhere(failures_per_hour), "")
+
+    async def begin(self, *budgets: Budget) -> Attempt:
+        """Counts an attempt as in flight in all budgets, or in none.
+
+        Raises RateLimited with the longest delay, and DatabaseUnavailable: without the database
+        nothing says who has failed before.
+        """
+        now = self._clock.now()
+        if not self._enabled:
+            return Attempt((), now)
+        await self._check_unlocked([b for b in budgets if not b.limit.counts_in_flight], now)
+        counted = [budget for budget in budgets if budget.limit.counts_in_flight]
+        async with self._db.begin() as tx:
+            connection = await tx.connection()
+            tallies = await self._lock(connection, counted, now)
+            _check(tallies, now)
+            started = {budget: tally.started(now) for budget, tally in tallies.items()}
+            await self._write(connection, started)
+        return Attempt(budgets, now)
+
+    async def fail(self, tx: AsyncSession, attempt: Attempt) -> timedelta:
+        """Turns an attempt into a failure; returns the delay that follows."""
+        if not attempt.budgets:
+            return timedelta()
+        now, connection = self._clock.now(), await tx.connection()
+        tallies = await self._lock(connection, attempt.budgets, now)
+        failed = {
+            budget: _ended(budget, tally, attempt, now).failed(budget.limit, now)
+            for budget, tally in tallies.items()
+        }
+        await self._write(connection, failed)
+        return max(tally.delay(budget.limit, now) for budget, tally in failed.items())
+
+    async def succeed(self, connection: AsyncConnection, attempt: Attempt) -> None:
+        """Gives an attempt back, and forgives the failures that a success forgives.
+
+        Best at the end of a transaction, since other attempts wait for it.
+        """
+        await self._end(connection, attempt, forgives=True)
+
+    async def give_back(self, attempt: Attempt) -> None:
+        """Undoes an attempt that tried nothing, because the server was busy. Forgives nothing."""
+        if _in_flight(attempt):
+            async with self._db.begin() as tx:
+                await self._end(await tx.connection(), attempt, forgives=False)
+
+    @asynccontextmanager
+    async def counting(self, *budgets: Budget) -> AsyncIterator[None]:
+        """Counts what is done inside, however it ends, unless the server is too busy to do it."""
+        async with self._attempting(budgets, failure=Exception) as attempt:
+            yield
+        await self._fail(attempt)
+
+    @asynccontextmanager
+    async def guessing(self, *budgets: Budget) -> AsyncIterator[None]:
+        """Counts a refusal inside as a failure, unless the server was too busy to check."""
+        async with self._attempting(budgets, failure=AuthError) as attempt:
+            yield
+        async with self._db.begin() as tx:
+            await self.succeed(await tx.connection(), attempt)
+
+    @asynccontextmanager
+    async def _attempting(
+        self, budgets: Sequence[Budget], *, failure: type[Exception]
+    ) -> AsyncIterator[Attempt]:
+        """Ends an attempt that raises. The caller ends one that does not."""
+        attempt = await self.begin(*budgets)
+        try:
+            yield attempt
+        except (RateLimited, DatabaseUnavailable):
+            await self.give_back(attempt)
+            raise
+        except failure:
+            await self._fail(attempt)
+            raise
+
+    async def spend(self, *budgets: Budget) -> None:
+        """Counts something that is done at once in all budgets, or in none. Raises RateLimited."""
+        async with self._db.begin() as tx:
+            await self.spend_within(tx, *budgets)
+
+    async def spend_within(self, tx: AsyncSession, *budgets: Budget) -> None:
+        """The same in a transaction: it counts only if that is committed."""
+        await self._spend(tx, None, budgets)
+
+    async def spend_unless_paused(self, pause: Budget, *budgets: Budget) -> bool:
+        """The same; during the delay of `pause` it counts nothing, and returns False."""
+        async with self._db.begin() as tx:
+            return await self._spend(tx, pause, [pause, *budgets])
+
+    async def forget(self, tx: AsyncSession, *budgets: Budget) -> None:
+        """Forgives every failure."""
+        keys = [key for budget in budgets for key in self._names(budget)]
+        mine = Row.key.in_(keys)
+        # A DELETE locks rows in any order. Attempts lock theirs by key: both could deadlock.
+        await tx.execute(select(Row.key).where(mine).order_by(Row.key).with_for_update())
+        await tx.execute(delete(Row).where(mine))
+
+    async def delete_forgotten(self) -> None:
+        """Deletes the rows that say nothing any more, in short transactions."""
+        while await self._delete_some() == _DELETED_AT_ONCE:
+            pass
+
+    async def _delete_some(self) -> int:
+        old = select(Row.key).where(Row.forgotten_at < self._clock.now()).limit(_DELETED_AT_ONCE)
+        async with self._db.begin() as tx:
+            # Rows that are locked are in use, and waiting for them could deadlock.
+            keys = list(await tx.scalars(old.with_for_update(skip_locked=True)))
+            await tx.execute(delete(Row).where(Row.key.in_(keys)))
+        return len(keys)
+
+    async def _end(self, connection: AsyncConnection, attempt: Attempt, *, forgives: bool) -> None:
+        now, ended = self._clock.now(), {}
+        for budget, tally in (await self._lock(connection, _in_flight(attempt), now)).items():
+            ended[budget] = tally.ended(attempt.started_at, now)
+            if forgives and budget.limit.forgiven_by_success:
+                ended[budget] = ended[budget].forgiven()
+        await self._write(connection, ended)
+
+    async def _fail(self, attempt: Attempt) -> None:
+        async with self._db.begin() as tx:
+            await self.fail(tx, attempt)
+
+    async def _spend(
+        self, tx: AsyncSession, pause: Budget | None, budgets: Sequence[Budget]
+    ) -> bool:
+        if not self._enabled:
+            return True
+        now, connection = self._clock.now(), await tx.connection()
+        tallies = await self._lock(connection, budgets, now)
+        if pause and tallies[pause].delay(pause.limit, now):
+            return False
+        _check(tallies, now)
+        failed = {b: tally.failed(b.limit, now) for b, tally in tallies.items()}
+        await self._write(connection, failed)
+        return True
+
+    async def _check_unlocked(self, budgets: Sequence[Budget], now: datetime) -> None:
+        for budget in budgets:
+            found = [
+                _tally(row)
+                for key in self._names(budget)
+                for row in await self._db.look_up(_BY_KEY, {"name": key})
+            ]
+            _check({budget: _together(found, budget.limit)}, now)
+
+    async def _lock(
+        self, connection: AsyncConnection, budgets: Sequence[Budget], now: datetime
+    ) -> dict[Budget, Tally]:
+        if not budgets:
+            return {}
+        names = {budget: self._names(budget) for budget in budgets}
+        # In one order, or two attempts could wait for one another.
+        keys = sorted(key for of_budget in names.values() for key in of_budget)
+        rows = await connection.execute(
+            _lock(self._db.dialect), [_values(k, Tally(), now) for k in keys]
+        )
+        found = {row.key: _tally(row) for row in rows}
+        return {
+            budget: _together([found[key] for key in of_budget], budget.limit)
+            for budget, of_budget in names.items()
+        }
+
+    async def _write(self, connection: AsyncConnection, tallies: Mapping[Budget, Tally]) -> None:
+        rows = []
+        for budget, tally in tallies.items():
+            newest, *older = self._names(budget)
+            rows.append(_values(newest, tally, tally.negligible_at(budget.limit)))
+            # Counted under the newest secret from now on.
+            rows += [_values(key, Tally(), tally.failed_at) for key in older]
+        if rows:
+            await connection.execute(_WRITE, [{**row, "name": row.pop("key")} for row in rows])
+
+    def _names(self, budget: Budget) -> list[str]:
+        """The keys of its row under every secret, newest first.
+
+        A dump of the database shows neither the names that were tried nor the networks.
+        """
+        text = f"{budget.limit.name}\0{budget.whose}".encode("utf-8", "surrogatepass")
+        return [hmac.digest(key, text, sha256).hex() for key in self._keys]
+
+
+def _check(tallies: Mapping[Budget, Tally], now: datetime) -> None:
+    """Raises RateLimited with the longest delay."""
+    delays = [tally.delay(budget.limit, now) for budget, tally in tallies.items()]
+    if any(tally.is_full(budget.limit, now) for budget, tally in tallies.items()):
+        delays.append(_SHORTLY)
+    longest = max(delays, default=timedelta())
+    if longest:
+        raise RateLimited(timedelta(seconds=math.ceil(longest.total_seconds())))
+
+
+def _in_flight(attempt: Attempt) -> list[Budget]:
+    return [budget for budget in attempt.budgets if budget.limit.counts_in_flight]
+
+
+def _ended(budget: Budget, tally: Tally, attempt: Attempt, now: datetime) -> Tally:
+    return tally.ended(attempt.started_at, now) if budget.limit.counts_in_flight else tally
+
+
+def _together(tallies: Sequence[Tally], limit: Limit) -> Tally:
+    return reduce(lambda one, other: one.plus(other, limit), tallies, Tally())
+
+
+def _tally(row: Any) -> Tally:
+    return Tally(row.failures, row.failed_at, row.in_flight, row.started_at)
+
+
+def _values(key: str, tally: Tally, forgotten_at: datetime) -> dict[str, object]:
+    return {
+        "key": key,
+        "failures": tally.failures,
+        "failed_at": tally.failed_at,
+        "in_flight": tally.in_flight,
+        "started_at": tally.started_at,
+        "forgotten_at": forgotten_at,
+    }
+
+
+@cache
+def _lock(dialect: str) -> Executable:
+    # The other dialect is not imported: it takes megabytes.
+    insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(_ROWS)
+    # Writing an existing row locks it.
+    locked: Executable = insert.on_conflict_do_update(
+        index_elements=[_ROWS.c.key], set_={"key": insert.excluded.key}
+    ).returning(*_ROWS.c)
+    return locked
+
+
+# Not through the ORM, which would take a third of what a login costs beside its hash.
+_ROWS = Base.metadata.tables[Row.__tablename__]
+_BY_KEY = select(*_ROWS.c).where(_ROWS.c.key == bindparam("name"))
+_WRITE = update(_ROWS).where(_ROWS.c.key == bindparam("name"))

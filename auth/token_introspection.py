@@ -1,0 +1,81 @@
+"""What a token is good for at this moment (RFC 7662)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth.clients import Client
+from auth.errors import InvalidRefreshToken, Unauthenticated
+from auth.permissions import Actor, check_may
+from auth.sessions import ends_at, has_ended
+from auth.tokens.refresh_tokens import looks_like_refresh_token
+from auth.viewers import viewer_of
+from auth.wiring import Auth
+from models.session import Session
+from models.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class LiveToken:
+    """A token that works; dead, foreign and malformed ones are all nothing."""
+
+    kind: str
+    user_id: UUID
+    username: str
+    session_id: UUID
+    scope: Sequence[str]
+    expires_at: datetime
+
+
+async def introspect(auth: Auth, actor: Actor, token: str) -> LiveToken | None:
+    """Asks the rows, not the token alone. Raises Forbidden, DatabaseUnavailable."""
+    check_may(actor, "tokens:introspect")
+    if looks_like_refresh_token(token):
+        return await _introspect_refresh_token(auth, token)
+    return await _introspect_access_token(auth, actor.client, token)
+
+
+async def _introspect_access_token(auth: Auth, client: Client, token: str) -> LiveToken | None:
+    try:
+        viewer = await viewer_of(auth, client, token)
+    except Unauthenticated:
+        return None
+    return LiveToken(
+        kind="access_token",
+        user_id=viewer.user_id,
+        username=viewer.user.username,
+        session_id=viewer.session_id,
+        scope=sorted(viewer.permissions),
+        expires_at=viewer.token_expires_at,
+    )
+
+
+async def _introspect_refresh_token(auth: Auth, token: str) -> LiveToken | None:
+    try:
+        parsed = auth.refresh_tokens.parse(token)
+    except InvalidRefreshToken:
+        return None
+    query = (
+        select(Session, User.username)
+        .join(User, User.id == Session.user_id)
+        .where(
+            Session.id == parsed.session_id,
+            Session.generation == parsed.generation,
+            User.disabled_at.is_(None),
+        )
+    )
+    async with auth.db.read() as db:
+        row = (await db.execute(query)).one_or_none()
+    if row is None or has_ended(row.Session, auth.clock.now()):
+        return None
+    return LiveToken(
+        kind="refresh_token",
+        user_id=row.Session.user_id,
+        username=row.username,
+        session_id=row.Session.id,
+        scope=(),
+        expires_at=ends_at(row.Session),
+    )

@@ -1,0 +1,1 @@
+"""The explorer: GraphiQL with the sign-in panel of Postern."""

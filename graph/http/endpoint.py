@@ -1,0 +1,155 @@
+"""GraphQL over HTTP: from the bytes of a request to the bytes of the reply.
+
+https://graphql.github.io/graphql-over-http/draft/; where drafts and clients differ, the replies are
+those that today's clients understand (`statuses.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import uuid4
+
+from graphql import ExecutionResult, OperationType
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from auth.clients import Client
+from auth.wiring import Auth
+from graph.context import get_context, get_known_context
+from graph.cookies import CookieJar, CookiePolicy
+from graph.documents.operations import Operation, OperationRefused, Operations
+from graph.errors import coded_error, log_unavailable
+from graph.http.deadlines import check_room, finish
+from graph.http.replies import RETRY_LATER, Reply, reply_problem, reply_result
+from graph.http.requests import (
+    BodyReader,
+    Headers,
+    RequestRefused,
+    accepted_media_type,
+    client_at,
+    read_body,
+    read_get,
+    read_headers,
+)
+from graph.http.unfinished import UnfinishedOperations
+from graph.idempotency import HEADER as IDEMPOTENCY_KEY
+from graph.statuses import JSON, Problem
+from models.database import DatabaseUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPolicy:
+    """How much one request may ask of the server."""
+
+    body_bytes: int = 100_000
+    seconds: float = 10.0
+
+
+class BrowserPage(Protocol):
+    """What a browser gets at the address of the API."""
+
+    def is_asked_for(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a browser opens the address, rather than a program with a query."""
+
+    def page(self) -> ASGIApp:
+        """Returns the page as an ASGI application."""
+
+
+class GraphQLEndpoint:
+    """The ASGI application at `/graphql`. `explorer` is None where it is turned off."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        auth: Auth,
+        cookies: CookiePolicy,
+        policy: RequestPolicy,
+        explorer: BrowserPage | None,
+    ) -> None:
+        self._operations = operations
+        self._auth = auth
+        self._cookies = cookies
+        self._policy = policy
+        self._explorer = explorer
+        self._bodies = BodyReader()
+        # The sockets share it: the server waits for all operations before it stops.
+        self.unfinished = UnfinishedOperations(policy.seconds)
+
+    async def stop(self) -> None:
+        """Returns when no operation runs any more."""
+        await self.unfinished.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request."""
+        headers = read_headers(scope)
+        if self._explorer and self._explorer.is_asked_for(scope, headers):
+            await self._explorer.page()(scope, receive, send)
+            return
+        try:
+            reply = await self._answer(scope, headers, receive)
+        except ClientDisconnect:
+            return
+        await reply.send(send)
+
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
+        media_type = accepted_media_type(headers.get(b"accept", b""))
+        if media_type is None:
+            message = "Accept application/json, or a type like it."
+            error = coded_error(Problem.NOT_ACCEPTABLE.code, message)
+            return reply_problem(Problem.NOT_ACCEPTABLE, [error], JSON)
+        try:
+            if scope["method"] == "POST":
+                body = await read_body(headers, receive, self._policy.body_bytes)
+                request = self._bodies.read(headers, body)
+            else:
+                request = read_get(scope)
+            who = self._who(scope, headers)
+            operation = self._operations.find(
+                request.query, request.document_id, request.operation_name, who[1]
+            )
+            is_mutation = operation.type is not OperationType.QUERY
+            if is_mutation:
+                _check_type(operation, scope["method"])
+                check_room(self.unfinished)
+            context = get_known_context(*who) or await get_context(*who)
+            result = operation.start(request.variables, context, request.extensions)
+            if not isinstance(result, ExecutionResult):
+                result = await finish(self.unfinished, result, is_mutation=is_mutation)
+            return _reply(scope, result, context.cookies, media_type)
+        except OperationRefused as refused:
+            return reply_problem(refused.problem, refused.errors, media_type, refused.headers)
+        except RequestRefused as refused:
+            error = coded_error(refused.problem.code, str(refused), **refused.extensions)
+            return reply_problem(refused.problem, [error], media_type, refused.headers)
+        except DatabaseUnavailable as unavailable:
+            log_unavailable(unavailable)
+            error = coded_error(Problem.UNAVAILABLE.code, unavailable.message)
+            return reply_problem(Problem.UNAVAILABLE, [error], media_type, RETRY_LATER)
+
+    def _who(
+        self, scope: Scope, headers: Headers
+    ) -> tuple[Auth, Client, bytes | None, CookieJar, bytes | None]:
+        peer = scope.get("client")
+        client = client_at(peer[0] if peer else None, headers.get(b"user-agent"))
+        # Without an origin it is no browser's.
+        token = self._cookies.read(headers) if b"origin" in headers else None
+        cookies = CookieJar(self._cookies, token, headers)
+        authorization, key = headers.get(b"authorization"), headers.get(IDEMPOTENCY_KEY)
+        return self._auth, client, authorization, cookies, key
+
+
+def _reply(scope: Scope, result: ExecutionResult, cookies: CookieJar, media_type: str) -> Reply:
+    reply = reply_result(result, media_type, scope.get("postern.request_id") or uuid4().hex)
+    for line in (cookies.set_cookie, cookies.set_device_cookie):
+        if line:
+            reply.headers.append((b"set-cookie", line.encode()))
+    return reply
+
+
+def _check_type(operation: Operation, method: str) -> None:
+    if operation.type is OperationType.SUBSCRIPTION:
+        raise RequestRefused(
+            Problem.MALFORMED, "Subscriptions do not run over plain HTTP requests."
+        )
+    if method == "GET":
+        message = "A GET runs queries only; send this operation by POST."
+        raise RequestRefused(Problem.WRONG_METHOD, message, [(b"allow", b"POST")])

@@ -1,0 +1,88 @@
+"""The command line: `postern`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from auth.permissions import PermissionRegistry
+from graph.schema import build_schema
+from server import doctor, reference
+from server.cli import serve as cli_serve
+from server.cli.console import read_settings
+from server.cli.keys import keys_app
+from server.cli.mail import mail_app
+from server.cli.sessions import sessions_app
+from server.cli.transfer import export_command, import_command
+from server.cli.users import user_app
+from server.command_failure import CommandFailed
+
+# Typer's own tracebacks print local variables, and with them passwords.
+app = typer.Typer(
+    help="Postern: accounts and sign-in behind one GraphQL API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
+user_app.command("import")(import_command)
+user_app.command("export")(export_command)
+app.add_typer(user_app, name="user")
+app.add_typer(keys_app, name="keys")
+app.add_typer(mail_app, name="mail")
+app.add_typer(sessions_app, name="sessions")
+app.add_typer(schema_app, name="schema")
+
+
+def main() -> None:
+    """Runs the command line; a problem is told in plain words, without a traceback."""
+    cli_serve.run_command_line(app)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help=cli_serve.HOST_HELP)] = None,
+    port: Annotated[int | None, typer.Option(help=cli_serve.PORT_HELP)] = None,
+    workers: Annotated[int, typer.Option(min=1, help=cli_serve.WORKERS_HELP)] = 1,
+) -> None:
+    """Starts the server."""
+    cli_serve.serve(host, port, workers)
+
+
+@app.command()
+def migrate() -> None:
+    """Brings the database to the state that this version needs."""
+    asyncio.run(cli_serve.migrate_database(read_settings()))
+    typer.echo("The database is up to date.")
+
+
+@app.command("doctor")
+def run_doctor() -> None:
+    """Says in plain words what is wrong with the configuration."""
+    problems = asyncio.run(doctor.diagnose(read_settings()))
+    if problems:
+        raise CommandFailed(*problems)
+    typer.echo("All is well.")
+
+
+@app.command()
+def access() -> None:
+    """Prints who may ask for which field (docs/access.md)."""
+    typer.echo(reference.access_page(build_schema(PermissionRegistry())), nl=False)
+
+
+@app.command()
+def errors() -> None:
+    """Prints every error code (docs/errors.md)."""
+    typer.echo(reference.errors_page(), nl=False)
+
+
+@app.command("settings")
+def print_settings() -> None:
+    """Prints every setting with its default (docs/settings.md)."""
+    typer.echo(reference.settings_page(), nl=False)
+
+
+@schema_app.command("export")
+def export() -> None:
+    """Prints the schema in GraphQL's own language (schema.graphql)."""
+    typer.echo(build_schema(PermissionRegistry()).as_str())

@@ -1,0 +1,128 @@
+"""`postern serve`, which loads nothing that only the other commands need: that is memory.
+
+So it reads its options with argparse; `cli.py` has them again, among all commands.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from auth.clock import Clock
+from auth.permissions import PermissionRegistry
+from graph.explorer.built_files import is_built
+from models.database import DatabaseUnavailable
+from server import doctor
+from server.app import build_auth
+from server.cli.console import read_settings
+from server.command_failure import CommandFailed
+from server.environment import files_open_to_everybody
+from server.listening import listen
+from server.logs import configure_logs
+from server.settings import ConfigurationError, Settings, Switch
+from server.supervisor import Supervisor
+from server.worker import new_server, run
+
+log = structlog.get_logger("postern.server")
+
+_FROM_CDN = " (loads GraphiQL from a CDN; `make explorer` builds a better one)"
+
+HOST_HELP = "The address to listen on."
+PORT_HELP = "The port to listen on."
+WORKERS_HELP = "How many processes."
+
+
+def main() -> None:
+    """Runs `serve` alone, of the command line."""
+    parser = argparse.ArgumentParser(
+        "postern serve", description="Starts the server.", allow_abbrev=False
+    )
+    parser.add_argument("--host", help=HOST_HELP)
+    parser.add_argument("--port", type=int, help=PORT_HELP)
+    parser.add_argument("--workers", type=int, default=1, help=f"{WORKERS_HELP} 1 if not said.")
+    options = parser.parse_args(sys.argv[2:])
+    if options.workers < 1:
+        parser.error("argument --workers: at least 1")
+    run_command_line(lambda: serve(options.host, options.port, options.workers))
+
+
+def run_command_line(app: Callable[[], object]) -> None:
+    """Runs commands; a problem is told in plain words, without a traceback."""
+    try:
+        app()
+    except CommandFailed as stop:
+        _fail(stop.lines)
+    except ConfigurationError as error:
+        _fail(error.problems)
+    except DatabaseUnavailable as error:
+        _fail([doctor.unreachable(error)])
+    except KeyboardInterrupt:
+        # As a shell tells it of what a signal ended.
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # Nobody reads what we say any more; Python would try once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def serve(host: str | None, port: int | None, workers: int) -> None:
+    """Starts the server. Raises CommandFailed, ConfigurationError, DatabaseUnavailable."""
+    # The worker processes read the environment too.
+    given = {"POSTERN_HOST": host, "POSTERN_PORT": port}
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    settings = read_settings()
+    configure_logs(for_people=settings.in_development)
+    if settings.in_development:
+        asyncio.run(migrate_database(settings))
+    problems = asyncio.run(doctor.diagnose(settings))
+    if problems:
+        raise CommandFailed(*problems)
+    sockets = listen(settings.host, settings.port)
+    for name in files_open_to_everybody():
+        log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")
+    if settings.in_development:
+        _say_where(settings)
+    run_server(settings, sockets, workers)
+
+
+def run_server(settings: Settings, sockets: Sequence[socket.socket], workers: int) -> None:
+    """Serves until a signal ends it. Exits with a status other than 0 after a failure."""
+    if workers > 1:
+        supervisor = Supervisor(sockets, workers=workers, shutdown_delay=settings.shutdown_delay)
+        sys.exit(supervisor.run())
+    server = new_server()
+    run(server, sockets)
+    if not server.started and not server.should_exit:
+        sys.exit(1)
+
+
+def _say_where(settings: Settings) -> None:
+    hint = "" if is_built() else _FROM_CDN
+    if settings.trusted_documents_only is Switch.ON:
+        hint = " (off: only trusted documents run)"
+    sys.stdout.write(f"Postern serves at {settings.base_url}\n")
+    sys.stdout.write(f"  explorer {settings.base_url}/graphql{hint}\n")
+    sys.stdout.flush()
+
+
+async def migrate_database(settings: Settings) -> None:
+    """Brings the database to the state that this version needs. Raises DatabaseUnavailable."""
+    from models.migrate import upgrade  # noqa: PLC0415 - Alembic is large, and `serve` needs none
+
+    doctor.check(settings)
+    auth = build_auth(settings, PermissionRegistry(), Clock(), patient=True)
+    try:
+        await upgrade(auth.db)
+    finally:
+        await auth.stop()
+
+
+def _fail(lines: tuple[str, ...] | list[str]) -> None:
+    for line in lines:
+        sys.stderr.write(f"postern: {line}\n")
+    sys.exit(1)

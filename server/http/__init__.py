@@ -1,0 +1,1 @@
+"""HTTP: the protocol of connections, and the middleware of requests."""

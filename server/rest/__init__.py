@@ -1,0 +1,1 @@
+"""The endpoints beside GraphQL: OAuth 2, health, metrics, pages."""

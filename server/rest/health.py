@@ -1,0 +1,38 @@
+"""`/healthz` and `/readyz`: for probes; they tell no names and no settings."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from auth.tokens.keys import KeyRing
+from models.database import Database, DatabaseUnavailable
+from models.schema_state import SchemaState, schema_state
+from models.writability import WriteProbe
+from server.rest.errors import json_reply
+
+
+def health_router(db: Database, keys: KeyRing) -> APIRouter:
+    """The process lives; the process can do its work."""
+    router = APIRouter()
+    writes = WriteProbe(db)
+
+    @router.get("/healthz", summary="The process is alive")
+    async def healthz() -> Response:
+        return json_reply({"status": "ok"})
+
+    @router.get("/readyz", summary="The server can answer requests")
+    async def readyz(request: Request) -> Response:
+        if request.app.state.is_ending:
+            return json_reply({"status": "ending"}, 503)
+        try:
+            state = await schema_state(db)
+            await writes.check()
+        except DatabaseUnavailable:
+            return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})
+        if state is SchemaState.BEHIND:
+            return json_reply({"status": "database not migrated"}, 503)
+        if not await keys.all_decrypt():
+            return json_reply({"status": "signing keys cannot be decrypted"}, 503)
+        return json_reply({"status": "ok"})
+
+    return router

@@ -1,0 +1,54 @@
+"""`POST /introspect` (RFC 7662): what a token is good for, for holders of a permission."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from auth.errors import Denial
+from auth.token_introspection import LiveToken, introspect
+from auth.viewers import viewer_of
+from auth.wiring import Auth
+from graph.context import read_bearer_token
+from graph.http.requests import client_of, read_headers
+from server.rest.errors import NO_STORE, denied, json_reply, oauth_error
+from server.rest.forms import MalformedForm, documented_form, read_form
+
+_OPENAPI = documented_form(["token"], token={"type": "string"})
+
+
+def introspection_router(auth: Auth) -> APIRouter:
+    """The introspection endpoint; its caller shows a bearer token of their own."""
+    router = APIRouter()
+
+    @router.post("/introspect", openapi_extra=_OPENAPI, summary="Ask about a token (RFC 7662)")
+    async def introspection(request: Request) -> Response:
+        try:
+            bearer = read_bearer_token(read_headers(request.scope).get(b"authorization"))
+            viewer = await viewer_of(auth, client_of(request.scope), bearer)
+            form = await read_form(request)
+            live = await introspect(auth, viewer, form.get("token", ""))
+        except Denial as denial:
+            return denied(denial)
+        except MalformedForm as error:
+            return oauth_error("invalid_request", str(error), error.status)
+        return json_reply(_show(auth, live), headers=NO_STORE)
+
+    return router
+
+
+def _show(auth: Auth, token: LiveToken | None) -> dict[str, Any]:
+    # RFC 7662, 2.2: nothing more is said of a token that does not work.
+    if token is None:
+        return {"active": False}
+    return {
+        "active": True,
+        "token_type": "Bearer" if token.kind == "access_token" else token.kind,
+        "sub": str(token.user_id),
+        "username": token.username,
+        "sid": str(token.session_id),
+        "scope": " ".join(token.scope),
+        "exp": int(token.expires_at.timestamp()),
+        "iss": auth.token_policy.issuer,
+        "aud": auth.token_policy.audience,
+    }

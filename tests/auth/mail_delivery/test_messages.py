@@ -1,0 +1,89 @@
+"""What emails say, and to whom: nothing that a stranger wrote becomes a link."""
+
+import re
+
+import pytest
+from sqlalchemy import update
+
+from auth.clients import Client
+from auth.email_change import request_email_change
+from auth.email_verification import request_email_verification
+from auth.password_change import change_password
+from auth.password_reset import request_password_reset
+from auth.registration import register
+from auth.user_creation import NewUserForm
+from auth.viewers import viewer_of
+from models.user import User
+from server.settings import EmailVerification, Settings
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.mails import Mailbox
+from tests.people import ALICE
+
+HERE = Client("192.0.2.7")
+VICTIM = "victim@example.com"
+PASSWORD = "of course a good one"
+LINK_LIKE = ["www.evil.example", "evil.example", "ẹvil.example", "0800-555-1234"]
+
+
+@pytest.mark.parametrize("username", LINK_LIKE)
+async def test_registration_email_holds_no_link_of_a_stranger(
+    settings: Settings, clock: ManualClock, mailbox: Mailbox, username: str
+) -> None:
+    """T6: the username stood in the email, and email programs make a link of it."""
+    changes = {"email_verification": EmailVerification.REQUIRED}
+    async with serving(settings.model_copy(update=changes), clock) as api:
+        await register(api.auth, HERE, NewUserForm(username, VICTIM, password=PASSWORD))
+        await api.send_mails()
+    assert_harmless(mailbox, VICTIM, 1)
+
+
+@pytest.mark.parametrize("username", LINK_LIKE)
+async def test_no_email_holds_a_link_of_a_stranger(
+    sqlite_api: Api, mailbox: Mailbox, username: str
+) -> None:
+    """The same in all emails that a stranger can have sent to an address."""
+    await register(sqlite_api.auth, HERE, NewUserForm(username, VICTIM, password=PASSWORD))
+    token = (await sqlite_api.try_login(username, PASSWORD))["tokens"]["accessToken"]
+    viewer = await viewer_of(sqlite_api.auth, HERE, token)
+    await request_email_verification(sqlite_api.auth, viewer)
+    await request_password_reset(sqlite_api.auth, HERE, email=VICTIM)
+    await sqlite_api.send_mails()
+    other = "other.victim@example.com"
+    await request_email_change(sqlite_api.auth, viewer, new_email=other, password=PASSWORD)
+    await sqlite_api.send_mails()
+    await change_password(sqlite_api.auth, viewer, current=PASSWORD, new=PASSWORD + "!")
+    await sqlite_api.send_mails()
+    assert_harmless(mailbox, VICTIM, 3)
+    assert_harmless(mailbox, other, 1)
+
+
+def assert_harmless(mailbox: Mailbox, to: str, count: int) -> None:
+    """Nothing but the link to this server and the addressee looks like a link."""
+    mails = mailbox.mails(to)
+    assert len(mails) == count
+    for mail in mails:
+        for content in (mail.text, mail.html):
+            text = re.sub(r"http://localhost:8000/\S+", "", content).replace(to, "")
+            assert "evil" not in text
+            assert "0800" not in text
+
+
+async def test_an_ordinary_username_is_shown(sqlite_api: Api, mailbox: Mailbox) -> None:
+    await request_password_reset(sqlite_api.auth, HERE, email=ALICE.email)
+    await sqlite_api.send_mails()
+    assert mailbox.last(ALICE.email).text.startswith("Hello alice,")
+
+
+async def test_a_username_with_a_dot_is_replaced_by_the_address(
+    sqlite_api: Api, mailbox: Mailbox
+) -> None:
+    async with sqlite_api.auth.db.begin() as tx:
+        await tx.execute(
+            update(User)
+            .where(User.username == "alice")
+            .values(username="alice.liddell", username_key="alice.liddell")
+        )
+    await request_password_reset(sqlite_api.auth, HERE, email=ALICE.email)
+    await sqlite_api.send_mails()
+    assert mailbox.last(ALICE.email).text.startswith(f"Hello {ALICE.email},")

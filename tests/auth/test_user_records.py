@@ -1,0 +1,221 @@
+"""Accounts from rows: what is remembered of them is never out of date, and never wrong."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from auth import user_records as user_rows
+from auth.list_pages import Page
+from auth.permissions import Console, PermissionRegistry
+from auth.records import WITH_ROLES, UserRecord
+from auth.role_edits import RoleForm, create_role
+from auth.roles import find_roles_by_name
+from auth.user_creation import NewUserForm
+from auth.user_list import UserFilter, list_users
+from auth.user_records import UserRows
+from auth.users import create_user, find_user, set_user_roles
+from auth.viewer_cache import BELIEVED_FOR_SECONDS
+from auth.wiring import Auth
+from models.base import uuid7
+from models.database import Database, DatabaseUnavailable
+from models.role import Role, UserRole
+from models.user import User
+from tests.api import Api
+from tests.databases import noted_statements
+from tests.people import ALICE, BEGINNING, BOB
+
+CONSOLE = Console(PermissionRegistry())
+
+
+@pytest.fixture
+async def stranger(database_url: str) -> AsyncIterator[Database]:
+    """Another process."""
+    database = Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+async def page_of(auth: Auth, limit: int = 10, **filters: Any) -> dict[str, UserRecord]:
+    found = await list_users(auth, CONSOLE, page=Page(limit), filters=UserFilter(**filters))
+    return {user.username: user for user in found.users}
+
+
+def roles_of(user: UserRecord) -> list[str]:
+    return [role.name for role in user.roles]
+
+
+async def change(api: Api, db: Database, statement: str) -> None:
+    async with db.begin() as tx:
+        await tx.execute(text(statement))
+    await api.hears_what_others_did()
+
+
+async def give_many_roles(auth: Auth) -> None:
+    """Accounts of every kind: with several roles and none, disabled, verified, without mail."""
+    names = ("user", "admin", "support")
+    ids = [role.id for role in await find_roles_by_name(auth, names)]
+    await create_user(auth, CONSOLE, NewUserForm("many"), ids)
+    await create_user(auth, CONSOLE, NewUserForm("none"), [])
+    async with auth.db.begin() as tx:
+        values = {"disabled_at": BEGINNING, "last_login_at": BEGINNING, "full_name": "Bob, B."}
+        await tx.execute(update(User).where(User.username == "bob").values(**values, version=7))
+        verified = update(User).where(User.username == "alice").values(email_verified_at=BEGINNING)
+        await tx.execute(verified)
+
+
+@pytest.mark.parametrize("filters", [{}, {"disabled": False}, {"search": "a"}, {"role": "admin"}])
+async def test_an_account_of_a_page_is_what_the_orm_makes_of_its_row(
+    auth: Auth, filters: dict[str, Any]
+) -> None:
+    await give_many_roles(auth)
+    async with auth.db.read() as session:
+        rows = await session.scalars(select(User).options(WITH_ROLES))
+        by_orm = {row.username: UserRecord.of(row, auth.permissions) for row in rows}
+    found = await page_of(auth, **filters)
+    assert found
+    assert {name: asdict(user) for name, user in found.items()} == {
+        name: asdict(by_orm[name]) for name in found
+    }
+
+
+async def test_several_roles_come_by_name(auth: Auth) -> None:
+    await give_many_roles(auth)
+    assert roles_of((await page_of(auth))["many"]) == ["admin", "support", "user"]
+
+
+async def test_a_page_is_one_query_when_the_roles_are_known(auth: Auth) -> None:
+    await page_of(auth)
+    with noted_statements() as statements:
+        await page_of(auth)
+    assert len(statements) == 1
+
+
+async def test_an_account_that_did_not_change_is_the_same_one(auth: Auth) -> None:
+    assert (await page_of(auth))["alice"] is (await page_of(auth, search="ali"))["alice"]
+
+
+async def test_a_user_renamed_by_another_process_shows_on_the_next_page(
+    api: Api, auth: Auth, stranger: Database
+) -> None:
+    await page_of(auth)
+    await change(api, stranger, "UPDATE users SET username = 'alison' WHERE username = 'alice'")
+    assert {"alison", "bob"} <= (await page_of(auth)).keys()
+
+
+async def test_a_role_renamed_by_another_process_shows_on_the_next_page(
+    api: Api, auth: Auth, stranger: Database
+) -> None:
+    await page_of(auth)
+    await change(api, stranger, "UPDATE roles SET name = 'person' WHERE name = 'user'")
+    assert roles_of((await page_of(auth))["alice"]) == ["person"]
+
+
+async def test_what_a_role_permits_by_now_shows_on_the_next_page(
+    api: Api, auth: Auth, stranger: Database
+) -> None:
+    assert (await page_of(auth))["audrey"].permissions == {"audit:read", "users:read"}
+    await change(api, stranger, "DELETE FROM role_permissions WHERE permission = 'users:read'")
+    assert (await page_of(auth))["audrey"].permissions == {"audit:read"}
+
+
+async def test_a_role_that_was_not_there_before_shows_on_the_next_page(
+    api: Api, auth: Auth, stranger: Database
+) -> None:
+    alice = (await page_of(auth))["alice"]
+    async with stranger.begin() as tx:
+        role = {"id": uuid7(), "name": "new", "description": "", "built_in": False}
+        await tx.execute(insert(Role), [role])
+        await tx.execute(insert(UserRole), [{"user_id": alice.id, "role_id": role["id"]}])
+    await api.hears_what_others_did()
+    assert roles_of((await page_of(auth))["alice"]) == ["new", "user"]
+
+
+async def test_ones_own_changes_of_roles_show_at_once(auth: Auth) -> None:
+    alice = (await page_of(auth))["alice"]
+    role = await create_role(auth, CONSOLE, RoleForm(name="new"))
+    await set_user_roles(auth, CONSOLE, alice.id, [role.id])
+    found = await find_user(auth, CONSOLE, alice.id)
+    assert found
+    assert roles_of(found) == roles_of((await page_of(auth))["alice"]) == ["new"]
+
+
+async def test_without_the_feed_roles_are_read_each_time(auth: Auth, stranger: Database) -> None:
+    await page_of(auth)
+    await auth.db.changes.stop()
+    async with stranger.begin() as tx:
+        await tx.execute(text("UPDATE roles SET name = 'person' WHERE name = 'user'"))
+    assert roles_of((await page_of(auth))["alice"]) == ["person"]
+
+
+async def test_a_change_while_roles_are_read_reaches_the_next_page(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth.user_rows.everything_changed()
+    read = auth.user_rows._read_roles
+
+    async def read_too_slowly(stored_ids: Any) -> Any:
+        roles = await read(stored_ids)
+        auth.user_rows.everything_changed()
+        return roles
+
+    monkeypatch.setattr(auth.user_rows, "_read_roles", read_too_slowly)
+    assert roles_of((await page_of(auth))["alice"]) == ["user"]
+    assert len(auth.user_rows) == 0
+
+
+async def test_roles_are_not_believed_for_longer_than_a_minute(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = (await page_of(auth))["alice"]
+    later = time.monotonic() + BELIEVED_FOR_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert (await page_of(auth))["alice"] is not alice
+
+
+async def test_it_remembers_no_more_than_its_bound(auth: Auth) -> None:
+    small = UserRows(auth.db, auth.permissions, max_users=3)
+    object.__setattr__(auth, "user_rows", small)
+    for _ in range(2):
+        assert {ALICE.username, BOB.username} <= (await page_of(auth)).keys()
+        assert len(auth.user_rows) == 3
+
+
+async def test_it_remembers_no_more_combinations_of_roles_than_its_bound(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_rows, "MAX_COMBINATIONS", 1)
+    await give_many_roles(auth)
+    found = await page_of(auth)
+    assert roles_of(found["many"]) == ["admin", "support", "user"]
+    assert roles_of(found["none"]) == []
+    assert len(auth.user_rows._book._combinations) == 1
+
+
+async def test_a_page_does_not_wait_for_somebody_who_writes(auth: Auth, stranger: Database) -> None:
+    await page_of(auth)
+    async with stranger.begin() as tx:
+        await tx.execute(text("UPDATE users SET full_name = 'x'"))
+        # A read that waits would wait for the end of this block, and fail.
+        assert (await page_of(auth))["alice"].full_name is None
+
+
+async def test_a_page_of_a_database_that_is_away_is_unavailable(api: Api, auth: Auth) -> None:
+    await page_of(auth)
+    for search in (None, "a"):
+        with api.without_database(), pytest.raises(DatabaseUnavailable):
+            await page_of(auth, search=search)
+
+
+async def test_a_role_that_is_gone_by_now_is_left_out(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found_none(_stored_ids: Any) -> dict[str, Any]:
+        return {}
+
+    auth.user_rows.everything_changed()
+    monkeypatch.setattr(auth.user_rows, "_read_roles", found_none)
+    assert roles_of((await page_of(auth))["alice"]) == []

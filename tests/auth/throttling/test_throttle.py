@@ -1,0 +1,540 @@
+"""Throttling: guesses become slow, and strangers do not keep owners out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from sqlalchemy import func, select, text
+
+from auth.audit import Action
+from auth.clients import Client
+from auth.errors import RateLimited, WrongPassword
+from auth.login import log_in
+from auth.reauthentication import prove_password
+from auth.throttling.budgets import DEVICE, NAME, NETWORK, SITE, Budget, Limit, network_of, site_of
+from auth.viewers import viewer_of
+from models.audit_event import AuditEvent
+from models.throttle import Throttle
+from server.settings import Settings, Switch
+from tests.api import Api, codes, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.databases import waits_for_lock
+from tests.people import ALICE, BOB
+from tests.sessions import Device
+
+
+@asynccontextmanager
+async def at(api: Api, address: str) -> AsyncIterator[None]:
+    """Requests come from there."""
+    transport: Any = api.http._transport
+    before, transport.client = transport.client, (address, 50000)
+    yield
+    transport.client = before
+
+
+async def guess(api: Api, username: str = "alice", password: str = "no") -> Any:
+    """One error, or none."""
+    payload = await api.try_login(username, password)
+    return payload["errors"][0] if payload["errors"] else None
+
+
+async def guesses(api: Api, count: int, username: str = "alice") -> list[str]:
+    return [(await guess(api, username))["code"] for _ in range(count)]
+
+
+ELSEWHERE = "198.51.100.9"
+
+
+async def test_login_after_ten_failures_is_delayed(api: Api) -> None:
+    assert set(await guesses(api, 10)) == {"INVALID_CREDENTIALS"}
+    error = await guess(api)
+    assert (error["code"], error["retryAfter"]) == ("RATE_LIMITED", 1)
+
+
+async def test_login_delay_doubles_with_each_failure(sqlite_api: Api, clock: ManualClock) -> None:
+    await guesses(sqlite_api, 10)
+    waits = []
+    for _ in range(14):
+        waits.append((await guess(sqlite_api))["retryAfter"])
+        clock.tick(seconds=waits[-1])
+        assert (await guess(sqlite_api))["code"] == "INVALID_CREDENTIALS"
+    assert waits[:7] == [1, 2, 4, 8, 16, 32, 63]
+    # Failures decay while one waits: about a guess in 25 minutes is where both keep pace.
+    assert 20 * 60 < max(waits) < 30 * 60
+
+
+async def test_login_during_a_delay_refuses_the_right_password(
+    api: Api, clock: ManualClock
+) -> None:
+    await guesses(api, 10)
+    assert (await guess(api, password=ALICE.password))["code"] == "RATE_LIMITED"
+    clock.tick(seconds=1)
+    assert await guess(api, password=ALICE.password) is None
+
+
+async def test_login_success_forgives_failures_of_the_name_from_this_network(api: Api) -> None:
+    await guesses(api, 9)
+    assert await guess(api, password=ALICE.password) is None
+    assert set(await guesses(api, 10)) == {"INVALID_CREDENTIALS"}
+
+
+async def test_login_success_does_not_forgive_strangers_elsewhere(api: Api) -> None:
+    async with at(api, ELSEWHERE):
+        await guesses(api, 10)
+    assert await guess(api, password=ALICE.password) is None
+    async with at(api, ELSEWHERE):
+        assert (await guess(api))["code"] == "RATE_LIMITED"
+
+
+async def test_login_success_does_not_forgive_failures_of_the_name_from_all_networks(
+    sqlite_api: Api,
+) -> None:
+    for number in range(19):
+        async with at(sqlite_api, f"198.51.100.{number}"):
+            await guess(sqlite_api)
+    assert await guess(sqlite_api, password=ALICE.password) is None
+    codes = []
+    for number in range(100, 102):
+        async with at(sqlite_api, f"198.51.100.{number}"):
+            codes.append((await guess(sqlite_api))["code"])
+    assert codes == ["INVALID_CREDENTIALS", "RATE_LIMITED"]
+
+
+async def test_failures_decay_within_a_day(api: Api, clock: ManualClock) -> None:
+    await guesses(api, 10)
+    clock.tick(days=1, seconds=1)
+    assert set(await guesses(api, 10)) == {"INVALID_CREDENTIALS"}
+
+
+async def test_failures_decay_by_their_own_age_whatever_succeeds_after_them(
+    sqlite_api: Api, clock: ManualClock
+) -> None:
+    """T1: 99 typos, ten days of right passwords, one typo: the network was locked out."""
+    for number in range(99):
+        assert (await guess(sqlite_api, f"typo{number}"))["code"] == "INVALID_CREDENTIALS"
+    for _ in range(60):
+        clock.tick(hours=4)
+        assert await guess(sqlite_api, "bob", BOB.password) is None
+    assert (await guess(sqlite_api, "another typo"))["code"] == "INVALID_CREDENTIALS"
+    assert await guess(sqlite_api, "bob", BOB.password) is None
+
+
+async def test_right_passwords_at_once_past_the_limit_are_not_delayed_for_long(
+    api: Api, clock: ManualClock
+) -> None:
+    """T1: of five at once four were told to wait for 900 seconds."""
+    for number in range(100):
+        await guess(api, f"typo{number}")
+    clock.tick(seconds=1)
+    errors = await asyncio.gather(*(guess(api, "bob", BOB.password) for _ in range(5)))
+    assert [error["retryAfter"] for error in errors if error] == [1] * (5 - errors.count(None))
+    assert None in errors
+
+
+@pytest.mark.parametrize("username", ["nobody", "ALICE", "alice@example.com", "a" * 5000, "\ud800"])
+async def test_every_name_is_throttled_alike(api: Api, username: str) -> None:
+    escaped = username.encode("utf-8", "replace").decode()
+    assert set(await guesses(api, 10, escaped)) == {"INVALID_CREDENTIALS"}
+    assert (await guess(api, escaped))["code"] == "RATE_LIMITED"
+
+
+async def test_failures_under_a_name_say_nothing_about_its_address(api: Api) -> None:
+    """T4: the throttle told strangers which address belongs to which username."""
+    await guesses(api, 10, "alice")
+    assert (await guess(api, "ALICE"))["code"] == "RATE_LIMITED"
+    for address in ("alice@example.com", "somebody.else@example.com"):
+        assert set(await guesses(api, 10, address)) == {"INVALID_CREDENTIALS"}
+        assert (await guess(api, address))["code"] == "RATE_LIMITED"
+
+
+async def test_other_accounts_are_not_concerned(api: Api) -> None:
+    await guesses(api, 11)
+    assert await guess(api, "bob", BOB.password) is None
+
+
+async def test_a_session_that_goes_on_is_not_concerned(api: Api) -> None:
+    device = await Device(api).log_in(ALICE)
+    async with at(api, ELSEWHERE):
+        await guesses(api, 11)
+    await device.refresh()
+    assert await device.is_signed_in()
+
+
+async def test_one_name_cannot_be_tried_from_many_networks(sqlite_api: Api) -> None:
+    outcomes = []
+    for number in range(25):
+        async with at(sqlite_api, f"198.51.100.{number}"):
+            outcomes.append((await guess(sqlite_api))["code"])
+    assert outcomes == ["INVALID_CREDENTIALS"] * 20 + ["RATE_LIMITED"] * 5
+
+
+async def test_one_network_cannot_try_everybody(sqlite_api: Api) -> None:
+    for number in range(100):
+        assert (await guess(sqlite_api, f"user{number}"))["code"] == "INVALID_CREDENTIALS"
+    assert (await guess(sqlite_api, "another"))["code"] == "RATE_LIMITED"
+    async with at(sqlite_api, ELSEWHERE):
+        assert (await guess(sqlite_api, "another"))["code"] == "INVALID_CREDENTIALS"
+
+
+async def test_success_does_not_forgive_the_failures_of_a_network(sqlite_api: Api) -> None:
+    for number in range(99):
+        await guess(sqlite_api, f"user{number}")
+    assert await guess(sqlite_api, "bob", BOB.password) is None
+    assert (await guess(sqlite_api, "another"))["code"] == "INVALID_CREDENTIALS"
+    assert (await guess(sqlite_api, "another"))["code"] == "RATE_LIMITED"
+
+
+async def test_one_ipv6_site_cannot_try_everybody_from_its_networks(sqlite_api: Api) -> None:
+    """T5: a /48 has 65,536 networks of the size /64."""
+    outcomes = []
+    for number in range(302):
+        async with at(sqlite_api, f"2001:db8:7:{number:x}::1"):
+            outcomes.append((await guess(sqlite_api, f"user{number}"))["code"])
+    assert outcomes == ["INVALID_CREDENTIALS"] * 300 + ["RATE_LIMITED"] * 2
+    async with at(sqlite_api, "2001:db8:8::1"):
+        assert (await guess(sqlite_api, "another"))["code"] == "INVALID_CREDENTIALS"
+
+
+async def test_all_networks_together_have_a_limit_that_known_devices_do_not(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """T5: there was no global limit."""
+    settings = make_settings(sqlite_url, tmp_path).model_copy(
+        update={"failed_logins_per_hour": 100}
+    )
+    async with serving(settings, clock) as api:
+        here = Client("192.0.2.7")
+        device = await log_in(api.auth, here, username="bob", password=BOB.password)
+        outcomes = []
+        for number in range(150):
+            async with at(api, f"198.51.100.{number}"):
+                outcomes.append((await guess(api, f"user{number}"))["code"])
+        assert outcomes == ["INVALID_CREDENTIALS"] * 145 + ["RATE_LIMITED"] * 5
+        error = await guess(api, "bob", BOB.password)
+        assert (error["code"], error["retryAfter"]) == ("RATE_LIMITED", 2)
+        proofs = [device.device_proof or ""]
+        await log_in(api.auth, here, username="bob", password=BOB.password, proofs=proofs)
+
+
+async def test_a_thousand_at_once_count_as_a_thousand(api: Api) -> None:
+    errors = await asyncio.gather(*(guess(api) for _ in range(60)))
+    outcomes = [error["code"] for error in errors]
+    assert outcomes.count("INVALID_CREDENTIALS") <= 10
+    assert set(outcomes) == {"INVALID_CREDENTIALS", "RATE_LIMITED"}
+
+
+async def test_an_attempt_whose_process_died_stops_counting(api: Api, clock: ManualClock) -> None:
+    throttle, limit = api.auth.throttle, Limit("one", 1, timedelta(hours=1), timedelta(hours=1))
+    await throttle.begin(Budget(limit, "x"))
+    with pytest.raises(RateLimited) as refused:
+        await throttle.begin(Budget(limit, "x"))
+    assert refused.value.retry_after == timedelta(seconds=1)
+    clock.tick(seconds=31)
+    await throttle.begin(Budget(limit, "x"))
+
+
+HERE = Client("192.0.2.7")
+
+
+async def test_full_hash_queue_forgives_no_failures(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T3: a full queue reset the failures of the account."""
+    await guesses(api, 9)
+    with full_queue(api, monkeypatch):
+        assert (await guess(api))["code"] == "RATE_LIMITED"
+    assert (await guess(api))["code"] == "INVALID_CREDENTIALS"
+    assert (await guess(api))["code"] == "RATE_LIMITED"
+
+
+async def test_full_hash_queue_is_not_a_failed_login(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with full_queue(api, monkeypatch):
+        for _ in range(15):
+            assert (await guess(api))["code"] == "RATE_LIMITED"
+    assert set(await guesses(api, 10)) == {"INVALID_CREDENTIALS"}
+
+
+async def test_full_hash_queue_is_not_a_wrong_current_password(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T3: during re-authentication it counted as one."""
+    viewer = await viewer_of(api.auth, HERE, await api.log_in(ALICE))
+    action = Action.PASSWORD_CHANGED
+    with full_queue(api, monkeypatch):
+        for _ in range(15):
+            with pytest.raises(RateLimited):
+                await prove_password(api.auth, viewer, "no", action)
+    for _ in range(10):
+        with pytest.raises(WrongPassword):
+            await prove_password(api.auth, viewer, "no", action)
+    async with api.auth.db.read() as session:
+        query = select(func.count()).where(AuditEvent.action == action.value)
+        assert await session.scalar(query) == 10
+
+
+async def test_full_hash_queue_is_not_a_registration(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with full_queue(sqlite_api, monkeypatch):
+        for number in range(101):
+            assert await register(sqlite_api, number) == ["RATE_LIMITED"]
+    assert await register(sqlite_api, 0) == []
+
+
+@contextmanager
+def full_queue(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every place is taken, but only once the attempt has been counted."""
+
+    async def run(*_: object, **__: object) -> None:
+        raise RateLimited(timedelta(seconds=5))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.auth.passwords, "hash", run)
+        patch.setattr(api.auth.passwords, "verify", run)
+        yield
+
+
+async def test_all_doors_count_together(api: Api) -> None:
+    await guesses(api, 5)
+    form = {"username": "alice", "password": "no"}
+    for _ in range(5):
+        assert (await api.http.post("/token", data=form)).status_code == 400
+    assert (await guess(api))["code"] == "RATE_LIMITED"
+    reply = await api.http.post("/token", data=form)
+    assert (reply.status_code, reply.headers["Retry-After"]) == (429, "1")
+
+
+async def test_all_processes_count_together_and_a_restart_forgets_nothing(
+    api: Api, tmp_path: Path, clock: ManualClock
+) -> None:
+    await guesses(api, 10)
+    url = api.auth.db.engine.url.render_as_string(hide_password=False)
+    async with serving(make_settings(url, tmp_path), clock) as again:
+        assert (await guess(again))["code"] == "RATE_LIMITED"
+
+
+async def test_without_its_table_nobody_logs_in(api: Api) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text("DROP TABLE attempts"))
+    query = 'mutation { login(input: {username: "alice", password: "x"}) { tokens { tokenType } } }'
+    result = await api.ask(query)
+    assert result["data"] is None
+    assert result["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+
+
+async def test_the_current_password_cannot_be_guessed_from_a_stolen_session(api: Api) -> None:
+    device = await Device(api).log_in(ALICE)
+    for _ in range(10):
+        payload = await device.change_password("no", "a perfectly good one")
+        assert codes(payload) == ["WRONG_PASSWORD"]
+    payload = await device.change_password(ALICE.password, "a perfectly good one")
+    assert codes(payload) == ["RATE_LIMITED"]
+    # The owner elsewhere is not concerned.
+    assert await guess(api, password=ALICE.password) is None
+
+
+async def test_registrations_of_one_network_are_bounded(sqlite_api: Api) -> None:
+    object.__setattr__(sqlite_api.auth, "sends_mail", False)
+    outcomes = [await register(sqlite_api, number) for number in range(101)]
+    assert outcomes == [[]] * 100 + [["RATE_LIMITED"]]
+    async with at(sqlite_api, ELSEWHERE):
+        assert await register(sqlite_api, 101) == []
+
+
+async def test_registrations_obey_the_email_budget_of_the_network(sqlite_api: Api) -> None:
+    """T6: they ignored it."""
+    outcomes = [await register(sqlite_api, number) for number in range(31)]
+    assert outcomes == [[]] * 30 + [["RATE_LIMITED"]]
+
+
+async def register(api: Api, number: int) -> list[str]:
+    """The codes of a registration."""
+    register = """mutation($name: String!, $email: String!) { register(input: {username: $name,
+        email: $email, password: "of course a good one"}) { errors { code } } }"""
+    variables = {"name": f"user{number}", "email": f"user{number}@example.com"}
+    return codes((await api.data(register, variables))["register"])
+
+
+async def test_a_clock_that_is_set_back_locks_nobody_out(api: Api, clock: ManualClock) -> None:
+    await guesses(api, 10)
+    clock.tick(days=-3)
+    assert (await guess(api))["code"] == "INVALID_CREDENTIALS"
+
+
+async def test_the_table_tells_neither_who_nor_where(api: Api) -> None:
+    await guesses(api, 3)
+    async with api.auth.db.read() as session:
+        rows = str((await session.execute(text("SELECT * FROM attempts"))).all())
+    assert "alice" not in rows
+    assert "192.0.2" not in rows
+
+
+async def test_what_is_forgotten_is_deleted(api: Api, clock: ManualClock) -> None:
+    await guesses(api, 3)
+    clock.tick(days=4)
+    await api.auth.throttle.delete_forgotten()
+    async with api.auth.db.read() as session:
+        assert await session.scalar(text("SELECT count(*) FROM attempts")) == 0
+
+
+async def test_deleting_the_old_and_counting_the_new_do_not_wait_for_one_another(
+    api: Api, clock: ManualClock
+) -> None:
+    throttle = api.auth.throttle
+    hour = timedelta(hours=1)
+    limits = [Limit(name, 1000, hour, hour) for name in ("one", "other")]
+
+    async def attempt(number: int) -> None:
+        budgets = [Budget(limit, str(number * 7 % 5)) for limit in limits]
+        started = await throttle.begin(*budgets)
+        async with api.auth.db.begin() as tx:
+            await throttle.fail(tx, started)
+
+    for _ in range(10):
+        acts = [throttle.delete_forgotten() if n % 4 == 0 else attempt(n) for n in range(24)]
+        await asyncio.gather(*acts)
+        clock.tick(days=2)
+
+
+async def test_forget_locks_rows_in_the_order_of_attempts(
+    postgresql_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """A DELETE locks in the order of the table, and deadlocked with an attempt."""
+    async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
+        throttle, db = api.auth.throttle, api.auth.db
+        smaller, larger = await in_order_of_keys(api, Budget(NAME, "one"), Budget(NAME, "other"))
+
+        async def forget() -> None:
+            async with db.begin() as tx:
+                await throttle.forget(tx, smaller, larger)
+
+        await forget()
+        await throttle.spend(larger)
+        await throttle.spend(smaller)
+        async with db.begin() as tx:
+            await throttle.spend_within(tx, smaller)
+            forgetting = asyncio.create_task(forget())
+            await waits_for_lock(db, forgetting)
+            await throttle.spend_within(tx, larger)
+        await forgetting
+
+
+async def in_order_of_keys(api: Api, one: Budget, other: Budget) -> tuple[Budget, Budget]:
+    """The keys are HMACs under a secret of this server."""
+    keys = select(Throttle.key)
+    await api.auth.throttle.spend(one)
+    async with api.auth.db.read() as session:
+        first = (await session.scalars(keys)).one()
+    await api.auth.throttle.spend(other)
+    async with api.auth.db.read() as session:
+        smallest = (await session.scalars(keys.order_by(Throttle.key))).first()
+    return (one, other) if smallest == first else (other, one)
+
+
+SECRETS = ("the first secret, long enough to be one", "the second secret, as long as the first")
+
+
+def with_secrets(settings: Settings, *secrets: str) -> Settings:
+    return settings.model_copy(update={"secret_key": SecretStr(",".join(secrets))})
+
+
+async def test_failures_are_counted_together_while_the_secret_is_rotated(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """P23: the throttle knew the first secret only."""
+    settings, (old, new) = make_settings(database_url, tmp_path), SECRETS
+    async with (
+        serving(with_secrets(settings, old, new), clock) as before,
+        serving(with_secrets(settings, new, old), clock) as after,
+    ):
+        for server in (after, before, after, before, after):
+            assert set(await guesses(server, 2)) == {"INVALID_CREDENTIALS"}
+        assert (await guess(before))["code"] == "RATE_LIMITED"
+        assert (await guess(after))["code"] == "RATE_LIMITED"
+        await after.auth.keys.renew_encryption()
+    async with serving(with_secrets(settings, new), clock) as later:
+        clock.tick(seconds=1)
+        assert (await guess(later))["code"] == "INVALID_CREDENTIALS"
+        assert (await guess(later))["retryAfter"] == 2
+
+
+async def test_it_can_be_turned_off(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> None:
+    off = make_settings(sqlite_url, tmp_path).model_copy(update={"throttle": Switch.OFF})
+    async with serving(off, clock) as api:
+        assert set(await guesses(api, 15)) == {"INVALID_CREDENTIALS"}
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("not an address", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_network_is_what_one_customer_has(address: str | None, network: str) -> None:
+    assert network_of(address) == network
+
+
+@given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
+def test_all_addresses_of_a_slash_64_are_one_network(address: Any, host: int) -> None:
+    sibling = type(address)((int(address) >> 64 << 64) | host)
+    if not address.ipv4_mapped and not sibling.ipv4_mapped:
+        assert network_of(str(address)) == network_of(str(sibling))
+
+
+FORWARDED = {"X-Forwarded-For": "203.0.113.5, 198.51.100.1"}
+LOGIN = 'mutation { login(input: {username: "alice", password: "no"}) { errors { code } } }'
+
+
+async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    settings = make_settings(sqlite_url, tmp_path)
+    proxied = settings.model_copy(update={"trusted_proxies": ("192.0.2.0/24", "198.51.100.1")})
+    for server, seen in ((settings, "192.0.2.7"), (proxied, "203.0.113.5")):
+        async with serving(server, clock) as api:
+            await api.post(LOGIN, headers=FORWARDED)
+            async with api.auth.db.read() as session:
+                query = "SELECT client_address FROM audit_events ORDER BY id DESC LIMIT 1"
+                assert await session.scalar(text(query)) == seen
+
+
+@pytest.mark.parametrize(
+    ("address", "site"),
+    [
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("::ffff:192.0.2.7", None),
+        ("192.0.2.7", None),
+        ("not an address", None),
+    ],
+)
+def test_site_of_is_the_ipv6_slash_48(address: str, site: str | None) -> None:
+    assert site_of(address) == site
+
+
+# The limit alone
+
+
+@given(st.floats(0, 10_000))
+def test_a_delay_is_never_negative_and_never_endless(failures: float) -> None:
+    for limit in (DEVICE, NAME, NETWORK, SITE):
+        assert timedelta() <= limit.delay_after(failures) <= limit.longest

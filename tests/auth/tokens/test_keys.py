@@ -1,0 +1,721 @@
+"""Keys: published before they sign, verifying after they have, opened by the server's secret."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt import get_algorithm_by_name
+from jwt.utils import base64url_decode
+from sqlalchemy import event, text
+from structlog.testing import capture_logs
+
+from auth.clients import Client
+from auth.login import log_in
+from auth.refresh import refresh
+from auth.tokens import access_tokens as tokens
+from auth.tokens.access_tokens import Grant
+from auth.tokens.key_material import Algorithm, Key
+from auth.tokens.key_set import LEEWAY, KeyState, SigningKeysUnavailable
+from auth.tokens.keys import PUBLISHED_BEFORE_USE, RELOAD_AFTER_SECONDS, KeyRing
+from auth.tokens.secret_keys import SecretKeys, WrongSecretKey
+from models.base import uuid7
+from models.database import Database, DatabaseUnavailable
+from server.settings import Settings
+from tests.api import LOGIN, Api, denials, serving
+from tests.auth.forging import POLICY, issue, new_key
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+from tests.people import ALICE, OPERATOR
+
+SECRET = "a secret of the tests, long enough for anybody"
+OLDER = "the secret of before, which was long as well"
+AT = Client("192.0.2.7", "test")
+NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
+# What makes a JWK private (RFC 7518, 6).
+PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k"}
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+def ring(
+    db: Database, clock: ManualClock, *secrets: str, algorithm: Algorithm = Algorithm.ES256
+) -> KeyRing:
+    return KeyRing(db, SecretKeys(secrets or [SECRET]), clock, algorithm)
+
+
+async def number_of_keys(db: Database) -> int:
+    async with db.read() as session:
+        return len((await session.execute(text("SELECT kid FROM signing_keys"))).all())
+
+
+async def states(keys: KeyRing) -> list[tuple[str, str]]:
+    return [(key.kid, state.value) for key, state in await keys.states()]
+
+
+def grant(clock: ManualClock) -> Grant:
+    return Grant(uuid7(), uuid7(), [], [], clock.now() + timedelta(days=1))
+
+
+async def test_the_first_start_makes_a_key_that_signs_at_once(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    assert [state for _, state in await keys.states()] == [KeyState.CURRENT]
+
+
+async def test_two_processes_that_start_together_make_one_key(
+    db: Database, clock: ManualClock
+) -> None:
+    one, other = ring(db, clock), ring(db, clock)
+    await asyncio.gather(one.start(), other.start())
+    assert (await one.signing_key()).kid == (await other.signing_key()).kid
+    assert await number_of_keys(db) == 1
+
+
+async def test_what_one_process_signs_another_verifies(db: Database, clock: ManualClock) -> None:
+    here, there = ring(db, clock), ring(db, clock)
+    await asyncio.gather(here.start(), there.start())
+    token = await issue(here, grant(clock), clock)
+    assert await tokens.verify(there, POLICY, token.text, clock.now())
+
+
+async def test_starting_again_makes_no_second_key(db: Database, clock: ManualClock) -> None:
+    for _ in range(3):
+        await ring(db, clock).start()
+    assert await number_of_keys(db) == 1
+
+
+async def test_a_new_key_is_published_ten_minutes_before_it_signs(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    new = await keys.rotate(OPERATOR)
+    assert new.kid in {jwk["kid"] for jwk in (await keys.jwks())["keys"]}
+    assert (await keys.signing_key()).kid == old.kid
+    clock.tick(minutes=10)
+    assert (await keys.signing_key()).kid == new.kid
+
+
+async def test_a_key_is_next_then_current_then_retired_then_gone(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    new = await keys.rotate(OPERATOR)
+    assert await states(keys) == [(new.kid, "next"), (old.kid, "current")]
+    clock.tick(minutes=10)
+    assert await states(keys) == [(new.kid, "current"), (old.kid, "retired")]
+    clock.tick(hours=1, seconds=5)
+    assert await states(keys) == [(new.kid, "current")]
+
+
+async def test_nothing_that_was_issued_is_refused_before_its_time_while_keys_rotate(
+    sqlite_api: Api, clock: ManualClock
+) -> None:
+    issued: list[str] = []
+    for minutes in range(0, 120, 5):
+        if minutes in {10, 15, 60}:
+            await sqlite_api.auth.keys.rotate(OPERATOR)
+        issued.append(await sqlite_api.log_in(ALICE))
+        for token in issued[-6:]:
+            assert await sqlite_api.data("{ me { id } }", token=token)
+        clock.tick(minutes=5)
+    assert len({jwt.get_unverified_header(token)["kid"] for token in issued}) == 4
+
+
+async def test_a_retired_key_verifies_until_its_last_token_has_expired(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    await keys.rotate(OPERATOR)
+    clock.tick(minutes=70)
+    assert await keys.find(old.kid) is old
+    clock.tick(seconds=5)
+    assert await keys.find(old.kid) is None
+    assert old.kid not in {jwk["kid"] for jwk in (await keys.jwks())["keys"]}
+
+
+async def test_another_process_knows_a_new_key_before_it_is_used(
+    db: Database, clock: ManualClock
+) -> None:
+    here, there = ring(db, clock), ring(db, clock)
+    await here.start()
+    await there.start()
+    new = await here.rotate(OPERATOR)
+    let_pass(there, seconds=5)
+    assert await there.find(new.kid) is not None
+
+
+@contextmanager
+def loads_of(db: Database) -> Iterator[list[str]]:
+    """The statements that read the table of keys."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
+        if "FROM signing_keys" in statement:
+            statements.append(statement)
+
+    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+
+
+@dataclass
+class SlowReads:
+    """Reads that a test lets go on."""
+
+    have_read: asyncio.Event = field(default_factory=asyncio.Event)
+    may_return: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def let_pass(keys: KeyRing, seconds: float) -> None:
+    """As if the ring had been loaded longer ago; its own clock cannot be moved."""
+    keys._loaded_at -= seconds
+
+
+async def test_strangers_make_a_process_reload_its_keys_once_in_five_seconds(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    with loads_of(db) as loads:
+        await asyncio.gather(*[keys.find(f"unknown {number}") for number in range(20)])
+        assert len(loads) == 0
+        let_pass(keys, seconds=5)
+        await asyncio.gather(*[keys.find(f"unknown {number}") for number in range(20)])
+        assert len(loads) == 1
+
+
+async def test_a_known_kid_costs_no_query_for_a_minute(db: Database, clock: ManualClock) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    kid = (await keys.signing_key()).kid
+    with loads_of(db) as loads:
+        let_pass(keys, seconds=55)
+        assert await keys.find(kid)
+        assert len(loads) == 0
+        let_pass(keys, seconds=5)
+        assert await keys.find(kid)
+        assert len(loads) == 1
+
+
+async def test_keys_in_memory_outlast_the_database(db: Database, clock: ManualClock) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    kid = (await keys.signing_key()).kid
+    keys._db = Database.connect(NOWHERE)
+    let_pass(keys, seconds=60)
+    assert await keys.find(kid)
+    assert len((await keys.jwks())["keys"]) == 1
+
+
+async def test_without_keys_an_unreachable_database_is_said_to_be_so(clock: ManualClock) -> None:
+    keys = ring(Database.connect(NOWHERE), clock)
+    with pytest.raises(DatabaseUnavailable):
+        await keys.signing_key()
+
+
+@pytest.mark.parametrize("kid", [None, 7, True, ["x"], {"x": 1}, "\ud800", ""])
+async def test_a_kid_of_any_shape_is_just_unknown(
+    db: Database, clock: ManualClock, kid: object
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    assert await keys.find(kid) is None
+
+
+async def test_another_secret_opens_no_key_and_makes_none(db: Database, clock: ManualClock) -> None:
+    await ring(db, clock, OLDER).start()
+    with pytest.raises(WrongSecretKey):
+        await ring(db, clock, SECRET).start()
+    assert await number_of_keys(db) == 1
+
+
+async def test_checking_the_secret_makes_no_key(db: Database, clock: ManualClock) -> None:
+    await ring(db, clock).check_secret()
+    assert await number_of_keys(db) == 0
+
+
+async def test_checking_a_wrong_secret_says_so(db: Database, clock: ManualClock) -> None:
+    await ring(db, clock, OLDER).start()
+    with pytest.raises(WrongSecretKey):
+        await ring(db, clock, SECRET).check_secret()
+
+
+async def test_an_older_secret_in_the_list_still_opens_the_keys(
+    db: Database, clock: ManualClock
+) -> None:
+    before = ring(db, clock, OLDER)
+    await before.start()
+    after = ring(db, clock, SECRET, OLDER)
+    await after.start()
+    assert (await after.signing_key()).kid == (await before.signing_key()).kid
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+async def test_the_database_holds_no_private_key_in_plain(
+    db: Database, clock: ManualClock, algorithm: Algorithm
+) -> None:
+    keys = ring(db, clock, algorithm=algorithm)
+    await keys.start()
+    jwk = private_jwk(await keys.signing_key())
+    async with db.read() as session:
+        (row,) = (await session.execute(text("SELECT * FROM signing_keys"))).all()
+    for member in PRIVATE & jwk.keys():
+        assert jwk[member] not in repr(row)
+        assert jwk[member].encode() not in row.encrypted_private_key
+        assert base64url_decode(jwk[member]) not in row.encrypted_private_key
+
+
+def private_jwk(key: Key) -> dict[str, str]:
+    jwk: dict[str, str] = get_algorithm_by_name(key.algorithm).to_jwk(key.signer, as_dict=True)
+    assert PRIVATE & jwk.keys()
+    return jwk
+
+
+async def test_a_private_key_opens_under_its_own_kid_only(db: Database, clock: ManualClock) -> None:
+    await ring(db, clock).start()
+    async with db.begin() as tx:
+        await tx.execute(text("UPDATE signing_keys SET kid = 'of-another'"))
+    with pytest.raises(WrongSecretKey):
+        await ring(db, clock).start()
+
+
+async def test_a_key_prints_nothing_private(db: Database, clock: ManualClock) -> None:
+    keys = ring(db, clock, algorithm=Algorithm.HS256)
+    await keys.start()
+    key = await keys.signing_key()
+    assert repr(key.signer) not in repr(key)
+
+
+async def test_a_symmetric_key_has_256_bits(clock: ManualClock) -> None:
+    assert len(new_key(Algorithm.HS256, clock).signer) == 32
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+async def test_each_algorithm_of_the_setting_issues_and_verifies(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock, algorithm: Algorithm
+) -> None:
+    async with serving(settings_with(algorithm, sqlite_url, tmp_path), clock) as api:
+        token = await api.log_in(ALICE)
+        assert jwt.get_unverified_header(token)["alg"] == algorithm
+        assert await api.data("{ me { id } }", token=token)
+
+
+def settings_with(algorithm: Algorithm, url: str, folder: Path) -> Settings:
+    return make_settings(url, folder).model_copy(update={"jwt_algorithm": algorithm})
+
+
+async def test_another_algorithm_is_published_before_it_signs_and_old_tokens_stay_good(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(settings_with(Algorithm.ES256, sqlite_url, tmp_path), clock) as before:
+        token = await before.log_in(ALICE)
+    async with serving(settings_with(Algorithm.EDDSA, sqlite_url, tmp_path), clock) as after:
+        assert [jwk["alg"] for jwk in await published(after)] == ["EdDSA", "ES256"]
+        assert jwt.get_unverified_header(await after.log_in(ALICE))["alg"] == "ES256"
+        clock.tick(minutes=10)
+        assert jwt.get_unverified_header(await after.log_in(ALICE))["alg"] == "EdDSA"
+        assert await after.data("{ me { id } }", token=token)
+
+
+async def test_two_processes_that_start_with_another_algorithm_make_one_key(
+    db: Database, clock: ManualClock
+) -> None:
+    await ring(db, clock).start()
+    others = [ring(db, clock, algorithm=Algorithm.EDDSA) for _ in range(2)]
+    await asyncio.gather(*[other.start() for other in others])
+    assert await number_of_keys(db) == 2
+
+
+async def published(api: Api) -> list[dict[str, str]]:
+    jwks: list[dict[str, str]] = (await api.http.get("/.well-known/jwks.json")).json()["keys"]
+    return jwks
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "members"),
+    [
+        (Algorithm.ES256, {"kty", "crv", "x", "y"}),
+        (Algorithm.EDDSA, {"kty", "crv", "x"}),
+        (Algorithm.RS256, {"kty", "n", "e"}),
+    ],
+)
+async def test_the_jwks_shows_public_members_only(
+    db: Database, clock: ManualClock, algorithm: Algorithm, members: set[str]
+) -> None:
+    keys = ring(db, clock, algorithm=algorithm)
+    await keys.start()
+    (jwk,) = (await keys.jwks())["keys"]
+    assert set(jwk) == {*members, "kid", "alg", "use"}
+    assert (jwk["kid"], jwk["alg"], jwk["use"]) == (
+        (await keys.signing_key()).kid,
+        algorithm,
+        "sig",
+    )
+
+
+async def test_any_service_verifies_a_token_by_the_jwks(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    (jwk,) = await published(sqlite_api)
+    claims = jwt.decode(
+        token, jwt.PyJWK(jwk), algorithms=["ES256"], audience=sqlite_api.auth.token_policy.audience
+    )
+    assert claims["iss"] == sqlite_api.auth.token_policy.issuer
+
+
+async def test_verifiers_may_keep_the_jwks_for_less_time_than_a_key_is_published_ahead(
+    sqlite_api: Api,
+) -> None:
+    reply = await sqlite_api.http.get("/.well-known/jwks.json")
+    assert reply.headers["Cache-Control"] == "public, max-age=300"
+    kept = timedelta(seconds=300 + RELOAD_AFTER_SECONDS) + LEEWAY
+    assert kept < PUBLISHED_BEFORE_USE
+
+
+async def test_a_symmetric_key_is_never_published(db: Database, clock: ManualClock) -> None:
+    keys = ring(db, clock, algorithm=Algorithm.HS256)
+    await keys.start()
+    assert await keys.jwks() == {"keys": []}
+
+
+async def test_compromised_keys_stop_working_at_once(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    await sqlite_api.auth.keys.replace_compromised(OPERATOR)
+    result = await sqlite_api.ask("{ me { id } }", token=token)
+    assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}]
+    assert await sqlite_api.data("{ me { id } }", token=await sqlite_api.log_in(ALICE))
+
+
+async def test_a_compromised_key_is_replaced_in_every_process_within_a_minute(
+    db: Database, clock: ManualClock
+) -> None:
+    here, there = ring(db, clock), ring(db, clock)
+    await asyncio.gather(here.start(), there.start())
+    old = [await here.signing_key(), await here.rotate(OPERATOR)]
+    new = await here.replace_compromised(OPERATOR)
+    let_pass(there, seconds=60)
+    assert [await there.find(key.kid) for key in old] == [None, None]
+    assert (await there.signing_key()).kid == new.kid
+    assert [jwk["kid"] for jwk in (await there.jwks())["keys"]] == [new.kid]
+
+
+async def test_a_compromised_key_is_replaced_at_once_where_changes_are_heard(
+    sqlite_url: str, clock: ManualClock
+) -> None:
+    ours, theirs = Database.connect(sqlite_url), Database.connect(sqlite_url)
+    try:
+        await theirs.changes.start()
+        here, there = ring(ours, clock), ring(theirs, clock)
+        await here.start()
+        await there.start()
+        old, new = await there.signing_key(), await here.replace_compromised(OPERATOR)
+        assert (await there.signing_key()).kid == new.kid
+        assert await there.find(old.kid) is None
+    finally:
+        await ours.close()
+        await theirs.close()
+
+
+async def test_a_compromised_key_does_not_return_with_a_restart(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    await keys.replace_compromised(OPERATOR)
+    restarted = ring(db, clock)
+    await restarted.start()
+    assert await restarted.find(old.kid) is None
+
+
+async def test_with_a_clock_that_was_set_back_the_oldest_key_signs(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    clock.tick(hours=-1)
+    assert await keys.signing_key()
+
+
+async def test_a_compromised_key_dies_even_where_its_replacement_cannot_be_opened(
+    db: Database, clock: ManualClock
+) -> None:
+    behind = ring(db, clock, OLDER)
+    await behind.start()
+    old = await behind.signing_key()
+    ahead = ring(db, clock, SECRET, OLDER)
+    await ahead.start()
+    await ahead.replace_compromised(OPERATOR)
+    let_pass(behind, seconds=60)
+    assert await behind.find(old.kid) is None
+
+
+# A secret that does not decrypt every key
+
+
+async def test_key_under_another_secret_is_unavailable_and_not_unknown(
+    db: Database, clock: ManualClock
+) -> None:
+    behind, ahead = ring(db, clock, OLDER), ring(db, clock, SECRET, OLDER)
+    await behind.start()
+    await ahead.start()
+    new = await ahead.replace_compromised(OPERATOR)
+    let_pass(behind, seconds=60)
+    for _ in range(2):
+        with pytest.raises(SigningKeysUnavailable):
+            await behind.find(new.kid)
+        with pytest.raises(SigningKeysUnavailable):
+            await behind.signing_key()
+        with pytest.raises(SigningKeysUnavailable):
+            await behind.jwks()
+        assert not await behind.all_decrypt()
+        assert await behind.find("a kid that nobody made") is None
+
+
+async def test_process_with_an_older_secret_signs_until_the_next_key_does(
+    db: Database, clock: ManualClock
+) -> None:
+    behind, ahead = ring(db, clock, OLDER), ring(db, clock, SECRET, OLDER)
+    await behind.start()
+    await ahead.start()
+    await ahead.rotate(OPERATOR)
+    let_pass(behind, seconds=60)
+    clock.tick(minutes=9)
+    token = await issue(behind, grant(clock), clock)
+    assert await tokens.verify(ahead, POLICY, token.text, clock.now())
+    clock.tick(minutes=1)
+    with pytest.raises(SigningKeysUnavailable):
+        await issue(behind, grant(clock), clock)
+
+
+async def test_retired_key_that_no_secret_decrypts_does_not_stop_the_start(
+    db: Database, clock: ManualClock
+) -> None:
+    await ring(db, clock, OLDER).start()
+    await ring(db, clock, SECRET, OLDER).rotate(OPERATOR)
+    clock.tick(minutes=71)
+    keys = ring(db, clock, SECRET)
+    await keys.start()
+    await keys.renew_encryption()
+    assert await keys.all_decrypt()
+    assert len((await keys.jwks())["keys"]) == 1
+
+
+async def test_keys_are_replaced_under_a_secret_that_decrypts_none(
+    db: Database, clock: ManualClock
+) -> None:
+    await ring(db, clock, OLDER).start()
+    new = await ring(db, clock, SECRET).replace_compromised(OPERATOR)
+    restarted = ring(db, clock, SECRET)
+    await restarted.start()
+    assert (await restarted.signing_key()).kid == new.kid
+
+
+async def test_session_is_not_started_or_refreshed_where_no_key_can_sign(
+    database_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    """The session was committed, and the reply was 503 without its tokens."""
+    settings = make_settings(database_url, tmp_path)
+    async with serving(settings, clock) as api:
+        signed_in = await log_in(api.auth, AT, username="alice", password=ALICE.password)
+        ahead = KeyRing(api.auth.db, SecretKeys([SECRET]), clock, Algorithm.ES256)
+        await ahead.replace_compromised(OPERATOR)
+        before = await rows_of_sessions(api.auth.db)
+        with pytest.raises(SigningKeysUnavailable):
+            await log_in(api.auth, AT, username="alice", password=ALICE.password)
+        with pytest.raises(SigningKeysUnavailable):
+            await refresh(api.auth, AT, signed_in.refresh_token.text)
+        assert await rows_of_sessions(api.auth.db) == before
+        variables = {"input": {"username": "alice", "password": ALICE.password}}
+        reply = await api.post(LOGIN, variables)
+        assert reply.status_code == 503
+        assert "signing key" in reply.json()["errors"][0]["message"]
+
+
+async def rows_of_sessions(db: Database) -> list[tuple[Any, ...]]:
+    async with db.read() as session:
+        return [
+            tuple(r) for r in await session.execute(text("SELECT id, generation FROM sessions"))
+        ]
+
+
+# Two operators at once
+
+
+async def test_compromised_keys_can_be_replaced_twice_at_once(
+    db: Database, clock: ManualClock
+) -> None:
+    """The second load found the first key revoked, and the command ended with a KeyError."""
+    await ring(db, clock).start()
+    rings = [ring(db, clock) for _ in range(8)]
+    new = await asyncio.gather(*(keys.replace_compromised(OPERATOR) for keys in rings))
+    assert len({key.kid for key in new}) == 8
+    # The last one signs, and nothing else is left.
+    restarted = ring(db, clock)
+    await restarted.start()
+    ((kid, state),) = await states(restarted)
+    assert (kid in {key.kid for key in new}, state) == (True, "current")
+
+
+async def test_rotation_survives_a_replacement_at_the_same_moment(
+    db: Database, clock: ManualClock
+) -> None:
+    one, other = ring(db, clock), ring(db, clock)
+    await one.start()
+    rotated, replaced = await asyncio.gather(
+        one.rotate(OPERATOR), other.replace_compromised(OPERATOR)
+    )
+    assert rotated.kid != replaced.kid
+
+
+async def test_rsa_key_is_generated_beside_the_event_loop_and_outside_the_transaction(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate, begun, written = rsa.generate_private_key, Event(), Event()
+    waited: list[bool] = []
+
+    def wait_for_another_writer(public_exponent: int, key_size: int) -> rsa.RSAPrivateKey:
+        begun.set()
+        waited.append(written.wait(timeout=5))
+        return generate(public_exponent, key_size)
+
+    monkeypatch.setattr(rsa, "generate_private_key", wait_for_another_writer)
+    keys = ring(db, clock, algorithm=Algorithm.RS256)
+    starting = asyncio.create_task(keys.start())
+    assert await asyncio.to_thread(begun.wait, 10)
+    async with db.begin() as tx:
+        await tx.execute(text("UPDATE users SET version = version"))
+    written.set()
+    await starting
+    assert (await keys.signing_key()).algorithm == "RS256"
+    assert waited == [True]
+
+
+# Loads that overlap with a revocation
+
+
+@contextmanager
+def slow_reads(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowReads]:
+    """Reads that begin in the block have their rows, and wait before they return them."""
+    slow, read = SlowReads(), db.read
+
+    @asynccontextmanager
+    async def read_slowly() -> AsyncIterator[Any]:
+        async with read() as session:
+            yield session
+        slow.have_read.set()
+        await slow.may_return.wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "read", read_slowly)
+        yield slow
+
+
+async def test_load_that_began_before_a_revocation_does_not_bring_the_key_back(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    with slow_reads(db, monkeypatch) as slow:
+        loading = asyncio.create_task(keys.check_secret())
+        await slow.have_read.wait()
+    new = await keys.replace_compromised(OPERATOR)
+    slow.may_return.set()
+    await loading
+    assert await keys.find(old.kid) is None
+    assert (await keys.signing_key()).kid == new.kid
+    assert [jwk["kid"] for jwk in (await keys.jwks())["keys"]] == [new.kid]
+
+
+async def test_load_is_repeated_if_another_process_revoked_a_key_during_it(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, elsewhere = ring(db, clock), ring(db, clock)
+    await keys.start()
+    old = await keys.signing_key()
+    with slow_reads(db, monkeypatch) as slow:
+        loading = asyncio.create_task(keys.check_secret())
+        await slow.have_read.wait()
+    new = await elsewhere.replace_compromised(OPERATOR)
+    keys.everything_changed()
+    slow.may_return.set()
+    await loading
+    assert await keys.find(old.kid) is None
+    assert (await keys.signing_key()).kid == new.kid
+
+
+async def test_failed_load_after_a_change_does_not_vouch_for_the_known_keys(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    kid = (await keys.signing_key()).kid
+    keys.everything_changed()
+    keys._db = Database.connect(NOWHERE)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            await keys.find(kid)
+        with pytest.raises(DatabaseUnavailable):
+            await keys.signing_key()
+    # Services go on with the keys that they may have anyway.
+    assert len((await keys.jwks())["keys"]) == 1
+
+
+async def test_load_that_just_failed_is_reported_with_its_cause(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    keys.everything_changed()
+    keys._db = Database.connect(NOWHERE)
+    with capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable, match=r"^ConnectionRefusedError$"):
+                await keys.signing_key()
+    assert [(entry["event"], entry["cause"]) for entry in logs] == [
+        ("keys.reload_failed", "ConnectionRefusedError")
+    ]
+
+
+async def test_unknown_key_during_an_outage_is_unavailable_and_not_unknown(
+    db: Database, clock: ManualClock
+) -> None:
+    keys = ring(db, clock)
+    await keys.start()
+    keys._db = Database.connect(NOWHERE)
+    let_pass(keys, seconds=5)
+    with pytest.raises(DatabaseUnavailable):
+        await keys.find("made by another process a moment ago")
+
+
+async def test_a_process_with_an_older_secret_goes_on_through_a_rotation(
+    db: Database, clock: ManualClock
+) -> None:
+    behind = ring(db, clock, OLDER)
+    await behind.start()
+    ahead = ring(db, clock, SECRET, OLDER)
+    await ahead.start()
+    await ahead.rotate(OPERATOR)
+    behind._loaded_at -= 60
+    assert await behind.signing_key()

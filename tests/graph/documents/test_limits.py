@@ -1,0 +1,545 @@
+"""How much one document may ask for: each limit is told by its name, and measured in no time."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from graphql import GraphQLError, get_introspection_query, parse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auth.passwords.hashing import Passwords
+from auth.permissions import PermissionRegistry
+from graph.documents.lexing import count_tokens
+from graph.documents.limits import LimitPolicy, check_shape, check_variables
+from graph.documents.operations import OperationPolicy, OperationRefused, Operations
+from graph.schema import build_schema, guessing_mutations
+from tests.api import Api, denials
+
+SCHEMA = build_schema(PermissionRegistry())
+LOGIN = 'login(input: {username: "alice", password: "guess"}) { errors { code } }'
+REGISTER = 'register(input: {username: "x", email: "x@y.zz", password: "p"}) { errors { code } }'
+
+
+def operations(**limits: Any) -> Operations:
+    one_at_a_time = guessing_mutations(SCHEMA)
+    policy = LimitPolicy(**{"one_at_a_time": one_at_a_time, **limits})
+    return Operations(SCHEMA, OperationPolicy(limits=policy))
+
+
+def refusal(text: str, **limits: Any) -> Any:
+    """What the error says beside its message; None if the document is taken."""
+    try:
+        operations(**limits).find(text, None, None)
+    except OperationRefused as refused:
+        return refused.errors[0]["extensions"]
+    return None
+
+
+def create_role(permissions: str, declared: str = "") -> str:
+    given = f'{{name: "x", permissions: {permissions}}}'
+    return f"mutation {declared} {{ createRole(input: {given}) {{ role {{ id }} }} }}"
+
+
+# Limit, the most, a document that has just so many, one that has more, and how many that has.
+BOUNDS = {
+    "tokens": (6, "{ me { id } }", "{ me { id version } }", 7),
+    "depth": (2, "{ me { id } }", "{ me { roles { id } } }", 3),
+    "depth through inline fragments": (
+        2,
+        "{ ... on Query { me { ... { id } } } }",
+        "{ ... { me { ... on User { roles { ... { id } } } } } }",
+        3,
+    ),
+    "depth through named fragments": (
+        2,
+        "{ ...A } fragment A on Query { me { ...B } } fragment B on User { id }",
+        "{ me { ...B } } fragment A on Role { id } fragment B on User { roles { ...A } }",
+        3,
+    ),
+    "aliases": (1, "{ a: me { id } }", "{ a: me { b: id c: version } }", 3),
+    "aliases in fragments": (
+        1,
+        "{ me { ...F } } fragment F on User { a: id }",
+        "{ me { ...F a: id } } fragment F on User { b: id }",
+        2,
+    ),
+    "repeats": (1, "{ me { id id } }", "{ me { id id id } }", 2),
+    "repeats of spreads": (
+        1,
+        "{ me { ...F ...F } } fragment F on User { id }",
+        "{ me { ...F ...F ...F } } fragment F on User { id }",
+        2,
+    ),
+    "repeats of keys": (0, "{ me { a: id b: id } }", "{ me { a: id a: id } }", 1),
+    "repeats in inline fragments": (
+        0,
+        "{ me { id ... on User { id } } }",
+        "{ me { ... on User { id } ... on User { id } } }",
+        1,
+    ),
+    "directives": (
+        1,
+        "{ me @skip(if: false) { id } }",
+        "{ me @skip(if: false) @include(if: true) { id } }",
+        2,
+    ),
+    "directives on fragments": (
+        1,
+        "{ ... @skip(if: false) { me { id } } }",
+        "{ ...F @skip(if: false) } fragment F on Query { me { id @include(if: true) } }",
+        2,
+    ),
+    "fragments": (
+        1,
+        "{ me { ...F } } fragment F on User { id }",
+        "{ me { ...F ...G } } fragment F on User { id } fragment G on User { id }",
+        2,
+    ),
+    "root_fields": (1, "{ me { id } }", "{ me { id } roles { id } }", 2),
+    "root_fields in fragments": (
+        1,
+        "{ ...F } fragment F on Query { ... { me { id } } }",
+        "{ ...F ... { roles { id } } } fragment F on Query { me { id } }",
+        2,
+    ),
+    "cost": (5, "{ users(first: 3) { nodes { id } } }", "{ users(first: 4) { nodes { id } } }", 6),
+    "list_input": (1, create_role('["a"]'), create_role('["a", "b"]'), 2),
+    "list_input in a default": (
+        1,
+        create_role("$p", '($p: [String!]! = ["a"])'),
+        create_role("$p", '($p: [String!]! = ["a", "b"])'),
+        2,
+    ),
+}
+
+
+def limit_of(case: str) -> str:
+    return case.partition(" ")[0]
+
+
+@pytest.mark.parametrize("case", BOUNDS)
+def test_what_is_just_within_a_limit_is_taken(case: str) -> None:
+    most, within, _, _ = BOUNDS[case]
+    assert refusal(within, **{limit_of(case): most}) is None
+
+
+@pytest.mark.parametrize("case", BOUNDS)
+def test_what_is_beyond_a_limit_is_told_which_and_by_how_much(case: str) -> None:
+    most, _, beyond, found = BOUNDS[case]
+    limit = limit_of(case)
+    assert refusal(beyond, **{limit: most}) == {
+        "code": "LIMIT_EXCEEDED",
+        "limit": limit,
+        "maximum": most,
+        "found": found,
+    }
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"p": ["a", "b"]}, 2),
+        ({"p": [["a"], ["b"], ["c"]]}, 3),
+        ({"p": ["a"], "unused": {"deep": {"deeper": [1, 2]}}}, 2),
+        ({"p": [[[[1, 2]]]]}, 2),
+    ],
+)
+def test_a_list_in_a_variable_is_bounded_like_one_in_the_document(
+    variables: dict[str, Any], found: int
+) -> None:
+    check_variables(variables, LimitPolicy(list_input=found))
+    with pytest.raises(GraphQLError) as raised:
+        check_variables(variables, LimitPolicy(list_input=1))
+    assert raised.value.extensions == {
+        "code": "LIMIT_EXCEEDED",
+        "limit": "list_input",
+        "maximum": 1,
+        "found": found,
+    }
+
+
+async def test_a_long_list_in_a_variable_is_refused_and_nothing_runs(sqlite_api: Api) -> None:
+    text = create_role("$p", "($p: [String!]!)")
+    result = await sqlite_api.ask(text, {"p": ["users:read"] * 101})
+    assert [denial["limit"] for denial in denials(result)] == ["list_input"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        f"mutation {{ a: {LOGIN} b: {LOGIN} }}",
+        f"mutation {{ {LOGIN} {REGISTER} }}",
+        f"mutation {{ {LOGIN} ...F }} fragment F on Mutation {{ b: {LOGIN} }}",
+        f"mutation {{ ...F ... {{ b: {LOGIN} }} }} fragment F on Mutation {{ {LOGIN} }}",
+        f"mutation {{ ... on Mutation {{ {LOGIN} ... {{ b: {LOGIN} }} }} }}",
+        (
+            f"mutation {{ ...F }} fragment F on Mutation {{ ...G a: {LOGIN} }}"
+            f" fragment G on Mutation {{ ... {{ b: {LOGIN} }} }}"
+        ),
+        "mutation { " + " ".join(f"a{n}: {LOGIN}" for n in range(100)) + " }",
+    ],
+)
+async def test_of_guesses_only_one_is_made_per_operation(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
+    guesses: list[str] = []
+
+    async def verify(_self: Passwords, password: str, _stored: str | None) -> bool:
+        guesses.append(password)
+        return False
+
+    monkeypatch.setattr(Passwords, "verify", verify)
+    result = await sqlite_api.ask(document)
+    (error,) = denials(result)
+    assert error["code"] == "LIMIT_EXCEEDED"
+    assert "data" not in result
+    # `data: null` alone would hide from us what it does not hide from who guesses.
+    assert guesses == []
+
+
+async def test_a_hundred_logins_within_all_other_limits_are_refused(sqlite_api: Api) -> None:
+    text = "mutation { " + " ".join(f"a{n}: {LOGIN}" for n in range(100)) + " }"
+    assert refusal(text, tokens=10_000, aliases=1_000, root_fields=1_000) == {
+        "code": "LIMIT_EXCEEDED",
+        "limit": "credentials",
+        "maximum": 1,
+        "found": 100,
+    }
+
+
+async def test_one_guess_is_made(sqlite_api: Api) -> None:
+    result = await sqlite_api.ask(f"mutation {{ {LOGIN} }}")
+    assert result == {"data": {"login": {"errors": [{"code": "INVALID_CREDENTIALS"}]}}}
+
+
+def doubled(k: int) -> str:
+    """Whoever counts each spread anew counts 2 ** k of them."""
+    fragments = [f"fragment A{n} on Query{{...A{n + 1} ...A{n + 1}}}" for n in range(k)]
+    return "\n".join(["{...A0}", *fragments, f"fragment A{k} on Query{{__typename}}"])
+
+
+def overlapping(count: int) -> str:
+    """What compares each pair of fields compares count ** 2 of them."""
+    return "{me{" + "roles{id}" * count + "}}"
+
+
+UNLIMITED = LimitPolicy(
+    depth=10**9,
+    aliases=10**9,
+    repeats=10**9,
+    directives=10**9,
+    fragments=10**9,
+    root_fields=10**9,
+    list_input=10**9,
+)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The processor time that it takes, which other programs do not change."""
+    taken = []
+    for _ in range(3):
+        begun = time.process_time()
+        work()
+        taken.append(time.process_time() - begun)
+    return min(taken)
+
+
+@pytest.mark.parametrize("text", [doubled(18), doubled(26), overlapping(300)])
+def test_a_small_document_that_means_a_lot_of_work_is_refused_at_once(text: str) -> None:
+    assert len(text) < 3_000
+    assert refusal(text)["code"] == "LIMIT_EXCEEDED"
+    assert seconds(lambda: refusal(text)) < 0.1
+
+
+def test_a_definition_does_not_hide_behind_another_of_its_name() -> None:
+    many = "roles{id} " * 200
+    text = f"{{ me {{ ...F }} }} fragment F on User {{ {many} }} fragment F on User {{ id }}"
+    assert refusal(text)["limit"] == "repeats"
+    text = f"{{ me {{ ...F }} }} fragment F on User {{ id }} fragment F on User {{ {many} }}"
+    assert refusal(text)["limit"] == "repeats"
+
+
+SHAPES: dict[str, Callable[[int], str]] = {
+    "nested spreads": doubled,
+    "fields": overlapping,
+    "aliases": lambda n: "{" + " ".join(f"a{k}:me{{id}}" for k in range(n)) + "}",
+    "definitions": lambda n: " ".join(f"query Q{k}{{me{{id}}}}" for k in range(n)),
+    "chained fragments": lambda n: (
+        "{...F0}" + "".join(f"fragment F{k} on Query{{...F{k + 1}}}" for k in range(n))
+    ),
+    "spreads of each in each": lambda n: (
+        "{a}" + "".join(f"fragment F{k} on Q{{...F{k + 1} ...F{k + 2}}}" for k in range(n))
+    ),
+    "one cycle": lambda n: (
+        "{a}" + "".join(f"fragment F{k} on Q{{...F{(k + 1) % n}}}" for k in range(n))
+    ),
+    "directives": lambda n: "{me" + "@a" * n + "{id}}",
+    "lists": lambda n: "{a(b:[" + "[]" * n + "])}",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_measuring_takes_time_in_proportion_to_the_length(shape: str) -> None:
+    short, long = (parse(SHAPES[shape](n), no_location=True) for n in (100, 800))
+    # Steps rather than seconds: of those a busy machine has more.
+    assert steps(lambda: measure(long)) < 10 * steps(lambda: measure(short))
+
+
+def measure(document: Any, limits: LimitPolicy = UNLIMITED) -> None:
+    check_shape(document, document.definitions[0], limits)
+
+
+def steps(work: Callable[[], object]) -> int:
+    """How many functions are called."""
+    taken = 0
+
+    def count(*_: object) -> None:
+        nonlocal taken
+        taken += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return taken
+
+
+USER_FIELDS = "id username email fullName emailVerified createdAt version lastLoginAt"
+
+
+def spread(count: int, body: str) -> str:
+    """Fragments that are spread side by side: each is compared with each other one."""
+    spreads = " ".join(f"...F{k}" for k in range(count))
+    fragments = " ".join(f"fragment F{k} on User {{ {body} }}" for k in range(count))
+    return f"{{ me {{ {spreads} }} }} {fragments}"
+
+
+def steps_per_token(text: str, **limits: Any) -> float:
+    """What it takes to prepare a document, or to refuse it."""
+    prepared = operations(**limits)
+
+    def prepare() -> None:
+        with suppress(OperationRefused):
+            prepared.find(text, None, None)
+
+    return steps(prepare) / count_tokens(text)
+
+
+HEAVY = {
+    "fragments": spread(30, USER_FIELDS),
+    "fragments with lists": spread(30, "roles { id name permissions } sessions { nodes { id } }"),
+    "chained fragments": "{ me { ...F0 } } "
+    + " ".join(f"fragment F{k} on User {{ {USER_FIELDS} ...F{k + 1} }}" for k in range(29))
+    + " fragment F29 on User { id }",
+    "many fragments": spread(100, "id"),
+    "repeated lists": "{ me { " + "roles { id name permissions description version } " * 20 + "} }",
+    "aliases": "{" + " ".join(f"a{k}: me {{ {USER_FIELDS} }}" for k in range(20)) + "}",
+    "unknown fields": "{ me { " + " ".join(f"usernam{k}" for k in range(300)) + " } }",
+    "unknown arguments": "{ users(" + " ".join(f"firs{k}: 1" for k in range(300)) + ") { id } }",
+    "unknown input fields": "mutation { createRole(input: {"
+    + " ".join(f"nam{k}: 1" for k in range(240))
+    + "}) { role { id } } }",
+    "unused variables": "query ("
+    + " ".join(f"$v{k}: Int" for k in range(240))
+    + ") { a: me { id } }",
+    "unknown types": "query ("
+    + " ".join(f"$v{k}: Use{k}" for k in range(240))
+    + ") { a: me { id } }",
+}
+
+
+@pytest.mark.parametrize("case", HEAVY)
+def test_preparing_takes_time_in_proportion_to_the_length(case: str) -> None:
+    plain = "{ " + " ".join(f"a{k}: me {{ {USER_FIELDS} }}" for k in range(5)) + "}"
+    assert steps_per_token(HEAVY[case]) < 3 * steps_per_token(plain)
+
+
+def test_without_a_limit_of_fragments_preparing_would_take_quadratic_time() -> None:
+    text = spread(100, "id")
+    without_limit = steps_per_token(text, fragments=10**9)
+    assert without_limit > 1.5 * steps_per_token(spread(30, "id"))
+
+
+@pytest.mark.parametrize("name", ["usernam", "x"])
+async def test_unknown_fields_in_variables_are_reported_a_few_times(
+    sqlite_api: Api, name: str
+) -> None:
+    text = "mutation ($i: LoginInput!) { login(input: $i) { user { id } } }"
+    variables = {"i": {f"{name}{k}": 1 for k in range(5_000)}}
+    assert len((await sqlite_api.ask(text, variables))["errors"]) <= 5
+    operation = operations().find(text, None, None)
+    # Each error takes thousands of steps: it quotes the value.
+    assert steps(lambda: operation.start(variables, None)) < 200_000
+
+
+LIMIT = {"LIMIT_EXCEEDED"}
+FAULTS_OF_CLIENTS = {
+    "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED",
+    "OPERATION_RESOLUTION_FAILURE",
+}
+
+NAMES = st.sampled_from(["me", "roles", "id", "F", "G", "H", "login", "__schema"])
+SPREADS = NAMES.map(lambda name: f"...{name}")
+ARGUMENTS = st.sampled_from(["", "(first: 2)", "(a: [1, [$v]])", "(a: {b: [{c: []}]})"])
+DIRECTIVES = st.sampled_from(["", "@skip(if: true)", "@nothing(a: [[]])"])
+
+
+def selections(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(inner, min_size=1, max_size=4).map(lambda parts: "{" + " ".join(parts) + "}")
+
+
+FIELDS = st.tuples(st.sampled_from(["", "a: "]), NAMES, ARGUMENTS, DIRECTIVES).map(" ".join)
+SELECTED = st.recursive(
+    FIELDS | SPREADS,
+    lambda inner: st.tuples(
+        FIELDS | st.sampled_from(["...", "... on User", "... on Nothing @skip(if: $v)"]),
+        selections(inner),
+    ).map(" ".join),
+    max_leaves=12,
+)
+OPERATIONS = st.sampled_from(["", "query", "mutation M", "query Q($v: [Int] = [1])"])
+FRAGMENTS = NAMES.map(lambda name: f"fragment {name} on Query")
+DOCUMENTS = st.tuples(
+    st.tuples(OPERATIONS, selections(SELECTED)).map(" ".join),
+    st.lists(st.tuples(OPERATIONS | FRAGMENTS, selections(SELECTED)).map(" ".join), max_size=4),
+).map(lambda parts: "\n".join([parts[0], *parts[1]]))
+
+
+def complaint(text: str) -> Any:
+    """What measuring has against a document."""
+    try:
+        measure(parse(text), LimitPolicy(depth=3, repeats=1, aliases=1))
+    except GraphQLError as error:
+        return error.extensions
+    return None
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=DOCUMENTS)
+def test_measuring_any_document_ends_with_nothing_or_a_number_that_is_too_high(text: str) -> None:
+    told = complaint(text)
+    assert told is None or told["found"] > told["maximum"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(text=DOCUMENTS)
+def test_any_document_becomes_an_operation_or_is_refused(text: str) -> None:
+    told = refusal(text)
+    assert told is None or told["code"] in LIMIT | FAULTS_OF_CLIENTS
+
+
+def everything_about_the_schema() -> str:
+    return get_introspection_query(
+        descriptions=True,
+        specified_by_url=True,
+        directive_is_repeatable=True,
+        schema_description=True,
+        input_value_deprecation=True,
+        one_of=True,
+    )
+
+
+async def test_the_standard_introspection_is_within_the_limits(sqlite_api: Api) -> None:
+    result = await sqlite_api.ask(everything_about_the_schema())
+    assert "errors" not in result
+    assert result["data"]["__schema"]["queryType"]["name"] == "Query"
+
+
+SCHEMA_TWICE = "{ a: __schema { queryType { name } } b: __schema { queryType { name } } }"
+TOO_MUCH_INTROSPECTION = {
+    SCHEMA_TWICE: "introspection",
+    "{" + " ".join(f"a{k}: __schema {{ types {{ name }} }}" for k in range(20)) + "}": (
+        "introspection"
+    ),
+    "{ __schema { queryType { name } } me { id } }": "introspection",
+    "query ($d: Boolean) { __schema { types { fields(includeDeprecated: $d) { name } } } }": (
+        "introspection"
+    ),
+    "{ __schema { types { fields { type { fields { name } } } } } }": "introspection",
+    (
+        "{ __schema { types { ...T } } }"
+        " fragment T on __Type { interfaces { possibleTypes { name } } }"
+    ): "introspection",
+    "{ __schema { types { "
+    + " ".join(f"a{k}: fields {{ name }}" for k in range(15))
+    + " } } }": "introspection_lists",
+    "{" + " ".join(f'a{k}: __type(name: "User") {{ name }}' for k in range(6)) + "}": (
+        "introspection"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", TOO_MUCH_INTROSPECTION)
+def test_too_much_introspection_is_refused(text: str) -> None:
+    assert refusal(text)["limit"] == TOO_MUCH_INTROSPECTION[text]
+
+
+@pytest.mark.parametrize("text", [get_introspection_query(), "{ __schema { queryType { name } } }"])
+def test_introspection_runs_once(text: str) -> None:
+    known = operations()
+    operation = known.find(text, None, None)
+    first = operation.start(None, None)
+    assert operation.start(None, None) is first
+    assert steps(lambda: known.find(text, None, None).start(None, None)) < 50
+
+
+def test_introspection_again_and_again_is_not() -> None:
+    assert refusal("{" + "__schema{types{fields{type{name}}}}" * 60 + "}")["limit"] == "repeats"
+
+
+@pytest.mark.parametrize("depth", [100, 400, 5_000])
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda n: "{" + "... {" * n + "me { id }" + "}" * n + "}",
+        lambda n: "{" + "me {" * n + "id" + "}" * n + "}",
+        lambda n: "{ user(id: " + "[" * n + "]" * n + ") { id } }",
+        lambda n: "query ($v: " + "[" * n + "Int" + "]" * n + ") { me { id } }",
+        lambda n: (
+            "{ ...F0 } "
+            + " ".join(f"fragment F{k} on Query {{ ...F{k + 1} }}" for k in range(n))
+            + f" fragment F{n} on Query {{ me {{ id }} }}"
+        ),
+    ],
+)
+def test_no_nesting_is_too_deep_to_be_refused(nested: Callable[[int], str], depth: int) -> None:
+    told = refusal(nested(depth), tokens=100_000)
+    assert told is None or told["code"] in LIMIT | FAULTS_OF_CLIENTS
+
+
+def test_a_literal_is_as_deep_as_a_selection_may_be() -> None:
+    deep = "{a:" * 30 + "1" + "}" * 30
+    assert refusal(f"mutation {{ login(input: {deep}) {{ user {{ id }} }} }}") == {
+        "code": "LIMIT_EXCEEDED",
+        "limit": "depth",
+        "maximum": 20,
+        "found": 31,
+    }
+
+
+def test_a_refusal_quotes_no_more_than_a_few_words() -> None:
+    with pytest.raises(OperationRefused) as refused:
+        operations().find(f"{{ user(id: [{', '.join(['true'] * 90)}]) {{ id }} }}", None, None)
+    assert all(len(error["message"]) <= 301 for error in refused.value.errors)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ __schema { " + " ".join(f"a{n}: types {{ ...T }}" for n in range(25)) + " } }",
+        "{ ...Q } fragment Q on Query { "
+        + " ".join(f"a{n}: __schema {{ types {{ ...T }} }}" for n in range(15))
+        + " }",
+    ],
+)
+def test_the_schema_is_not_asked_for_many_times_at_once(text: str) -> None:
+    fragment = " fragment T on __Type { kind name description fields { name " + "type { name } " * 9
+    told = refusal(text + fragment + "} inputFields { name } enumValues { name } }", cost=10**9)
+    assert told["limit"] == "introspection_fields"

@@ -1,0 +1,354 @@
+"""GraphQL over HTTP: whatever comes in, the answer is clear, and it is never a 5xx."""
+
+import asyncio
+import gc
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import strawberry
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from auth.errors import TokenMissing
+from graph.http.requests import MAX_KNOWN_BODIES, MAX_KNOWN_BODY_BYTES, BodyReader
+from graph.permissions import Public
+from tests.api import Api, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
+
+JSON = "application/json"
+RESPONSE_JSON = "application/graphql-response+json"
+NEWER = {"Accept": RESPONSE_JSON}
+ASK = '{"query": "{ me { id } }"}'
+PATIENT = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def code(reply: Any) -> str:
+    return str(reply.json()["errors"][0]["extensions"]["code"])
+
+
+async def send(api: Api, body: str | bytes, **headers: str) -> Any:
+    headers = {"content-type": JSON, **{n.replace("_", "-"): v for n, v in headers.items()}}
+    return await api.http.post("/graphql", content=body, headers=headers)
+
+
+ODD_BODIES: dict[str, str | bytes] = {
+    "empty": "",
+    "null": "null",
+    "text": '"x"',
+    "number": "1",
+    "empty list": "[]",
+    "batch": f"[{ASK}, {ASK}]",
+    "list of null": "[null]",
+    "deep lists": "[" * 50_000,
+    "deep objects": '{"query":' * 5_000,
+    "huge number": '{"query": ' + "9" * 5000 + "}",
+    "NaN": '{"query": NaN}',
+    "bad UTF-8": b'{"query": "\xff\xfe"}',
+    "half a surrogate": '{"query": "\\ud800"}',
+    "no query": "{}",
+    "query null": '{"query": null}',
+    "query empty": '{"query": ""}',
+    "query a list": '{"query": ["{ me }"]}',
+    "variables a number": '{"query": "{ me { id } }", "variables": 7}',
+    "variables a list": '{"query": "{ me { id } }", "variables": [1]}',
+    "operationName a number": '{"query": "{ me { id } }", "operationName": 7}',
+    "extensions text": '{"query": "{ me { id } }", "extensions": "x"}',
+}
+
+
+@pytest.mark.parametrize("body", ODD_BODIES)
+async def test_an_odd_body_is_a_bad_request(sqlite_api: Api, body: str) -> None:
+    reply = await send(sqlite_api, ODD_BODIES[body])
+    assert (reply.status_code, code(reply)) == (400, "BAD_REQUEST")
+    assert "data" not in reply.json()
+
+
+ODD_DOCUMENTS = {
+    "blank": (" \n ", "BAD_REQUEST"),
+    "comment": ("# nothing", "GRAPHQL_PARSE_FAILED"),
+    "not GraphQL": ("SELECT * FROM users", "GRAPHQL_PARSE_FAILED"),
+    "unclosed": ("{ me { id }", "GRAPHQL_PARSE_FAILED"),
+    "NUL": ("{ me\0 }", "GRAPHQL_PARSE_FAILED"),
+    "fragment only": ("fragment F on User { id }", "OPERATION_RESOLUTION_FAILURE"),
+    "unknown field": ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+    "unknown type": ("{ ... on Nothing { id } }", "GRAPHQL_VALIDATION_FAILED"),
+    "fragment cycle": (
+        "{ me { ...F } } fragment F on User { ...F }",
+        "GRAPHQL_VALIDATION_FAILED",
+    ),
+    "several operations": ("query A { me { id } } query B { me { id } }", None),
+    "too many tokens": ("{ " + "me { id } " * 300 + "}", "LIMIT_EXCEEDED"),
+    "deep nesting": ("{ me " * 400 + "}" * 400, None),
+    "type definition": ("type Query { x: Int }", "OPERATION_RESOLUTION_FAILURE"),
+}
+
+
+@pytest.mark.parametrize("document", ODD_DOCUMENTS)
+async def test_an_odd_document_is_refused_with_a_code(sqlite_api: Api, document: str) -> None:
+    text, wanted = ODD_DOCUMENTS[document]
+    reply = await sqlite_api.post(text, headers=NEWER)
+    assert reply.status_code == 400
+    assert "data" not in reply.json()
+    assert wanted in {None, code(reply)}
+
+
+async def test_several_operations_need_a_name(sqlite_api: Api) -> None:
+    text = "query A { __typename } query B { b: __typename }"
+    assert code(await sqlite_api.post(text)) == "OPERATION_RESOLUTION_FAILURE"
+    named = await send(sqlite_api, json.dumps({"query": text, "operationName": "B"}))
+    assert named.json() == {"data": {"b": "Query"}}
+    unknown = await send(sqlite_api, json.dumps({"query": text, "operationName": "C"}))
+    assert code(unknown) == "OPERATION_RESOLUTION_FAILURE"
+
+
+@pytest.mark.parametrize(
+    ("accept", "status", "media_type"),
+    [
+        (None, 200, JSON),
+        ("*/*", 200, JSON),
+        (JSON, 200, JSON),
+        (f"{RESPONSE_JSON},{JSON};q=0.9", 400, RESPONSE_JSON),
+        ("text/event-stream, multipart/mixed, application/*", 200, JSON),
+        ("text/html", 406, JSON),
+        ("image/png", 406, JSON),
+    ],
+)
+async def test_the_status_follows_the_media_type(
+    sqlite_api: Api, accept: str | None, status: int, media_type: str
+) -> None:
+    headers = {"accept": accept} if accept else {"accept": ""}
+    reply = await send(sqlite_api, '{"query": "{ nothing }"}', **headers)
+    assert reply.status_code == status
+    assert reply.headers["content-type"] == f"{media_type}; charset=utf-8"
+
+
+async def test_a_refused_field_is_still_a_200(sqlite_api: Api) -> None:
+    reply = await sqlite_api.post("{ me { id } }", headers=NEWER)
+    assert (reply.status_code, reply.json()["data"]) == (200, {"me": None})
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
+)
+async def test_what_a_form_of_another_site_can_send_is_not_read(
+    sqlite_api: Api, content_type: str
+) -> None:
+    reply = await send(sqlite_api, ASK, content_type=content_type)
+    assert (reply.status_code, code(reply)) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize("content_type", [JSON, f"{JSON}; charset=utf-8", "APPLICATION/JSON"])
+async def test_json_is_read(sqlite_api: Api, content_type: str) -> None:
+    reply = await send(sqlite_api, ASK, content_type=content_type)
+    assert reply.status_code == 200
+
+
+async def test_a_get_runs_a_query(sqlite_api: Api) -> None:
+    query = "query Q($a: String) { user(id: $a) { id } }"
+    parameters = {"query": "{ __typename }", "variables": "{}", "operationName": ""}
+    reply = await sqlite_api.http.get("/graphql", params=parameters)
+    assert reply.json() == {"data": {"__typename": "Query"}}
+    assert (await sqlite_api.http.get("/graphql", params={"query": query})).status_code == 200
+
+
+async def test_a_get_never_changes_anything(sqlite_api: Api) -> None:
+    parameters = {"query": "mutation { logout { endedSessions } }"}
+    reply = await sqlite_api.http.get("/graphql", params=parameters)
+    assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    "query_string", ["", "query=", "query=a&query=b", "query=%ff", "query={me{id}}&variables=x"]
+)
+async def test_an_odd_query_string_is_a_bad_request(sqlite_api: Api, query_string: str) -> None:
+    reply = await sqlite_api.http.get(f"/graphql?{query_string}")
+    assert (reply.status_code, code(reply)) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_other_methods_are_not_allowed(sqlite_api: Api, method: str) -> None:
+    reply = await sqlite_api.http.request(method, "/graphql")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
+async def test_subscriptions_do_not_run_here(sqlite_api: Api) -> None:
+    reply = await sqlite_api.post("subscription { x }", headers=NEWER)
+    assert reply.status_code == 400
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_past_its_bound_is_not_read(sqlite_api: Api, declared: bool) -> None:
+    body = b'{"query": "' + b"a" * 100_000 + b'"}'
+
+    async def chunks() -> Any:
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    content: Any = body if declared else chunks()
+    reply = await sqlite_api.http.post("/graphql", content=content, headers={"content-type": JSON})
+    assert reply.status_code == 413
+
+
+async def test_an_apollo_client_is_told_to_send_the_document(sqlite_api: Api) -> None:
+    body = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}}}
+    reply = await send(sqlite_api, json.dumps(body))
+    assert code(reply) == "PERSISTED_QUERY_NOT_SUPPORTED"
+    assert reply.json()["errors"][0]["message"] == "PersistedQueryNotSupported"
+
+
+async def test_unknown_members_of_the_body_are_ignored(sqlite_api: Api) -> None:
+    body = {"query": "{ __typename }", "more": [1], "extensions": {"x": 1}}
+    assert (await send(sqlite_api, json.dumps(body))).json() == {"data": {"__typename": "Query"}}
+
+
+@PATIENT
+@given(body=st.binary(max_size=300))
+async def test_no_bytes_make_it_stumble(sqlite_api: Api, body: bytes) -> None:
+    reply = await send(sqlite_api, body)
+    assert reply.status_code == 400
+    assert reply.json()["errors"]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@PATIENT
+@given(variables=JSON_VALUES)
+async def test_no_variables_make_it_stumble(sqlite_api: Api, variables: Any) -> None:
+    query = """mutation L($input: LoginInput!) { login(input: $input) { errors { code } } }"""
+    body = json.dumps({"query": query, "variables": {"input": variables}})
+    reply = await send(sqlite_api, body)
+    assert reply.status_code < 500
+
+
+WORDS = [
+    "{",
+    "}",
+    "(",
+    ")",
+    "me",
+    "users",
+    "id",
+    ":",
+    "first",
+    "$",
+    "...",
+    "on",
+    "User",
+    '"x"',
+    "1",
+]
+
+
+@PATIENT
+@given(words=st.lists(st.sampled_from(WORDS), max_size=25))
+async def test_no_document_makes_it_stumble(sqlite_api: Api, words: list[str]) -> None:
+    reply = await sqlite_api.post("query " + " ".join(words))
+    assert reply.status_code < 500
+    assert "INTERNAL_SERVER_ERROR" not in {d["code"] for d in denials(reply.json())}
+
+
+@PATIENT
+@given(text=st.text(max_size=200))
+async def test_no_text_makes_login_stumble(sqlite_api: Api, text: str) -> None:
+    payload = await sqlite_api.try_login(text.encode(errors="ignore").decode(), "wrong")
+    assert [error["code"] for error in payload["errors"]] == ["INVALID_CREDENTIALS"]
+
+
+async def test_replies_are_never_kept_by_a_cache(sqlite_api: Api) -> None:
+    assert (await sqlite_api.post("{ __typename }")).headers["cache-control"] == "no-store"
+
+
+# Operations of own code
+
+
+@strawberry.type
+class Own:
+    @strawberry.field(permission_classes=[Public])
+    async def sleeps(self) -> str:
+        await asyncio.sleep(60)
+        return "awake"
+
+    @strawberry.field(permission_classes=[Public])
+    def half_a_pair(self) -> str:
+        return "\ud800"
+
+
+async def test_an_operation_that_takes_too_long_is_given_up(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    hasty = make_settings(sqlite_url, tmp_path).model_copy(update={"max_operation_seconds": 0.05})
+    async with serving(hasty, clock, queries=[Own]) as api:
+        reply = await api.post("{ sleeps }")
+    assert reply.status_code == 503
+    assert denials(reply.json()) == [
+        {"code": "LIMIT_EXCEEDED", "limit": "operation_seconds", "maximum": 0.05}
+    ]
+
+
+async def test_what_is_no_json_is_a_fault_that_tells_nothing(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Own]) as api:
+        reply = await api.post("{ halfAPair }")
+    assert (reply.status_code, code(reply)) == (500, "INTERNAL_SERVER_ERROR")
+    assert "surrogate" not in reply.text
+
+
+async def test_too_large_a_body_is_told_with_what_may_be(sqlite_api: Api) -> None:
+    reply = await send(sqlite_api, b" " * 100_001)
+    assert reply.status_code == 413
+    assert denials(reply.json()) == [
+        {
+            "code": "LIMIT_EXCEEDED",
+            "limit": "body_bytes",
+            "maximum": 100_000,
+            "found": 100_001,
+        }
+    ]
+
+
+async def test_a_body_that_is_compressed_is_not_read(sqlite_api: Api) -> None:
+    reply = await send(sqlite_api, gzip.compress(ASK.encode()), content_encoding="gzip")
+    assert (reply.status_code, code(reply)) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_a_request_with_variables_is_not_remembered(sqlite_api: Api) -> None:
+    reader = BodyReader()
+    headers = {b"content-type": b"application/json"}
+    with_secret = b'{"query": "query ($p: String) { __typename }", "variables": {"p": "hunter2"}}'
+    for body in (ASK.encode(), with_secret):
+        reader.read(headers, body)
+    assert list(reader._known) == [ASK.encode()]
+
+
+async def test_known_requests_are_bounded() -> None:
+    reader = BodyReader()
+    headers = {b"content-type": b"application/json"}
+    for number in range(3 * MAX_KNOWN_BODIES):
+        reader.read(headers, f'{{"query": "{{ a{number} }}"}}'.encode())
+    assert len(reader._known) <= MAX_KNOWN_BODIES
+    reader.read(headers, b'{"query": "{ ' + b"a " * MAX_KNOWN_BODY_BYTES + b'}"}')
+    assert all(len(body) <= MAX_KNOWN_BODY_BYTES for body in reader._known)
+
+
+async def test_a_denial_leaves_no_garbage_behind(sqlite_api: Api) -> None:
+    await sqlite_api.ask("{ me { id } }")
+    gc.collect()
+    gc.disable()
+    try:
+        await sqlite_api.ask("{ me { id } }")
+        assert not [kept for kept in gc.get_objects() if isinstance(kept, TokenMissing)]
+    finally:
+        gc.enable()

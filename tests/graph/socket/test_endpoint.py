@@ -1,0 +1,331 @@
+"""The socket: subscriptions for one bearer token, for as long as that would be let in."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from auth import user_changes as watching
+from auth import viewers
+from auth.clients import Client
+from auth.errors import SessionRevoked
+from tests.api import BASE_URL, Api
+from tests.clock import ManualClock
+from tests.people import ALICE, BOB
+from tests.sessions import Device
+from tests.sockets import Socket
+
+EVENTS = "subscription { sessionEvents { kind session { id current } } }"
+FOREIGN = "https://elsewhere.example"
+
+
+@pytest.fixture(autouse=True)
+def looks_at_the_clock_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
+
+
+# Signing in
+
+
+@pytest.mark.parametrize("key", ["Authorization", "authorization", "AUTHORIZATION", "authToken"])
+async def test_the_token_comes_with_the_first_message(sqlite_api: Api, key: str) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.initialise(token, key)
+
+
+async def test_the_token_may_come_without_its_scheme(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.say(type="connection_init", payload={"authToken": token})
+        assert await socket.hear() == {"type": "connection_ack"}
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"x": "y"}, "Bearer", [], {"authorization": 1}])
+async def test_without_a_token_a_client_may_come_again_with_one(
+    sqlite_api: Api, payload: Any
+) -> None:
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.say(type="connection_init", payload=payload)
+        assert await socket.end() == (4403, "TOKEN_MISSING")
+
+
+@pytest.mark.parametrize("value", ["", "Bearer ", "Bearer x", "Basic eDp5", "no.such.token"])
+async def test_a_token_that_is_none_is_refused(sqlite_api: Api, value: str) -> None:
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.say(type="connection_init", payload={"authorization": value})
+        code, reason = await socket.end()
+        assert code == 4403
+        assert reason in {"TOKEN_INVALID", "TOKEN_MISSING"}
+
+
+async def test_an_expired_token_is_asked_to_come_again(sqlite_api: Api, clock: ManualClock) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    clock.tick(minutes=30)
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
+        assert await socket.end() == (4403, "TOKEN_EXPIRED")
+
+
+REVOKE = "UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP"
+DISABLE = "UPDATE users SET disabled_at = CURRENT_TIMESTAMP WHERE username = 'alice'"
+FOR_GOOD = {REVOKE: "SESSION_REVOKED", DISABLE: "USER_DISABLED"}
+
+
+async def run(api: Api, statement: str) -> None:
+    async with api.auth.db.begin() as tx:
+        await tx.execute(text(statement))
+
+
+@pytest.mark.parametrize("statement", FOR_GOOD)
+async def test_who_was_signed_out_is_told_not_to_come_again(
+    sqlite_api: Api, statement: str
+) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    await run(sqlite_api, statement)
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
+        assert await socket.end() == (4401, FOR_GOOD[statement])
+
+
+async def test_nothing_runs_before_the_sign_in(sqlite_api: Api) -> None:
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.say(type="subscribe", id="1", payload={"query": EVENTS})
+        assert await socket.end() == (4401, "Unauthorized")
+
+
+async def test_who_does_not_sign_in_is_sent_away(sqlite_api: Api) -> None:
+    sqlite_api.limit_sockets(init_timeout_seconds=0.1)
+    async with sqlite_api.accepted_socket() as socket:
+        assert (await socket.end())[0] == 4408
+
+
+async def test_pings_do_not_put_the_sign_in_off(sqlite_api: Api) -> None:
+    sqlite_api.limit_sockets(init_timeout_seconds=0.2)
+    async with sqlite_api.accepted_socket() as socket:
+        for _ in range(10):
+            await socket.say(type="ping")
+            await asyncio.sleep(0.03)
+        assert (await socket.end())[0] == 4408
+
+
+async def test_signing_in_twice_ends_the_socket(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.initialise(token)
+        await socket.say(type="connection_init")
+        assert (await socket.end())[0] == 4429
+
+
+async def test_an_unreachable_database_is_no_refusal(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    with sqlite_api.without_database():
+        async with sqlite_api.accepted_socket() as socket:
+            await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
+            assert await socket.end() == (1013, "Try again later")
+
+
+# The handshake
+
+
+@pytest.mark.parametrize("origin", [None, BASE_URL])
+async def test_own_pages_and_programs_may_connect(sqlite_api: Api, origin: str | None) -> None:
+    async with sqlite_api.accepted_socket(origin=origin):
+        pass
+
+
+@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://localhost:8000.evil.example"])
+async def test_a_page_of_a_foreign_origin_may_not(sqlite_api: Api, origin: str) -> None:
+    async with sqlite_api.socket(origin=origin) as socket:
+        assert (await socket.outbox.get())["type"] == "websocket.close"
+
+
+async def test_a_server_that_is_called_by_another_name_does_not_answer(sqlite_api: Api) -> None:
+    async with sqlite_api.socket(host="rebound.example") as socket:
+        assert (await socket.outbox.get())["type"] == "websocket.close"
+
+
+@pytest.mark.parametrize("protocol", ["graphql-ws", "soap"])
+async def test_only_one_protocol_is_spoken(sqlite_api: Api, protocol: str) -> None:
+    async with sqlite_api.accepted_socket(protocol=protocol) as socket:
+        assert (await socket.end())[0] == 4406
+
+
+async def test_sockets_of_one_address_are_bounded(sqlite_api: Api) -> None:
+    sqlite_api.limit_sockets(per_address=1)
+    async with sqlite_api.accepted_socket(), sqlite_api.socket() as second:
+        assert (await second.outbox.get())["type"] == "websocket.close"
+    async with sqlite_api.accepted_socket():
+        pass
+
+
+async def test_sockets_of_one_person_are_bounded(sqlite_api: Api) -> None:
+    sqlite_api.limit_sockets(per_user=1)
+    alice, bob = await sqlite_api.log_in(ALICE), await sqlite_api.log_in(BOB)
+    async with sqlite_api.accepted_socket() as first, sqlite_api.accepted_socket() as second:
+        await first.initialise(alice)
+        await second.say(type="connection_init", payload={"authorization": f"Bearer {alice}"})
+        assert (await second.end())[0] == 4429
+        async with sqlite_api.accepted_socket() as third:
+            await third.initialise(bob)
+
+
+# Operations
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("subscription {", "GRAPHQL_PARSE_FAILED"),
+        ("subscription { shoeSize }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { " + "sessionEvents { kind } " * 500 + "}", "LIMIT_EXCEEDED"),
+    ],
+)
+async def test_a_broken_document_is_told_and_the_socket_goes_on(
+    sqlite_api: Api, query: str, code: str
+) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.initialise(token)
+        await socket.say(type="subscribe", id="1", payload={"query": query})
+        message = await socket.hear()
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == code
+        await socket.say(type="ping")
+        assert await socket.hear() == {"type": "pong"}
+
+
+async def test_an_id_that_is_in_use_ends_the_socket(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.accepted_socket() as socket:
+        await (await socket.initialise(token)).subscribe(EVENTS)
+        await socket.say(type="subscribe", id="1", payload={"query": EVENTS})
+        assert (await socket.end())[0] == 4409
+
+
+async def test_an_id_can_be_used_again_when_its_operation_is_over(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.accepted_socket() as socket:
+        await (await socket.initialise(token)).subscribe(EVENTS)
+        await socket.say(type="complete", id="1")
+        await socket.subscribe(EVENTS)
+        hearing = asyncio.create_task(socket.hear())
+        # Nobody tells when the second one listens.
+        while not hearing.done():
+            await sqlite_api.log_in(ALICE)
+            await asyncio.wait({hearing}, timeout=0.2)
+        assert hearing.result()["id"] == "1"
+
+
+async def test_subscriptions_of_one_socket_are_bounded(sqlite_api: Api) -> None:
+    token = await sqlite_api.log_in(ALICE)
+    async with sqlite_api.accepted_socket() as socket:
+        await socket.initialise(token)
+        for number in range(11):
+            await socket.say(type="subscribe", id=str(number), payload={"query": EVENTS})
+        message = await socket.hear()
+        assert (message["id"], message["type"]) == ("10", "error")
+        assert message["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+# What ends a socket
+
+
+@pytest.fixture
+async def subscribed(api: Api) -> AsyncGenerator[tuple[Socket, Device], None]:
+    """Alice, who hears of her sessions."""
+    device = await Device(api).log_in()
+    async with api.accepted_socket() as socket:
+        await (await socket.initialise(device.access_token)).subscribe(EVENTS)
+        yield socket, device
+
+
+@pytest.mark.parametrize("statement", FOR_GOOD)
+async def test_a_sign_out_typed_into_the_database_ends_it_for_good(
+    api: Api, subscribed: tuple[Socket, Device], statement: str
+) -> None:
+    socket, _ = subscribed
+    await run(api, statement)
+    assert await socket.end() == (4401, FOR_GOOD[statement])
+
+
+async def test_a_logout_is_told_before_it_ends_the_socket(
+    api: Api, subscribed: tuple[Socket, Device]
+) -> None:
+    socket, device = subscribed
+    await api.data("mutation { logout { endedSessions } }", token=device.access_token)
+    event = (await socket.hear())["payload"]["data"]["sessionEvents"]
+    assert (event["kind"], event["session"]["current"]) == ("REVOKED", True)
+    assert await socket.end() == (4401, "SESSION_REVOKED")
+
+
+async def test_a_token_that_expires_ends_it_and_a_fresh_one_helps(
+    api: Api, subscribed: tuple[Socket, Device], clock: ManualClock
+) -> None:
+    socket, device = subscribed
+    clock.tick(minutes=30)
+    assert await socket.end() == (4403, "TOKEN_EXPIRED")
+    await device.refresh()
+    async with api.accepted_socket() as another:
+        await another.initialise(device.access_token)
+
+
+async def test_a_token_that_is_renewed_in_time_keeps_it(
+    api: Api, subscribed: tuple[Socket, Device], clock: ManualClock
+) -> None:
+    socket, device = subscribed
+    clock.tick(minutes=20)
+    await device.refresh()
+    assert (await socket.hear())["payload"]["data"]["sessionEvents"]["kind"] == "REFRESHED"
+    await socket.say(type="ping", payload={"authorization": f"Bearer {device.access_token}"})
+    assert await socket.hear() == {"type": "pong"}
+    clock.tick(minutes=20)
+    await asyncio.sleep(0.2)
+    await socket.say(type="ping")
+    assert await socket.hear() == {"type": "pong"}
+    clock.tick(minutes=10)
+    assert await socket.end() == (4403, "TOKEN_EXPIRED")
+
+
+async def test_the_token_of_another_session_does_not_renew_it(
+    api: Api, subscribed: tuple[Socket, Device]
+) -> None:
+    socket, _ = subscribed
+    other = await Device(api).log_in(BOB)
+    await socket.say(type="ping", payload={"authorization": f"Bearer {other.access_token}"})
+    assert (await socket.end())[0] == 4403
+
+
+async def test_other_roles_make_it_begin_again(api: Api, subscribed: tuple[Socket, Device]) -> None:
+    socket, _ = subscribed
+    await run(
+        api,
+        "DELETE FROM user_roles WHERE user_id = (SELECT id FROM users WHERE username = 'alice')",
+    )
+    assert await socket.end() == (4403, "Your roles have changed")
+
+
+async def test_a_sign_out_between_the_look_and_the_watch_is_not_missed(
+    api: Api, alice: str
+) -> None:
+    viewer = await viewers.viewer_of(api.auth, Client(), alice)
+    await run(api, REVOKE)
+    with pytest.raises(SessionRevoked):
+        await anext(viewers.follow(api.auth, viewer))
+
+
+async def test_while_the_database_is_away_nobody_is_signed_out(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    monkeypatch.setattr(viewers, "RETRY_SECONDS", 0.01)
+    device = await Device(sqlite_api).log_in()
+    async with sqlite_api.accepted_socket() as socket:
+        await (await socket.initialise(device.access_token)).subscribe(EVENTS)
+        with sqlite_api.without_database():
+            sqlite_api.auth.watchers.everything_changed()
+            sqlite_api.auth.viewer_cache.everything_changed()
+            await asyncio.sleep(0.2)
+        await sqlite_api.log_in(ALICE)
+        assert (await socket.hear())["payload"]["data"]["sessionEvents"]["kind"] == "SIGNED_IN"

@@ -1,0 +1,126 @@
+"""`/token` and `/users/me`: the same rules behind OAuth's forms and errors."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from auth.passwords.hashing import Passwords
+from server.settings import Settings, Switch
+from tests.api import Api, serving
+from tests.clock import ManualClock
+from tests.people import ADMIN, ALICE
+
+GOOD = {"grant_type": "password", "username": "alice", "password": ALICE.password}
+
+
+async def log_in(api: Api, **changes: Any) -> Any:
+    form = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
+    return await api.http.post("/token", data=form)
+
+
+async def test_the_form_gives_a_token_that_opens_users_me(api: Api) -> None:
+    reply = await log_in(api)
+    assert reply.status_code == 200
+    assert reply.json()["token_type"] == "Bearer"
+    assert reply.json()["expires_in"] == 1800
+    headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+    me = (await api.http.get("/users/me", headers=headers)).json()
+    assert (me["username"], me["roles"]) == ("alice", ["user"])
+
+
+async def test_tokens_stay_out_of_caches(sqlite_api: Api) -> None:
+    reply = await log_in(sqlite_api)
+    assert (reply.headers["cache-control"], reply.headers["pragma"]) == ("no-store", "no-cache")
+
+
+async def test_the_grant_type_may_be_left_out(sqlite_api: Api) -> None:
+    assert (await log_in(sqlite_api, grant_type=None)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"password": "wrong"}, "invalid_grant"),
+        ({"username": "nobody"}, "invalid_grant"),
+        ({"password": "nul\0"}, "invalid_grant"),
+        ({"password": None}, "invalid_request"),
+        ({"username": None}, "invalid_request"),
+        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": ""}, "unsupported_grant_type"),
+    ],
+)
+async def test_errors_are_those_of_rfc_6749(
+    sqlite_api: Api, changes: dict[str, Any], error: str
+) -> None:
+    reply = await log_in(sqlite_api, **changes)
+    assert (reply.status_code, reply.json()["error"]) == (400, error)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", '{"username": "alice"}'),
+        ("application/x-www-form-urlencoded", "username=a&username=b&password=c"),
+        ("application/x-www-form-urlencoded", b"username=\xff&password=c"),
+        ("application/x-www-form-urlencoded", "username=%ff&password=c"),
+        ("application/x-www-form-urlencoded", "&".join(f"a{n}=1" for n in range(50))),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_invalid(
+    sqlite_api: Api, content_type: str, body: str | bytes
+) -> None:
+    headers = {"content-type": content_type}
+    reply = await sqlite_api.http.post("/token", content=body, headers=headers)
+    assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
+
+
+async def test_a_huge_form_is_not_read(sqlite_api: Api) -> None:
+    assert (await log_in(sqlite_api, password="x" * 200_000)).status_code == 413
+
+
+async def test_a_disabled_account_gets_no_token(sqlite_api: Api) -> None:
+    async with sqlite_api.auth.db.begin() as tx:
+        await tx.execute(text("UPDATE users SET disabled_at = CURRENT_TIMESTAMP"))
+    assert (await log_in(sqlite_api)).json()["error"] == "invalid_grant"
+
+
+async def test_past_the_queue_the_form_says_when_to_come_back(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Passwords, "_capacity", property(lambda _: 0))
+    reply = await log_in(sqlite_api)
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "1")
+
+
+async def test_the_password_grant_can_be_turned_off(settings: Settings, clock: ManualClock) -> None:
+    off = settings.model_copy(update={"password_grant": Switch.OFF})
+    async with serving(off, clock) as api:
+        assert (await log_in(api)).json()["error"] == "unsupported_grant_type"
+
+
+async def test_a_get_is_not_allowed(sqlite_api: Api) -> None:
+    assert (await sqlite_api.http.get("/token")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("headers", "challenge"),
+    [
+        ([], "Bearer"),
+        ([("Authorization", "Bearer x")], "TOKEN_INVALID"),
+        ([("Authorization", "Bearer x"), ("Authorization", "Bearer y")], "TOKEN_INVALID"),
+    ],
+)
+async def test_users_me_challenges_strangers(
+    sqlite_api: Api, headers: list[tuple[str, str]], challenge: str
+) -> None:
+    reply = await sqlite_api.http.get("/users/me", headers=headers)
+    assert reply.status_code == 401
+    assert challenge in reply.headers["www-authenticate"]
+
+
+async def test_users_me_tells_the_permissions(sqlite_api: Api) -> None:
+    headers = {"Authorization": f"Bearer {await sqlite_api.log_in(ADMIN)}"}
+    me = (await sqlite_api.http.get("/users/me", headers=headers)).json()
+    assert "users:write" in me["permissions"]
+    assert "password" not in str(me)
