@@ -7,12 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Act, Action, record
 from auth.authorization import own_account
 from auth.clients import Client
-from auth.errors import WrongPassword, about_field
+from auth.errors import (
+    MailUnavailable,
+    WrongPassword,
+    about_field,
+)
 from auth.link_passwords import LinkedAccount, prove_linked_password
 from auth.mail.outbox import Kind, queue_notice
-from auth.mail_errors import (
-    MailUnavailable,
-)
 from auth.names import canonical, parse_email
 from auth.reauthentication import act_on_proof, get_proved, prove_password
 from auth.records import UserRecord

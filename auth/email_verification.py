@@ -8,15 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Act, Action, record
 from auth.authorization import own_account
 from auth.clients import Client
-from auth.errors import PasswordChangeRequired, WrongPassword, about_field
-from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
-from auth.mail.outbox import Kind, queue
-from auth.mail_errors import (
+from auth.errors import (
     EmailAlreadyVerified,
     EmailMissing,
     LinkInvalid,
     MailUnavailable,
+    PasswordChangeRequired,
+    WrongPassword,
+    about_field,
 )
+from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
+from auth.mail.outbox import Kind, queue
 from auth.names import canonical
 from auth.password_marks import have_same_password
 from auth.password_reset import take_over

@@ -18,16 +18,18 @@ from auth.authorization import (
     read_authority,
 )
 from auth.clients import CONSOLE, Client
-from auth.errors import Denial, EmailTaken, RoleNotFound
-from auth.list_pages import Page
-from auth.mail.operator_budget import count_operator_mail
-from auth.mail.outbox import Kind, queue
-from auth.mail_errors import (
+from auth.errors import (
+    Denial,
+    EmailTaken,
     InvitationInvalid,
     InvitationNotFound,
     LinkInvalid,
     MailUnavailable,
+    RoleNotFound,
 )
+from auth.list_pages import Page
+from auth.mail.operator_budget import count_operator_mail
+from auth.mail.outbox import Kind, queue
 from auth.names import canonical, parse_email
 from auth.permissions import DEFAULT_ROLE, Actor, Console, check_may
 from auth.records import RoleRecord, UserRecord

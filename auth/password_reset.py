@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Act, Action, record
 from auth.authorization import authorized, check_may_grant
 from auth.clients import Client
-from auth.errors import RateLimited
-from auth.mail.operator_budget import count_operator_mail
-from auth.mail.outbox import Kind, queue, queue_notice
-from auth.mail_errors import (
+from auth.errors import (
     EmailMissing,
     MailUnavailable,
+    RateLimited,
 )
+from auth.mail.operator_budget import count_operator_mail
+from auth.mail.outbox import Kind, queue, queue_notice
 from auth.names import canonical, parse_email
 from auth.password_marks import make_mark, names_of_password, new_password_id
 from auth.permissions import Actor, check_may

@@ -3,12 +3,12 @@
 from auth.audit import Act, Action, record
 from auth.clients import Client
 from auth.email_verification import hold_registration
-from auth.errors import RegistrationClosed
+from auth.errors import (
+    InvitationRequired,
+    RegistrationClosed,
+)
 from auth.invitations import register_invited
 from auth.mail.outbox import Kind
-from auth.mail_errors import (
-    InvitationRequired,
-)
 from auth.names import canonical
 from auth.permissions import DEFAULT_ROLE
 from auth.records import UserRecord

@@ -18,22 +18,20 @@ from auth.audit import Action, listed
 from auth.authorization import Operation, authorized, check_covers
 from auth.errors import (
     EditConflict,
+    PermissionUnknown,
     Refusal,
     Refusals,
-    RoleNotFound,
-    about_field,
-)
-from auth.permissions import Actor, PermissionRegistry, check_may
-from auth.records import WITH_PERMISSIONS, RoleRecord
-from auth.role_errors import (
-    PermissionUnknown,
     RoleBuiltIn,
     RoleDescriptionInvalid,
     RoleInUse,
     RoleNameFixed,
     RoleNameInvalid,
     RoleNameTaken,
+    RoleNotFound,
+    about_field,
 )
+from auth.permissions import Actor, PermissionRegistry, check_may
+from auth.records import WITH_PERMISSIONS, RoleRecord
 from auth.wiring import Auth
 from models.retired_role_name import RetiredRoleName
 from models.role import Role, RolePermission, UserRole

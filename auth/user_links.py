@@ -5,10 +5,10 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.mail.outbox import Kind, queue
-from auth.mail_errors import (
+from auth.errors import (
     LinkInvalid,
 )
+from auth.mail.outbox import Kind, queue
 from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
 from auth.tokens.link_tokens import LIFETIMES, Purpose, State, read_token
 from auth.wiring import Auth

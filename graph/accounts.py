@@ -9,14 +9,12 @@ from auth.account_export import export_account
 from auth.errors import (
     EditConflict,
     FullNameInvalid,
+    InvitationInvalid,
+    InvitationRequired,
     LastAdmin,
     RateLimited,
     RegistrationClosed,
     WrongPassword,
-)
-from auth.mail_errors import (
-    InvitationInvalid,
-    InvitationRequired,
 )
 from auth.names import parse_email
 from auth.profile import update_profile

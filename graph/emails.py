@@ -7,8 +7,12 @@ import strawberry
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import request_email_verification, verify_email
 from auth.errors import (
+    EmailAlreadyVerified,
     EmailInvalid,
+    EmailMissing,
     EmailTaken,
+    LinkInvalid,
+    MailUnavailable,
     PasswordChangeRequired,
     PasswordRequired,
     RateLimited,
@@ -16,12 +20,6 @@ from auth.errors import (
     WrongPassword,
 )
 from auth.link_passwords import TypedPassword
-from auth.mail_errors import (
-    EmailAlreadyVerified,
-    EmailMissing,
-    LinkInvalid,
-    MailUnavailable,
-)
 from auth.names import parse_email
 from graph.arguments import given
 from graph.context import Info

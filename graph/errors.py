@@ -18,7 +18,6 @@ from strawberry.types.base import StrawberryOptional
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from auth import errors, mail_errors, role_errors
 from auth.errors import Denial, Forbidden, RateLimited, Refusal, Refusals, Unauthenticated
 from graph.error_origins import denying_permission, is_completion_error
 from models.database import DatabaseUnavailable
@@ -27,10 +26,6 @@ log = structlog.get_logger("postern.graph")
 
 RETRY_AFTER_UNAVAILABLE_SECONDS = 2
 NO_SUCH_OPERATION = "The document has no operation of this name."
-
-
-# Every module with refusals, so that the list of their codes is whole.
-REFUSAL_MODULES = (errors, mail_errors, role_errors)
 
 
 def refusal_classes() -> list[type[Refusal]]:
@@ -48,7 +43,7 @@ if TYPE_CHECKING:
         """Why a mutation refused."""
 
 else:
-    # The refusals of `auth/errors.py` are the one list; their docstrings describe the values.
+    # The classes of `auth/errors/` are the one list; their docstrings describe the values.
     UserErrorCode = strawberry.enum(
         Enum(
             "UserErrorCode",

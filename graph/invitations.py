@@ -5,16 +5,19 @@ from typing import Annotated, Self
 
 import strawberry
 
-from auth.errors import EmailInvalid, EmailTaken, RateLimited, RoleNotFound
+from auth.errors import (
+    EmailInvalid,
+    EmailTaken,
+    InvitationNotFound,
+    MailUnavailable,
+    RateLimited,
+    RoleNotFound,
+)
 from auth.invitations import (
     InvitationRecord,
     create_invitation,
     delete_invitation,
     list_invitations,
-)
-from auth.mail_errors import (
-    InvitationNotFound,
-    MailUnavailable,
 )
 from graph.arguments import given, parse_id, read_role_ids
 from graph.connections import After, Connection, First, read_page

@@ -4,10 +4,12 @@ from typing import Annotated
 
 import strawberry
 
-from auth.errors import EmailInvalid, RateLimited, WrongPassword
-from auth.mail_errors import (
+from auth.errors import (
+    EmailInvalid,
     LinkInvalid,
     MailUnavailable,
+    RateLimited,
+    WrongPassword,
 )
 from auth.names import parse_email
 from auth.password_change import change_password

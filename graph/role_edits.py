@@ -4,9 +4,8 @@ from typing import Annotated
 
 import strawberry
 
-from auth.errors import EditConflict, RoleNotFound
-from auth.role_edits import RoleForm, create_role, delete_role, update_role
-from auth.role_errors import (
+from auth.errors import (
+    EditConflict,
     PermissionUnknown,
     RoleBuiltIn,
     RoleDescriptionInvalid,
@@ -14,7 +13,9 @@ from auth.role_errors import (
     RoleNameFixed,
     RoleNameInvalid,
     RoleNameTaken,
+    RoleNotFound,
 )
+from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from graph.arguments import given, read_role_id
 from graph.context import Info
 from graph.errors import Fails, UserError, errors_field

@@ -5,10 +5,13 @@ from typing import Annotated
 import strawberry
 
 from auth.account_deletion import delete_user
-from auth.errors import EditConflict, LastAdmin, RateLimited, UserNotFound
-from auth.mail_errors import (
+from auth.errors import (
+    EditConflict,
     EmailMissing,
+    LastAdmin,
     MailUnavailable,
+    RateLimited,
+    UserNotFound,
 )
 from auth.password_reset import require_password_reset
 from auth.temporary_passwords import set_temporary_password

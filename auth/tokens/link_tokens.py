@@ -15,7 +15,7 @@ from enum import StrEnum
 from hashlib import sha256
 from uuid import UUID
 
-from auth.mail_errors import (
+from auth.errors import (
     LinkInvalid,
 )
 from auth.tokens.secret_keys import SecretKeys

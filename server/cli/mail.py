@@ -5,11 +5,11 @@ from uuid import uuid4
 
 import typer
 
+from auth.errors import MailUnavailable
 from auth.mail.outbox import Kind
 from auth.mail.rendering import Letter
 from auth.mail.transports import NotDelivered, parse_mail_url
 from auth.mail_delivery.outbox_list import list_waiting_mails, retry_mails
-from auth.mail_errors import MailUnavailable
 from auth.names import parse_email
 from auth.permissions import Console
 from auth.wiring import Auth

@@ -13,6 +13,7 @@ from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import request_email_verification, verify_email
 from auth.errors import (
     InvalidCredentials,
+    LinkInvalid,
     PasswordChangeRequired,
     PasswordRequired,
     RateLimited,
@@ -22,7 +23,6 @@ from auth.errors import (
 )
 from auth.link_passwords import TypedPassword
 from auth.login import log_in
-from auth.mail_errors import LinkInvalid
 from auth.password_reset import request_password_reset, reset_password
 from auth.registration import register
 from auth.user_creation import NewUserForm

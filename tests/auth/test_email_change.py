@@ -8,10 +8,9 @@ from sqlalchemy import select, update
 from auth.clients import Client
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import verify_email
-from auth.errors import EmailInvalid, RateLimited, Refusals, WrongPassword
+from auth.errors import EmailInvalid, LinkInvalid, RateLimited, Refusals, WrongPassword
 from auth.link_passwords import TypedPassword
 from auth.login import log_in
-from auth.mail_errors import LinkInvalid
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, reset_password
 from auth.records import UserRecord

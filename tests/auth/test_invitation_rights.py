@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.account_deletion import delete_user
 from auth.clients import Client
+from auth.errors import InvitationInvalid
 from auth.invitations import InvitationRecord, create_invitation, token_for_invitation
 from auth.mail.outbox import Kind
 from auth.mail_delivery.messages import Draft, Letters
-from auth.mail_errors import InvitationInvalid
 from auth.records import RoleRecord
 from auth.registration import register
 from auth.role_edits import RoleForm, create_role, update_role

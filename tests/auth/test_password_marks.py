@@ -13,10 +13,9 @@ from auth.clients import Client
 from auth.credentials import Credentials, find_credentials
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import request_email_verification, verify_email
-from auth.errors import InvalidCredentials, RateLimited
+from auth.errors import InvalidCredentials, LinkInvalid, RateLimited
 from auth.link_passwords import TypedPassword
 from auth.login import log_in
-from auth.mail_errors import LinkInvalid
 from auth.password_change import change_password
 from auth.password_marks import names_of_password
 from auth.password_reset import request_password_reset, reset_password

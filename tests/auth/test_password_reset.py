@@ -10,14 +10,16 @@ from auth.clients import Client
 from auth.email_change import request_email_change
 from auth.errors import (
     EmailInvalid,
+    EmailMissing,
     InvalidCredentials,
+    LinkInvalid,
+    MailUnavailable,
     RateLimited,
     Refusals,
     SessionRevoked,
 )
 from auth.login import log_in
 from auth.mail.outbox import Kind
-from auth.mail_errors import EmailMissing, LinkInvalid, MailUnavailable
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
 from auth.registration import register

@@ -10,9 +10,14 @@ from sqlalchemy import select
 from auth.clients import Client
 from auth.email_verification import request_email_verification, verify_email
 from auth.errors import (
+    EmailAlreadyVerified,
     EmailTaken,
     Forbidden,
     InvalidCredentials,
+    InvitationInvalid,
+    InvitationNotFound,
+    InvitationRequired,
+    LinkInvalid,
     RateLimited,
     Refusals,
     RegistrationClosed,
@@ -22,13 +27,6 @@ from auth.invitations import create_invitation, delete_invitation, list_invitati
 from auth.link_passwords import TypedPassword
 from auth.list_pages import Page
 from auth.login import log_in
-from auth.mail_errors import (
-    EmailAlreadyVerified,
-    InvitationInvalid,
-    InvitationNotFound,
-    InvitationRequired,
-    LinkInvalid,
-)
 from auth.registration import register
 from auth.roles import find_roles_by_name
 from auth.user_creation import NewUserForm

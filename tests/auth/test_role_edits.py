@@ -7,10 +7,18 @@ import pytest
 from sqlalchemy import func, select
 
 from auth.clients import Client
-from auth.errors import EditConflict, Forbidden, Refusals, RoleNotFound
+from auth.errors import (
+    EditConflict,
+    Forbidden,
+    Refusals,
+    RoleBuiltIn,
+    RoleInUse,
+    RoleNameFixed,
+    RoleNameTaken,
+    RoleNotFound,
+)
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
-from auth.role_errors import RoleBuiltIn, RoleInUse, RoleNameFixed, RoleNameTaken
 from auth.roles import find_roles_by_name, list_roles
 from auth.users import find_user_by_name, set_user_roles
 from auth.viewers import viewer_of

@@ -7,10 +7,9 @@ import pytest
 import strawberry
 
 from auth.clients import Client
-from auth.errors import Forbidden, Refusals
+from auth.errors import Forbidden, Refusals, RoleBuiltIn, RoleNameFixed, RoleNameTaken
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
-from auth.role_errors import RoleBuiltIn, RoleNameFixed, RoleNameTaken
 from auth.roles import find_roles_by_name
 from auth.user_creation import NewUserForm
 from auth.users import create_user, disable_user, find_user_by_name, set_user_roles

@@ -10,6 +10,7 @@ from auth.clients import Client
 from auth.errors import (
     Forbidden,
     InvalidCredentials,
+    LinkInvalid,
     PasswordChangeRequired,
     Refusals,
     SessionRevoked,
@@ -17,7 +18,6 @@ from auth.errors import (
     UserNotFound,
 )
 from auth.login import log_in
-from auth.mail_errors import LinkInvalid
 from auth.password_reset import request_password_reset, reset_password
 from auth.permissions import Actor
 from auth.temporary_passwords import set_temporary_password

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from auth.clients import Client
-from auth.errors import Forbidden
+from auth.errors import Forbidden, PermissionUnknown
 from auth.permissions import Console
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
-from auth.role_errors import PermissionUnknown
 from auth.roles import list_roles
 from auth.users import find_user_by_name, set_user_roles
 from auth.viewers import viewer_of

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.errors import Refusal
-from auth.mail_errors import LinkInvalid
+from auth.errors import LinkInvalid, Refusal
 from auth.tokens.link_tokens import LIFETIMES, LinkTokens, Purpose, read_token
 from auth.tokens.secret_keys import SecretKeys
 

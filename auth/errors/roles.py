@@ -1,6 +1,19 @@
-"""Ways in which an edit of a role is refused."""
+"""Errors of roles and permissions."""
 
-from auth.errors import Refusal
+from auth.errors.base import Refusal
+
+
+class RoleNotFound(Refusal):
+    """There is no role with one of these ids."""
+
+    message = "There is no such role."
+    field = "role_ids"
+
+
+class LastAdmin(Refusal):
+    """The change would leave no active administrator."""
+
+    message = "This is the last active administrator. Make somebody else one first."
 
 
 class RoleNameInvalid(Refusal):
