@@ -48,7 +48,7 @@ from server.http.proxy_headers import ProxyMiddleware
 from server.rest.account_pages import account_routes
 from server.rest.docs_page import add_docs_page
 from server.rest.health import health_router
-from server.rest.metrics import RequestCounts, metrics_router
+from server.rest.metrics import RequestMetrics, metrics_router
 from server.rest.revocation import revocation_router
 from server.rest.token import token_router
 from server.rest.token_introspection import introspection_router
@@ -93,12 +93,14 @@ def create_app(
         jobs.append(delivery)
     graphql = mount(settings, auth, schema)
     mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
-    counts = RequestCounts() if settings.metrics_token.get_secret_value() else None
-    app = _empty_app(settings, _lifespan(settings, auth, jobs, mounts), mounts, counts)
+    metrics = RequestMetrics() if settings.metrics_token.get_secret_value() else None
+    app = _empty_app(settings, _lifespan(settings, auth, jobs, mounts), mounts, metrics)
     app.state.auth, app.state.mail_delivery, app.state.jobs = auth, delivery, jobs
     app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
-    if counts:
-        app.include_router(metrics_router(auth, graphql.operations, counts, settings.metrics_token))
+    if metrics:
+        app.include_router(
+            metrics_router(auth, graphql.operations, metrics, settings.metrics_token)
+        )
     _add_rest_endpoints(app, settings, auth)
     _add_pages(app, settings, auth, schema)
     return app
@@ -108,12 +110,12 @@ def _empty_app(
     settings: Settings,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     mounts: Mapping[str, GraphQLMount],
-    counts: RequestCounts | None,
+    metrics: RequestMetrics | None,
 ) -> FastAPI:
     app = Application(
         title="Postern",
         lifespan=lifespan,
-        outside=_middleware(settings, mounts, counts),
+        outside=_middleware(settings, mounts, metrics),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.shows_explorer else None,
@@ -253,7 +255,7 @@ async def _wait_for_database(settings: Settings, auth: Auth) -> None:
 
 
 def _middleware(
-    settings: Settings, mounts: Mapping[str, GraphQLMount], counts: RequestCounts | None
+    settings: Settings, mounts: Mapping[str, GraphQLMount], metrics: RequestMetrics | None
 ) -> list[Middleware]:
     """What every request passes, from the outside inwards; GraphQL goes no further than this."""
     endpoints = {path: at.endpoint for path, at in mounts.items()}
@@ -265,7 +267,7 @@ def _middleware(
             hosts=settings.hosts,
             https=settings.base_url.startswith("https://"),
             cross_origin=CrossOriginPolicy(settings.cors_origins),
-            counts=counts,
+            metrics=metrics,
         ),
         Middleware(EndpointMiddleware, endpoints=endpoints),
     ]

@@ -30,10 +30,10 @@ def load_settings() -> Settings:
         raise ConfigurationError([_explain(problem) for problem in error.errors()]) from None
 
 
-def files_open_to_everybody() -> list[str]:
-    """The settings whose secret stands in a file that every user of this machine may read.
+def find_world_readable_files() -> list[str]:
+    """Returns the `_FILE` settings whose file every user of the machine can read.
 
-    Told, not refused: containers mount their secrets like that.
+    This is a warning and not an error, because containers mount their secrets like this.
     """
     given = _ours(os.environ)
     return [

@@ -45,9 +45,9 @@ class _JsonLines(logging.StreamHandler):  # type: ignore[type-arg] # not subscri
         at = f"{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
         requests, self._waiting = self._waiting, []
         lines = [
-            f'{_beginning(method, path, status)}{seconds * 1000:.1f}, "event": "request",'
-            f' "request_id": "{request_id}", "level": "info", "logger": "{_HTTP}",'
-            f' "timestamp": "{at}"}}\n'
+            f"{_beginning(method, path, status)}{seconds * 1000:.1f},"
+            f' "event": "http.request_completed", "request_id": "{request_id}",'
+            f' "level": "info", "logger": "{_HTTP}", "timestamp": "{at}"}}\n'
             for method, path, status, seconds, request_id in requests
         ]
         # Whoever reads the log may have gone; requests are answered all the same.
@@ -90,7 +90,7 @@ def log_request(method: str, path: bytes, status: int, seconds: float, request_i
     output = _ROOT.handlers[0] if _ROOT.handlers else None
     if not isinstance(output, _JsonLines):
         _log.info(
-            "request",
+            "http.request_completed",
             method=method,
             path=path.decode("ascii", "backslashreplace"),
             status=status,

@@ -21,7 +21,7 @@ from server import doctor
 from server.app import build_auth
 from server.cli.console import read_settings
 from server.command_failure import CommandFailed
-from server.environment import files_open_to_everybody
+from server.environment import find_world_readable_files
 from server.listening import listen
 from server.logs import configure_logs
 from server.settings import ConfigurationError, Settings, Switch
@@ -83,8 +83,8 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     if problems:
         raise CommandFailed(*problems)
     sockets = listen(settings.host, settings.port)
-    for name in files_open_to_everybody():
-        log.warning("settings.file_open_to_everybody", setting=name, advice="chmod o-r")
+    for name in find_world_readable_files():
+        log.warning("settings.file_world_readable", setting=name, advice="chmod o-r")
     if settings.in_development:
         _say_where(settings)
     run_server(settings, sockets, workers)

@@ -59,7 +59,7 @@ class Connections:
         )
         if ended:
             # One line however many there are: they may want to fill the disk.
-            log.info("http.too_slow", awaited=dict(ended))
+            log.info("http.client_timeout", awaited=dict(ended))
 
     def _end_the_unclosed(self, connections: Iterable[Any], now: float) -> None:
         """Cuts WebSockets that are closed but for what their client does not read."""

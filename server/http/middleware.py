@@ -17,7 +17,7 @@ from models.database import DatabaseUnavailable
 from server.http.cross_origin import CrossOriginPolicy, is_preflight
 from server.http.head_requests import as_get
 from server.logs import current_request_id, log_request
-from server.rest.metrics import RequestCounts
+from server.rest.metrics import RequestMetrics
 
 log = structlog.get_logger("postern.http")
 
@@ -50,13 +50,13 @@ class RequestMiddleware:
         hosts: Iterable[str],
         https: bool,
         cross_origin: CrossOriginPolicy,
-        counts: RequestCounts | None,
+        metrics: RequestMetrics | None,
     ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
         self._headers = _SafeHeaders(https=https)
         self._cross_origin = cross_origin
-        self._counts = counts
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -88,14 +88,14 @@ class RequestMiddleware:
             # Gone, or cut off, before its request was whole: nobody is left to answer.
             pass
         except Exception:
-            log.exception("http.fault")
+            log.exception("http.internal_error")
             await reply.instead(_fault(request_id), scope, receive)
         finally:
             seconds = time.perf_counter() - began
             raw_path = scope.get("raw_path", b"")
             log_request(scope["method"], raw_path, reply.status, seconds, request_id)
-            if self._counts is not None:
-                self._counts.add(scope["path"], reply.status, seconds)
+            if self._metrics is not None:
+                self._metrics.add(scope["path"], reply.status, seconds)
 
     async def _serve_socket(
         self, scope: Scope, headers: Headers, receive: Receive, send: Send
@@ -108,7 +108,7 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send)
         finally:
-            log.info("socket", seconds=round(time.perf_counter() - began, 1))
+            log.info("socket.closed", seconds=round(time.perf_counter() - began, 1))
 
     def _is_called_by_its_name(self, scope: Scope, headers: Headers) -> bool:
         host = headers.get(b"host", b"")

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus, for whoever has its token: counts and sizes, and no names."""
+"""The `/metrics` endpoint for Prometheus. Its labels contain no user data."""
 
 import hmac
 from bisect import bisect_left
@@ -22,110 +22,113 @@ from server.rest.errors import denied
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-# Others are counted together: a scanner must not make a series of each address that it tries.
+# Other paths are counted as "other", so that a scanner cannot create a time series per path.
 _PATHS = frozenset({"/graphql", "/token", "/revoke", "/introspect", "/users/me"})
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class RequestCounts:
-    """What was answered, and in what time. Adding to it costs next to nothing."""
+class RequestMetrics:
+    """The number and the duration of requests, by path."""
 
     def __init__(self) -> None:
-        self.replies: Counter[tuple[str, int]] = Counter()
-        self.times: dict[str, list[int]] = defaultdict(lambda: [0] * (len(_SECONDS) + 1))
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.buckets: dict[str, list[int]] = defaultdict(lambda: [0] * (len(_BUCKET_SECONDS) + 1))
         self.seconds: Counter[str] = Counter()
 
     def add(self, path: str, status: int, seconds: float) -> None:
-        """Counts one reply."""
+        """Counts one request."""
         if path not in _PATHS:
             path = "other"
-        self.replies[path, status] += 1
-        self.times[path][bisect_left(_SECONDS, seconds)] += 1
+        self.requests[path, status] += 1
+        self.buckets[path][bisect_left(_BUCKET_SECONDS, seconds)] += 1
         self.seconds[path] += seconds  # type: ignore[assignment] # a sum, of seconds
 
 
 class _Collector:
-    """What Prometheus is told, put together when it asks."""
+    """Collects the metrics when Prometheus requests them."""
 
-    def __init__(self, counts: RequestCounts, auth: Auth, operations: Operations) -> None:
-        self._counts = counts
+    def __init__(self, requests: RequestMetrics, auth: Auth, operations: Operations) -> None:
+        self._requests = requests
         self._auth = auth
         self._operations = operations
-        self.mails_waiting = 0
+        self.outbox_pending = 0
 
     def collect(self) -> Iterator["Metric"]:
-        """The metrics, as the client library asks for them."""
-        yield from self._requests()
-        yield from self._sizes()
+        """Yields the metrics. The client library calls this."""
+        yield from self._request_metrics()
+        yield from self._gauges()
 
-    def _requests(self) -> Iterator["Metric"]:
+    def _request_metrics(self) -> Iterator["Metric"]:
         from prometheus_client.core import (  # noqa: PLC0415
             CounterMetricFamily,
             HistogramMetricFamily,
         )
 
-        replies = CounterMetricFamily(
-            "postern_replies", "Replies, by path and status.", labels=["path", "status"]
+        # The library adds `_total` to the name of a counter.
+        requests = CounterMetricFamily(
+            "postern_http_requests", "Requests, by path and status.", labels=["path", "status"]
         )
-        for (path, status), number in self._counts.replies.items():
-            replies.add_metric([path, str(status)], number)
-        yield replies
-        times = HistogramMetricFamily(
-            "postern_request_seconds", "From a request to the end of its reply.", labels=["path"]
+        for (path, status), number in self._requests.requests.items():
+            requests.add_metric([path, str(status)], number)
+        yield requests
+        durations = HistogramMetricFamily(
+            "postern_http_request_duration_seconds",
+            "Time from the start of a request to the end of its reply.",
+            labels=["path"],
         )
-        bounds = [*(str(seconds) for seconds in _SECONDS), "+Inf"]
-        for path, numbers in self._counts.times.items():
+        bounds = [*(str(seconds) for seconds in _BUCKET_SECONDS), "+Inf"]
+        for path, numbers in self._requests.buckets.items():
             buckets = list(zip(bounds, accumulate(numbers), strict=True))
-            times.add_metric([path], buckets, self._counts.seconds[path])
-        yield times
+            durations.add_metric([path], buckets, self._requests.seconds[path])
+        yield durations
 
-    def _sizes(self) -> Iterator["Metric"]:
+    def _gauges(self) -> Iterator["Metric"]:
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
-        sizes = {
+        gauges = {
             "postern_password_hashes_pending": (
-                "Passwords that are being hashed or wait for it.",
+                "Password hashes that are being computed or are queued.",
                 self._auth.passwords.pending,
             ),
-            "postern_viewers_remembered": (
-                "Sessions in the cache of viewers.",
+            "postern_viewer_cache_entries": (
+                "Entries of the viewer cache.",
                 len(self._auth.viewer_cache),
             ),
-            "postern_tokens_remembered": (
-                "Access tokens whose signature was verified.",
+            "postern_token_cache_entries": (
+                "Entries of the cache of verified access tokens.",
                 len(self._auth.token_cache),
             ),
-            "postern_documents_remembered": (
-                "GraphQL documents that are prepared.",
+            "postern_document_cache_entries": (
+                "Entries of the cache of prepared GraphQL documents.",
                 len(self._operations),
             ),
-            "postern_mails_waiting": ("Mails in the outbox.", self.mails_waiting),
+            "postern_outbox_pending": ("Emails that are waiting to be sent.", self.outbox_pending),
         }
-        for name, (what, size) in sizes.items():
-            yield GaugeMetricFamily(name, what, value=size)
+        for name, (description, value) in gauges.items():
+            yield GaugeMetricFamily(name, description, value=value)
 
 
 def metrics_router(
-    auth: Auth, operations: Operations, counts: RequestCounts, token: SecretStr
+    auth: Auth, operations: Operations, requests: RequestMetrics, token: SecretStr
 ) -> APIRouter:
-    """The endpoint; its caller shows `token` as a bearer token."""
-    # The client library takes megabytes, and most servers are asked for no metrics.
+    """Creates the router. The caller of the endpoint sends `token` as a bearer token."""
+    # Imported here because the client library takes megabytes, and metrics are off by default.
     from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415
 
     registry = CollectorRegistry()
-    collector = _Collector(counts, auth, operations)
+    collector = _Collector(requests, auth, operations)
     registry.register(collector)
     ProcessCollector(registry=registry)
     router = APIRouter()
 
-    @router.get("/metrics", summary="For Prometheus")
+    @router.get("/metrics", summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         try:
             _check_token(read_headers(request.scope).get(b"authorization"), token)
         except (TokenMissing, TokenInvalid) as denial:
             return denied(denial)
-        collector.mails_waiting = await count_waiting_mails(auth)
+        collector.outbox_pending = await count_waiting_mails(auth)
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router

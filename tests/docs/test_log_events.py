@@ -11,7 +11,7 @@ PACKAGES = ("auth", "graph", "models", "server")
 # Logged through a variable: see `DatabaseUnavailable.event`.
 INDIRECT = {"database.unavailable", "signing_keys.unavailable"}
 # Reported at INFO, and worth a look all the same.
-INFORMATIVE = {"http.too_slow"}
+INFORMATIVE = {"http.client_timeout"}
 _SERIOUS = {"warning", "error", "exception", "critical"}
 
 

@@ -39,7 +39,7 @@ def server(
     with one_of_cluster(folder, url, POSTERN_REQUEST_TIMEOUT=str(SECONDS)) as process:
         yield process
         assert "Traceback" not in process.output
-        assert "http.fault" not in process.output
+        assert "http.internal_error" not in process.output
 
 
 async def is_served_at_once(server: Process) -> None:
@@ -221,5 +221,5 @@ async def test_a_handshake_that_can_come_to_nothing_is_refused(
 
 async def until_told(server: Process, awaited: str) -> None:
     async with asyncio.timeout(15):
-        while awaited not in server.output.partition("http.too_slow")[2]:  # noqa: ASYNC110
+        while awaited not in server.output.partition("http.client_timeout")[2]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -100,7 +100,7 @@ async def test_a_request_is_logged_by_the_id_that_it_was_answered_with(
     reply = await logged.http.get("/healthz", headers={b"X-Request-Id": given.encode()})
     (line,) = await lines(shown)
     assert line["request_id"] == reply.headers["x-request-id"]
-    assert (line["event"], line["level"], line["status"]) == ("request", "info", 200)
+    assert (line["event"], line["level"], line["status"]) == ("http.request_completed", "info", 200)
 
 
 async def test_no_line_holds_what_was_typed_or_sent_along(logged: Api, shown: io.StringIO) -> None:
@@ -114,7 +114,7 @@ async def test_no_line_holds_what_was_typed_or_sent_along(logged: Api, shown: io
     await logged.http.post(f"/graphql?access_token={token}", content=b"{hunter2")
     await asyncio.sleep(0)
     output = shown.getvalue()
-    assert output.count('"event": "request"') == 9
+    assert output.count('"event": "http.request_completed"') == 9
     for secret in (ALICE.password, "hunter2", token.split(".")[1], token.split(".")[2], "?", "$2"):
         assert secret not in output
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from server.doctor import problems_of
-from server.environment import files_open_to_everybody, load_settings
+from server.environment import find_world_readable_files, load_settings
 from server.settings import FROM_FILES, ConfigurationError, Settings
 
 GOOD_SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
@@ -249,4 +249,4 @@ def test_a_secret_file_that_everybody_may_read_is_told(
     for name in (SECRET_FILE, SECRET_FILE.lower()):
         with monkeypatch.context() as environment:
             environment.setenv(name, str(file))
-            assert files_open_to_everybody() == told
+            assert find_world_readable_files() == told

@@ -40,7 +40,7 @@ def server(
     with one_of_cluster(folder, sqlite_templates.new(folder)) as process:
         yield process
         assert "Traceback" not in process.output
-        assert "http.fault" not in process.output
+        assert "http.internal_error" not in process.output
 
 
 async def at_once(client: Wire, request: bytes) -> bytes:
