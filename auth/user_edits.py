@@ -13,14 +13,12 @@ from auth.mail.outbox import Kind, queue_notice
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.permissions import Actor, check_may
 from auth.records import UserRecord
-from auth.sessions import revoke_sessions_of
 from auth.throttling.budgets import reset_budgets
 from auth.tokens.link_tokens import Purpose
 from auth.user_creation import telling_taken_names
 from auth.user_links import end_requests, send_link
 from auth.users import check_version, set_email
 from auth.wiring import Auth
-from models.session import RevocationReason
 from models.user import User
 
 
@@ -65,19 +63,6 @@ async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -
             operation.details["fields"] = listed(changes)
             await operation.tx.flush()
         return UserRecord.of(await operation.get_subject(), auth.permissions)
-
-
-async def revoke_user_sessions(auth: Auth, actor: Actor, user_id: UUID) -> int:
-    """Ends every session of a user. Returns how many. Raises Forbidden, UserNotFound."""
-    async with authorized(
-        auth, actor, Action.SESSIONS_ENDED, "sessions:revoke", subject_id=user_id
-    ) as operation:
-        await operation.get_subject()
-        reason = RevocationReason.REVOKED_BY_OPERATOR
-        ended = await revoke_sessions_of(operation.tx, user_id, reason, operation.at)
-        operation.changed = ended > 0
-        operation.details["sessions"] = str(ended)
-        return ended
 
 
 async def _apply(

@@ -5,8 +5,8 @@ from typing import Annotated
 import strawberry
 
 from auth.errors import EditConflict, LastAdmin, RoleNotFound, UserNotFound
-from auth.user_creation import NewUserForm
-from auth.users import create_user, disable_user, enable_user, set_user_roles
+from auth.user_access import disable_user, enable_user, set_user_roles
+from auth.user_creation import NewUserForm, create_user
 from graph.arguments import given, read_role_ids, read_user_id
 from graph.context import Info
 from graph.errors import Fails, UserError, errors_field

@@ -15,7 +15,8 @@ from auth.errors import (
 )
 from auth.password_reset import require_password_reset
 from auth.temporary_passwords import set_temporary_password
-from auth.user_edits import UNCHANGED, UserEdit, revoke_user_sessions, update_user
+from auth.user_access import revoke_user_sessions
+from auth.user_edits import UNCHANGED, UserEdit, update_user
 from graph.arguments import read_user_id
 from graph.context import Info
 from graph.errors import BadUserInput, Fails, UserError, errors_field

@@ -12,7 +12,8 @@ from auth.clients import Client
 from auth.invitations import create_invitation
 from auth.permissions import BUILT_IN_PERMISSIONS, PermissionRegistry
 from auth.role_edits import RoleForm, create_role
-from auth.users import find_user_by_name, set_user_roles
+from auth.user_access import set_user_roles
+from auth.users import find_user_by_name
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from graph.context import Context

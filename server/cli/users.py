@@ -16,9 +16,10 @@ from auth.permissions import Console
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
 from auth.temporary_passwords import set_temporary_password
-from auth.user_creation import NewUserForm
+from auth.user_access import disable_user, enable_user, set_user_roles
+from auth.user_creation import NewUserForm, create_user
 from auth.user_list import UserFilter, list_users
-from auth.users import create_user, disable_user, enable_user, find_user_by_name, set_user_roles
+from auth.users import find_user_by_name
 from auth.wiring import Auth
 from server.cli.console import run_as_console
 

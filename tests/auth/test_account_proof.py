@@ -25,9 +25,9 @@ from auth.link_passwords import TypedPassword
 from auth.login import log_in
 from auth.password_reset import request_password_reset, reset_password
 from auth.registration import register
-from auth.user_creation import NewUserForm
+from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
-from auth.users import create_user, find_user_by_name
+from auth.users import find_user_by_name
 from auth.viewers import Viewer, viewer_of
 from models.audit_event import AuditEvent
 from models.user import User

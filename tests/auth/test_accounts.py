@@ -16,8 +16,8 @@ from auth.login import log_in
 from auth.permissions import Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.registration import register
-from auth.user_creation import NewUser, NewUserForm, add_user
-from auth.users import create_user, find_user_by_name
+from auth.user_creation import NewUser, NewUserForm, add_user, create_user
+from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth, RegistrationMode, RegistrationPolicy
 from models.user import User

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from auth import users
+from auth import user_access, users
 from auth.audit import Action
 from auth.audit_list import delete_old_audit_events
 from auth.clients import Client
@@ -197,7 +197,7 @@ async def test_an_act_that_is_rolled_back_leaves_no_row(
     with monkeypatch.context() as broken:
         broken.setattr(UserRecord, "of", fail)
         with pytest.raises(ZeroDivisionError):
-            await users.disable_user(api.auth, OPERATOR, alice.id)
+            await user_access.disable_user(api.auth, OPERATOR, alice.id)
     assert await acts(api) == []
 
 

@@ -17,8 +17,9 @@ from auth.login import log_in
 from auth.password_reset import request_password_reset, reset_password
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
+from auth.user_access import set_user_roles
 from auth.user_edits import UserEdit, update_user
-from auth.users import find_user_by_name, set_user_roles
+from auth.users import find_user_by_name
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.outgoing_mail import OutgoingMail

@@ -13,8 +13,8 @@ from auth.errors import Denial, Forbidden, SessionRevoked, TokenExpired, Unauthe
 from auth.logout import end_all_sessions
 from auth.role_edits import RoleForm, update_role
 from auth.roles import find_roles_by_name
-from auth.user_edits import revoke_user_sessions
-from auth.users import enable_user, find_user_by_name, set_user_roles
+from auth.user_access import enable_user, revoke_user_sessions, set_user_roles
+from auth.users import find_user_by_name
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from models.role import Role, RolePermission, UserRole

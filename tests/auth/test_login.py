@@ -19,7 +19,8 @@ from auth.password_change import change_password
 from auth.permissions import Console
 from auth.records import UserRecord
 from auth.token_pairs import SignedIn
-from auth.users import disable_user, enable_user, find_user_by_name
+from auth.user_access import disable_user, enable_user
+from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.audit_event import AuditEvent

@@ -23,10 +23,11 @@ from auth.list_pages import Page
 from auth.password_reset import require_password_reset
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
-from auth.user_creation import NewUserForm
-from auth.user_edits import UserEdit, revoke_user_sessions, update_user
+from auth.user_access import disable_user, enable_user, revoke_user_sessions, set_user_roles
+from auth.user_creation import NewUserForm, create_user
+from auth.user_edits import UserEdit, update_user
 from auth.user_list import UserFilter, list_users
-from auth.users import create_user, disable_user, enable_user, find_user, set_user_roles
+from auth.users import find_user
 from models.audit_event import AuditEvent
 from tests.api import Api, serving
 from tests.clock import ManualClock

@@ -23,9 +23,10 @@ from auth.mail.outbox import Kind
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
 from auth.registration import register
-from auth.user_creation import NewUserForm
+from auth.user_access import disable_user
+from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
-from auth.users import create_user, disable_user, find_user_by_name
+from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.audit_event import AuditEvent

@@ -20,7 +20,8 @@ from auth.errors import (
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import find_roles_by_name, list_roles
-from auth.users import find_user_by_name, set_user_roles
+from auth.user_access import set_user_roles
+from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.role import RolePermission

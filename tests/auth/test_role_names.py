@@ -11,8 +11,9 @@ from auth.errors import Forbidden, Refusals, RoleBuiltIn, RoleNameFixed, RoleNam
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import find_roles_by_name
-from auth.user_creation import NewUserForm
-from auth.users import create_user, disable_user, find_user_by_name, set_user_roles
+from auth.user_access import disable_user, set_user_roles
+from auth.user_creation import NewUserForm, create_user
+from auth.users import find_user_by_name
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from postern import HasRole

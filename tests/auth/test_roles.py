@@ -19,7 +19,8 @@ from auth.roles import (
     get_roles,
     list_roles,
 )
-from auth.users import disable_user, enable_user, find_user_by_name, set_user_roles
+from auth.user_access import disable_user, enable_user, set_user_roles
+from auth.users import find_user_by_name
 from auth.wiring import Auth
 from models.role import Role
 from models.user import User

@@ -23,8 +23,8 @@ from auth.permissions import Actor
 from auth.temporary_passwords import set_temporary_password
 from auth.transfer.import_lines import Line
 from auth.transfer.user_import import import_users
-from auth.user_creation import NewUserForm
-from auth.users import create_user, find_user_by_name
+from auth.user_creation import NewUserForm, create_user
+from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from models.audit_event import AuditEvent
 from models.base import uuid7

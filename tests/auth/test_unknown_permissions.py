@@ -11,7 +11,8 @@ from auth.permissions import Console
 from auth.records import RoleRecord
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
-from auth.users import find_user_by_name, set_user_roles
+from auth.user_access import set_user_roles
+from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from tests.api import Api, serving

@@ -30,9 +30,10 @@ from auth.profile import update_profile
 from auth.records import UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name
-from auth.user_creation import NewUserForm
-from auth.user_edits import UserEdit, revoke_user_sessions, update_user
-from auth.users import create_user, find_user_by_name, set_user_roles
+from auth.user_access import revoke_user_sessions, set_user_roles
+from auth.user_creation import NewUserForm, create_user
+from auth.user_edits import UserEdit, update_user
+from auth.users import find_user_by_name
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from models.audit_event import AuditEvent

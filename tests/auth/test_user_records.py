@@ -14,10 +14,11 @@ from auth.permissions import Console, PermissionRegistry
 from auth.records import WITH_ROLES, UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name
-from auth.user_creation import NewUserForm
+from auth.user_access import set_user_roles
+from auth.user_creation import NewUserForm, create_user
 from auth.user_list import UserFilter, list_users
 from auth.user_records import UserRows
-from auth.users import create_user, find_user, set_user_roles
+from auth.users import find_user
 from auth.viewer_cache import BELIEVED_FOR_SECONDS
 from auth.wiring import Auth
 from models.base import uuid7

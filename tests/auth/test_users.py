@@ -17,16 +17,10 @@ from auth.permissions import Console, PermissionRegistry
 from auth.records import UserRecord
 from auth.role_edits import RoleForm, create_role
 from auth.roles import find_roles_by_name, list_roles
-from auth.user_creation import NewUserForm
+from auth.user_access import disable_user, enable_user, set_user_roles
+from auth.user_creation import NewUserForm, create_user
 from auth.user_list import UserFilter, list_users
-from auth.users import (
-    create_user,
-    disable_user,
-    enable_user,
-    find_user,
-    find_user_by_name,
-    set_user_roles,
-)
+from auth.users import find_user, find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.user import User

@@ -10,7 +10,8 @@ import strawberry
 
 from auth.permissions import Console
 from auth.role_edits import RoleForm, create_role
-from auth.users import find_user_by_name, set_user_roles
+from auth.user_access import set_user_roles
+from auth.users import find_user_by_name
 from postern import HasPermission, Info, IsAuthenticated, holding_permissions
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock

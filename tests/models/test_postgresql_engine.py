@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from auth.errors import Refusal
-from auth.users import disable_user
+from auth.user_access import disable_user
 from models.database import Database, DatabaseUnavailable
 from tests.api import Api, serving
 from tests.clock import ManualClock

@@ -11,9 +11,9 @@ from auth.invitations import create_invitation
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
 from auth.permissions import Actor
 from auth.throttling.budgets import operator_mail_budgets
-from auth.user_creation import NewUserForm
+from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
-from auth.users import create_user, find_user_by_name
+from auth.users import find_user_by_name
 from auth.viewers import Viewer
 from auth.wiring import Auth
 from tests.api import Api

@@ -12,8 +12,9 @@ from auth.mail.outbox import Kind, queue
 from auth.mail_delivery.outbox_list import RetriedMails, retry_mails
 from auth.password_reset import request_password_reset, require_password_reset
 from auth.registration import register
-from auth.user_creation import NewUserForm
-from auth.users import create_user, disable_user, find_user_by_name
+from auth.user_access import disable_user
+from auth.user_creation import NewUserForm, create_user
+from auth.users import find_user_by_name
 from models.outgoing_mail import OutgoingMail
 from tests.api import Api
 from tests.clock import ManualClock

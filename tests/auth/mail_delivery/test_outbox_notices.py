@@ -13,9 +13,9 @@ from auth.mail.outbox import Kind, queue
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, reset_password
 from auth.permissions import Actor
-from auth.user_creation import NewUserForm
+from auth.user_access import disable_user
+from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
-from auth.users import create_user, disable_user
 from auth.viewers import Viewer, viewer_of
 from models.user import User
 from tests.api import Api

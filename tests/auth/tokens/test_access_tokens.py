@@ -28,7 +28,8 @@ from auth.tokens.keys import KeyRing
 from auth.tokens.link_tokens import Purpose, read_token
 from auth.tokens.refresh_tokens import RefreshToken
 from auth.tokens.secret_keys import SecretKeys
-from auth.users import find_user_by_name, set_user_roles
+from auth.user_access import set_user_roles
+from auth.users import find_user_by_name
 from graph.cookies import CookiePolicy
 from models.base import uuid7
 from models.database import Database

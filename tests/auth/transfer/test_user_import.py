@@ -15,8 +15,8 @@ from auth.records import UserRecord
 from auth.transfer import user_import
 from auth.transfer.import_lines import Incoming, Line, Problem
 from auth.transfer.user_import import ImportCounts, import_users
-from auth.user_creation import NewUserForm
-from auth.users import create_user, find_user_by_name
+from auth.user_creation import NewUserForm, create_user
+from auth.users import find_user_by_name
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.user import User
