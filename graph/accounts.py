@@ -1,7 +1,5 @@
 """One's own account in GraphQL: its beginning, its profile, its end."""
 
-from typing import Annotated
-
 import strawberry
 
 from auth.account_deletion import delete_account
@@ -29,7 +27,7 @@ from graph.refusals import FORM_REFUSALS
 from graph.users import User
 
 
-@strawberry.input(description="The account to register.")
+@strawberry.input
 class RegisterInput:
     """The account to register."""
 
@@ -44,12 +42,12 @@ class RegisterInput:
     )
 
 
-@strawberry.type(
-    description="Result of `register`: one of `user` and `emailSentTo` on success, `errors` on"
-    " refusal. It does not log in."
-)
+@strawberry.type
 class RegisterPayload:
-    """Result of `register`."""
+    """Result of `register`: one of `user` and `emailSentTo` on success, `errors` on refusal.
+
+    It does not log in.
+    """
 
     user: User | None = strawberry.field(
         description="The new account; null where its address has to be verified first.",
@@ -63,7 +61,7 @@ class RegisterPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="What shall be different.")
+@strawberry.input
 class UpdateProfileInput:
     """What shall be different."""
 
@@ -74,7 +72,7 @@ class UpdateProfileInput:
     )
 
 
-@strawberry.type(description="Result of `updateProfile`.")
+@strawberry.type
 class UpdateProfilePayload:
     """Result of `updateProfile`."""
 
@@ -82,14 +80,14 @@ class UpdateProfilePayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The proof that it is you.")
+@strawberry.input
 class DeleteAccountInput:
     """The proof that it is you."""
 
     password: str = strawberry.field(description="The current password; never logged.")
 
 
-@strawberry.type(description="Result of `deleteAccount`.")
+@strawberry.type
 class DeleteAccountPayload:
     """Result of `deleteAccount`."""
 
@@ -99,7 +97,7 @@ class DeleteAccountPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.type(description="Result of `exportAccount`.")
+@strawberry.type
 class ExportAccountPayload:
     """Result of `exportAccount`."""
 
@@ -115,7 +113,6 @@ class AccountMutations:
     """Root fields about one's own account."""
 
     @strawberry.mutation(
-        description="Creates one's own account; `login` then starts a session.",
         permission_classes=[Public],
         extensions=[
             Fails(*FORM_REFUSALS, RegistrationClosed, InvitationRequired, InvitationInvalid)
@@ -124,10 +121,9 @@ class AccountMutations:
     async def register(
         self,
         info: Info,
-        input: Annotated[
-            RegisterInput, strawberry.argument(description="The account to register.")
-        ],
+        input: RegisterInput,
     ) -> RegisterPayload:
+        """Creates one's own account; `login` then starts a session."""
         form = NewUserForm(
             username=input.username,
             email=input.email,
@@ -145,17 +141,15 @@ class AccountMutations:
         return RegisterPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Changes what one may change about oneself at any time.",
         permission_classes=[IsAuthenticated],
         extensions=[Fails(FullNameInvalid, EditConflict, RateLimited)],
     )
     async def update_profile(
         self,
         info: Info,
-        input: Annotated[
-            UpdateProfileInput, strawberry.argument(description="What shall be different.")
-        ],
+        input: UpdateProfileInput,
     ) -> UpdateProfilePayload | None:
+        """Changes what one may change about oneself at any time."""
         context = info.context
         user = await update_profile(
             context.auth,
@@ -166,26 +160,21 @@ class AccountMutations:
         return UpdateProfilePayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Deletes one's own account, for good and at once.",
         permission_classes=[IsAuthenticated],
         extensions=[Fails(WrongPassword, RateLimited, LastAdmin)],
     )
     async def delete_account(
         self,
         info: Info,
-        input: Annotated[
-            DeleteAccountInput, strawberry.argument(description="The proof that it is you.")
-        ],
+        input: DeleteAccountInput,
     ) -> DeleteAccountPayload | None:
+        """Deletes one's own account, for good and at once."""
         context = info.context
         user_id = await delete_account(context.auth, context.viewer, password=input.password)
         return DeleteAccountPayload(user_id=strawberry.ID(str(user_id)))
 
-    @strawberry.mutation(
-        description="Hands out all that is kept about oneself.",
-        permission_classes=[IsAuthenticated],
-        extensions=[Fails(RateLimited)],
-    )
+    @strawberry.mutation(permission_classes=[IsAuthenticated], extensions=[Fails(RateLimited)])
     async def export_account(self, info: Info) -> ExportAccountPayload | None:
+        """Hands out all that is kept about oneself."""
         context = info.context
         return ExportAccountPayload(document=await export_account(context.auth, context.viewer))

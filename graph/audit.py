@@ -19,7 +19,7 @@ from graph.permissions import HasPermission
 ACTIONS = ", ".join(f"`{action}`" for action in Action)
 
 
-@strawberry.type(description="A detail of an act.")
+@strawberry.type
 class AuditDetail:
     """A detail of an act."""
 
@@ -27,9 +27,9 @@ class AuditDetail:
     value: str = strawberry.field(description="In a word or two.")
 
 
-@strawberry.type(description="One act: who did what to whom, from where, when, and how it went.")
+@strawberry.type
 class AuditEvent:
-    """One act."""
+    """One act: who did what to whom, from where, when, and how it went."""
 
     id: strawberry.ID = strawberry.field(description="UUID; later acts sort after earlier ones.")
     at: datetime = strawberry.field(description="When it was done.")
@@ -80,10 +80,7 @@ def audit_connection(page: AuditSlice) -> Connection[AuditEvent]:
 class AuditQueries:
     """Root fields about the audit trail."""
 
-    @strawberry.field(
-        description="What was done, by and to everybody, newest first.",
-        permission_classes=[HasPermission("audit:read")],
-    )
+    @strawberry.field(permission_classes=[HasPermission("audit:read")])
     async def audit_events(  # noqa: PLR0913, PLR0917 - the arguments of a connection, and the filters
         self,
         info: Info,
@@ -102,6 +99,7 @@ class AuditQueries:
             str | None, strawberry.argument(description="Only this action.")
         ] = strawberry.UNSET,
     ) -> Connection[AuditEvent] | None:
+        """What was done, by and to everybody, newest first."""
         page = await list_audit_events(
             info.context.auth,
             info.context.viewer,

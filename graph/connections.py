@@ -16,16 +16,6 @@ MAX_PAGE_SIZE = 100
 
 T = TypeVar("T")
 
-# `PageInfo` is Strawberry's, so that its connections can stand in the same schema. The descriptions
-# are Postern's.
-PAGE_INFO_DESCRIPTION = "Where a page stands in its list."
-PAGE_INFO_FIELD_DESCRIPTIONS = {
-    "hasNextPage": "Whether more items follow.",
-    "hasPreviousPage": "Whether items come before.",
-    "startCursor": "Cursor of the first item; null on an empty page.",
-    "endCursor": "Cursor of the last item; null on an empty page.",
-}
-
 First = Annotated[
     int | None,
     strawberry.argument(description="How many to return from the start, 1 to 100; 20 if not said."),
@@ -41,32 +31,34 @@ Before = Annotated[
 ]
 
 
-@strawberry.type(description="An item and its place in the list.")
+@strawberry.type
 class Edge(Generic[T]):
-    """Relay's Edge."""
+    """An item and its place in the list."""
 
     cursor: str = strawberry.field(description="Place of the item, for `after` and `before`.")
     node: T = strawberry.field(description="The item.")
 
 
-@strawberry.type(description="One page of a list.")
+@strawberry.type
 class Connection(Generic[T]):
-    """Relay's Connection, with the items themselves beside the edges."""
+    """One page of a list."""
 
     nodes: list[T] = strawberry.field(description="The items of this page.")
     keys: strawberry.Private[list[UUID]]
     has_next: strawberry.Private[bool]
     has_previous: strawberry.Private[bool]
 
-    @strawberry.field(description="The items with their cursors.")
+    @strawberry.field
     def edges(self) -> list[Edge[T]]:
+        """The items with their cursors."""
         cursors = map(encode_cursor, self.keys)
         return [
             Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, self.nodes, strict=True)
         ]
 
-    @strawberry.field(description="Where this page stands in the list.")
+    @strawberry.field
     def page_info(self) -> PageInfo:
+        """Where this page stands in the list."""
         return PageInfo(
             has_next_page=self.has_next,
             has_previous_page=self.has_previous,

@@ -1,7 +1,5 @@
 """E-mail addresses in GraphQL: verify one's own, or change it."""
 
-from typing import Annotated
-
 import strawberry
 
 from auth.email_change import confirm_email_change, request_email_change
@@ -30,7 +28,7 @@ from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
 
 
-@strawberry.type(description="Result of `requestEmailVerification`.")
+@strawberry.type
 class RequestEmailVerificationPayload:
     """Result of `requestEmailVerification`."""
 
@@ -40,12 +38,12 @@ class RequestEmailVerificationPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(
-    description="The token of the link, and one of `password` and `newPassword`: a link alone does"
-    " not prove who chose the password."
-)
+@strawberry.input
 class VerifyEmailInput:
-    """The token of the link, and a password."""
+    """The token from the link, and either `password` or `newPassword`.
+
+    The link alone does not prove who chose the password.
+    """
 
     token: str = strawberry.field(description="The token from the link in the email.")
     password: str | None = strawberry.field(
@@ -59,9 +57,9 @@ class VerifyEmailInput:
     )
 
 
-@strawberry.type(description="Result of `verifyEmail`. It does not log in.")
+@strawberry.type
 class VerifyEmailPayload:
-    """Result of `verifyEmail`."""
+    """Result of `verifyEmail`. It does not log in."""
 
     user: User | None = strawberry.field(
         description="The account, which may have begun by this.",
@@ -71,7 +69,7 @@ class VerifyEmailPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The next address, and the proof that it is you.")
+@strawberry.input
 class RequestEmailChangeInput:
     """The next address, and the proof that it is you."""
 
@@ -79,12 +77,9 @@ class RequestEmailChangeInput:
     password: str = strawberry.field(description="The current password; never logged.")
 
 
-@strawberry.type(
-    description="Result of `requestEmailChange`: the same whether or not another account has the"
-    " address."
-)
+@strawberry.type
 class RequestEmailChangePayload:
-    """Result of `requestEmailChange`."""
+    """Result of `requestEmailChange`: the same whether or not another account has the address."""
 
     email_sent_to: str | None = strawberry.field(
         description="Where the link was sent: the new address.", default=None
@@ -92,7 +87,7 @@ class RequestEmailChangePayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The token of the link, and the password of the account.")
+@strawberry.input
 class ConfirmEmailChangeInput:
     """The token of the link, and the password of the account."""
 
@@ -104,9 +99,9 @@ class ConfirmEmailChangeInput:
     )
 
 
-@strawberry.type(description="Result of `confirmEmailChange`. It does not log in.")
+@strawberry.type
 class ConfirmEmailChangePayload:
-    """Result of `confirmEmailChange`."""
+    """Result of `confirmEmailChange`. It does not log in."""
 
     user: User | None = strawberry.field(
         description="The account as it is now.", permission_classes=[Public], default=None
@@ -119,20 +114,18 @@ class EmailMutations:
     """Root fields about e-mail addresses."""
 
     @strawberry.mutation(
-        description="Sends a link to one's own address, to verify it.",
         permission_classes=[IsAuthenticated],
         extensions=[Fails(MailUnavailable, EmailMissing, EmailAlreadyVerified, RateLimited)],
     )
     async def request_email_verification(
         self, info: Info
     ) -> RequestEmailVerificationPayload | None:
+        """Sends a link to one's own address, to verify it."""
         viewer = info.context.viewer
         await request_email_verification(info.context.auth, viewer)
         return RequestEmailVerificationPayload(email_sent_to=viewer.user.email)
 
     @strawberry.mutation(
-        description="Verifies an address with the token of the link and the password; a"
-        " registration that waited for this becomes an account.",
         permission_classes=[Public],
         extensions=[
             Fails(
@@ -150,11 +143,9 @@ class EmailMutations:
     async def verify_email(
         self,
         info: Info,
-        input: Annotated[
-            VerifyEmailInput,
-            strawberry.argument(description="The token of the link, and a password."),
-        ],
+        input: VerifyEmailInput,
     ) -> VerifyEmailPayload:
+        """Verifies an email address and completes a registration that waited for it."""
         context = info.context
         typed = TypedPassword(given(input.password), given(input.new_password))
         user = await verify_email(context.auth, context.client, input.token, typed)
@@ -162,18 +153,15 @@ class EmailMutations:
         return VerifyEmailPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Sends a link to another address; it is the account's when that is followed.",
         permission_classes=[IsAuthenticated],
         extensions=[Fails(MailUnavailable, EmailInvalid, WrongPassword, RateLimited)],
     )
     async def request_email_change(
         self,
         info: Info,
-        input: Annotated[
-            RequestEmailChangeInput,
-            strawberry.argument(description="The next address, and the proof that it is you."),
-        ],
+        input: RequestEmailChangeInput,
     ) -> RequestEmailChangePayload | None:
+        """Sends a link to another address; it is the account's when that is followed."""
         context = info.context
         await request_email_change(
             context.auth, context.viewer, new_email=input.new_email, password=input.password
@@ -181,19 +169,15 @@ class EmailMutations:
         return RequestEmailChangePayload(email_sent_to=parse_email(input.new_email))
 
     @strawberry.mutation(
-        description="Takes the new address, with the token of the link and the password, and"
-        " notifies the old one.",
         permission_classes=[Public],
         extensions=[Fails(LinkInvalid, EmailTaken, PasswordRequired, WrongPassword, RateLimited)],
     )
     async def confirm_email_change(
         self,
         info: Info,
-        input: Annotated[
-            ConfirmEmailChangeInput,
-            strawberry.argument(description="The token of the link, and the password."),
-        ],
+        input: ConfirmEmailChangeInput,
     ) -> ConfirmEmailChangePayload:
+        """Changes the email address to the new one and notifies the old one."""
         context = info.context
         user = await confirm_email_change(
             context.auth, context.client, input.token, password=given(input.password)

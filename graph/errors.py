@@ -56,9 +56,9 @@ else:
     )
 
 
-@strawberry.type(description="One thing that a person can put right.")
+@strawberry.type
 class UserError:
-    """A refusal as data."""
+    """One thing that a person can put right."""
 
     code: UserErrorCode = strawberry.field(description="Stable; programs decide on this.")
     message: str = strawberry.field(description="One sentence for people; its wording may change.")
@@ -90,13 +90,9 @@ def errors_field() -> Any:
     return strawberry.field(description="What went wrong; empty on success.", default_factory=list)
 
 
-@strawberry.schema_directive(
-    locations=[Location.FIELD_DEFINITION],
-    name="fails",
-    description="Codes that `errors` of the payload may hold.",
-)
+@strawberry.schema_directive(locations=[Location.FIELD_DEFINITION], name="fails")
 class FailsDirective:
-    """`@fails(with: [...])` in the SDL."""
+    """Codes that `errors` of the payload may hold."""
 
     with_: list[UserErrorCode] = strawberry.field(
         name="with", description="The codes, each of `UserErrorCode`."

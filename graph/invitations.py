@@ -1,7 +1,7 @@
 """Invitations in GraphQL."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 
 import strawberry
 
@@ -27,9 +27,9 @@ from graph.permissions import HasPermission
 from graph.roles import Role
 
 
-@strawberry.type(description="Somebody was asked by mail to make an account, and has not yet.")
+@strawberry.type
 class Invitation:
-    """An open invitation."""
+    """Somebody was asked by mail to make an account, and has not yet."""
 
     id: strawberry.ID = strawberry.field(description="UUID of the invitation.")
     email: str = strawberry.field(description="The address that the account will have.")
@@ -51,7 +51,7 @@ class Invitation:
         )
 
 
-@strawberry.input(description="Whom to invite.")
+@strawberry.input
 class CreateInvitationInput:
     """Whom to invite."""
 
@@ -62,7 +62,7 @@ class CreateInvitationInput:
     )
 
 
-@strawberry.type(description="Result of `createInvitation`.")
+@strawberry.type
 class CreateInvitationPayload:
     """Result of `createInvitation`."""
 
@@ -70,14 +70,14 @@ class CreateInvitationPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Which invitation to withdraw.")
+@strawberry.input
 class DeleteInvitationInput:
     """Which invitation to withdraw."""
 
     invitation_id: strawberry.ID = strawberry.field(description="One of `invitations`.")
 
 
-@strawberry.type(description="Result of `deleteInvitation`.")
+@strawberry.type
 class DeleteInvitationPayload:
     """Result of `deleteInvitation`."""
 
@@ -91,13 +91,11 @@ class DeleteInvitationPayload:
 class InvitationQueries:
     """Root fields about invitations."""
 
-    @strawberry.field(
-        description="Invitations that nobody has used yet, newest first.",
-        permission_classes=[HasPermission("users:read")],
-    )
+    @strawberry.field(permission_classes=[HasPermission("users:read")])
     async def invitations(
         self, info: Info, first: First = strawberry.UNSET, after: After = strawberry.UNSET
     ) -> Connection[Invitation] | None:
+        """Invitations that nobody has used yet, newest first."""
         context = info.context
         page = read_page(given(first), given(after), None, None)
         found = await list_invitations(context.auth, context.viewer, page)
@@ -113,7 +111,6 @@ class InvitationMutations:
     """Root fields that change invitations."""
 
     @strawberry.mutation(
-        description="Invites somebody by mail; an earlier invitation of the address ends.",
         permission_classes=[HasPermission("users:write")],
         extensions=[
             Fails(
@@ -129,8 +126,9 @@ class InvitationMutations:
     async def create_invitation(
         self,
         info: Info,
-        input: Annotated[CreateInvitationInput, strawberry.argument(description="Whom to invite.")],
+        input: CreateInvitationInput,
     ) -> CreateInvitationPayload | None:
+        """Invites somebody by mail; an earlier invitation of the address ends."""
         context = info.context
         invitation = await create_invitation(
             context.auth,
@@ -141,17 +139,14 @@ class InvitationMutations:
         return CreateInvitationPayload(invitation=Invitation.of(invitation))
 
     @strawberry.mutation(
-        description="Withdraws an invitation: its link works no more.",
-        permission_classes=[HasPermission("users:write")],
-        extensions=[Fails(InvitationNotFound)],
+        permission_classes=[HasPermission("users:write")], extensions=[Fails(InvitationNotFound)]
     )
     async def delete_invitation(
         self,
         info: Info,
-        input: Annotated[
-            DeleteInvitationInput, strawberry.argument(description="Which invitation to withdraw.")
-        ],
+        input: DeleteInvitationInput,
     ) -> DeleteInvitationPayload | None:
+        """Withdraws an invitation: its link works no more."""
         context = info.context
         invitation_id = parse_id(input.invitation_id)
         if invitation_id is None:

@@ -1,7 +1,6 @@
 """Log in, stay signed in, and log out in GraphQL."""
 
 from enum import Enum
-from typing import Annotated
 from uuid import UUID
 
 import strawberry
@@ -29,7 +28,7 @@ from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
 
 
-@strawberry.enum(description="How the refresh token reaches the client.")
+@strawberry.enum
 class TokenDelivery(Enum):
     """How the refresh token reaches the client."""
 
@@ -39,9 +38,9 @@ class TokenDelivery(Enum):
     )
 
 
-@strawberry.type(description="Tokens of one session, named as in RFC 6749.")
+@strawberry.type
 class Tokens:
-    """Tokens of one session."""
+    """Tokens of one session, named as in RFC 6749."""
 
     access_token: str = strawberry.field(
         description="JWT (RFC 9068) for the `Authorization: Bearer` header."
@@ -53,7 +52,7 @@ class Tokens:
     )
 
 
-@strawberry.input(description="What the person typed.")
+@strawberry.input
 class LoginInput:
     """What the person typed."""
 
@@ -75,11 +74,9 @@ class LoginInput:
     )
 
 
-@strawberry.type(
-    description="Result of `login`: `tokens` and `user` on success, `errors` on refusal."
-)
+@strawberry.type
 class LoginPayload:
-    """Result of `login`."""
+    """Result of `login`: `tokens` and `user` on success, `errors` on refusal."""
 
     tokens: Tokens | None = strawberry.field(
         description="The tokens of the new session.", default=None
@@ -90,7 +87,7 @@ class LoginPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The token to spend.")
+@strawberry.input
 class RefreshTokensInput:
     """The token to spend."""
 
@@ -100,7 +97,7 @@ class RefreshTokensInput:
     )
 
 
-@strawberry.type(description="Result of `refreshTokens`.")
+@strawberry.type
 class RefreshTokensPayload:
     """Result of `refreshTokens`."""
 
@@ -111,7 +108,7 @@ class RefreshTokensPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.type(description="Result of `logout` and of `logoutEverywhere`.")
+@strawberry.type
 class LogoutPayload:
     """Result of `logout` and of `logoutEverywhere`."""
 
@@ -126,7 +123,6 @@ class LoginMutations:
     """Root fields that start, continue and end a session."""
 
     @strawberry.mutation(
-        description="Signs a person in and starts a session.",
         permission_classes=[Public],
         extensions=[
             Fails(
@@ -142,8 +138,9 @@ class LoginMutations:
     async def login(
         self,
         info: Info,
-        input: Annotated[LoginInput, strawberry.argument(description="What the person typed.")],
+        input: LoginInput,
     ) -> LoginPayload:
+        """Signs a person in and starts a session."""
         context = info.context
         if input.delivery is TokenDelivery.COOKIE:
             context.cookies.check_can_be_set()
@@ -161,20 +158,17 @@ class LoginMutations:
             store_proof(context, signed_in.user.id, signed_in.device_proof)
         return LoginPayload(tokens=tokens, user=User.of(signed_in.user))
 
-    @strawberry.mutation(
-        description="Exchanges a refresh token, once, for a new pair of tokens. Send a random"
-        " `Idempotency-Key` header, and the same one when you repeat a refresh that had no"
-        " reply.",
-        permission_classes=[Public],
-        extensions=[Fails(InvalidRefreshToken)],
-    )
+    @strawberry.mutation(permission_classes=[Public], extensions=[Fails(InvalidRefreshToken)])
     async def refresh_tokens(
         self,
         info: Info,
-        input: Annotated[
-            RefreshTokensInput, strawberry.argument(description="The token to spend.")
-        ],
+        input: RefreshTokensInput,
     ) -> RefreshTokensPayload:
+        """Exchanges a refresh token, once, for a new pair of tokens.
+
+        Send a random `Idempotency-Key` header, and the same one when you repeat a refresh that had
+        no reply.
+        """
         cookies = info.context.cookies
         typed = given(input.refresh_token)
         if typed is None:
@@ -196,23 +190,17 @@ class LoginMutations:
         tokens = _deliver(signed_in, delivery, cookies)
         return RefreshTokensPayload(tokens=tokens, user=User.of(signed_in.user))
 
-    @strawberry.mutation(
-        description="Ends the current session; its tokens stop working at once.",
-        permission_classes=[HasSession],
-        extensions=[Fails()],
-    )
+    @strawberry.mutation(permission_classes=[HasSession], extensions=[Fails()])
     async def logout(self, info: Info) -> LogoutPayload | None:
+        """Ends the current session; its tokens stop working at once."""
         session_id = info.context.session_id
         ended = await log_out(info.context.auth, info.context.client, session_id)
         _forget(info.context, session_id)
         return LogoutPayload(ended_sessions=ended)
 
-    @strawberry.mutation(
-        description="Ends every session of the caller, this one too.",
-        permission_classes=[IsAuthenticated],
-        extensions=[Fails()],
-    )
+    @strawberry.mutation(permission_classes=[IsAuthenticated], extensions=[Fails()])
     async def logout_everywhere(self, info: Info) -> LogoutPayload | None:
+        """Ends every session of the caller, this one too."""
         ended = await log_out_everywhere(info.context.auth, info.context.viewer)
         _forget(info.context, info.context.viewer.session_id)
         return LogoutPayload(ended_sessions=ended)

@@ -1,7 +1,5 @@
 """What operators do with accounts: create, disable, enable, give roles."""
 
-from typing import Annotated
-
 import strawberry
 
 from auth.errors import EditConflict, LastAdmin, RoleNotFound, UserNotFound
@@ -15,7 +13,7 @@ from graph.refusals import FORM_REFUSALS
 from graph.users import User
 
 
-@strawberry.input(description="The account to create.")
+@strawberry.input
 class CreateUserInput:
     """The account to create."""
 
@@ -35,7 +33,7 @@ class CreateUserInput:
     )
 
 
-@strawberry.type(description="Result of `createUser`.")
+@strawberry.type
 class CreateUserPayload:
     """Result of `createUser`."""
 
@@ -43,7 +41,7 @@ class CreateUserPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Whose roles, and which.")
+@strawberry.input
 class SetUserRolesInput:
     """Whose roles, and which."""
 
@@ -57,7 +55,7 @@ class SetUserRolesInput:
     )
 
 
-@strawberry.type(description="Result of `setUserRoles`.")
+@strawberry.type
 class SetUserRolesPayload:
     """Result of `setUserRoles`."""
 
@@ -67,14 +65,14 @@ class SetUserRolesPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Whom to disable.")
+@strawberry.input
 class DisableUserInput:
     """Whom to disable."""
 
     user_id: strawberry.ID = strawberry.field(description="The user to shut out.")
 
 
-@strawberry.type(description="Result of `disableUser`.")
+@strawberry.type
 class DisableUserPayload:
     """Result of `disableUser`."""
 
@@ -82,14 +80,14 @@ class DisableUserPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Whom to enable.")
+@strawberry.input
 class EnableUserInput:
     """Whom to enable."""
 
     user_id: strawberry.ID = strawberry.field(description="The user to let in again.")
 
 
-@strawberry.type(description="Result of `enableUser`.")
+@strawberry.type
 class EnableUserPayload:
     """Result of `enableUser`."""
 
@@ -102,17 +100,15 @@ class OperatorMutations:
     """Root fields that change the accounts of others."""
 
     @strawberry.mutation(
-        description="Creates an account for somebody else.",
         permission_classes=[HasPermission("users:write")],
         extensions=[Fails(*FORM_REFUSALS, RoleNotFound)],
     )
     async def create_user(
         self,
         info: Info,
-        input: Annotated[
-            CreateUserInput, strawberry.argument(description="The account to create.")
-        ],
+        input: CreateUserInput,
     ) -> CreateUserPayload | None:
+        """Creates an account for somebody else."""
         form = NewUserForm(
             username=input.username,
             email=given(input.email),
@@ -125,17 +121,15 @@ class OperatorMutations:
         return CreateUserPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Replaces the roles of a user; nobody grants more than they may do themselves.",
         permission_classes=[HasPermission("roles:write")],
         extensions=[Fails(UserNotFound, RoleNotFound, EditConflict, LastAdmin)],
     )
     async def set_user_roles(
         self,
         info: Info,
-        input: Annotated[
-            SetUserRolesInput, strawberry.argument(description="Whose roles, and which.")
-        ],
+        input: SetUserRolesInput,
     ) -> SetUserRolesPayload | None:
+        """Replaces the roles of a user; nobody grants more than they may do themselves."""
         context = info.context
         user_id, role_ids = read_user_id(input.user_id), read_role_ids(input.role_ids)
         version = given(input.version)
@@ -143,29 +137,28 @@ class OperatorMutations:
         return SetUserRolesPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Ends a person's access at once: every session, whatever token they hold.",
         permission_classes=[HasPermission("users:write")],
         extensions=[Fails(UserNotFound, LastAdmin)],
     )
     async def disable_user(
         self,
         info: Info,
-        input: Annotated[DisableUserInput, strawberry.argument(description="Whom to disable.")],
+        input: DisableUserInput,
     ) -> DisableUserPayload | None:
+        """Ends a person's access at once: every session, whatever token they hold."""
         context = info.context
         user = await disable_user(context.auth, context.viewer, read_user_id(input.user_id))
         return DisableUserPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Lets a disabled person log in again; their old sessions stay ended.",
-        permission_classes=[HasPermission("users:write")],
-        extensions=[Fails(UserNotFound)],
+        permission_classes=[HasPermission("users:write")], extensions=[Fails(UserNotFound)]
     )
     async def enable_user(
         self,
         info: Info,
-        input: Annotated[EnableUserInput, strawberry.argument(description="Whom to enable.")],
+        input: EnableUserInput,
     ) -> EnableUserPayload | None:
+        """Lets a disabled person log in again; their old sessions stay ended."""
         context = info.context
         user = await enable_user(context.auth, context.viewer, read_user_id(input.user_id))
         return EnableUserPayload(user=User.of(user))

@@ -1,7 +1,5 @@
 """Passwords in GraphQL: change one's own, or choose another by mail."""
 
-from typing import Annotated
-
 import strawberry
 
 from auth.errors import (
@@ -22,7 +20,7 @@ from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
 
 
-@strawberry.input(description="The current password and the next.")
+@strawberry.input
 class ChangePasswordInput:
     """The current password and the next."""
 
@@ -30,7 +28,7 @@ class ChangePasswordInput:
     new_password: str = strawberry.field(description="As typed; never logged.")
 
 
-@strawberry.type(description="Result of `changePassword`.")
+@strawberry.type
 class ChangePasswordPayload:
     """Result of `changePassword`."""
 
@@ -41,18 +39,16 @@ class ChangePasswordPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Whose password was forgotten.")
+@strawberry.input
 class RequestPasswordResetInput:
     """Whose password was forgotten."""
 
     email: str = strawberry.field(description="The e-mail address of the account.")
 
 
-@strawberry.type(
-    description="Result of `requestPasswordReset`: the same whether or not there is an account."
-)
+@strawberry.type
 class RequestPasswordResetPayload:
-    """Result of `requestPasswordReset`."""
+    """Result of `requestPasswordReset`: the same whether or not there is an account."""
 
     email_sent_to: str | None = strawberry.field(
         description="Where a link is sent, if an account has the address.", default=None
@@ -60,7 +56,7 @@ class RequestPasswordResetPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The proof, and the next password.")
+@strawberry.input
 class ResetPasswordInput:
     """The proof, and the next password."""
 
@@ -68,9 +64,9 @@ class ResetPasswordInput:
     new_password: str = strawberry.field(description="As typed; never logged.")
 
 
-@strawberry.type(description="Result of `resetPassword`. It does not log in.")
+@strawberry.type
 class ResetPasswordPayload:
-    """Result of `resetPassword`."""
+    """Result of `resetPassword`. It does not log in."""
 
     ended_sessions: int | None = strawberry.field(
         description="How many sessions were ended: all there were.", default=None
@@ -83,18 +79,15 @@ class PasswordMutations:
     """Root fields about passwords."""
 
     @strawberry.mutation(
-        description="Changes one's own password, and ends every other session.",
         permission_classes=[IsAuthenticated],
         extensions=[Fails(WrongPassword, RateLimited, *PASSWORD_REFUSALS)],
     )
     async def change_password(
         self,
         info: Info,
-        input: Annotated[
-            ChangePasswordInput,
-            strawberry.argument(description="The current password and the next."),
-        ],
+        input: ChangePasswordInput,
     ) -> ChangePasswordPayload | None:
+        """Changes one's own password, and ends every other session."""
         context, viewer = info.context, info.context.viewer
         ended = await change_password(
             context.auth, viewer, current=input.current_password, new=input.new_password
@@ -103,18 +96,14 @@ class PasswordMutations:
         return ChangePasswordPayload(user=User.of(viewer.user), ended_sessions=ended)
 
     @strawberry.mutation(
-        description="Sends a link to choose another password, if an account has the address.",
-        permission_classes=[Public],
-        extensions=[Fails(MailUnavailable, EmailInvalid, RateLimited)],
+        permission_classes=[Public], extensions=[Fails(MailUnavailable, EmailInvalid, RateLimited)]
     )
     async def request_password_reset(
         self,
         info: Info,
-        input: Annotated[
-            RequestPasswordResetInput,
-            strawberry.argument(description="Whose password was forgotten."),
-        ],
+        input: RequestPasswordResetInput,
     ) -> RequestPasswordResetPayload:
+        """Sends a link to choose another password, if an account has the address."""
         context = info.context
         await request_password_reset(
             context.auth, context.client, email=input.email, proofs=context.cookies.device_proofs
@@ -122,17 +111,15 @@ class PasswordMutations:
         return RequestPasswordResetPayload(email_sent_to=parse_email(input.email))
 
     @strawberry.mutation(
-        description="Sets another password by the link in the mail, and ends every session.",
         permission_classes=[Public],
         extensions=[Fails(LinkInvalid, RateLimited, *PASSWORD_REFUSALS)],
     )
     async def reset_password(
         self,
         info: Info,
-        input: Annotated[
-            ResetPasswordInput, strawberry.argument(description="The proof, and the next password.")
-        ],
+        input: ResetPasswordInput,
     ) -> ResetPasswordPayload:
+        """Sets another password by the link in the mail, and ends every session."""
         context = info.context
         done = await reset_password(
             context.auth, context.client, token=input.token, new=input.new_password

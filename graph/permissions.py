@@ -22,45 +22,33 @@ from graph.context import Info
 _ON_FIELDS = [Location.FIELD_DEFINITION]
 
 
-@strawberry.schema_directive(
-    locations=_ON_FIELDS, name="public", description="Anybody may ask, signed in or not."
-)
+@strawberry.schema_directive(locations=_ON_FIELDS, name="public")
 class PublicDirective:
-    """`@public` in the SDL."""
+    """Anybody may ask, signed in or not."""
 
 
-@strawberry.schema_directive(
-    locations=_ON_FIELDS, name="authenticated", description="The caller must be signed in."
-)
+@strawberry.schema_directive(locations=_ON_FIELDS, name="authenticated")
 class AuthenticatedDirective:
-    """`@authenticated` in the SDL."""
+    """The caller must be signed in."""
 
 
-@strawberry.schema_directive(
-    locations=_ON_FIELDS, name="requires", description="The caller must hold the permission."
-)
+@strawberry.schema_directive(locations=_ON_FIELDS, name="requires")
 class RequiresDirective:
-    """`@requires(permission: …)` in the SDL."""
+    """The caller must hold the permission."""
 
     permission: str = strawberry.field(description="As `resource:action`.")
 
 
-@strawberry.schema_directive(
-    locations=_ON_FIELDS,
-    name="requiresSelfOr",
-    description="The account is the caller's own, or the caller must hold the permission.",
-)
+@strawberry.schema_directive(locations=_ON_FIELDS, name="requiresSelfOr")
 class RequiresSelfOrDirective:
-    """`@requiresSelfOr(permission: …)` in the SDL."""
+    """The account is the caller's own, or the caller must hold the permission."""
 
     permission: str = strawberry.field(description="As `resource:action`.")
 
 
-@strawberry.schema_directive(
-    locations=_ON_FIELDS, name="requiresRole", description="The caller must have the role."
-)
+@strawberry.schema_directive(locations=_ON_FIELDS, name="requiresRole")
 class RequiresRoleDirective:
-    """`@requiresRole(role: …)` in the SDL."""
+    """The caller must have the role."""
 
     role: str = strawberry.field(description="The name of the role.")
 

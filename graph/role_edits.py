@@ -1,7 +1,5 @@
 """What operators do with roles in GraphQL: make, change and delete their own."""
 
-from typing import Annotated
-
 import strawberry
 
 from auth.errors import (
@@ -25,7 +23,7 @@ from graph.roles import Role
 _FORM_REFUSALS = (RoleNameInvalid, RoleNameTaken, RoleDescriptionInvalid, PermissionUnknown)
 
 
-@strawberry.input(description="The role to make.")
+@strawberry.input
 class CreateRoleInput:
     """The role to make."""
 
@@ -38,7 +36,7 @@ class CreateRoleInput:
     )
 
 
-@strawberry.type(description="Result of `createRole`.")
+@strawberry.type
 class CreateRolePayload:
     """Result of `createRole`."""
 
@@ -46,9 +44,9 @@ class CreateRolePayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Which role, and what shall be different; what is left out stays.")
+@strawberry.input
 class UpdateRoleInput:
-    """Which role, and what shall be different."""
+    """Which role, and what shall be different; what is left out stays."""
 
     role_id: strawberry.ID = strawberry.field(description="One of `roles` that is not built in.")
     name: str | None = strawberry.field(
@@ -73,7 +71,7 @@ class UpdateRoleInput:
     )
 
 
-@strawberry.type(description="Result of `updateRole`.")
+@strawberry.type
 class UpdateRolePayload:
     """Result of `updateRole`."""
 
@@ -81,14 +79,14 @@ class UpdateRolePayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Which role to delete.")
+@strawberry.input
 class DeleteRoleInput:
     """Which role to delete."""
 
     role_id: strawberry.ID = strawberry.field(description="A role that nobody has.")
 
 
-@strawberry.type(description="Result of `deleteRole`.")
+@strawberry.type
 class DeleteRolePayload:
     """Result of `deleteRole`."""
 
@@ -103,15 +101,14 @@ class RoleMutations:
     """Root fields that change roles."""
 
     @strawberry.mutation(
-        description="Makes a role.",
-        permission_classes=[HasPermission("roles:write")],
-        extensions=[Fails(*_FORM_REFUSALS)],
+        permission_classes=[HasPermission("roles:write")], extensions=[Fails(*_FORM_REFUSALS)]
     )
     async def create_role(
         self,
         info: Info,
-        input: Annotated[CreateRoleInput, strawberry.argument(description="The role to make.")],
+        input: CreateRoleInput,
     ) -> CreateRolePayload | None:
+        """Makes a role."""
         context = info.context
         form = RoleForm(input.name, input.description, input.permissions)
         return CreateRolePayload(
@@ -119,17 +116,15 @@ class RoleMutations:
         )
 
     @strawberry.mutation(
-        description="Changes a role, for everybody who has it, at once.",
         permission_classes=[HasPermission("roles:write")],
         extensions=[Fails(RoleNotFound, RoleBuiltIn, EditConflict, RoleNameFixed, *_FORM_REFUSALS)],
     )
     async def update_role(
         self,
         info: Info,
-        input: Annotated[
-            UpdateRoleInput, strawberry.argument(description="Which role, and what is different.")
-        ],
+        input: UpdateRoleInput,
     ) -> UpdateRolePayload | None:
+        """Changes a role, for everybody who has it, at once."""
         context = info.context
         role_id = read_role_id(input.role_id)
         form = RoleForm(
@@ -142,15 +137,15 @@ class RoleMutations:
         return UpdateRolePayload(role=Role.of(role))
 
     @strawberry.mutation(
-        description="Deletes a role that nobody has.",
         permission_classes=[HasPermission("roles:write")],
         extensions=[Fails(RoleNotFound, RoleBuiltIn, RoleInUse)],
     )
     async def delete_role(
         self,
         info: Info,
-        input: Annotated[DeleteRoleInput, strawberry.argument(description="Which role to delete.")],
+        input: DeleteRoleInput,
     ) -> DeleteRolePayload | None:
+        """Deletes a role that nobody has."""
         context = info.context
         role_id = read_role_id(input.role_id)
         gone = await delete_role(context.auth, context.viewer, role_id)

@@ -10,9 +10,9 @@ from graph.context import Info
 from graph.permissions import HasPermission
 
 
-@strawberry.type(description="A named set of permissions.")
+@strawberry.type
 class Role:
-    """A role."""
+    """A named set of permissions."""
 
     id: strawberry.ID = strawberry.field(description="UUID of the role.")
     name: str = strawberry.field(description="Unique name, e.g. `admin`.")
@@ -49,9 +49,9 @@ def _show(role: RoleRecord) -> Role:
     )
 
 
-@strawberry.type(description="Something that a role can permit.")
+@strawberry.type
 class Permission:
-    """A permission."""
+    """Something that a role can permit."""
 
     name: str = strawberry.field(description="`resource:action`, e.g. `users:read`.")
     description: str = strawberry.field(description="What it permits, in one sentence.")
@@ -61,17 +61,14 @@ class Permission:
 class RoleQueries:
     """Root fields about roles."""
 
-    @strawberry.field(
-        description="Every role, by name.", permission_classes=[HasPermission("users:read")]
-    )
+    @strawberry.field(permission_classes=[HasPermission("users:read")])
     async def roles(self, info: Info) -> list[Role] | None:
+        """Every role, by name."""
         context = info.context
         return [Role.of(role) for role in await list_roles(context.auth, context.viewer)]
 
-    @strawberry.field(
-        description="Everything that roles can permit on this server, by name.",
-        permission_classes=[HasPermission("users:read")],
-    )
+    @strawberry.field(permission_classes=[HasPermission("users:read")])
     def permissions(self, info: Info) -> list[Permission] | None:
+        """Everything that roles can permit on this server, by name."""
         registry = info.context.auth.permissions
         return [Permission(name=name, description=registry.describe(name)) for name in registry]

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import strawberry
-from graphql import GraphQLField, GraphQLObjectType
+from graphql import GraphQLField
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
-from strawberry.schema_directive import StrawberrySchemaDirective
 from strawberry.tools import merge_types
 from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
@@ -18,7 +17,7 @@ from auth.permissions import PermissionRegistry
 from graph.accounts import AccountMutations
 from graph.audit import AuditQueries
 from graph.compiled.known import ignore_errors
-from graph.connections import PAGE_INFO_DESCRIPTION, PAGE_INFO_FIELD_DESCRIPTIONS
+from graph.descriptions import add_descriptions, describe_page_info
 from graph.emails import EmailMutations
 from graph.errors import Fails
 from graph.federation import unguarded_federation_fields
@@ -87,23 +86,6 @@ def _is_rate_limited(field: GraphQLField) -> bool:
     )
 
 
-def _describe_directive_arguments(schema: Schema) -> None:
-    # Strawberry reads the descriptions and does not pass them on.
-    for directive in schema._schema.directives:  # noqa: SLF001
-        definition = directive.extensions.get("strawberry-definition")
-        if isinstance(definition, StrawberrySchemaDirective):
-            for field, argument in zip(definition.fields, directive.args.values(), strict=True):
-                argument.description = field.description
-
-
-def _describe_page_info(schema: Schema) -> None:
-    page_info = schema._schema.type_map["PageInfo"]  # noqa: SLF001
-    assert isinstance(page_info, GraphQLObjectType)
-    page_info.description = PAGE_INFO_DESCRIPTION
-    for name, field in page_info.fields.items():
-        field.description = PAGE_INFO_FIELD_DESCRIPTIONS[name]
-
-
 def build_schema(
     registry: PermissionRegistry,
     *,
@@ -127,8 +109,8 @@ def build_schema(
         config=StrawberryConfig(scalar_map=_SCALARS),
     )
     check_guards(schema, registry)
-    _describe_directive_arguments(schema)
-    _describe_page_info(schema)
+    add_descriptions(schema)
+    describe_page_info(schema)
     return schema
 
 
@@ -157,7 +139,7 @@ def _check_no_duplicates(root: str, parts: tuple[type, ...]) -> None:
 
 
 def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
-    """Checks a custom schema by the rules of Postern's own.
+    """Checks a custom schema by the rules of Postern's own, and adds its descriptions.
 
     Raises UnguardedField, UnknownPermission, GuardNotOutermost; UnsupportedSchema for options that
     would be ignored.
@@ -165,6 +147,7 @@ def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) ->
     _check_options(schema.config)
     _check_federation(schema)
     check_guards(schema, registry)
+    add_descriptions(schema)
 
 
 def _check_options(config: StrawberryConfig) -> None:

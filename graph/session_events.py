@@ -13,9 +13,9 @@ from graph.permissions import IsAuthenticated
 from graph.sessions import Session
 
 
-@strawberry.enum(description="What can happen to a session.")
+@strawberry.enum
 class SessionEventKind(Enum):
-    """The kinds of `auth/session_events.py`, by the same names."""
+    """What can happen to a session."""
 
     SIGNED_IN = strawberry.enum_value("signed_in", description="It was started by a sign-in.")
     REFRESHED = strawberry.enum_value("refreshed", description="It was given new tokens.")
@@ -24,7 +24,7 @@ class SessionEventKind(Enum):
     )
 
 
-@strawberry.type(description="Something that happened to a session.")
+@strawberry.type
 class SessionEvent:
     """Something that happened to a session."""
 
@@ -37,12 +37,12 @@ class SessionEvent:
 class SessionSubscriptions:
     """Root fields that tell of sessions as they change."""
 
-    @strawberry.subscription(
-        description="What happens to one's own sessions from now on, on every device. It ends with"
-        " this session.",
-        permission_classes=[IsAuthenticated],
-    )
+    @strawberry.subscription(permission_classes=[IsAuthenticated])
     async def session_events(self, info: Info) -> AsyncGenerator[SessionEvent, None]:
+        """What happens to one's own sessions from now on, on every device.
+
+        It ends with this session.
+        """
         viewer = info.context.viewer
         async with aclosing(session_events(info.context.auth, viewer)) as events:
             async for event in events:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Self
+from typing import Self
 from uuid import UUID
 
 import strawberry
@@ -16,9 +16,9 @@ from graph.errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated
 
 
-@strawberry.enum(description="Why a session ended before its time.")
+@strawberry.enum
 class SessionEnd(Enum):
-    """The reasons of `models/session.py`, by the same names."""
+    """Why a session ended before its time."""
 
     LOGGED_OUT = strawberry.enum_value("logged_out", description="Its user logged out.")
     LOGGED_OUT_EVERYWHERE = strawberry.enum_value(
@@ -43,9 +43,9 @@ class SessionEnd(Enum):
     )
 
 
-@strawberry.type(description="One sign-in on one device, until its sign-out.")
+@strawberry.type
 class Session:
-    """A session."""
+    """One sign-in on one device, until its sign-out."""
 
     id: strawberry.ID = strawberry.field(description="UUID; the `sid` claim of its tokens.")
     device: str | None = strawberry.field(
@@ -84,14 +84,14 @@ class Session:
         )
 
 
-@strawberry.input(description="The session to end.")
+@strawberry.input
 class RevokeSessionInput:
     """The session to end."""
 
     session_id: strawberry.ID = strawberry.field(description="One of `me { sessions }`.")
 
 
-@strawberry.type(description="Result of `revokeSession`.")
+@strawberry.type
 class RevokeSessionPayload:
     """Result of `revokeSession`."""
 
@@ -105,18 +105,13 @@ class RevokeSessionPayload:
 class SessionMutations:
     """Root fields that end other sessions."""
 
-    @strawberry.mutation(
-        description="Ends one session: one's own, or anybody's for `sessions:revoke`.",
-        permission_classes=[IsAuthenticated],
-        extensions=[Fails(SessionNotFound)],
-    )
+    @strawberry.mutation(permission_classes=[IsAuthenticated], extensions=[Fails(SessionNotFound)])
     async def revoke_session(
         self,
         info: Info,
-        input: Annotated[
-            RevokeSessionInput, strawberry.argument(description="The session to end.")
-        ],
+        input: RevokeSessionInput,
     ) -> RevokeSessionPayload | None:
+        """Ends one session: one's own, or anybody's for `sessions:revoke`."""
         session_id = parse_id(input.session_id)
         if session_id is None:
             raise SessionNotFound

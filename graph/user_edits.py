@@ -1,7 +1,5 @@
 """How operators change accounts in GraphQL, end their sessions, and end them."""
 
-from typing import Annotated
-
 import strawberry
 
 from auth.account_deletion import delete_user
@@ -25,9 +23,9 @@ from graph.refusals import NAME_REFUSALS, PASSWORD_REFUSALS
 from graph.users import User
 
 
-@strawberry.input(description="Which account, and what shall be different; what is left out stays.")
+@strawberry.input
 class UpdateUserInput:
-    """Which account, and what shall be different."""
+    """Which account, and what shall be different; what is left out stays."""
 
     user_id: strawberry.ID = strawberry.field(description="The user to change.")
     username: str | None = strawberry.field(
@@ -46,7 +44,7 @@ class UpdateUserInput:
     )
 
 
-@strawberry.type(description="Result of `updateUser`.")
+@strawberry.type
 class UpdateUserPayload:
     """Result of `updateUser`."""
 
@@ -54,14 +52,14 @@ class UpdateUserPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Whom to delete.")
+@strawberry.input
 class DeleteUserInput:
     """Whom to delete."""
 
     user_id: strawberry.ID = strawberry.field(description="The user to delete, for good.")
 
 
-@strawberry.type(description="Result of `deleteUser`.")
+@strawberry.type
 class DeleteUserPayload:
     """Result of `deleteUser`."""
 
@@ -71,14 +69,14 @@ class DeleteUserPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Whose sessions to end.")
+@strawberry.input
 class RevokeUserSessionsInput:
     """Whose sessions to end."""
 
     user_id: strawberry.ID = strawberry.field(description="The user to sign out everywhere.")
 
 
-@strawberry.type(description="Result of `revokeUserSessions`.")
+@strawberry.type
 class RevokeUserSessionsPayload:
     """Result of `revokeUserSessions`."""
 
@@ -88,14 +86,14 @@ class RevokeUserSessionsPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="Who shall choose another password.")
+@strawberry.input
 class RequirePasswordResetInput:
     """Who shall choose another password."""
 
     user_id: strawberry.ID = strawberry.field(description="The user to ask.")
 
 
-@strawberry.type(description="Result of `requirePasswordReset`.")
+@strawberry.type
 class RequirePasswordResetPayload:
     """Result of `requirePasswordReset`."""
 
@@ -103,7 +101,7 @@ class RequirePasswordResetPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input(description="The user, and their temporary password.")
+@strawberry.input
 class SetTemporaryPasswordInput:
     """The user, and their temporary password."""
 
@@ -113,7 +111,7 @@ class SetTemporaryPasswordInput:
     )
 
 
-@strawberry.type(description="Result of `setTemporaryPassword`.")
+@strawberry.type
 class SetTemporaryPasswordPayload:
     """Result of `setTemporaryPassword`."""
 
@@ -128,7 +126,6 @@ class UserEditMutations:
     """Root fields that change the accounts of others."""
 
     @strawberry.mutation(
-        description="Changes an account; nobody changes that of somebody who may do more.",
         permission_classes=[HasPermission("users:write")],
         extensions=[
             Fails(UserNotFound, EditConflict, *NAME_REFUSALS, RateLimited, repeatable=True)
@@ -137,49 +134,43 @@ class UserEditMutations:
     async def update_user(
         self,
         info: Info,
-        input: Annotated[
-            UpdateUserInput, strawberry.argument(description="Which account, and what changes.")
-        ],
+        input: UpdateUserInput,
     ) -> UpdateUserPayload | None:
+        """Changes an account; nobody changes that of somebody who may do more."""
         context = info.context
         user_id = read_user_id(input.user_id)
         user = await update_user(context.auth, context.viewer, user_id, _edit(input))
         return UpdateUserPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Deletes an account, for good and at once.",
         permission_classes=[HasPermission("users:write")],
         extensions=[Fails(UserNotFound, LastAdmin)],
     )
     async def delete_user(
         self,
         info: Info,
-        input: Annotated[DeleteUserInput, strawberry.argument(description="Whom to delete.")],
+        input: DeleteUserInput,
     ) -> DeleteUserPayload | None:
+        """Deletes an account, for good and at once."""
         context = info.context
         gone = await delete_user(context.auth, context.viewer, read_user_id(input.user_id))
         return DeleteUserPayload(user_id=strawberry.ID(str(gone)))
 
     @strawberry.mutation(
-        description="Signs a user out everywhere.",
-        permission_classes=[HasPermission("sessions:revoke")],
-        extensions=[Fails(UserNotFound)],
+        permission_classes=[HasPermission("sessions:revoke")], extensions=[Fails(UserNotFound)]
     )
     async def revoke_user_sessions(
         self,
         info: Info,
-        input: Annotated[
-            RevokeUserSessionsInput, strawberry.argument(description="Whose sessions to end.")
-        ],
+        input: RevokeUserSessionsInput,
     ) -> RevokeUserSessionsPayload | None:
+        """Signs a user out everywhere."""
         context = info.context
         user_id = read_user_id(input.user_id)
         ended = await revoke_user_sessions(context.auth, context.viewer, user_id)
         return RevokeUserSessionsPayload(ended_sessions=ended)
 
     @strawberry.mutation(
-        description="Takes a user's password away, signs them out everywhere, and sends them a link"
-        " to choose another.",
         permission_classes=[HasPermission("users:write")],
         extensions=[
             Fails(UserNotFound, EmailMissing, MailUnavailable, RateLimited, repeatable=True)
@@ -188,30 +179,24 @@ class UserEditMutations:
     async def require_password_reset(
         self,
         info: Info,
-        input: Annotated[
-            RequirePasswordResetInput,
-            strawberry.argument(description="Who shall choose another password."),
-        ],
+        input: RequirePasswordResetInput,
     ) -> RequirePasswordResetPayload | None:
+        """Revokes the password and the sessions of a user and sends a password reset link."""
         context = info.context
         user_id = read_user_id(input.user_id)
         user = await require_password_reset(context.auth, context.viewer, user_id)
         return RequirePasswordResetPayload(user=User.of(user))
 
     @strawberry.mutation(
-        description="Gives a user a temporary password, which expires after seven days, and ends"
-        " their sessions and links.",
         permission_classes=[HasPermission("users:write")],
         extensions=[Fails(UserNotFound, RateLimited, *PASSWORD_REFUSALS)],
     )
     async def set_temporary_password(
         self,
         info: Info,
-        input: Annotated[
-            SetTemporaryPasswordInput,
-            strawberry.argument(description="The user, and their temporary password."),
-        ],
+        input: SetTemporaryPasswordInput,
     ) -> SetTemporaryPasswordPayload | None:
+        """Sets a temporary password, valid for seven days, and ends all sessions and links."""
         context = info.context
         user_id = read_user_id(input.user_id)
         user = await set_temporary_password(context.auth, context.viewer, user_id, input.password)

@@ -22,7 +22,7 @@ from graph.roles import Role
 from graph.sessions import Session
 
 
-@strawberry.type(description="An account.")
+@strawberry.type
 class User:
     """An account."""
 
@@ -46,10 +46,7 @@ class User:
     )
     version: int = strawberry.field(description="Counts edits, for those who edit accounts.")
 
-    @strawberry.field(
-        description="Where the user is signed in, newest first.",
-        permission_classes=[IsSelfOr("users:read")],
-    )
+    @strawberry.field(permission_classes=[IsSelfOr("users:read")])
     async def sessions(
         self,
         info: Info,
@@ -60,6 +57,7 @@ class User:
             strawberry.argument(description="True lists the sessions that are over instead."),
         ] = strawberry.UNSET,
     ) -> Connection[Session] | None:
+        """Where the user is signed in, newest first."""
         viewer = info.context.viewer
         page = await list_sessions(
             info.context.auth,
@@ -74,10 +72,7 @@ class User:
             has_previous=given(after) is not None,
         )
 
-    @strawberry.field(
-        description="What the user did, and what was done to them, newest first.",
-        permission_classes=[IsSelfOr("audit:read")],
-    )
+    @strawberry.field(permission_classes=[IsSelfOr("audit:read")])
     async def audit_events(
         self,
         info: Info,
@@ -86,6 +81,7 @@ class User:
         last: Last = strawberry.UNSET,
         before: Before = strawberry.UNSET,
     ) -> Connection[AuditEvent] | None:
+        """What the user did, and what was done to them, newest first."""
         page = read_page(given(first), given(after), given(last), given(before))
         context = info.context
         return audit_connection(
@@ -120,32 +116,26 @@ def _show(user: UserRecord) -> User:
 class UserQueries:
     """Root fields about accounts."""
 
-    @strawberry.field(
-        description="The signed-in user; null when nobody is.",
-        permission_classes=[IsAuthenticated],
-    )
+    @strawberry.field(permission_classes=[IsAuthenticated])
     @reads_only_context
     def me(self, info: Info) -> User | None:
+        """The signed-in user; null when nobody is."""
         return _show(info.context.viewer.user)
 
-    @strawberry.field(
-        description="An account by its id; null if there is none.",
-        permission_classes=[IsSelfOr("users:read")],
-    )
+    @strawberry.field(permission_classes=[IsSelfOr("users:read")])
     async def user(
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="UUID of the user.")],
     ) -> User | None:
+        """An account by its id; null if there is none."""
         user_id = parse_id(id)
         if user_id is None:
             return None
         user = await find_user(info.context.auth, info.context.viewer, user_id)
         return _show(user) if user else None
 
-    @strawberry.field(
-        description="Accounts, newest first.", permission_classes=[HasPermission("users:read")]
-    )
+    @strawberry.field(permission_classes=[HasPermission("users:read")])
     async def users(  # noqa: PLR0913, PLR0917 - the arguments of a connection, and the filters
         self,
         info: Info,
@@ -167,6 +157,7 @@ class UserQueries:
             strawberry.argument(description="Only disabled users, or only those who are not."),
         ] = strawberry.UNSET,
     ) -> Connection[User] | None:
+        """Accounts, newest first."""
         page = await list_users(
             info.context.auth,
             info.context.viewer,
