@@ -17,7 +17,7 @@ from models.base import uuid7
 from models.database import Database
 from models.role import Role, UserRole
 from models.user import User
-from tests.people import BEGINNING
+from tests.accounts import CREATED_AT
 
 BATCH = 5_000
 
@@ -48,8 +48,8 @@ def _user(number: int) -> dict[str, Any]:
         "username_key": name,
         "email": f"{name}@example.com",
         "email_key": f"{name}@example.com",
-        "created_at": BEGINNING + timedelta(seconds=number),
-        "disabled_at": BEGINNING if number % 50 == 0 else None,
+        "created_at": CREATED_AT + timedelta(seconds=number),
+        "disabled_at": CREATED_AT if number % 50 == 0 else None,
     }
 
 

@@ -20,9 +20,9 @@ from models.audit_event import AuditEvent
 from models.base import uuid7
 from models.database import Database
 from server.settings import Environment, Settings
+from tests.accounts import ADMIN, CREATED_AT
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.people import ADMIN, BEGINNING
 
 FEW = 1_000
 MANY = 1_000_000
@@ -57,7 +57,7 @@ async def fill(db: Database, count: int, people: list[UUID]) -> None:
 def _event(number: int, person: UUID) -> dict[str, Any]:
     return {
         "id": uuid7(),
-        "at": BEGINNING + timedelta(seconds=number),
+        "at": CREATED_AT + timedelta(seconds=number),
         "action": "session.started" if number % 1000 else "session.replayed",
         "succeeded": True,
         "actor_id": person,

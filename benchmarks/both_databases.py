@@ -27,5 +27,5 @@ def on_both_databases(compare: Compare, many: int) -> None:
         folder = Path(name)
         sqlite, postgresql = SqliteTemplates(folder), PostgresqlTemplates(socket)
         asyncio.run(run("SQLite", sqlite.new(folder), sqlite.new(folder)))
-        few, large = postgresql.the_only_one(), postgresql.the_only_one()
+        few, large = postgresql.new_uncached(), postgresql.new_uncached()
         asyncio.run(run("PostgreSQL", few, large))

@@ -18,8 +18,8 @@ from benchmarks.measure import Work, medians
 from benchmarks.scenarios import ME
 from benchmarks.tables import Goal, print_table
 from benchmarks.users_pages import QUERY, filled
+from tests.accounts import ADMIN
 from tests.api import Api
-from tests.people import ADMIN
 
 FEW = 1_000
 MANY = 1_000_000

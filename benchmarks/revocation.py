@@ -15,8 +15,8 @@ import httpx2
 from sqlalchemy import text
 
 from models.database import Database
+from tests.accounts import ALICE
 from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
-from tests.people import ALICE
 from tests.processes import Process, running_server
 
 TRIES = 200
@@ -111,7 +111,7 @@ def main() -> None:
         folder = Path(name)
         urls = {
             "SQLite": SqliteTemplates(folder).new(folder),
-            "PostgreSQL": PostgresqlTemplates(postgresql).the_only_one(),
+            "PostgreSQL": PostgresqlTemplates(postgresql).new_uncached(),
         }
         for kind, url in urls.items():
             with two_servers(url, folder) as pair:

@@ -22,7 +22,7 @@ from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_fol
 from tests.processes import POSTERN, environment
 
 ROOT = Path(__file__).parents[1]
-BEGINNING = datetime(2010, 5, 17, tzinfo=UTC)
+CREATED_AT = datetime(2010, 5, 17, tzinfo=UTC)
 FEW = 10_000
 MANY = 1_000_000
 # The shape of what Django, WordPress and Werkzeug store; nobody logs in here.
@@ -58,7 +58,7 @@ def _account(number: int) -> dict[str, object]:
         "email_verified": number % 3 > 0,
         "full_name": f"Person the {number}th",
         "password_hash": HASHES[number % len(HASHES)],
-        "created_at": (BEGINNING + number * timedelta(seconds=400)).isoformat(),
+        "created_at": (CREATED_AT + number * timedelta(seconds=400)).isoformat(),
         "disabled": number % 50 == 0,
     }
 
@@ -117,7 +117,7 @@ def main() -> None:
         postgresql = PostgresqlTemplates(socket)
         few, many = (measure(sqlite.new(folder), folder, file) for file in files)
         print_runs("SQLite", counts, few, many)
-        few, many = (measure(postgresql.the_only_one(), folder, file) for file in files)
+        few, many = (measure(postgresql.new_uncached(), folder, file) for file in files)
         print_runs("PostgreSQL", counts, few, many)
 
 

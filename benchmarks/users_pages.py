@@ -14,9 +14,9 @@ from benchmarks.accounts import cursor_at, fill
 from benchmarks.both_databases import on_both_databases
 from benchmarks.measure import Work, medians, print_table
 from server.settings import Environment, Settings
+from tests.accounts import ADMIN
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.people import ADMIN
 
 FEW = 1_000
 MANY = 100_000

@@ -19,11 +19,11 @@ from auth.clients import Client
 from auth.viewer_cache import MAX_VIEWERS, ViewerCache
 from auth.viewers import viewer_of
 from benchmarks.measure import medians, print_table
+from tests.accounts import ADMIN
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
-from tests.people import ADMIN
 
 ROUNDS = 201
 OVERFLOW = 100_000
@@ -85,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, postgresql_folder() as postgresql:
         folder = Path(name)
         sqlite = SqliteTemplates(folder).new(folder)
-        asyncio.run(compare([sqlite, PostgresqlTemplates(postgresql).the_only_one()], folder))
+        asyncio.run(compare([sqlite, PostgresqlTemplates(postgresql).new_uncached()], folder))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server in the test's own process, and a client that speaks to it as a frontend would."""
+"""A server in the test process, and a GraphQL client for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -14,15 +14,15 @@ from auth.wiring import Auth
 from models.database import Database
 from server.app import create_app
 from server.settings import Settings
+from tests.accounts import Account
 from tests.clock import ManualClock
-from tests.people import Account
 from tests.sockets import PROTOCOL, Socket
 
-# FastAPI remembers functions, and with them the last hundreds of servers.
-_REMEMBERED = [value for value in vars(models).values() if hasattr(value, "cache_clear")]
+# FastAPI caches functions of each server. The entries would keep hundreds of servers in memory.
+_FASTAPI_CACHES = [value for value in vars(models).values() if hasattr(value, "cache_clear")]
 
 BASE_URL = "http://localhost:8000"
-NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
+UNREACHABLE_DATABASE = "postgresql://postgres@127.0.0.1:1/none"
 
 LOGIN = """
 mutation LogIn($input: LoginInput!) {
@@ -36,7 +36,7 @@ mutation LogIn($input: LoginInput!) {
 
 
 class Client:
-    """Speaks GraphQL to a server, wherever it runs."""
+    """A GraphQL client of a server in this or another process."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.http = client
@@ -64,7 +64,7 @@ class Client:
         *,
         token: str | None = None,
     ) -> Any:
-        """Sends an operation and returns its whole result: `data` and `errors`."""
+        """Sends an operation and returns the result with `data` and `errors`."""
         return (await self.post(query, variables, token=token)).json()
 
     async def data(
@@ -80,18 +80,18 @@ class Client:
         return result["data"]
 
     async def try_login(self, username: str, password: str, *, token: str | None = None) -> Any:
-        """Logs in and returns the payload."""
+        """Signs in and returns the payload."""
         variables = {"input": {"username": username, "password": password}}
         return (await self.data(LOGIN, variables, token=token))["login"]
 
     async def log_in(self, account: Account) -> str:
-        """Logs in and returns the access token."""
+        """Signs in and returns the access token."""
         payload = await self.try_login(account.username, account.password)
         assert payload["errors"] == []
         return str(payload["tokens"]["accessToken"])
 
     async def id_of(self, account: Account, *, admin: str) -> str:
-        """The id of an account."""
+        """Returns the user ID of an account."""
         data = await self.data(
             "query Find($search: String!) { users(search: $search) { nodes { id } } }",
             {"search": account.username},
@@ -101,7 +101,7 @@ class Client:
 
 
 class Api(Client):
-    """The same to a server in this process, whose inside can be looked at."""
+    """A client of a server in this process, with access to its parts."""
 
     def __init__(self, client: httpx2.AsyncClient, app: FastAPI) -> None:
         super().__init__(client)
@@ -109,31 +109,31 @@ class Api(Client):
         self.auth: Auth = app.state.auth
         self.delivery: MailDelivery = app.state.mail_delivery
 
-    async def send_mails(self) -> None:
-        """Sends what is due, as the background job of a real server does."""
+    async def send_emails(self) -> None:
+        """Sends the emails that are due, as the background job of a server does."""
         await self.auth.background.finish()
         while await self.delivery.deliver_due():
             pass
 
     @contextmanager
     def without_database(self) -> Iterator[None]:
-        """Its database cannot be reached, as long as the block runs."""
-        good = self.auth.db
-        object.__setattr__(self.auth, "db", Database.connect(NOWHERE))
+        """Makes the database unreachable while the block runs."""
+        reachable = self.auth.db
+        object.__setattr__(self.auth, "db", Database.connect(UNREACHABLE_DATABASE))
         try:
             yield
         finally:
-            object.__setattr__(self.auth, "db", good)
+            object.__setattr__(self.auth, "db", reachable)
 
     def limit_sockets(self, **changes: Any) -> None:
-        """Changes the policy of the sockets that are opened from now on."""
+        """Changes the policy of sockets that are opened after this call."""
         route = next(r for r in self.app.routes if type(r).__name__ == "WebSocketRoute")
         policy = route.endpoint._policy  # type: ignore[attr-defined]
         for name, value in changes.items():
             object.__setattr__(policy, name, value)
 
-    async def hears_what_others_did(self) -> None:
-        """Waits for the milliseconds that the changes of another process are on their way."""
+    async def catch_up_with_changes(self) -> None:
+        """Waits until this process has received the changes that other processes committed."""
         await self.auth.db.changes.catch_up()
 
     @asynccontextmanager
@@ -148,7 +148,7 @@ class Api(Client):
         address: str = "192.0.2.7",
         path: str = "/graphql",
     ) -> AsyncIterator[Socket]:
-        """Opens a WebSocket; the answer to the handshake is the first event in its outbox."""
+        """Opens a WebSocket. The first event in its outbox is the reply to the handshake."""
         socket = Socket()
         fields = {"host": host, **({"origin": origin} if origin else {}), **(headers or {})}
         scope = {
@@ -161,7 +161,7 @@ class Api(Client):
             "client": (address, 50000),
         }
         await socket.inbox.put({"type": "websocket.connect"})
-        serving = asyncio.create_task(self.app(scope, socket.inbox.get, socket.send))
+        serving = asyncio.create_task(self.app(scope, socket.inbox.get, socket.accept_event))
         serving.add_done_callback(lambda _: socket.served.set())
         yield socket
         await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
@@ -170,19 +170,19 @@ class Api(Client):
 
     @asynccontextmanager
     async def accepted_socket(self, **how: Any) -> AsyncIterator[Socket]:
-        """The same, with the handshake done."""
+        """Opens a WebSocket and completes the handshake."""
         async with self.socket(**how) as socket:
             assert (await socket.outbox.get())["type"] == "websocket.accept"
             yield socket
 
 
 def codes(payload: Mapping[str, Any]) -> list[str]:
-    """The codes in `errors` of a payload."""
+    """Returns the codes in `errors` of a payload."""
     return [error["code"] for error in payload["errors"]]
 
 
 def denials(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The extensions of the errors of a result."""
+    """Returns the extensions of the errors of a result."""
     return [error["extensions"] for error in result.get("errors", [])]
 
 
@@ -193,7 +193,7 @@ async def serving(
     """Starts a server in this process, and stops it.
 
     Without `with_jobs` the background jobs do not run: emails wait in the outbox until the test
-    calls `send_mails`, and only the test cleans up.
+    calls `send_emails`, and only the test cleans up.
     """
     app = create_app(settings, clock=clock, **own_code)
     if not with_jobs:
@@ -206,5 +206,5 @@ async def serving(
         ):
             yield Api(client, app)
     finally:
-        for cache in _REMEMBERED:
+        for cache in _FASTAPI_CACHES:
             cache.cache_clear()

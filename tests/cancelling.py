@@ -1,4 +1,4 @@
-"""Runs a coroutine and cancels it at a chosen one of the points at which it waits."""
+"""Runs a coroutine and cancels it at its nth wait."""
 
 import asyncio
 import types
@@ -8,18 +8,18 @@ from typing import Any
 
 
 class Moment(Enum):
-    """When a wait is cut short."""
+    """When a wait is cancelled."""
 
-    # Before what is waited for has happened.
+    # Before the awaited future is done.
     WHILE_WAITING = auto()
-    # When it has happened, and the task has not run since.
-    AS_IT_ENDS = auto()
-    # At each wait from there on, as a cancel scope of AnyIO does.
-    AGAIN_AND_AGAIN = auto()
+    # After the future is done and before the task resumes.
+    AFTER_COMPLETION = auto()
+    # At this wait and at every later one, as a cancel scope of AnyIO does.
+    REPEATEDLY = auto()
 
 
 async def was_cancelled_at(nth: int, moment: Moment, work: Coroutine[Any, Any, object]) -> bool:
-    """Cancels the work at its nth wait; False if it ended before that."""
+    """Cancels the coroutine at its nth wait. Returns False if it ended before that."""
     steps = _Steps(nth, moment)
     task = asyncio.create_task(steps.run(work))
     await asyncio.wait({task})
@@ -54,12 +54,12 @@ class _Steps:
                 error = raised
 
     def _cancel_if_due(self, waited_for: asyncio.Future[Any] | None) -> None:
-        again = self._moment is Moment.AGAIN_AND_AGAIN
+        again = self._moment is Moment.REPEATEDLY
         if self.taken != self._nth and not (again and self.taken > self._nth):
             return
         task = asyncio.current_task()
         assert task is not None
-        if waited_for is not None and self._moment is Moment.AS_IT_ENDS:
+        if waited_for is not None and self._moment is Moment.AFTER_COMPLETION:
             waited_for.add_done_callback(lambda _: task.cancel())
         else:
             task.cancel()

@@ -6,7 +6,7 @@ from auth.clock import Clock
 
 
 class ManualClock(Clock):
-    """Stands still until somebody moves it."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self._now = datetime.now(UTC).replace(microsecond=0)
@@ -15,5 +15,5 @@ class ManualClock(Clock):
         return self._now
 
     def tick(self, **duration: float) -> None:
-        """Moves the time, e.g. `tick(minutes=31)`; a negative duration moves it back."""
+        """Moves the time: `tick(minutes=31)`. A negative duration moves it back."""
         self._now += timedelta(**duration)

@@ -1,4 +1,4 @@
-"""The command line, run in this process."""
+"""Runs `postern` commands in the test process."""
 
 import pytest
 from typer.testing import CliRunner
@@ -8,21 +8,21 @@ from server.command_failure import CommandFailed
 
 
 def run(*arguments: str, stdin: str = "") -> str:
-    """Runs a command that must succeed, and returns what it prints."""
+    """Runs a command that must succeed. Returns its output."""
     result = CliRunner().invoke(cli.app, arguments, input=stdin, catch_exceptions=False)
     assert result.exit_code == 0
     return str(result.output)
 
 
-def stopped(*arguments: str, stdin: str = "") -> list[str]:
-    """Runs a command that must stop, and returns what it says."""
-    with pytest.raises(CommandFailed) as stop:
+def run_failing(*arguments: str, stdin: str = "") -> list[str]:
+    """Runs a command that must fail. Returns the lines of its error message."""
+    with pytest.raises(CommandFailed) as failure:
         CliRunner().invoke(cli.app, arguments, input=stdin, catch_exceptions=False)
-    return list(stop.value.lines)
+    return list(failure.value.lines)
 
 
-def in_development(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
-    """Sets the environment of a developer's machine."""
+def use_development_settings(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
+    """Sets the environment variables of development mode."""
     monkeypatch.setenv("POSTERN_ENVIRONMENT", "development")
     monkeypatch.setenv("POSTERN_DATABASE_URL", database_url)
     monkeypatch.setenv("POSTERN_BCRYPT_COST", "4")

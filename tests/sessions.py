@@ -1,12 +1,12 @@
-"""A signed-in device, as tests of the token life cycle drive it."""
+"""A signed-in device, for tests of the token life cycle."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 
+from tests.accounts import ALICE, Account
 from tests.api import Client
-from tests.people import ALICE, Account
 
 LOGIN = """
 mutation LogIn($input: LoginInput!) {
@@ -33,14 +33,15 @@ mutation ChangePassword($input: ChangePasswordInput!) {
 
 @dataclass
 class Device:
-    """Somebody's browser: holds the newest tokens, and remembers the older ones."""
+    """A client that keeps its newest tokens and a list of the refresh tokens that it used."""
 
     api: Client
     access_token: str = field(default="", repr=False)
     refresh_token: str = field(default="", repr=False)
-    spent: list[str] = field(default_factory=list, repr=False)
+    used_tokens: list[str] = field(default_factory=list, repr=False)
 
     async def log_in(self, account: Account = ALICE) -> "Device":
+        """Signs in and keeps the tokens."""
         variables = {"input": {"username": account.username, "password": account.password}}
         payload = (await self.api.data(LOGIN, variables))["login"]
         assert payload["errors"] == []
@@ -48,18 +49,18 @@ class Device:
         return self
 
     async def refresh(self) -> None:
-        """Refreshes, and keeps the new tokens."""
+        """Refreshes and keeps the new tokens."""
         payload = await self.try_refresh(self.refresh_token)
         assert payload["errors"] == []
-        self.spent.append(self.refresh_token)
+        self.used_tokens.append(self.refresh_token)
         self.keep(payload["tokens"])
 
     async def request_refresh(self, *, key: str | None = None) -> httpx2.Response:
-        """Spends the newest token and returns the HTTP reply."""
+        """Sends a refresh with the newest token and returns the HTTP reply."""
         return await self._send_refresh(self.refresh_token, key)
 
     async def try_refresh(self, refresh_token: str, *, key: str | None = None) -> Any:
-        """Spends a token, with an idempotency key if one is given, and returns the payload."""
+        """Sends a refresh, with an idempotency key if given, and returns the payload."""
         result = (await self._send_refresh(refresh_token, key)).json()
         assert "errors" not in result, result["errors"]
         return result["data"]["refreshTokens"]
@@ -77,11 +78,11 @@ class Device:
         return data["changePassword"]
 
     async def is_signed_in(self) -> bool:
-        """Whether the access token opens anything."""
+        """Returns whether the access token is valid."""
         result = await self.api.ask("{ me { id } }", token=self.access_token)
         return result["data"]["me"] is not None
 
     def keep(self, tokens: Any) -> None:
-        """Holds the newest tokens."""
+        """Replaces the tokens with newer ones."""
         self.access_token = tokens["accessToken"]
         self.refresh_token = tokens["refreshToken"]

@@ -1,4 +1,4 @@
-"""A WebSocket to a server in the test's own process."""
+"""A WebSocket to a server in the test process."""
 
 import asyncio
 import json
@@ -12,20 +12,20 @@ PROTOCOL = "graphql-transport-ws"
 
 @dataclass
 class Socket:
-    """A WebSocket to a server in this process, spoken to as a browser would."""
+    """The client end of a WebSocket."""
 
     inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
     outbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
-    # The code and the reason with which the server has closed it.
+    # The code and reason of the close frame from the server.
     closed: tuple[int, str] = (0, "")
-    # A client that does not read makes the server wait in `send`.
+    # If the client does not read, the server waits in `accept_event`.
     reads: bool = True
     most_unread: int = 0
     served: asyncio.Event = field(default_factory=asyncio.Event)
     _unread: int = 0
 
-    async def send(self, message: Message) -> None:
-        """What the server sends."""
+    async def accept_event(self, message: Message) -> None:
+        """Receives an ASGI event from the server."""
         if message["type"] == "websocket.close":
             self.closed = (int(message["code"]), str(message.get("reason", "")))
         if not self.reads:
@@ -40,48 +40,49 @@ class Socket:
         finally:
             self._unread -= 1
 
-    async def say(self, **message: Any) -> None:
+    async def send(self, **message: Any) -> None:
         """Sends a message of the protocol."""
-        await self.say_text(json.dumps(message))
+        await self.send_text(json.dumps(message))
 
-    async def say_text(self, text: str) -> None:
-        """Sends any text."""
+    async def send_text(self, text: str) -> None:
+        """Sends text, valid or not."""
         await self.inbox.put({"type": "websocket.receive", "text": text})
 
-    async def hear(self) -> Any:
-        """The next message of the server."""
+    async def receive(self) -> Any:
+        """Waits for the next message of the server and returns it."""
         async with asyncio.timeout(60):
             event = await self.outbox.get()
         assert event["type"] == "websocket.send", event
         return json.loads(event["text"])
 
-    async def end(self) -> tuple[int, str]:
-        """The code and the reason with which the server closes; messages before it are dropped."""
+    async def wait_closed(self) -> tuple[int, str]:
+        """Waits until the server closes the socket. Returns the code and reason; drops messages."""
         async with asyncio.timeout(60):
             while (event := await self.outbox.get())["type"] != "websocket.close":
                 pass
         await self.inbox.put({"type": "websocket.disconnect", "code": event["code"]})
         return int(event["code"]), str(event.get("reason", ""))
 
-    async def hear_until_end(self) -> list[Any]:
-        """The messages before the server closes."""
-        heard = []
+    async def receive_until_closed(self) -> list[Any]:
+        """Returns the messages that arrive before the server closes the socket."""
+        messages = []
         async with asyncio.timeout(60):
             while (event := await self.outbox.get())["type"] != "websocket.close":
-                heard.append(json.loads(event["text"]))
-        return heard
+                messages.append(json.loads(event["text"]))
+        return messages
 
     async def initialise(self, token: str, key: str = "Authorization") -> "Socket":
-        """Signs in with the first message."""
-        await self.say(type="connection_init", payload={key: f"Bearer {token}"})
-        assert await self.hear() == {"type": "connection_ack"}
+        """Sends `connection_init` with a token and waits for the acknowledgement."""
+        await self.send(type="connection_init", payload={key: f"Bearer {token}"})
+        assert await self.receive() == {"type": "connection_ack"}
         return self
 
     async def subscribe(self, query: str, id_: str = "1") -> "Socket":
-        """Begins an operation."""
-        await self.say(type="subscribe", id=id_, payload={"query": query})
-        # Until the server waits for events there is nothing to hear, not even that.
-        await self.say(type="ping")
-        assert await self.hear() == {"type": "pong"}
+        """Starts an operation."""
+        await self.send(type="subscribe", id=id_, payload={"query": query})
+        # The server sends nothing when a subscription has started. The pong shows that it has read
+        # the message, and the pause lets the subscription start.
+        await self.send(type="ping")
+        assert await self.receive() == {"type": "pong"}
         await asyncio.sleep(0.1)
         return self

@@ -17,9 +17,9 @@ from auth.tokens.access_tokens import Grant, TokenPolicy
 from auth.tokens.jws import encode_part
 from auth.tokens.key_material import Algorithm, Key
 from auth.tokens.keys import KeyRing
+from tests.accounts import ALICE
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.people import ALICE
 
 
 class Absent(Enum):

@@ -11,9 +11,9 @@ from sqlalchemy import insert
 from auth.account_export import export_account
 from auth.audit import Action
 from models.audit_event import AuditEvent
+from tests.accounts import ALICE
 from tests.api import Api
 from tests.auth.test_user_edits import view
-from tests.people import ALICE
 
 EVENTS = 5_000
 

@@ -32,10 +32,10 @@ from auth.viewers import Viewer, viewer_of
 from models.audit_event import AuditEvent
 from models.user import User
 from server.settings import EmailVerification, Settings
+from tests.accounts import ADMIN, ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.mails import Mail, Mailbox
-from tests.people import ADMIN, ALICE
+from tests.emails import Email, Mailbox
 
 OWNER = "carol@example.com"
 STRANGER = "mallory@example.com"
@@ -53,14 +53,14 @@ async def careful(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
         yield api
 
 
-async def sign_up(api: Api, mailbox: Mailbox, password: str, username: str = "carol") -> Mail:
+async def sign_up(api: Api, mailbox: Mailbox, password: str, username: str = "carol") -> Email:
     """Registers with the owner's address. Returns the email that the owner gets."""
     await register(api.auth, Client(), NewUserForm(username, OWNER, None, password))
-    await api.send_mails()
+    await api.send_emails()
     return mailbox.last(OWNER)
 
 
-async def prepare(api: Api, mailbox: Mailbox) -> tuple[Mail, str]:
+async def prepare(api: Api, mailbox: Mailbox) -> tuple[Email, str]:
     """A stranger makes an account with the owner's address and signs in to it."""
     mail = await sign_up(api, mailbox, STRANGERS_PASSWORD)
     signed_in = await log_in(api.auth, Client(), username=OWNER, password=STRANGERS_PASSWORD)
@@ -169,7 +169,7 @@ async def test_verification_with_a_new_password_ends_what_a_stranger_prepared(
     mail, strangers_token = await prepare(api, mailbox)
     stranger = await viewer_of(api.auth, Client(), strangers_token)
     await request_email_change(api.auth, stranger, new_email=STRANGER, password=STRANGERS_PASSWORD)
-    await api.send_mails()
+    await api.send_emails()
     user = await verify_email(api.auth, Client(), mail.token, typed(new=NEW_PASSWORD))
     assert user.email_verified
     await assert_stranger_is_out(api, mailbox, strangers_token)
@@ -181,7 +181,7 @@ async def test_password_reset_ends_what_a_stranger_prepared(api: Api, mailbox: M
     stranger = await viewer_of(api.auth, Client(), strangers_token)
     await request_email_change(api.auth, stranger, new_email=STRANGER, password=STRANGERS_PASSWORD)
     await request_password_reset(api.auth, Client(), email=OWNER)
-    await api.send_mails()
+    await api.send_emails()
     token = mailbox.last(OWNER).token
     await reset_password(api.auth, Client(), token=token, new=NEW_PASSWORD)
     await assert_stranger_is_out(api, mailbox, strangers_token)
@@ -237,7 +237,7 @@ async def test_verification_does_not_confirm_a_temporary_password(
     form = NewUserForm("carol", None, None, STRANGERS_PASSWORD)
     created = await create_user(api.auth, operator, form, [])
     await update_user(api.auth, operator, created.id, UserEdit(email=OWNER))
-    await api.send_mails()
+    await api.send_emails()
     token = mailbox.last(OWNER).token
     with pytest.raises(PasswordChangeRequired):
         await verify_email(api.auth, Client(), token, typed(STRANGERS_PASSWORD))
@@ -250,7 +250,7 @@ async def test_verification_of_an_account_without_a_password_needs_a_new_one(
 ) -> None:
     viewer = await viewer_of(api.auth, Client(), alice)
     await request_email_verification(api.auth, viewer)
-    await api.send_mails()
+    await api.send_emails()
     async with api.auth.db.begin() as tx:
         await tx.execute(update(User).where(User.id == viewer.user_id).values(password_hash=None))
     token = mailbox.last(ALICE.email).token
@@ -268,7 +268,7 @@ async def changing(api: Api, alice: str) -> Viewer:
     """Alice, who has asked to use another person's address."""
     viewer = await viewer_of(api.auth, Client(), alice)
     await request_email_change(api.auth, viewer, new_email=OWNER, password=ALICE.password)
-    await api.send_mails()
+    await api.send_emails()
     return viewer
 
 

@@ -21,8 +21,8 @@ from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth, RegistrationMode, RegistrationPolicy
 from models.user import User
+from tests.accounts import ALICE
 from tests.api import Api
-from tests.people import ALICE
 
 CONSOLE = Console(PermissionRegistry())
 PASSWORD = "a password to begin with"

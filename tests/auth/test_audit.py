@@ -15,10 +15,10 @@ from auth.housekeeping import clean_up
 from auth.logout import end_all_sessions
 from auth.password_reset import request_password_reset
 from auth.records import UserRecord
+from tests.accounts import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
 from tests.sessions import Device
 
 TRAIL = """query Trail($first: Int, $after: String, $last: Int, $before: String, $actorId: ID,
@@ -134,7 +134,7 @@ async def test_a_replay_is_written_down_with_its_session(api: Api, clock: Manual
     device = await Device(api).log_in(ALICE)
     await device.refresh()
     clock.tick(minutes=2)
-    await device.try_refresh(device.spent[0])
+    await device.try_refresh(device.used_tokens[0])
     event = (await trail(api))[-1]
     assert (event["action"], event["succeeded"], event["actorId"]) == (
         "session.replayed",

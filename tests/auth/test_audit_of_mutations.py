@@ -26,10 +26,10 @@ from models.outgoing_mail import OutgoingMail
 from models.role import Role
 from models.session import Session
 from models.user import User
+from tests.accounts import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
 from tests.api import Api
-from tests.mails import Mailbox
+from tests.emails import Mailbox
 from tests.mutations import Scene, all_mutations, make_scene, run_mutation, viewer_for
-from tests.people import ADMIN, ALICE, AUDITOR, BOB, OPERATOR
 
 # Acts of an operator: on the user of the scene, on a new user, or on no account.
 ON_USER = {
@@ -204,7 +204,7 @@ async def test_password_reset_writes_one_event_per_mutation(
     alice = await find_user_by_name(auth, "alice")
     assert alice
     await request_password_reset(auth, CLIENT, email=ALICE.email)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     requested = (Action.PASSWORD_RESET_REQUESTED, None, alice.id, CLIENT.address)
     assert await written(auth) == [requested]
     token = mailbox.last(ALICE.email).token
@@ -224,7 +224,7 @@ async def test_email_verification_writes_an_event_for_each_change(
     sqlite_api: Api, mailbox: Mailbox, typed: TypedPassword, actions: list[Action]
 ) -> None:
     carol = UUID((await sqlite_api.data(REGISTER))["register"]["user"]["id"])
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     before = len(await events(sqlite_api.auth))
     token = mailbox.last("carol@example.com").token
     await verify_email(sqlite_api.auth, CLIENT, token, typed)
@@ -239,7 +239,7 @@ async def test_email_change_confirmation_writes_one_event(
     auth, alice = sqlite_api.auth, await viewer_for(sqlite_api, ALICE)
     password, new_email = ALICE.password, "alice@example.org"
     await request_email_change(auth, alice, new_email=new_email, password=password)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     before = len(await events(auth))
     await confirm_email_change(auth, CLIENT, mailbox.last(new_email).token, password=password)
     assert (await written(auth))[before:] == [

@@ -20,9 +20,10 @@ from auth.wiring import Auth
 from models.role import Role, RolePermission, UserRole
 from models.session import Session
 from models.user import User
+from tests.accounts import ADMIN, BOB, OPERATOR
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.databases import waits_for_lock
+from tests.databases import wait_for_lock
 from tests.mutations import (
     EVERY_PERMISSION,
     INPUTS,
@@ -33,7 +34,6 @@ from tests.mutations import (
     run_mutation,
     viewer_for,
 )
-from tests.people import ADMIN, BOB, OPERATOR
 from tests.sessions import Device
 
 TABLES = (
@@ -67,7 +67,7 @@ async def scene(api: Api) -> Scene:
     # The background job must not send the invitation while rows are compared.
     async with asyncio.timeout(20):
         while (await rows(api.auth))["outgoing_mails"]:
-            await api.send_mails()
+            await api.send_emails()
     return scene
 
 
@@ -139,7 +139,7 @@ async def waiting(auth: Auth, boss: Viewer, change: Change) -> AsyncIterator[Cal
 
         async def start(request: Awaitable[Any]) -> asyncio.Task[Any]:
             task = asyncio.ensure_future(request)
-            await waits_for_lock(auth.db, task)
+            await wait_for_lock(auth.db, task)
             return task
 
         yield start
@@ -191,7 +191,7 @@ async def test_rights_that_are_taken_by_hand_in_an_open_transaction_are_waited_f
     async with auth.db.begin() as tx:
         await take_away(tx, scene.viewer, auth)
         request = asyncio.create_task(run_mutation(auth, scene, "disableUser"))
-        await waits_for_lock(auth.db, request)
+        await wait_for_lock(auth.db, request)
     errors = (await request).errors
     assert errors
     assert isinstance(errors[0].original_error, denial)

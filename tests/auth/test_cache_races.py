@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from auth.wiring import Auth
+from tests.accounts import ALICE, OPERATOR
 from tests.api import Api
-from tests.people import ALICE, OPERATOR
 
 ME = "{ me { username email roles { name } } }"
 

@@ -7,9 +7,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from auth.clock_check import BELIEVED_AFTER, ClockCheck
+from tests.accounts import ALICE
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.people import ALICE
 from tests.sessions import Device
 
 TEN_MINUTES = timedelta(minutes=10)

@@ -21,12 +21,12 @@ from auth.token_pairs import SignedIn
 from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
+from tests.accounts import ALICE, BOB, OPERATOR, Account
 from tests.api import BASE_URL, Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.mails import Mailbox
+from tests.emails import Mailbox
 from tests.mutations import viewer_for
-from tests.people import ALICE, BOB, OPERATOR, Account
 
 HOME, TRAIN = Client("192.0.2.7"), Client("203.0.113.50")
 NEW = "a password of my own"
@@ -312,13 +312,13 @@ CHOSEN = "a password of my own"
 
 async def token_to_reset(api: Api, mailbox: Mailbox) -> str:
     await request_password_reset(api.auth, HOME, email=ALICE.email)
-    await api.send_mails()
+    await api.send_emails()
     return mailbox.last(ALICE.email).token
 
 
 async def token_to_verify(api: Api, mailbox: Mailbox) -> str:
     await request_email_verification(api.auth, await viewer_for(api, ALICE))
-    await api.send_mails()
+    await api.send_emails()
     return mailbox.last(ALICE.email).token
 
 
@@ -326,13 +326,13 @@ async def token_to_change(api: Api, mailbox: Mailbox) -> str:
     email = "new@example.com"
     viewer = await viewer_for(api, ALICE)
     await request_email_change(api.auth, viewer, new_email=email, password=ALICE.password)
-    await api.send_mails()
+    await api.send_emails()
     return mailbox.last(email).token
 
 
 async def token_to_register(api: Api, mailbox: Mailbox) -> str:
     await create_invitation(api.auth, OPERATOR, email="carol@example.com", role_ids=[])
-    await api.send_mails()
+    await api.send_emails()
     return mailbox.last("carol@example.com").token
 
 

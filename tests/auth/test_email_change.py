@@ -19,10 +19,10 @@ from auth.users import find_user_by_name
 from auth.viewers import Viewer, viewer_of
 from models.audit_event import AuditEvent
 from models.user import User
+from tests.accounts import ADMIN, ALICE, BOB, CREATED_AT, OPERATOR
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.mails import Mailbox
-from tests.people import ADMIN, ALICE, BEGINNING, BOB, OPERATOR
+from tests.emails import Mailbox
 
 NEW = "alice.new@example.com"
 
@@ -34,7 +34,7 @@ async def viewer(api: Api, alice: str) -> Viewer:
 
 async def ask(api: Api, viewer: Viewer, email: str = NEW) -> None:
     await request_email_change(api.auth, viewer, new_email=email, password=ALICE.password)
-    await api.send_mails()
+    await api.send_emails()
 
 
 async def confirm(api: Api, token: str) -> UserRecord:
@@ -53,24 +53,24 @@ async def test_the_address_changes_with_the_link(
 
 async def test_the_old_address_is_told(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await ask(api, viewer)
-    assert mailbox.mails(ALICE.email) == []
+    assert mailbox.emails(ALICE.email) == []
     await confirm(api, mailbox.last(NEW).token)
-    await api.send_mails()
+    await api.send_emails()
     assert "was changed" in mailbox.last(ALICE.email).subject
 
 
 async def test_it_takes_the_password(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     with pytest.raises(WrongPassword):
         await request_email_change(api.auth, viewer, new_email=NEW, password="a guess")
-    await api.send_mails()
-    assert mailbox.mails() == []
+    await api.send_emails()
+    assert mailbox.emails() == []
 
 
 async def test_nobody_is_told_that_another_account_has_the_address(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await ask(api, viewer, ADMIN.email)
-    (mail,) = mailbox.mails()
+    (mail,) = mailbox.emails()
     assert mail.recipient == ADMIN.email
     assert "#token=" not in mail.text
 
@@ -83,7 +83,7 @@ async def test_an_address_that_was_taken_meanwhile_is_told_to_who_has_it(
         await tx.execute(
             update(User)
             .where(User.username == "bob")
-            .values(email=NEW, email_key=NEW, email_verified_at=BEGINNING)
+            .values(email=NEW, email_key=NEW, email_verified_at=CREATED_AT)
         )
     with pytest.raises(Refusals) as refused:
         await confirm(api, mailbox.last(NEW).token)
@@ -123,15 +123,15 @@ async def test_a_change_of_the_password_ends_what_waits_for_its_mail(
 ) -> None:
     await request_email_change(api.auth, viewer, new_email=NEW, password=ALICE.password)
     await change_password(api.auth, viewer, current=ALICE.password, new="a password of my own")
-    await api.send_mails()
-    assert mailbox.mails(NEW) == []
+    await api.send_emails()
+    assert mailbox.emails(NEW) == []
 
 
 async def test_links_to_the_old_address_end(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await request_password_reset(api.auth, Client(), email=ALICE.email)
     await ask(api, viewer)
     await confirm(api, mailbox.last(NEW).token)
-    token = mailbox.mails(ALICE.email)[0].token
+    token = mailbox.emails(ALICE.email)[0].token
     with pytest.raises(LinkInvalid):
         await reset_password(api.auth, Client(), token=token, new="a password of my own")
 
@@ -180,7 +180,7 @@ async def test_another_address_from_an_operator_is_not_verified(
         await tx.execute(update(User).values(email_verified_at=api.auth.clock.now()))
     user = await update_user(api.auth, OPERATOR, viewer.user_id, UserEdit(email=NEW))
     assert (user.email, user.email_verified) == (NEW, False)
-    await api.send_mails()
+    await api.send_emails()
     assert "was changed" in mailbox.last(ALICE.email).subject
     assert "/verify-email#" in mailbox.last(NEW).link
 
@@ -199,8 +199,8 @@ async def test_email_change_stores_the_spelling_that_was_proved(
 ) -> None:
     await update_user(api.auth, OPERATOR, viewer.user_id, UserEdit(email="alice@strasse.de"))
     await ask(api, viewer, "alice@straße.de")
-    token = mailbox.mails()[-1].token
-    assert mailbox.mails()[-1].recipient == "alice@xn--strae-oqa.de"
+    token = mailbox.emails()[-1].token
+    assert mailbox.emails()[-1].recipient == "alice@xn--strae-oqa.de"
     user = await confirm(api, token)
     assert (user.email, user.email_verified) == ("alice@straße.de", True)
 
@@ -209,7 +209,7 @@ async def test_operator_edit_to_a_spelling_with_the_same_key_is_not_verified(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await update_user(api.auth, OPERATOR, viewer.user_id, UserEdit(email="alice@strasse.de"))
-    await api.send_mails()
+    await api.send_emails()
     older = mailbox.last("alice@strasse.de").token
     edited = await update_user(
         api.auth, OPERATOR, viewer.user_id, UserEdit(email="alice@straße.de")

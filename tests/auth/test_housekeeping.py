@@ -28,11 +28,11 @@ from models.invitation import Invitation
 from models.session import Session
 from models.signing_key import SigningKey
 from models.user import User
+from tests.accounts import ALICE, OPERATOR
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import is_soon
-from tests.people import ALICE, OPERATOR
+from tests.databases import wait_until
 from tests.sessions import Device
 
 OLD, NEW = "an old secret that is long enough here", "a new secret that is long enough here"
@@ -247,7 +247,7 @@ async def test_it_comes_again_after_a_fault(
     task = Housekeeping(sqlite_api.auth)
     with capture_logs() as logs:
         task.start()
-        await is_soon(lambda: len(tries) > 2)
+        await wait_until(lambda: len(tries) > 2)
         await task.stop()
     assert [entry["event"] for entry in logs][:2] == ["housekeeping.put_off", "housekeeping.fault"]
 
@@ -267,7 +267,7 @@ async def test_background_clean_up_deletes_only_after_two_looks_at_the_clock_agr
     monkeypatch.setattr(random, "uniform", lambda *_: 0)
     task = Housekeeping(sqlite_api.auth)
     task.start()
-    await is_soon(lambda: len(deleting) > 3)
+    await wait_until(lambda: len(deleting) > 3)
     await task.stop()
     assert deleting[:4] == [False, True, False, False]
 
@@ -338,7 +338,7 @@ async def test_ending_all_sessions_comes_back_to_those_that_are_locked(
             await tx.execute(select(Session).limit(1).with_for_update())
             console = Console(api.auth.permissions)
             ending = asyncio.create_task(end_all_sessions(api.auth, console, told.append))
-            await is_soon(lambda: told == [1])
+            await wait_until(lambda: told == [1])
             assert not ending.done()
         assert await ending == 2
 

@@ -27,9 +27,9 @@ from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
 from models.role import Role, RolePermission
+from tests.accounts import BOB, OPERATOR
 from tests.api import Api
-from tests.databases import waits_for_lock
-from tests.people import BOB, OPERATOR
+from tests.databases import wait_for_lock
 
 ADDRESS = "carol@example.com"
 INVITING = ["users:write", "roles:write", "users:read"]
@@ -162,7 +162,7 @@ async def test_role_that_changes_while_invitation_is_accepted_is_not_given(
         role = select(Role.id).where(Role.id == inviter.given_role.id)
         await tx.execute(role.with_for_update())
         accepting = asyncio.create_task(accept(api.auth, invitation))
-        await waits_for_lock(api.auth.db, accepting)
+        await wait_for_lock(api.auth.db, accepting)
         await change(tx, inviter.given_role)
     # On SQLite the whole acceptance comes after a deletion, and gives the default role.
     with suppress(InvitationInvalid):

@@ -28,11 +28,11 @@ from models.role import UserRole
 from models.session import Session
 from models.user import User
 from server.settings import Switch
+from tests.accounts import ALICE, CREATED_AT
 from tests.api import serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import noted_statements
-from tests.people import ALICE, BEGINNING
+from tests.databases import recorded_statements
 
 BROWSER = Client(address="192.0.2.7", user_agent="Browser/1.0\x07 (X11)")
 
@@ -109,7 +109,7 @@ WRONG_LOGINS: dict[str, tuple[str, dict[str, object]]] = {
     "unknown user": ("nobody", {}),
     "unknown address": ("nobody@example.com", {}),
     "impossible name": ("nul\0", {}),
-    "disabled": ("alice", {"disabled_at": BEGINNING}),
+    "disabled": ("alice", {"disabled_at": CREATED_AT}),
     "no password yet": ("alice", {"password_hash": None}),
     "unreadable hash": ("alice", {"password_hash": "rubbish"}),
 }
@@ -194,7 +194,7 @@ async def remove_alice(auth: Auth) -> None:
 MEANWHILE: dict[str, tuple[Callable[[Auth], Awaitable[None]], type[Exception]]] = {
     "another password": (lambda auth: set_alice(auth, password_hash="another"), InvalidCredentials),
     "no password": (lambda auth: set_alice(auth, password_hash=None), InvalidCredentials),
-    "disabled": (lambda auth: set_alice(auth, disabled_at=BEGINNING), AccountDisabled),
+    "disabled": (lambda auth: set_alice(auth, disabled_at=CREATED_AT), AccountDisabled),
     "deleted": (remove_alice, InvalidCredentials),
     "to be replaced": (
         lambda auth: set_alice(auth, password_is_temporary=True),
@@ -223,7 +223,7 @@ async def test_what_changes_while_the_password_is_verified_counts(
 async def test_a_temporary_password_stays_one_when_its_account_is_enabled_meanwhile(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await set_alice(auth, disabled_at=BEGINNING, password_is_temporary=True)
+    await set_alice(auth, disabled_at=CREATED_AT, password_is_temporary=True)
     verify = auth.passwords.verify
 
     async def verify_and_enable(password: str, stored: str | None, **how: Any) -> bool:
@@ -337,7 +337,7 @@ async def test_sign_in_goes_on_while_the_queue_is_too_full_to_renew_its_hash(
 @pytest.mark.parametrize("password", [ALICE.password, "a guess"])
 async def test_login_does_not_read_the_sessions_of_the_account(auth: Auth, password: str) -> None:
     """A6: each attempt sorted all sessions of the account."""
-    with noted_statements() as sent, suppress(InvalidCredentials):
+    with recorded_statements() as sent, suppress(InvalidCredentials):
         await log_in(auth, BROWSER, username="alice", password=password)
     assert sent
     assert not any("FROM sessions" in statement for statement in sent)

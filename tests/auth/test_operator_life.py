@@ -29,11 +29,11 @@ from auth.user_edits import UserEdit, update_user
 from auth.user_list import UserFilter, list_users
 from auth.users import find_user
 from models.audit_event import AuditEvent
+from tests.accounts import OPERATOR
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import PostgresqlTemplates, SqliteTemplates
-from tests.people import OPERATOR
 
 # `make soak` runs it longer: POSTERN_ names would be taken for settings.
 EXAMPLES = int(os.environ.get("OPERATOR_LIFE_EXAMPLES", "6"))

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from models.session import Session
 from models.user import User
+from tests.accounts import ALICE, BOB
 from tests.api import Api, codes, denials
-from tests.people import ALICE, BOB
 from tests.sessions import CHANGE_PASSWORD, Device
 
 NEW = "quite another phrase of mine"

@@ -25,10 +25,10 @@ from auth.wiring import Auth
 from models.link import Link
 from models.user import User
 from server.settings import Settings
+from tests.accounts import ALICE, cheap_hash
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.mails import Mailbox
-from tests.people import ALICE, cheap_hash
+from tests.emails import Mailbox
 
 HERE = Client("192.0.2.7")
 NEW, NEXT = "a password of my own", "another of my own"
@@ -55,7 +55,7 @@ async def sign_in(auth: Auth, proofs: Sequence[str] = (), password: str = ALICE.
 
 async def ask_for_reset(api: Api, mailbox: Mailbox) -> str:
     await request_password_reset(api.auth, HERE, email=ALICE.email)
-    await api.send_mails()
+    await api.send_emails()
     return mailbox.last(ALICE.email).token
 
 
@@ -93,7 +93,7 @@ async def test_reset_link_survives_the_renewal_while_its_email_is_written(
 ) -> None:
     await set_hash(api.auth, IMPORTED["bcrypt"])
     await request_password_reset(api.auth, HERE, email=ALICE.email)
-    await asyncio.gather(sign_in(api.auth), api.send_mails())
+    await asyncio.gather(sign_in(api.auth), api.send_emails())
     token = mailbox.last(ALICE.email).token
     await reset_password(api.auth, HERE, token=token, new=NEW)
 
@@ -106,7 +106,7 @@ async def test_email_change_link_survives_a_raised_cost(
     viewer = await viewer_of(dearer.auth, HERE, signed_in.access_token.text)
     email = "new@example.com"
     await request_email_change(dearer.auth, viewer, new_email=email, password=ALICE.password)
-    await dearer.send_mails()
+    await dearer.send_emails()
     await sign_in(dearer.auth)
     token = mailbox.last(email).token
     await confirm_email_change(dearer.auth, HERE, token, password=ALICE.password)
@@ -179,7 +179,7 @@ async def test_address_is_verified_while_a_sign_in_renews_the_hash(
     await set_hash(auth, IMPORTED["bcrypt"])
     viewer = await viewer_of(auth, HERE, signed_in.access_token.text)
     await request_email_verification(auth, viewer)
-    await api.send_mails()
+    await api.send_emails()
     verify = auth.passwords.verify
 
     async def verify_meanwhile(*password: Any, **how: Any) -> bool:

@@ -34,11 +34,11 @@ from models.link import Link
 from models.outgoing_mail import OutgoingMail
 from models.throttle import Throttle
 from models.user import User
+from tests.accounts import ADMIN, ALICE, BOB, OPERATOR
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.databases import noted_statements
-from tests.mails import Mailbox
-from tests.people import ADMIN, ALICE, BOB, OPERATOR
+from tests.databases import recorded_statements
+from tests.emails import Mailbox
 
 NEW = "a password of my own"
 HERE = Client("192.0.2.7", "test")
@@ -46,7 +46,7 @@ HERE = Client("192.0.2.7", "test")
 
 async def ask(api: Api, email: str = ALICE.email) -> None:
     await request_password_reset(api.auth, HERE, email=email)
-    await api.send_mails()
+    await api.send_emails()
 
 
 async def reset(auth: Auth, token: str, new: str = NEW) -> int:
@@ -74,7 +74,7 @@ async def test_a_reset_ends_every_session_and_is_told(api: Api, mailbox: Mailbox
     assert await reset(api.auth, mailbox.last(ALICE.email).token) == 1
     with pytest.raises(SessionRevoked):
         await viewer_of(api.auth, HERE, token)
-    await api.send_mails()
+    await api.send_emails()
     assert "was changed" in mailbox.last(ALICE.email).subject
 
 
@@ -159,7 +159,7 @@ async def test_nothing_is_stored_with_which_one_could_reset(api: Api, mailbox: M
     await request_password_reset(api.auth, HERE, email=ALICE.email)
     async with api.auth.db.read() as session:
         waiting = (await session.scalars(select(OutgoingMail))).one()
-    await api.send_mails()
+    await api.send_emails()
     token = mailbox.last(ALICE.email).token
     async with api.auth.db.read() as session:
         link = (await session.scalars(select(Link))).one()
@@ -184,7 +184,7 @@ async def test_reset_request_of_a_device_does_the_same_work_without_an_account(a
     proofs = [bob.device_proof or "", bob.refresh_token.text]
     work: list[list[str]] = []
     for email in (ALICE.email, "nobody@example.com"):
-        with noted_statements() as sent:
+        with recorded_statements() as sent:
             await request_password_reset(api.auth, HERE, email=email, proofs=proofs)
         work.append(list(sent))
     assert work[0] == work[1] != []
@@ -192,7 +192,7 @@ async def test_reset_request_of_a_device_does_the_same_work_without_an_account(a
 
 async def test_nobody_is_told_whether_an_address_has_an_account(api: Api, mailbox: Mailbox) -> None:
     await ask(api, "nobody@example.com")
-    assert mailbox.mails() == []
+    assert mailbox.emails() == []
 
 
 async def test_a_mail_goes_to_the_address_as_the_account_spells_it(
@@ -200,7 +200,7 @@ async def test_a_mail_goes_to_the_address_as_the_account_spells_it(
 ) -> None:
     await ask(api, "ALICE@EXAMPLE.COM")
     await ask(api, "ａlice@example.com")
-    assert [mail.recipient for mail in mailbox.mails()] == [ALICE.email] * 2
+    assert [mail.recipient for mail in mailbox.emails()] == [ALICE.email] * 2
 
 
 async def test_a_disabled_person_gets_no_link(api: Api, mailbox: Mailbox) -> None:
@@ -208,7 +208,7 @@ async def test_a_disabled_person_gets_no_link(api: Api, mailbox: Mailbox) -> Non
     assert user
     await disable_user(api.auth, OPERATOR, user.id)
     await ask(api)
-    assert mailbox.mails() == []
+    assert mailbox.emails() == []
 
 
 async def test_who_is_disabled_meanwhile_cannot_use_the_link(api: Api, mailbox: Mailbox) -> None:
@@ -238,11 +238,11 @@ async def test_an_owner_resets_whatever_strangers_have_sent(
         for number in range(10):
             stranger = Client(f"198.51.100.{number}")
             await request_password_reset(api.auth, stranger, email=ALICE.email)
-        await api.send_mails()
+        await api.send_emails()
         clock.tick(minutes=10)
     await ask(api)
     # Few emails, and the last one's link works for half an hour longer.
-    assert len(mailbox.mails(ALICE.email)) == 10
+    assert len(mailbox.emails(ALICE.email)) == 10
     clock.tick(minutes=29)
     await reset(api.auth, mailbox.last().token)
 
@@ -253,7 +253,7 @@ async def test_reset_request_during_the_pause_sends_nothing_and_says_the_same(
     for _ in range(47):
         await ask(api)
         await ask(api, "nobody@example.com")
-    assert len(mailbox.mails()) == 3
+    assert len(mailbox.emails()) == 3
     async with api.auth.db.read() as session:
         assert (await session.scalars(select(OutgoingMail))).all() == []
 
@@ -290,7 +290,7 @@ async def test_emails_of_strangers_do_not_use_up_the_reset(api: Api, mailbox: Ma
             await request_email_change(
                 api.auth, viewer, new_email=ALICE.email, password=BOB.password
             )
-    await api.send_mails()
+    await api.send_emails()
     await ask(api)
     await reset(api.auth, mailbox.last(ALICE.email).token)
 
@@ -302,19 +302,19 @@ async def test_reset_request_of_a_known_device_has_a_budget_of_its_own(
     await pass_the_limit(api)
     for _ in range(4):
         await request_password_reset(api.auth, Client("198.51.100.1"), email=ALICE.email)
-    await api.send_mails()
-    sent = len(mailbox.mails(ALICE.email))
+    await api.send_emails()
+    sent = len(mailbox.emails(ALICE.email))
     for proof in (signed_in.device_proof or "", signed_in.refresh_token.text):
         await request_password_reset(api.auth, HERE, email=ALICE.email, proofs=[proof])
-    await api.send_mails()
-    assert len(mailbox.mails(ALICE.email)) == sent + 2
+    await api.send_emails()
+    assert len(mailbox.emails(ALICE.email)) == sent + 2
 
 
 async def pass_the_limit(api: Api, requests: int = 31) -> None:
     """Somebody in the owner's network asks for links to unknown addresses."""
     for number in range(requests):
         await request_password_reset(api.auth, HERE, email=f"person{number}@example.com")
-    await api.send_mails()
+    await api.send_emails()
 
 
 async def test_owner_resets_whatever_strangers_in_the_same_network_request(
@@ -351,7 +351,7 @@ async def test_network_past_its_limit_has_one_email_per_address_and_half_hour(
         for _ in range(5):
             await ask(api)
         clock.tick(minutes=15)
-    assert len(mailbox.mails()) == 2
+    assert len(mailbox.emails()) == 2
 
 
 async def test_network_past_its_limit_stores_nothing_for_unknown_addresses(api: Api) -> None:
@@ -403,7 +403,7 @@ async def test_an_operator_makes_somebody_choose_another(api: Api, mailbox: Mail
         await viewer_of(api.auth, HERE, token)
     with pytest.raises(InvalidCredentials):
         await log_in_with(api.auth, ALICE.password)
-    await api.send_mails()
+    await api.send_emails()
     await reset(api.auth, mailbox.last(ALICE.email).token)
     await log_in_with(api.auth, NEW)
 
@@ -455,8 +455,8 @@ async def test_reset_email_goes_to_the_stored_spelling(api: Api, mailbox: Mailbo
     alice = await find_user_by_name(api.auth, ALICE.username)
     assert alice
     await update_user(api.auth, OPERATOR, alice.id, UserEdit(email="alice@strasse.de"))
-    await api.send_mails()
+    await api.send_emails()
     await request_password_reset(api.auth, Client(), email="alice@straße.de")
-    await api.send_mails()
-    assert mailbox.mails()[-1].recipient == "alice@strasse.de"
-    assert mailbox.mails("alice@xn--strae-oqa.de") == []
+    await api.send_emails()
+    assert mailbox.emails()[-1].recipient == "alice@strasse.de"
+    assert mailbox.emails("alice@xn--strae-oqa.de") == []

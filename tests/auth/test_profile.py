@@ -9,9 +9,9 @@ from auth.errors import RateLimited
 from auth.profile import update_profile
 from auth.viewers import Viewer, viewer_of
 from models.audit_event import AuditEvent
+from tests.accounts import ALICE
 from tests.api import Api, codes
 from tests.clock import ManualClock
-from tests.people import ALICE
 
 
 @pytest.fixture

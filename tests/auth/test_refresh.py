@@ -32,7 +32,7 @@ async def test_a_refresh_gives_new_tokens_of_the_same_session(device: Device) ->
 async def test_a_second_tab_gets_the_same_successor(device: Device, clock: ManualClock) -> None:
     await device.refresh()
     clock.tick(seconds=60)
-    late = await device.try_refresh(device.spent[0])
+    late = await device.try_refresh(device.used_tokens[0])
     assert late["tokens"]["refreshToken"] == device.refresh_token
 
 
@@ -47,7 +47,7 @@ async def test_a_replay_after_the_grace_ends_the_session(
 ) -> None:
     await device.refresh()
     clock.tick(seconds=61)
-    assert codes(await device.try_refresh(device.spent[0])) == REFUSED
+    assert codes(await device.try_refresh(device.used_tokens[0])) == REFUSED
     assert not await device.is_signed_in()
     assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
 
@@ -55,22 +55,22 @@ async def test_a_replay_after_the_grace_ends_the_session(
 async def test_a_token_from_before_the_last_is_a_replay_even_at_once(device: Device) -> None:
     await device.refresh()
     await device.refresh()
-    assert codes(await device.try_refresh(device.spent[0])) == REFUSED
+    assert codes(await device.try_refresh(device.used_tokens[0])) == REFUSED
     assert not await device.is_signed_in()
 
 
 async def test_a_late_twin_does_not_move_the_session_on(device: Device, clock: ManualClock) -> None:
     await device.refresh()
     clock.tick(seconds=31)
-    await device.try_refresh(device.spent[0])
+    await device.try_refresh(device.used_tokens[0])
     clock.tick(seconds=31)
-    assert codes(await device.try_refresh(device.spent[0])) == REFUSED
+    assert codes(await device.try_refresh(device.used_tokens[0])) == REFUSED
 
 
 async def test_the_owner_sees_why_the_session_ended(device: Device, clock: ManualClock) -> None:
     await device.refresh()
     clock.tick(seconds=61)
-    await device.try_refresh(device.spent[0])
+    await device.try_refresh(device.used_tokens[0])
     again = await Device(device.api).log_in()
     data = await device.api.data(
         "{ me { sessions(ended: true) { nodes { endReason } } } }", token=again.access_token
@@ -118,7 +118,7 @@ async def test_a_clock_set_back_does_not_reopen_the_grace(
 ) -> None:
     await device.refresh()
     clock.tick(hours=-1)
-    assert codes(await device.try_refresh(device.spent[0])) == REFUSED
+    assert codes(await device.try_refresh(device.used_tokens[0])) == REFUSED
     assert codes(await device.try_refresh(device.refresh_token)) == []
 
 
@@ -246,7 +246,7 @@ async def test_key_proves_nothing_for_a_later_generation(
     await device.refresh()
     clock.tick(seconds=61)
     # This token was exchanged without a key: the one of the refresh before does not count.
-    assert codes(await device.try_refresh(device.spent[-1], key=KEY)) == REFUSED
+    assert codes(await device.try_refresh(device.used_tokens[-1], key=KEY)) == REFUSED
 
 
 async def test_key_of_another_session_is_independent(api: Api, clock: ManualClock) -> None:

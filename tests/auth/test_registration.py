@@ -36,10 +36,10 @@ from auth.wiring import Auth, RegistrationMode, RegistrationPolicy
 from models.audit_event import AuditEvent
 from models.pending_registration import PendingRegistration
 from server.settings import EmailVerification, Settings
+from tests.accounts import ALICE, OPERATOR, SUPPORT
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.mails import Mailbox
-from tests.people import ALICE, OPERATOR, SUPPORT
+from tests.emails import Mailbox
 
 PASSWORD = "of course a good one"
 TYPED = TypedPassword(PASSWORD)
@@ -61,7 +61,7 @@ async def careful(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
 async def knock(api: Api, **names: str) -> None:
     """Registers, and has the mail sent."""
     assert await register(api.auth, Client(), form(**names)) is None
-    await api.send_mails()
+    await api.send_emails()
 
 
 class TestAtOnce:
@@ -71,13 +71,13 @@ class TestAtOnce:
         user = await register(api.auth, Client(), form())
         assert user
         assert not user.email_verified
-        await api.send_mails()
+        await api.send_emails()
         verified = await verify_email(api.auth, Client(), mailbox.last(CAROL).token, TYPED)
         assert (verified.id, verified.email_verified) == (user.id, True)
 
     async def test_a_link_to_verify_works_once(self, api: Api, mailbox: Mailbox) -> None:
         await register(api.auth, Client(), form())
-        await api.send_mails()
+        await api.send_emails()
         token = mailbox.last(CAROL).token
         attempts = [verify_email(api.auth, Client(), token, TYPED) for _ in range(20)]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
@@ -94,7 +94,7 @@ class TestAtOnce:
     async def test_another_link_can_be_asked_for(self, api: Api, mailbox: Mailbox) -> None:
         viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
         await request_email_verification(api.auth, viewer)
-        await api.send_mails()
+        await api.send_emails()
         await verify_email(
             api.auth, Client(), mailbox.last(ALICE.email).token, TypedPassword(ALICE.password)
         )
@@ -123,7 +123,7 @@ class TestWhenVerified:
         self, careful: Api, mailbox: Mailbox
     ) -> None:
         await knock(careful, email="Alice@Example.com")
-        (mail,) = mailbox.mails()
+        (mail,) = mailbox.emails()
         assert mail.recipient == ALICE.email
         assert "#token=" not in mail.text
         assert await find_user_by_name(careful.auth, "carol") is None
@@ -197,7 +197,7 @@ async def invite(api: Api, email: str = CAROL, roles: Sequence[str] = ()) -> Non
     found = await find_roles_by_name(api.auth, roles)
     ids = [role.id for role in found]
     await create_invitation(api.auth, OPERATOR, email=email, role_ids=ids)
-    await api.send_mails()
+    await api.send_emails()
 
 
 async def events_that_took_an_address(auth: Auth) -> list[tuple[UUID | None, str]]:
@@ -306,7 +306,7 @@ class TestByInvitation:
         self, api: Api, mailbox: Mailbox
     ) -> None:
         await register(api.auth, Client(), form())
-        await api.send_mails()
+        await api.send_emails()
         await verify_email(api.auth, Client(), mailbox.last(CAROL).token, TYPED)
         with pytest.raises(EmailTaken):
             await invite(api)
@@ -332,7 +332,7 @@ class TestByInvitation:
         self, api: Api, mailbox: Mailbox
     ) -> None:
         await register(api.auth, Client(), form("mallory"))
-        await api.send_mails()
+        await api.send_emails()
         verification = mailbox.last(CAROL).token
         await invite(api)
         await register(api.auth, Client(), form(), mailbox.last(CAROL).token)

@@ -25,8 +25,8 @@ from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.role import RolePermission
+from tests.accounts import ALICE, BOB, OPERATOR
 from tests.api import Api
-from tests.people import ALICE, BOB, OPERATOR
 
 READER = RoleForm("reader", "Reads.", ["users:read"])
 

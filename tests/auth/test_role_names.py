@@ -17,10 +17,10 @@ from auth.users import find_user_by_name
 from auth.viewers import Viewer, viewer_of
 from auth.wiring import Auth
 from postern import HasRole
+from tests.accounts import ALICE, BOB, OPERATOR
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE, BOB, OPERATOR
 
 
 async def with_role(api: Api, role: RoleRecord) -> Viewer:

@@ -14,10 +14,10 @@ from auth.clients import Client
 from auth.session_events import SessionEvent, session_events
 from auth.viewers import viewer_of
 from models.database import DatabaseUnavailable
+from tests.accounts import ALICE, BOB
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE, BOB
 from tests.sessions import Device
 
 

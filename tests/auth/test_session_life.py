@@ -21,11 +21,11 @@ from hypothesis.stateful import (
 from sqlalchemy import update
 
 from models.user import User
+from tests.accounts import ALICE, OPERATOR, cheap_hash
 from tests.api import Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import PostgresqlTemplates, SqliteTemplates
-from tests.people import ALICE, OPERATOR, cheap_hash
 from tests.sessions import Device
 
 GRACE = timedelta(seconds=60)
@@ -100,15 +100,15 @@ class SessionLife(RuleBasedStateMachine):
         if was_over:
             assert payload["tokens"] is None
             return
-        self.device.spent.append(spent)
+        self.device.used_tokens.append(spent)
         self.device.keep(payload["tokens"])
         self.used_at, self.key = began, key
 
-    @precondition(lambda self: bool(self.device.spent))
+    @precondition(lambda self: bool(self.device.used_tokens))
     @rule(age=st.integers(1, 3), key=st.sampled_from([None, *KEYS]))
     def use_an_older_token(self, age: int, key: str | None) -> None:
-        token = self.device.spent[-min(age, len(self.device.spent))]
-        is_previous = token == self.device.spent[-1]
+        token = self.device.used_tokens[-min(age, len(self.device.used_tokens))]
+        is_previous = token == self.device.used_tokens[-1]
         in_grace = self.clock.now() - self.used_at <= GRACE
         repeated = is_previous and (in_grace or (key is not None and key == self.key))
         payload = self.run(self.device.try_refresh(token, key=key))

@@ -17,8 +17,8 @@ from auth.sessions import (
 from auth.wiring import Auth
 from models.base import uuid7
 from models.session import RevocationReason, Session
+from tests.accounts import ALICE, BOB, Account
 from tests.clock import ManualClock
-from tests.people import ALICE, BOB, Account
 
 NOWHERE = Client()
 REASON = RevocationReason.REVOKED_BY_OWNER

@@ -29,10 +29,10 @@ from auth.viewers import viewer_of
 from models.audit_event import AuditEvent
 from models.base import uuid7
 from models.user import User
+from tests.accounts import ADMIN, ALICE, OPERATOR, SUPPORT, cheap_hash
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.mails import Mailbox
-from tests.people import ADMIN, ALICE, OPERATOR, SUPPORT, cheap_hash
+from tests.emails import Mailbox
 
 TEMPORARY = "tulips in november"
 ANOTHER = "tulips in february"
@@ -98,7 +98,7 @@ async def test_owner_resets_an_expired_temporary_password(
     await create(api, admin)
     clock.tick(days=8)
     await request_password_reset(api.auth, Client(), email="carol@example.com")
-    await api.send_mails()
+    await api.send_emails()
     token = mailbox.last("carol@example.com").token
     await reset_password(api.auth, Client(), token=token, new=OWN)
     await sign_in(api, OWN)
@@ -120,14 +120,14 @@ async def test_temporary_password_ends_sessions_and_links(
     api: Api, alice: str, mailbox: Mailbox
 ) -> None:
     await request_password_reset(api.auth, Client(), email=ALICE.email)
-    await api.send_mails()
+    await api.send_emails()
     token = mailbox.last(ALICE.email).token
     await set_temporary_password(api.auth, OPERATOR, await id_of(api, ALICE.username), TEMPORARY)
     with pytest.raises(SessionRevoked):
         await viewer_of(api.auth, Client(), alice)
     with pytest.raises(LinkInvalid):
         await reset_password(api.auth, Client(), token=token, new=OWN)
-    await api.send_mails()
+    await api.send_emails()
     assert "password" in mailbox.last(ALICE.email).subject
 
 

@@ -15,10 +15,10 @@ from auth.user_access import set_user_roles
 from auth.users import find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
+from tests.accounts import BOB, OPERATOR
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import BOB, OPERATOR
 
 NOTES = {"notes:read": "Read notes.", "notes:write": "Write notes."}
 EDITOR = RoleForm("editor", "", ["notes:read", "notes:write", "users:read"])

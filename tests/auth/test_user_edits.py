@@ -40,9 +40,9 @@ from models.audit_event import AuditEvent
 from models.role import UserRole
 from models.session import Session
 from models.user import User
+from tests.accounts import ADMIN, ALICE, BOB, OPERATOR, SUPPORT, Account
 from tests.api import Api
-from tests.mails import Mailbox
-from tests.people import ADMIN, ALICE, BOB, OPERATOR, SUPPORT, Account
+from tests.emails import Mailbox
 
 HERE = Client("192.0.2.7", "test")
 FIRST = "what the operator said"
@@ -179,7 +179,7 @@ class TestFirstPasswords:
     ) -> None:
         form = NewUserForm("carol", "carol@example.com")
         await create_user(api.auth, await view(api, ADMIN), form, [])
-        await api.send_mails()
+        await api.send_emails()
         token = mailbox.last("carol@example.com").token
         await reset_password(api.auth, HERE, token=token, new=OWN)
         assert await log_in(api.auth, HERE, username="carol", password=OWN)
@@ -201,7 +201,7 @@ class TestDeletion:
                 assert await session.scalar(left) == 0
             last = select(AuditEvent.action).order_by(AuditEvent.id.desc()).limit(1)
             assert await session.scalar(last) == "user.deleted"
-        await api.send_mails()
+        await api.send_emails()
         assert "was deleted" in mailbox.last(ALICE.email).subject
 
     async def test_its_tokens_are_nobodys_at_once(self, api: Api) -> None:

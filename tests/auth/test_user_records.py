@@ -25,9 +25,9 @@ from models.base import uuid7
 from models.database import Database, DatabaseUnavailable
 from models.role import Role, UserRole
 from models.user import User
+from tests.accounts import ALICE, BOB, CREATED_AT
 from tests.api import Api
-from tests.databases import noted_statements
-from tests.people import ALICE, BEGINNING, BOB
+from tests.databases import recorded_statements
 
 CONSOLE = Console(PermissionRegistry())
 
@@ -52,7 +52,7 @@ def roles_of(user: UserRecord) -> list[str]:
 async def change(api: Api, db: Database, statement: str) -> None:
     async with db.begin() as tx:
         await tx.execute(text(statement))
-    await api.hears_what_others_did()
+    await api.catch_up_with_changes()
 
 
 async def give_many_roles(auth: Auth) -> None:
@@ -62,9 +62,13 @@ async def give_many_roles(auth: Auth) -> None:
     await create_user(auth, CONSOLE, NewUserForm("many"), ids)
     await create_user(auth, CONSOLE, NewUserForm("none"), [])
     async with auth.db.begin() as tx:
-        values = {"disabled_at": BEGINNING, "last_login_at": BEGINNING, "full_name": "Bob, B."}
+        values = {
+            "disabled_at": CREATED_AT,
+            "last_login_at": CREATED_AT,
+            "full_name": "Bob, B.",
+        }
         await tx.execute(update(User).where(User.username == "bob").values(**values, version=7))
-        verified = update(User).where(User.username == "alice").values(email_verified_at=BEGINNING)
+        verified = update(User).where(User.username == "alice").values(email_verified_at=CREATED_AT)
         await tx.execute(verified)
 
 
@@ -90,7 +94,7 @@ async def test_several_roles_come_by_name(auth: Auth) -> None:
 
 async def test_a_page_is_one_query_when_the_roles_are_known(auth: Auth) -> None:
     await page_of(auth)
-    with noted_statements() as statements:
+    with recorded_statements() as statements:
         await page_of(auth)
     assert len(statements) == 1
 
@@ -131,7 +135,7 @@ async def test_a_role_that_was_not_there_before_shows_on_the_next_page(
         role = {"id": uuid7(), "name": "new", "description": "", "built_in": False}
         await tx.execute(insert(Role), [role])
         await tx.execute(insert(UserRole), [{"user_id": alice.id, "role_id": role["id"]}])
-    await api.hears_what_others_did()
+    await api.catch_up_with_changes()
     assert roles_of((await page_of(auth))["alice"]) == ["new", "user"]
 
 

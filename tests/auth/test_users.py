@@ -24,8 +24,8 @@ from auth.users import find_user, find_user_by_name
 from auth.viewers import viewer_of
 from auth.wiring import Auth
 from models.user import User
+from tests.accounts import ALL_ACCOUNTS
 from tests.clock import ManualClock
-from tests.people import EVERYBODY
 
 CONSOLE = Console(PermissionRegistry())
 PASSWORD = "a password to begin with"
@@ -61,7 +61,7 @@ async def add_operator(auth: Auth, *permissions: str) -> Operator:
 
 
 async def token_of(auth: Auth, username: str) -> str:
-    password = {account.username: account.password for account in EVERYBODY}[username]
+    password = {account.username: account.password for account in ALL_ACCOUNTS}[username]
     signed_in = await log_in(auth, Client(), username=username, password=password)
     return signed_in.access_token.text
 

@@ -17,10 +17,10 @@ from auth.tokens.token_cache import MAX_TOKENS
 from auth.viewer_cache import MAX_VIEWERS, SignedInUser, ViewerCache
 from models.changes import ChangeFeed, NoChanges
 from models.database import Database
+from tests.accounts import ALICE, BOB
 from tests.api import Api, denials
 from tests.clock import ManualClock
-from tests.databases import noted_statements
-from tests.people import ALICE, BOB
+from tests.databases import recorded_statements
 from tests.sessions import Device
 
 ME = "{ me { username roles { name } permissions } }"
@@ -28,7 +28,7 @@ ME = "{ me { username roles { name } permissions } }"
 
 async def test_me_needs_no_query_when_the_viewer_is_known(api: Api, alice: str) -> None:
     first = await api.data(ME, token=alice)
-    with noted_statements() as statements:
+    with recorded_statements() as statements:
         assert await api.data(ME, token=alice) == first
     assert statements == []
 
@@ -38,7 +38,7 @@ async def test_a_login_of_somebody_else_forgets_nobody(api: Api, alice: str, adm
     await Device(api).log_in(ALICE)
     await api.data(ME, token=alice)
     await api.data(ME, token=admin)
-    with noted_statements() as statements:
+    with recorded_statements() as statements:
         await api.data(ME, token=alice)
         await api.data(ME, token=admin)
     assert statements == []
@@ -60,7 +60,7 @@ async def test_a_known_session_still_ends_in_time(api: Api, alice: str, clock: M
         await tx.execute(text(f"UPDATE sessions SET expires_at = '{later}'"))
     await api.data(ME, token=alice)
     clock.tick(minutes=5)
-    with noted_statements() as statements:
+    with recorded_statements() as statements:
         result = await api.ask(ME, token=alice)
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
     assert statements == []
@@ -76,7 +76,7 @@ async def test_a_known_token_still_expires(api: Api, alice: str, clock: ManualCl
 async def test_without_the_feed_every_request_asks_the_database(api: Api, alice: str) -> None:
     await api.data(ME, token=alice)
     await api.auth.db.changes.stop()
-    with noted_statements() as statements:
+    with recorded_statements() as statements:
         await api.data(ME, token=alice)
     assert statements != []
 
@@ -177,7 +177,7 @@ async def test_me_slows_down_gradually_when_more_sessions_are_active_than_fit(ap
     tokens = [(await Device(api).log_in(ALICE)).access_token for _ in range(24)]
     for token in tokens:
         await api.data(ME, token=token)
-    with noted_statements() as statements:
+    with recorded_statements() as statements:
         for _ in range(20):
             for token in tokens:
                 await api.data(ME, token=token)

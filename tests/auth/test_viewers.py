@@ -12,10 +12,10 @@ from sqlalchemy import text
 from auth.clients import Client
 from auth.tokens.access_tokens import Grant, TokenPolicy, issue
 from auth.viewers import viewer_of
+from tests.accounts import ADMIN, ALICE, OPERATOR
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE, OPERATOR
 
 CHANGES_BY_HAND = {
     "UPDATE users SET disabled_at = CURRENT_TIMESTAMP WHERE username = 'alice'": "USER_DISABLED",
@@ -175,7 +175,7 @@ async def test_a_token_of_a_key_that_is_being_revoked_is_never_remembered(
     async with serving(settings, clock) as here, serving(settings, clock) as there:
         tokens = [await here.log_in(ALICE) for _ in range(6)]
         await there.auth.keys.replace_compromised(OPERATOR)
-        await here.hears_what_others_did()
+        await here.catch_up_with_changes()
         for _ in range(2):
             # The first looks for the keys; the others come meanwhile.
             results = await asyncio.gather(

@@ -9,10 +9,10 @@ from fastapi.testclient import TestClient
 
 from examples import own_fields
 from server.settings import Settings
+from tests.accounts import ADMIN, ALICE
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE
 
 QUERY = "{ noteCount greeting notes }"
 

@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from tests.docs.markdown import Block, blocks_of
-from tests.mails import Mailbox
+from tests.emails import Mailbox
 from tests.processes import Process
 from tests.sockets import PROTOCOL
 
@@ -183,7 +183,7 @@ class Reader:
     def _token_of_next_mail(self) -> str:
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
-            mails = self._mailbox.mails()
+            mails = self._mailbox.emails()
             links = [mail.token for mail in mails[self._read_mails :] if "#token=" in mail.text]
             if links:
                 self._read_mails = len(mails)

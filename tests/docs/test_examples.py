@@ -9,7 +9,7 @@ import pytest
 
 from tests.docs.examples import Reader, difference, examples_of, lines_that_did_not_come
 from tests.docs.markdown import PAGES
-from tests.mails import Mailbox
+from tests.emails import Mailbox
 from tests.processes import forked_server
 
 TOLD = [page for page in PAGES if any(examples_of(page))]

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from tests.people import ALICE, Account
+from tests.accounts import ALICE, Account
 from tests.processes import Process
 
 LOGIN = """mutation($input: LoginInput!) {

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.accounts import ALICE, Account
 from tests.examples.bad_line import BadLine
 from tests.node import NODE, needs_packages_of
-from tests.people import ALICE, Account
 from tests.processes import Process
 
 FOLDER = Path(__file__).parents[2] / "examples" / "frontends"

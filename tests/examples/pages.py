@@ -11,8 +11,8 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
+from tests.accounts import ALICE, Account
 from tests.examples.frontends import FOLDER
-from tests.people import ALICE, Account
 from tests.processes import Process
 
 HEARD_WITHIN_MS = 30_000

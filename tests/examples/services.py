@@ -14,11 +14,11 @@ from auth.permissions import PermissionRegistry
 from auth.tokens.key_material import Key
 from server.app import build_auth
 from server.settings import Settings
+from tests.accounts import BOB, Account
 from tests.api import LOGIN
 from tests.examples.processes import SERVICES, running, running_uvicorn
 from tests.faults.cluster import SECRET
 from tests.node import NODE
-from tests.people import BOB, Account
 from tests.processes import Process, run_command
 
 ISSUER = "http://localhost"

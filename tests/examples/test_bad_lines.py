@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounts import ALICE, BOB
 from tests.examples.bad_line import (
     BadLine,
     Spoil,
@@ -17,7 +18,6 @@ from tests.examples.bad_line import (
 )
 from tests.examples.frontends import Frontend, frontend, needs_packages, settings_of
 from tests.node import needs_node
-from tests.people import ALICE, BOB
 from tests.processes import forked_server
 
 pytestmark = [needs_node, needs_packages, pytest.mark.soak]

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.accounts import ALICE, BOB, SUPPORT
 from tests.databases import SqliteTemplates
 from tests.examples.devices import EVERYWHERE, OtherDevice
 from tests.examples.frontends import (
@@ -23,7 +24,6 @@ from tests.examples.frontends import (
     settings_of,
 )
 from tests.node import NODE, needs_node
-from tests.people import ALICE, BOB, SUPPORT
 from tests.processes import Process, forked_server
 
 pytestmark = [needs_node, needs_packages]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import OwnPostgresql, PostgresqlTemplates, own_postgresql
+from tests.databases import PostgresqlServer, PostgresqlTemplates, postgresql_server
 from tests.examples.frontends import (
     ADAPTERS,
     TOKEN_SECONDS,
@@ -25,8 +25,8 @@ RETRY_AFTER_SECONDS = 2
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[OwnPostgresql]:
-    with own_postgresql() as server:
+def own_server() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as server:
         yield server
 
 
@@ -50,13 +50,13 @@ def test_a_server_that_restarts_signs_nobody_out(sqlite_url: str, tmp_path: Path
 
 
 def test_a_database_that_is_away_is_asked_again_when_the_server_says(
-    own_server: OwnPostgresql, tmp_path: Path
+    own_server: PostgresqlServer, tmp_path: Path
 ) -> None:
     with closing(PostgresqlTemplates(own_server.folder)) as templates:
-        settings = settings_of(templates.the_only_one())
+        settings = settings_of(templates.new_uncached())
         with forked_server(tmp_path, settings) as server, frontend("fetch", server) as one:
             session_id = one.sign_in().session_id
-            own_server.stop_at_once()
+            own_server.crash()
             time.sleep(TOKEN_SECONDS)
             began = time.monotonic()
             one.begin("me")

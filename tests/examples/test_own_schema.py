@@ -14,12 +14,12 @@ from websockets.asyncio.client import connect
 
 from postern import create_app, mount_postern, require_viewer
 from server.settings import Settings
+from tests.accounts import ADMIN, ALICE
 from tests.api import BASE_URL, Client, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import SqliteTemplates
 from tests.examples.processes import running_uvicorn
-from tests.people import ADMIN, ALICE
 
 NOTES = "/notes/graphql"
 WRITE = 'mutation { writeNote(text: "Rain.") { text author } }'

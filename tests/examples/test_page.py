@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tests.accounts import ALICE, BOB
 from tests.browser.chromium import browser, needs_chromium
 from tests.databases import SqliteTemplates
 from tests.examples.devices import EVERYWHERE, OtherDevice
@@ -20,7 +21,6 @@ from tests.examples.pages import (
     page_for,
     sessions_of,
 )
-from tests.people import ALICE, BOB
 from tests.processes import Process, forked_server, free_port
 
 pytestmark = [needs_chromium, needs_packages]

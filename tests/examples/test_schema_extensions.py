@@ -20,10 +20,10 @@ from models.database import DatabaseUnavailable
 from postern import FederationSchema, HasPermission, IsAuthenticated, Public, create_app
 from server.limit_settings import Executor
 from server.settings import Settings
+from tests.accounts import ALICE
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
 from tests.sockets import Socket
 
 PATH = "/own/graphql"
@@ -358,7 +358,7 @@ async def subscribing(
 
 
 async def subscribe(socket: Socket, query: str, **payload: Any) -> None:
-    await socket.say(type="subscribe", id="1", payload={"query": query, **payload})
+    await socket.send(type="subscribe", id="1", payload={"query": query, **payload})
 
 
 @pytest.mark.parametrize("extensions", [[], [Counts]])
@@ -369,10 +369,10 @@ async def test_subscription_sends_results_with_extensions_of_the_schema(
     async with subscribing(settings, clock, *extensions) as socket:
         await subscribe(socket, "subscription { count }", extensions={"a": 1})
         for number in range(2):
-            payload = (await socket.hear())["payload"]
+            payload = (await socket.receive())["payload"]
             assert payload["data"] == {"count": f"{number} {{'a': 1}}"}
             assert payload.get("extensions", {}).get("counted") == (3 if added else None)
-        assert await socket.hear() == {"id": "1", "type": "complete"}
+        assert await socket.receive() == {"id": "1", "type": "complete"}
 
 
 @pytest.mark.parametrize("extensions", [[], [Counts], [MaskErrors]])
@@ -381,7 +381,7 @@ async def test_subscription_that_is_denied_is_an_error(
 ) -> None:
     async with subscribing(settings, clock, *extensions) as socket:
         await subscribe(socket, "subscription { hidden }")
-        message = await socket.hear()
+        message = await socket.receive()
     assert message["type"] == "error"
 
 
@@ -391,8 +391,8 @@ async def test_subscription_that_breaks_is_masked(
 ) -> None:
     async with subscribing(settings, clock, *extensions) as socket:
         await subscribe(socket, "subscription { breaks }")
-        assert (await socket.hear())["payload"]["data"] == {"breaks": 1}
-        message = await socket.hear()
+        assert (await socket.receive())["payload"]["data"] == {"breaks": 1}
+        message = await socket.receive()
     assert message["type"] == "error"
     assert message["payload"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
     assert "secret" not in str(message)

@@ -11,6 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from tests.accounts import ADMIN, ALICE, AUDITOR, BOB, Account
 from tests.databases import SqliteTemplates
 from tests.examples.forgery import FORGERIES, Workshop
 from tests.examples.processes import SERVICES
@@ -30,7 +31,6 @@ from tests.examples.services import (
 )
 from tests.faults.cluster import one_of_cluster
 from tests.node import needs_node, needs_packages_of
-from tests.people import ADMIN, ALICE, AUDITOR, BOB, Account
 from tests.processes import Process
 
 needs_packages = needs_packages_of(SERVICES)

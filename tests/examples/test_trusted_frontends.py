@@ -4,10 +4,10 @@ import json
 import subprocess
 from pathlib import Path
 
+from tests.accounts import ALICE
 from tests.databases import SqliteTemplates
 from tests.examples.frontends import FOLDER, needs_packages, settings_of
 from tests.node import NODE, needs_node
-from tests.people import ALICE
 from tests.processes import forked_server
 
 pytestmark = [needs_node, needs_packages]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.accounts import ADMIN, ALICE
 from tests.databases import SqliteTemplates
 from tests.examples.processes import ROOT
 from tests.examples.services import HTTP
 from tests.node import NODE, needs_node, needs_packages_of
-from tests.people import ADMIN, ALICE
 from tests.processes import Process, forked_server
 
 TYPED = ROOT / "examples" / "typed"

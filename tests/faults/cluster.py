@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.accounts import ALICE, Account
 from tests.api import Client
-from tests.people import ALICE, Account
 from tests.processes import Process, forked_server
 from tests.sessions import Device
 

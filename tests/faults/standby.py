@@ -9,13 +9,13 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.databases import OwnPostgresql
+from tests.databases import PostgresqlServer
 
 
 class Standby:
     """Another server that holds a copy of the first one."""
 
-    def __init__(self, primary: OwnPostgresql, folder: Path) -> None:
+    def __init__(self, primary: PostgresqlServer, folder: Path) -> None:
         self._primary = primary
         self._data = folder / "data"
         # The programs run as another system user.
@@ -58,7 +58,7 @@ class Standby:
 
 
 @contextmanager
-def synchronous_standby(primary: OwnPostgresql) -> Iterator[Standby]:
+def synchronous_standby(primary: PostgresqlServer) -> Iterator[Standby]:
     """A running standby that every commit of the primary waits for."""
     folder = Path(tempfile.mkdtemp(prefix="postern-standby-", dir="/tmp"))
     standby = Standby(primary, folder)

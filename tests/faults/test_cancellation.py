@@ -25,11 +25,11 @@ from models.audit_event import AuditEvent
 from models.role import UserRole
 from models.session import Session
 from models.user import User
+from tests.accounts import ALICE, ALL_ACCOUNTS
 from tests.api import Api
 from tests.cancelling import Moment, was_cancelled_at
 from tests.clock import ManualClock
-from tests.databases import is_soon
-from tests.people import ALICE, EVERYBODY
+from tests.databases import wait_until
 
 CLIENT = Client("192.0.2.7", "a test")
 # How soon an uncontended write must succeed; SQLite itself would wait for 5 seconds.
@@ -125,7 +125,7 @@ def no_garbage_is_collected() -> Iterator[None]:
 async def check_nothing_is_held(api: Api) -> None:
     """Raises unless a write succeeds at once, from here and from another connection."""
     pool: Any = api.auth.db.engine.pool
-    await is_soon(lambda: pool.checkedout() == 0, within_seconds=AT_ONCE_SECONDS)
+    await wait_until(lambda: pool.checkedout() == 0, within_seconds=AT_ONCE_SECONDS)
     async with asyncio.timeout(AT_ONCE_SECONDS), api.auth.db.begin() as tx:
         await tx.execute(text("UPDATE roles SET description = description"))
     url = api.auth.db.engine.url
@@ -157,7 +157,7 @@ async def check_nothing_is_half_written(api: Api) -> None:
         audited = select(AuditEvent.session_id).where(AuditEvent.session_id.is_not(None))
         # The other way round does not hold: housekeeping deletes what this clock makes old.
         assert await session.scalar(_count(Session).where(Session.id.not_in(audited))) == 0
-        made = await session.scalar(_count(User)) - len(EVERYBODY)
+        made = await session.scalar(_count(User)) - len(ALL_ACCOUNTS)
         assert made == await session.scalar(_audited(Action.USER_REGISTERED))
         assert await session.scalar(_count(UserRole)) == await session.scalar(_count(User))
 

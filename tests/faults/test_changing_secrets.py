@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from models.database import Database
 from server.doctor import diagnose
+from tests.accounts import ALICE, OPERATOR
 from tests.api import Client, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
@@ -22,7 +23,6 @@ from tests.faults.cluster import (
     signed_in,
     try_to_refresh,
 )
-from tests.people import ALICE, OPERATOR
 from tests.processes import run_command
 from tests.sessions import Device
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from tests.accounts import ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.faults.cluster import outcome
-from tests.people import ALICE
 from tests.sessions import Device
 
 
@@ -38,7 +38,7 @@ async def test_machines_five_seconds_apart_are_one_server(
         await device.refresh()
     device.api = here
     # A lost reply is given again by the other machine.
-    payload = await device.try_refresh(device.spent[-1])
+    payload = await device.try_refresh(device.used_tokens[-1])
     assert payload["tokens"]["refreshToken"] == device.refresh_token
 
 
@@ -89,7 +89,7 @@ async def test_a_clock_that_is_set_back_does_not_forgive_a_replay(
     clock.tick(minutes=5)
     await device.refresh()
     clock.tick(minutes=-5)
-    assert (await device.try_refresh(device.spent[0]))["tokens"] is None
+    assert (await device.try_refresh(device.used_tokens[0]))["tokens"] is None
     assert not await device.is_signed_in()
 
 

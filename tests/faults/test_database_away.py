@@ -17,12 +17,12 @@ from models.database import Database, DatabaseUnavailable, parse_url
 from models.session import Session
 from models.user import User
 from server.settings import Switch
+from tests.accounts import ALICE, BOB
 from tests.api import Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import BrokenLine, OwnPostgresql, PostgresqlTemplates, own_postgresql
+from tests.databases import FaultyProxy, PostgresqlServer, PostgresqlTemplates, postgresql_server
 from tests.faults.cluster import Load, clients, cluster, outcome, signed_in
-from tests.people import ALICE, BOB
 from tests.sessions import REFRESH, Device
 
 FINE = {"ok", "refreshed"}
@@ -33,13 +33,13 @@ REGISTER = """mutation { register(input: {username: "carol", email: "carol@examp
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[OwnPostgresql]:
-    with own_postgresql() as server:
+def own_server() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def own_templates(own_server: OwnPostgresql) -> Iterator[PostgresqlTemplates]:
+def own_templates(own_server: PostgresqlServer) -> Iterator[PostgresqlTemplates]:
     with closing(PostgresqlTemplates(own_server.folder)) as templates:
         yield templates
 
@@ -47,7 +47,7 @@ def own_templates(own_server: OwnPostgresql) -> Iterator[PostgresqlTemplates]:
 @pytest.fixture
 def own_url(own_templates: PostgresqlTemplates) -> str:
     """A database of a server that may be stopped."""
-    return own_templates.the_only_one()
+    return own_templates.new_uncached()
 
 
 SIGN_BOB_OUT = """UPDATE sessions SET revoked_at = now()
@@ -56,7 +56,7 @@ SIGN_BOB_OUT = """UPDATE sessions SET revoked_at = now()
 
 @pytest.mark.soak
 async def test_a_database_that_restarts_signs_nobody_out(
-    own_server: OwnPostgresql, own_url: str, tmp_path: Path
+    own_server: PostgresqlServer, own_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, own_url, processes=1) as processes:
         async with clients(processes) as (client,):
@@ -65,7 +65,7 @@ async def test_a_database_that_restarts_signs_nobody_out(
             assert await outcome(client, bob.access_token) == "ok"
             async with Load(devices).running() as load:
                 await asyncio.sleep(1)
-                await asyncio.to_thread(own_server.stop_at_once)
+                await asyncio.to_thread(own_server.crash)
                 await asyncio.sleep(3)
                 reply = await client.post(REFRESH, {"input": {"refreshToken": "prt_x"}})
                 assert reply.status_code == 200  # what needs no row needs no database
@@ -98,13 +98,13 @@ async def _as_soon_as_possible(url: str, statement: str) -> None:
 
 @pytest.mark.soak
 async def test_whatever_is_asked_meanwhile_is_never_a_refusal(
-    own_server: OwnPostgresql, own_url: str, tmp_path: Path
+    own_server: PostgresqlServer, own_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, own_url, processes=1) as processes:
         async with clients(processes) as (client,):
             devices = [await signed_in(client) for _ in range(5)]
             async with Load(devices).running() as load:
-                await asyncio.to_thread(own_server.stop_at_once)
+                await asyncio.to_thread(own_server.crash)
                 await asyncio.sleep(1)
                 assert (await client.http.get("/healthz")).status_code == 200
                 assert (await client.http.get("/readyz")).status_code == 503
@@ -144,13 +144,13 @@ async def test_connections_that_are_killed_all_the_time_sign_nobody_out(
 
 
 @pytest.fixture
-async def line(postgresql_url: str) -> AsyncIterator[BrokenLine]:
-    async with BrokenLine.to(postgresql_url) as line:
+async def line(postgresql_url: str) -> AsyncIterator[FaultyProxy]:
+    async with FaultyProxy.to(postgresql_url) as line:
         yield line
 
 
 @pytest.fixture
-async def far(line: BrokenLine, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
+async def far(line: FaultyProxy, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
     """A server whose database is at the other end of the line."""
     # Whose counting would be the first to commit.
     settings = make_settings(line.url, tmp_path).model_copy(update={"throttle": Switch.OFF})
@@ -161,7 +161,7 @@ async def far(line: BrokenLine, tmp_path: Path, clock: ManualClock) -> AsyncIter
 
 
 async def test_a_refresh_whose_commit_was_lost_can_be_repeated(
-    far: Api, line: BrokenLine, clock: ManualClock
+    far: Api, line: FaultyProxy, clock: ManualClock
 ) -> None:
     device = await Device(far).log_in(ALICE)
     line.breaks_after = b"COMMIT;"
@@ -174,7 +174,7 @@ async def test_a_refresh_whose_commit_was_lost_can_be_repeated(
 
 
 async def test_a_refresh_that_never_arrives_is_never_a_replay(
-    far: Api, line: BrokenLine, clock: ManualClock
+    far: Api, line: FaultyProxy, clock: ManualClock
 ) -> None:
     device = await Device(far).log_in(ALICE)
     line.breaks_before = b"COMMIT;"
@@ -187,7 +187,7 @@ async def test_a_refresh_that_never_arrives_is_never_a_replay(
 
 
 async def test_a_registration_whose_commit_was_lost_makes_one_account(
-    far: Api, line: BrokenLine
+    far: Api, line: FaultyProxy
 ) -> None:
     line.breaks_after = b"COMMIT;"
     assert (await far.post(REGISTER)).status_code == 503
@@ -201,7 +201,7 @@ async def test_a_registration_whose_commit_was_lost_makes_one_account(
 
 @pytest.mark.soak
 async def test_a_slow_database_slows_down_only_those_who_need_it(
-    far: Api, line: BrokenLine
+    far: Api, line: FaultyProxy
 ) -> None:
     devices = [await Device(far).log_in(ALICE) for _ in range(40)]
     line.delay_seconds = 1.0
@@ -220,7 +220,7 @@ async def test_a_slow_database_slows_down_only_those_who_need_it(
 
 
 async def test_a_feed_that_went_silent_is_not_believed(
-    line: BrokenLine,
+    line: FaultyProxy,
     postgresql_url: str,
     tmp_path: Path,
     clock: ManualClock,
@@ -235,7 +235,7 @@ async def test_a_feed_that_went_silent_is_not_believed(
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
         alice = await api.log_in(ALICE)
         assert await outcome(api, alice) == "ok"
-        line.silence()
+        line.stall()
         stranger = Database.connect(postgresql_url)
         async with stranger.begin() as tx:
             await tx.execute(text("UPDATE sessions SET revoked_at = now()"))
@@ -244,7 +244,7 @@ async def test_a_feed_that_went_silent_is_not_believed(
         async with asyncio.timeout(30):
             while await outcome(api, alice) != "SESSION_REVOKED":
                 pass
-        line.speak()
+        line.recover()
 
 
 # SQLite: somebody holds the file.

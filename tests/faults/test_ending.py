@@ -14,11 +14,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.accounts import ALICE
 from tests.api import LOGIN, codes
+from tests.emails import SmtpServer
 from tests.faults.cluster import clients, one_of_cluster
 from tests.faults.wire import Wire, head, post, wire
-from tests.mails import MailServer
-from tests.people import ALICE
 from tests.processes import Process
 from tests.sockets import PROTOCOL
 
@@ -98,7 +98,7 @@ async def test_of_a_hundred_requests_each_gets_its_reply(server: Process) -> Non
 async def test_a_mail_that_waits_is_sent_by_the_next_server(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    with MailServer() as office:
+    with SmtpServer() as office:
         settings = {**SLOW_HASHES, "POSTERN_MAIL_URL": office.url}
         office.stop()
         with one_of_cluster(tmp_path, sqlite_url, **settings) as server:
@@ -106,7 +106,7 @@ async def test_a_mail_that_waits_is_sent_by_the_next_server(
                 await client.data(RESET, {"input": {"email": ALICE.email}})
             server.process.send_signal(signal.SIGTERM)
             assert await exit_code(server) == 0
-        office.start_again()
+        office.start()
         with one_of_cluster(tmp_path, sqlite_url, **settings):
             async with asyncio.timeout(60):
                 while not office.to(ALICE.email):  # noqa: ASYNC110 - it is in another thread

@@ -10,19 +10,19 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.accounts import ALICE, BOB, Account
 from tests.api import LOGIN, Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import BrokenLine, OwnPostgresql, PostgresqlTemplates, own_postgresql
+from tests.databases import FaultyProxy, PostgresqlServer, PostgresqlTemplates, postgresql_server
 from tests.faults.cluster import outcome
-from tests.people import ALICE, BOB, Account
 from tests.sessions import Device
 
 
 class Standby:
     """A copy of a server that follows it until it is promoted."""
 
-    def __init__(self, primary: OwnPostgresql) -> None:
+    def __init__(self, primary: PostgresqlServer) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postern-standby-", dir="/tmp"))
         self._data = self.folder / "data"
         self._server = primary.server
@@ -51,7 +51,7 @@ class Standby:
 
 
 @contextmanager
-def standby_of(primary: OwnPostgresql) -> Iterator[Standby]:
+def standby_of(primary: PostgresqlServer) -> Iterator[Standby]:
     standby = Standby(primary)
     standby.start()
     try:
@@ -61,15 +61,15 @@ def standby_of(primary: OwnPostgresql) -> Iterator[Standby]:
 
 
 @pytest.fixture(scope="module")
-def primary() -> Iterator[OwnPostgresql]:
-    with own_postgresql() as server:
+def primary() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as server:
         yield server
 
 
 @pytest.fixture
-def primary_url(primary: OwnPostgresql) -> Iterator[str]:
+def primary_url(primary: PostgresqlServer) -> Iterator[str]:
     with closing(PostgresqlTemplates(primary.folder)) as templates:
-        yield templates.the_only_one()
+        yield templates.new_uncached()
 
 
 async def commit_on_both(url: str) -> None:
@@ -89,20 +89,20 @@ async def status_of_login(api: Api, account: Account) -> int:
 
 
 async def test_failover_refuses_the_standby_and_works_after_its_promotion(
-    primary: OwnPostgresql, primary_url: str, tmp_path: Path, clock: ManualClock
+    primary: PostgresqlServer, primary_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     with standby_of(primary) as standby:
         await commit_on_both(primary_url)
         async with (
-            BrokenLine.to(primary_url) as line,
+            FaultyProxy.to(primary_url) as line,
             serving(make_settings(line.url, tmp_path), clock) as api,
         ):
             alice = await Device(api).log_in(ALICE)
             await alice.refresh()
-            await asyncio.to_thread(primary.stop_at_once)
+            await asyncio.to_thread(primary.crash)
             assert await status_of_login(api, BOB) == 503
             # Where reads would succeed, and might be out of date.
-            line.lead_to(standby.folder)
+            line.redirect_to(standby.folder)
             assert await status_of_login(api, BOB) == 503
             assert await outcome(api, alice.access_token) == "503"
             assert (await api.http.get("/readyz")).status_code == 503

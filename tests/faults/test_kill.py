@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.accounts import ALICE, BOB, Account
 from tests.api import Client, codes
-from tests.databases import is_soon
+from tests.databases import wait_until
+from tests.emails import Mailbox
 from tests.faults.cluster import clients, one_of_cluster
-from tests.mails import Mailbox
-from tests.people import ALICE, BOB, Account
 from tests.sessions import Device
 
 # `make soak` kills more often: POSTERN_ names would be taken for settings.
@@ -124,7 +124,7 @@ async def next_token(mailbox: Mailbox, before: int) -> str:
     """That of the newest link to bob, when it has arrived after those before."""
 
     def tokens() -> list[str]:
-        return [mail.token for mail in mailbox.mails(BOB.email) if "Choose a new" in mail.subject]
+        return [mail.token for mail in mailbox.emails(BOB.email) if "Choose a new" in mail.subject]
 
-    await is_soon(lambda: len(tokens()) > before)
+    await wait_until(lambda: len(tokens()) > before)
     return tokens()[-1]

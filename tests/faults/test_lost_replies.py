@@ -16,7 +16,7 @@ import pytest
 from tests.api import Client, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import BrokenLine, OwnPostgresql, PostgresqlTemplates, own_postgresql
+from tests.databases import FaultyProxy, PostgresqlServer, PostgresqlTemplates, postgresql_server
 from tests.faults.cluster import clients, cluster, one_of_cluster, signed_in
 from tests.faults.standby import Standby, synchronous_standby
 from tests.processes import Process
@@ -102,13 +102,13 @@ async def test_refresh_survives_a_kill_between_commit_and_reply(
 
 
 @pytest.fixture
-async def line(postgresql_url: str) -> AsyncIterator[BrokenLine]:
-    async with BrokenLine.to(postgresql_url) as line:
+async def line(postgresql_url: str) -> AsyncIterator[FaultyProxy]:
+    async with FaultyProxy.to(postgresql_url) as line:
         yield line
 
 
 async def test_refresh_whose_commit_is_unknown_is_repeated_hours_later(
-    line: BrokenLine, tmp_path: Path, clock: ManualClock
+    line: FaultyProxy, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(line.url, tmp_path), clock) as api:
         careful = CarefulDevice(await signed_in(api))
@@ -122,19 +122,19 @@ async def test_refresh_whose_commit_is_unknown_is_repeated_hours_later(
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[OwnPostgresql]:
-    with own_postgresql() as server:
+def own_server() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def own_url(own_server: OwnPostgresql) -> Iterator[str]:
+def own_url(own_server: PostgresqlServer) -> Iterator[str]:
     with closing(PostgresqlTemplates(own_server.folder)) as templates:
-        yield templates.the_only_one()
+        yield templates.new_uncached()
 
 
 @pytest.fixture
-def standby(own_server: OwnPostgresql, own_url: str) -> Iterator[Standby]:
+def standby(own_server: PostgresqlServer, own_url: str) -> Iterator[Standby]:
     with synchronous_standby(own_server) as standby:
         yield standby
 

@@ -11,13 +11,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from tests.accounts import BOB
 from tests.api import LOGIN
 from tests.databases import SqliteTemplates
 from tests.faults.cluster import one_of_cluster
 from tests.faults.proxies import HOST, PROXIES, Proxy, is_installed, running_proxy
 from tests.faults.request_attacks import CLOSED, PADDED, REFUSED, SERVED, answered
 from tests.faults.wire import GONE, Wire, head, post
-from tests.people import BOB
 from tests.processes import Process
 from tests.sockets import PROTOCOL
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
+from tests.accounts import ADMIN, ALICE
 from tests.faults.cluster import Load, clients, cluster, one_of_cluster, outcome, signed_in
-from tests.people import ADMIN, ALICE
 from tests.sessions import Device
 
 LOGOUT = "mutation { logout { endedSessions } }"
@@ -151,7 +151,7 @@ async def test_a_restart_loses_no_session(database_url: str, tmp_path: Path) -> 
             device.api = client
             assert await device.is_signed_in()
             # Nor is a replay forgiven.
-            spent = device.spent[0]
+            spent = device.used_tokens[0]
             await device.refresh()
             assert (await device.try_refresh(spent))["tokens"] is None
             assert not await device.is_signed_in()

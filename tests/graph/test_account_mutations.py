@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 
+from tests.accounts import ADMIN, ALICE, AUDITOR, BOB, SUPPORT, Account
 from tests.api import Api, codes, denials
+from tests.emails import Mailbox
 from tests.graph.test_mutations import FORM, mutate, role_ids
-from tests.mails import Mailbox
-from tests.people import ADMIN, ALICE, AUDITOR, BOB, SUPPORT, Account
 
 NOBODY = str(uuid4())
 NEW = "what nobody else knows"
@@ -145,7 +145,7 @@ async def test_invitations_are_listed_until_they_are_used(
     query = "{ invitations { nodes { id email } pageInfo { hasNextPage } } }"
     (node,) = (await api.data(query, token=admin))["invitations"]["nodes"]
     assert node == {"id": invited["invitation"]["id"], "email": FORM["email"]}
-    await api.send_mails()
+    await api.send_emails()
     token = mailbox.last(FORM["email"]).token
     assert (await mutate(api, "register", {**FORM, "invitation": token}))["user"]
     assert (await api.data(query, token=admin))["invitations"]["nodes"] == []

@@ -8,10 +8,10 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from postern import Info, Public
+from tests.accounts import ALICE
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
 
 MISSING = {"code": "UNAUTHENTICATED", "reason": "TOKEN_MISSING"}
 INVALID = {"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from graph.cookies import CookiePolicy
+from tests.accounts import ALICE, BOB
 from tests.api import BASE_URL, Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE, BOB
 
 LOGIN = """mutation L($password: String!) {
   login(input: {username: "alice", password: $password, delivery: COOKIE}) {

@@ -13,10 +13,10 @@ from auth.role_edits import RoleForm, create_role
 from auth.user_access import set_user_roles
 from auth.users import find_user_by_name
 from postern import HasPermission, Info, IsAuthenticated, holding_permissions
+from tests.accounts import BOB, OPERATOR
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import BOB, OPERATOR
 
 
 @dataclass

@@ -3,9 +3,9 @@
 import pytest
 
 from graph.idempotency import InvalidIdempotencyKey, parse_idempotency_key
+from tests.accounts import ALICE
 from tests.api import BASE_URL, Api
 from tests.clock import ManualClock
-from tests.people import ALICE
 from tests.sessions import REFRESH, Device
 
 KEY = "5a1c8f3e-0000-4000-8000-7d3f1a9b2c4d"

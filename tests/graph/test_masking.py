@@ -14,10 +14,10 @@ from strawberry.scalars import JSON
 
 from postern import IsAuthenticated, Public
 from server.limit_settings import Executor
+from tests.accounts import ALICE
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
 
 SECRET = "hash-of-alice"
 
@@ -188,8 +188,8 @@ async def test_event_that_does_not_fit_its_type_is_masked(api: Api) -> None:
     token = await api.log_in(ALICE)
     async with api.accepted_socket() as socket:
         await socket.initialise(token)
-        await socket.say(type="subscribe", id="1", payload={"query": "subscription { ticks }"})
-        received = str(await socket.hear())
+        await socket.send(type="subscribe", id="1", payload={"query": "subscription { ticks }"})
+        received = str(await socket.receive())
     assert SECRET not in received
     assert "INTERNAL_SERVER_ERROR" in received
 

@@ -16,8 +16,8 @@ from graphql import (
 from auth.permissions import PermissionRegistry
 from auth.wiring import RegistrationMode, RegistrationPolicy
 from graph.schema import build_schema
+from tests.accounts import ADMIN, ALICE, BOB, SUPPORT, Account
 from tests.api import Api, codes, denials
-from tests.people import ADMIN, ALICE, BOB, SUPPORT, Account
 
 NOBODY = str(uuid4())
 FORM = {"username": "carol", "email": "carol@example.com", "password": "of course a good one"}

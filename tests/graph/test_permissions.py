@@ -13,10 +13,10 @@ from auth.permissions import PermissionRegistry
 from graph.guards import GuardNotOutermost, UnguardedField, UnknownPermission
 from graph.schema import DuplicateField, build_schema
 from postern import HasPermission, HasRole, IsAuthenticated, IsSelfOr, Public, User
+from tests.accounts import ADMIN, ALICE, SUPPORT, Account
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE, SUPPORT, Account
 
 REGISTRY = PermissionRegistry({"notes:read": "Read."})
 

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.accounts import ALICE, BOB, SUPPORT
 from tests.api import Api, codes, denials
-from tests.people import ALICE, BOB, SUPPORT
 from tests.sessions import Device
 
 SESSIONS = """{ me { sessions { nodes {

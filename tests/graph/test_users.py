@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.accounts import ADMIN
 from tests.api import Api, denials
-from tests.people import ADMIN
 
 LIST = """
 query Users($first: Int, $after: String, $last: Int, $before: String) {

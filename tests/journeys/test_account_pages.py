@@ -8,7 +8,7 @@ import httpx2
 
 from tests.api import LOGIN
 from tests.browser.chromium import needs_chromium, visit
-from tests.mails import MailServer
+from tests.emails import SmtpServer
 from tests.processes import forked_server
 
 pytestmark = needs_chromium
@@ -17,16 +17,16 @@ ASK = 'mutation { requestPasswordReset(input: {email: "alice@example.com"}) { em
 NEW = "what nobody else knows"
 
 
-def ask_for_a_link(base_url: str, mails: MailServer) -> str:
+def ask_for_a_link(base_url: str, mails: SmtpServer) -> str:
     httpx2.post(f"{base_url}/graphql", json={"query": ASK})
     return wait_for_a_link(mails)
 
 
-def wait_for_a_link(mails: MailServer) -> str:
+def wait_for_a_link(mails: SmtpServer) -> str:
     deadline = time.monotonic() + 10
-    while not mails.mails and time.monotonic() < deadline:
+    while not mails.emails and time.monotonic() < deadline:
         time.sleep(0.05)
-    return mails.mails[0].link
+    return mails.emails[0].link
 
 
 def log_in(base_url: str, password: str) -> bool:
@@ -36,7 +36,7 @@ def log_in(base_url: str, password: str) -> bool:
 
 
 def test_a_person_chooses_another_password(tmp_path: Path) -> None:
-    with MailServer() as mails:
+    with SmtpServer() as mails:
         settings = {
             "POSTERN_ENVIRONMENT": "development",
             "POSTERN_MAIL_URL": mails.url,
@@ -78,7 +78,7 @@ mutation {
 def test_account_pages_ask_for_the_password_in_the_strict_mode(tmp_path: Path) -> None:
     manifest = tmp_path / "documents.json"
     manifest.write_text(json.dumps({"login": LOGIN, "register": REGISTER}))
-    with MailServer() as mails:
+    with SmtpServer() as mails:
         settings = {
             "POSTERN_ENVIRONMENT": "development",
             "POSTERN_EMAIL_VERIFICATION": "required",

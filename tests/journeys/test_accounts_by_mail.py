@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from tests.api import Client, codes
-from tests.databases import is_soon
-from tests.mails import Mail, MailServer
+from tests.databases import wait_until
+from tests.emails import Email, SmtpServer
 from tests.processes import Process, forked_server
 
 TO_ALICE = {"email": "alice@example.com"}
@@ -21,8 +21,8 @@ ALICE = {"username": "alice", "password": "secret123"}
 
 
 @contextmanager
-def server_with_mail(folder: Path, **settings: str) -> Iterator[tuple[Process, MailServer]]:
-    with MailServer() as mails:
+def server_with_mail(folder: Path, **settings: str) -> Iterator[tuple[Process, SmtpServer]]:
+    with SmtpServer() as mails:
         given = {
             "POSTERN_ENVIRONMENT": "development",
             "POSTERN_MAIL_URL": mails.url,
@@ -36,7 +36,7 @@ def server_with_mail(folder: Path, **settings: str) -> Iterator[tuple[Process, M
 class Story:
     """Somebody who does one thing after the other."""
 
-    def __init__(self, process: Process, mails: MailServer) -> None:
+    def __init__(self, process: Process, mails: SmtpServer) -> None:
         self._process = process
         self._mails = mails
         self.token: str | None = None
@@ -62,13 +62,13 @@ class Story:
         (line,) = [line for line in self._process.output.splitlines() if "admin / " in line]
         return line.partition("admin / ")[2].split()[0]
 
-    async def mail(self, recipient: str, words: str = "") -> Mail:
+    async def mail(self, recipient: str, words: str = "") -> Email:
         """The mail to somebody that says this, when it has arrived."""
 
-        def found() -> list[Mail]:
+        def found() -> list[Email]:
             return [mail for mail in self._mails.to(recipient) if words in mail.text]
 
-        await is_soon(lambda: bool(found()))
+        await wait_until(lambda: bool(found()))
         return found()[0]
 
 
@@ -197,8 +197,8 @@ async def test_a_forged_header_reaches_no_mail(tmp_path: Path) -> None:
             for header in ("X-Forwarded-Host", "Forwarded", "Origin"):
                 forged = {header: "evil.example"}
                 await http.post("/graphql", json={"query": query}, headers=forged)
-        await is_soon(lambda: len(mails.mails) > 0)
-    assert all(mail.link.startswith(process.base_url) for mail in mails.mails)
+        await wait_until(lambda: len(mails.emails) > 0)
+    assert all(mail.link.startswith(process.base_url) for mail in mails.emails)
 
 
 @pytest.mark.soak
@@ -210,6 +210,6 @@ async def test_without_a_mail_server_people_still_get_their_replies(tmp_path: Pa
             "requestPasswordReset", "emailSentTo", {"email": "alice@example.com"}
         )
         assert asked["errors"] == []
-        await is_soon(lambda: "mail.not_delivered" in process.output)
-        mails.start_again()
-        await is_soon(lambda: len(mails.mails) == 1, within_seconds=30)
+        await wait_until(lambda: "mail.not_delivered" in process.output)
+        mails.start()
+        await wait_until(lambda: len(mails.emails) == 1, within_seconds=30)

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from auth.tokens.key_material import Key
+from tests.accounts import ALICE
 from tests.api import Api, denials
 from tests.clock import ManualClock
-from tests.people import ALICE
 
 Forge = Callable[[dict[str, Any], dict[str, Any], Key], str]
 

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import MetaData, text
 
 from models.database import Database
+from tests.accounts import ADMIN, ALICE, ALL_ACCOUNTS
 from tests.api import Api, codes
-from tests.mails import Mailbox
-from tests.people import ADMIN, ALICE, EVERYBODY
+from tests.emails import Mailbox
 from tests.sessions import Device
 
 
@@ -47,8 +47,8 @@ async def test_a_dump_holds_no_token_and_no_password(api: Api) -> None:
         device.access_token.rpartition(".")[2],
         device.refresh_token,
         device.refresh_token[-40:],
-        *device.spent,
-        *(account.password for account in EVERYBODY),
+        *device.used_tokens,
+        *(account.password for account in ALL_ACCOUNTS),
     ):
         assert secret not in everything
 
@@ -69,7 +69,7 @@ async def test_no_link_can_be_made_from_a_dump(api: Api, admin: str, mailbox: Ma
     await api.data(ASK, {"email": ALICE.email})
     await api.data(INVITE, {"email": "carol@example.com"}, token=admin)
     waiting = await dump(api.auth.db)
-    await api.send_mails()
+    await api.send_emails()
     tokens = [mailbox.last(to).token for to in (ALICE.email, "carol@example.com")]
     everything = set(waiting) | set(await dump(api.auth.db))
     for token in tokens:

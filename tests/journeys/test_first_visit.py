@@ -1,7 +1,7 @@
 """A newcomer logs in, asks who they are, and is kept out of what is not theirs."""
 
+from tests.accounts import ALICE
 from tests.api import Api, denials
-from tests.people import ALICE
 
 
 async def test_alice_logs_in_and_asks_for_me(api: Api) -> None:

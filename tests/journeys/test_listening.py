@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.accounts import ALICE
 from tests.browser.chromium import PACKAGES, needs_packages
 from tests.node import NODE, needs_node
-from tests.people import ALICE
 from tests.processes import Process, forked_server
 
 SUBSCRIBER = Path(PACKAGES).parent / "subscriber.mjs"

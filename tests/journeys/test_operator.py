@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from server.cli import main as cli
 from server.environment import load_settings
 from server.settings import ConfigurationError
+from tests.accounts import ADMIN, ALICE, Account
 from tests.api import BASE_URL, Api, codes, denials, serving
 from tests.clock import ManualClock
-from tests.people import ADMIN, ALICE, Account
 
 SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
 NEW_SECRET = SECRET[::-1]
@@ -74,10 +74,10 @@ async def test_disabling_ends_access_at_once_and_enabling_gives_it_back(
     async with serving(load_settings(), clock) as api:
         token = await api.log_in(ALICE)
         await postern("user", "disable", "alice")
-        await api.hears_what_others_did()
+        await api.catch_up_with_changes()
         assert await reason_of_denial(api, token) == "USER_DISABLED"
         await postern("user", "enable", "alice")
-        await api.hears_what_others_did()
+        await api.catch_up_with_changes()
         assert await name_of(api, await api.log_in(ALICE)) == "alice"
 
 
@@ -88,7 +88,7 @@ async def test_roles_count_from_the_next_request_on(postern: Postern, clock: Man
         (denial,) = denials(await api.ask(ask, token=token))
         assert denial["code"] == "FORBIDDEN"
         await postern("user", "roles", "alice", "user", "admin")
-        await api.hears_what_others_did()
+        await api.catch_up_with_changes()
         assert (await api.data(ask, token=token))["users"]["nodes"]
 
 

@@ -14,8 +14,8 @@ from models import postgresql_changes, sqlite_changes
 from models.changes import NoChanges
 from models.database import Database
 from models.user import User
-from tests.databases import BrokenLine, is_soon
-from tests.people import ALICE, BOB
+from tests.accounts import ALICE, BOB
+from tests.databases import FaultyProxy, wait_until
 
 EVERYTHING = "everything"
 
@@ -180,7 +180,7 @@ async def test_somebody_who_only_waits_hears_as_well(
     db: Database, stranger: Database, notes: Notes
 ) -> None:
     await run(stranger, OF_ALICE[0])
-    await is_soon(lambda: len(notes.heard) == 1)
+    await wait_until(lambda: len(notes.heard) == 1)
 
 
 async def add_users(db: Database, count: int) -> None:
@@ -269,17 +269,17 @@ async def test_a_list_that_cannot_be_read_makes_nothing_current(sqlite_url: str)
 
 
 @pytest.fixture
-async def line(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BrokenLine]:
+async def line(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyProxy]:
     monkeypatch.setattr(postgresql_changes, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(postgresql_changes, "HEARTBEAT_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(postgresql_changes, "TRUSTED_FOR_SECONDS", 0.3)
     monkeypatch.setattr(postgresql_changes, "RECONNECT_AFTER_SECONDS", 0.05)
-    async with BrokenLine.to(postgresql_url) as line:
+    async with FaultyProxy.to(postgresql_url) as line:
         yield line
 
 
 @pytest.fixture
-async def far(line: BrokenLine) -> AsyncIterator[tuple[Database, Notes]]:
+async def far(line: FaultyProxy) -> AsyncIterator[tuple[Database, Notes]]:
     """A database behind that line."""
     db, notes = Database.connect(line.url), Notes()
     db.changes.add(notes)
@@ -289,13 +289,13 @@ async def far(line: BrokenLine) -> AsyncIterator[tuple[Database, Notes]]:
 
 
 async def test_a_line_that_is_cut_is_made_again_and_everything_may_have_changed(
-    line: BrokenLine, far: tuple[Database, Notes]
+    line: FaultyProxy, far: tuple[Database, Notes]
 ) -> None:
     db, notes = far
     notes.heard.clear()
     line.cut()
-    await is_soon(lambda: not db.changes.is_current())
-    await is_soon(db.changes.is_current)
+    await wait_until(lambda: not db.changes.is_current())
+    await wait_until(db.changes.is_current)
     assert notes.heard == [EVERYTHING]
 
 
@@ -303,40 +303,40 @@ def connection_is_lost(changes: postgresql_changes.PostgresqlChanges) -> bool:
     return changes._connection is None
 
 
-async def test_a_silent_line_is_noticed(line: BrokenLine, far: tuple[Database, Notes]) -> None:
+async def test_a_silent_line_is_noticed(line: FaultyProxy, far: tuple[Database, Notes]) -> None:
     db, notes = far
-    line.silence()
-    await is_soon(lambda: not db.changes.is_current())
+    line.stall()
+    await wait_until(lambda: not db.changes.is_current())
     # Should the line speak again in time, nothing would have been missed, and nothing be told.
     assert isinstance(db.changes, postgresql_changes.PostgresqlChanges)
-    await is_soon(partial(connection_is_lost, db.changes))
+    await wait_until(partial(connection_is_lost, db.changes))
     notes.heard.clear()
-    line.speak()
-    await is_soon(db.changes.is_current)
+    line.recover()
+    await wait_until(db.changes.is_current)
     assert notes.heard == [EVERYTHING]
 
 
 async def test_nobody_waits_for_ever_on_a_silent_line(
-    line: BrokenLine, far: tuple[Database, Notes]
+    line: FaultyProxy, far: tuple[Database, Notes]
 ) -> None:
     db, _ = far
-    line.silence()
+    line.stall()
     async with asyncio.timeout(5):
         await db.changes.catch_up()
     assert not db.changes.is_current()
 
 
-async def test_a_database_that_is_away_at_the_start_is_found_later(line: BrokenLine) -> None:
+async def test_a_database_that_is_away_at_the_start_is_found_later(line: FaultyProxy) -> None:
     line.refuse()
     db = Database.connect(line.url)
     await db.changes.start()
     assert not db.changes.is_current()
-    line.speak()
-    await is_soon(db.changes.is_current)
+    line.recover()
+    await wait_until(db.changes.is_current)
     await db.close()
 
 
-async def test_a_killed_listener_comes_back(line: BrokenLine, far: tuple[Database, Notes]) -> None:
+async def test_a_killed_listener_comes_back(line: FaultyProxy, far: tuple[Database, Notes]) -> None:
     db, notes = far
     notes.heard.clear()
     await run(
@@ -344,8 +344,8 @@ async def test_a_killed_listener_comes_back(line: BrokenLine, far: tuple[Databas
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE query LIKE '%pg_listening_channels%' AND pid <> pg_backend_pid()",
     )
-    await is_soon(lambda: EVERYTHING in notes.heard)
-    await is_soon(db.changes.is_current)
+    await wait_until(lambda: EVERYTHING in notes.heard)
+    await wait_until(db.changes.is_current)
 
 
 async def test_an_error_that_nobody_foresaw_does_not_end_the_listening(
@@ -356,8 +356,8 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_listening(
     with monkeypatch.context() as broken:
         broken.setattr(db.changes, "_prove", lambda _connection: 1 / 0)
         await db.changes.catch_up()
-        await is_soon(partial(connection_is_lost, db.changes))
-    await is_soon(db.changes.is_current)
+        await wait_until(partial(connection_is_lost, db.changes))
+    await wait_until(db.changes.is_current)
 
 
 async def test_a_server_that_answers_but_does_not_listen_is_not_believed(
@@ -368,4 +368,4 @@ async def test_a_server_that_answers_but_does_not_listen_is_not_believed(
     await db.changes._connection.execute("UNLISTEN *")
     await db.changes.catch_up()
     assert not db.changes.is_current()
-    await is_soon(db.changes.is_current)
+    await wait_until(db.changes.is_current)

@@ -16,8 +16,8 @@ from models.base import uuid7
 from models.database import Database, DatabaseUnavailable, UnsupportedDatabase, parse_url
 from models.role import UserRole
 from models.user import User
+from tests.accounts import CREATED_AT
 from tests.databases import PostgresqlTemplates
-from tests.people import BEGINNING
 
 
 def carol(**values: object) -> dict[str, object]:
@@ -25,7 +25,7 @@ def carol(**values: object) -> dict[str, object]:
         "id": uuid7(),
         "username": "carol",
         "username_key": "carol",
-        "created_at": BEGINNING,
+        "created_at": CREATED_AT,
         **values,
     }
 
@@ -130,7 +130,7 @@ async def test_an_instant_comes_back_as_it_went_in(db: Database) -> None:
         await tx.execute(insert(User), [row])
     async with db.read() as session:
         user = await session.get_one(User, row["id"])
-    assert user.created_at == BEGINNING
+    assert user.created_at == CREATED_AT
     assert user.created_at.tzinfo is not None
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from models.base import uuid7
 from models.database import Database, DatabaseUnavailable
 from models.user import User
-from tests.people import BEGINNING
+from tests.accounts import CREATED_AT
 
 NAMES = select(User.username).order_by(User.id).limit(bindparam("limit"))
 NOBODY = "postgresql://postgres@127.0.0.1:1/none"
@@ -24,7 +24,7 @@ async def names(db: Database) -> list[str]:
 
 
 async def add_carol(db: Database) -> None:
-    values = {"username": "carol", "username_key": "carol", "created_at": BEGINNING}
+    values = {"username": "carol", "username_key": "carol", "created_at": CREATED_AT}
     async with db.begin() as tx:
         await tx.execute(insert(User), [{"id": uuid7(), **values}])
 

@@ -21,8 +21,8 @@ from models.invitation import Invitation
 from models.migrate import drift, upgrade
 from models.schema_state import MIGRATIONS, SchemaState, known_revisions, schema_state
 from models.user import User
+from tests.accounts import CREATED_AT
 from tests.databases import PostgresqlTemplates
-from tests.people import BEGINNING
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -144,7 +144,7 @@ async def test_migration_gives_temporary_passwords_seven_days(empty: Database) -
     async with empty.begin() as tx:
         for name, temporary in (("lasting", False), ("temporary", True)):
             names = {"username": name, "username_key": name}
-            row = names | {"id": uuid7(), "created_at": BEGINNING}
+            row = names | {"id": uuid7(), "created_at": CREATED_AT}
             await tx.execute(users.insert().values(row | {"password_is_temporary": temporary}))
     await upgrade(empty)
     query = select(User.username, User.temporary_password_expires_at)

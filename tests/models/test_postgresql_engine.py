@@ -13,11 +13,11 @@ from sqlalchemy import text
 from auth.errors import Refusal
 from auth.user_access import disable_user
 from models.database import Database, DatabaseUnavailable
+from tests.accounts import ADMIN, ALICE, OPERATOR
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import BrokenLine
-from tests.people import ADMIN, ALICE, OPERATOR
+from tests.databases import FaultyProxy
 
 ISOLATION_LEVELS = ("read uncommitted", "repeatable read", "serializable")
 
@@ -183,12 +183,12 @@ async def test_connections_are_all_replaced_when_one_is_silent(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.database.STATEMENT_TIMEOUT_SECONDS", 1)
-    async with BrokenLine.to(postgresql_url) as line, connected(line.url) as db:
+    async with FaultyProxy.to(postgresql_url) as line, connected(line.url) as db:
         before = await hold_connections(db, 5)
-        line.silence()
+        line.stall()
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
             await write(db)
-        line.speak()
+        line.recover()
         after = await hold_connections(db, 5)
     assert len(before) == len(after) == 5
     assert not before & after

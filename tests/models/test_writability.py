@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 from models.audit_event import AuditEvent
 from models.database import Database, DatabaseUnavailable
 from models.writability import WriteProbe, check_writable
+from tests.accounts import ALICE
 from tests.api import LOGIN, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.models.test_postgresql_engine import set_default
-from tests.people import ALICE
 from tests.server.test_doctor import diagnosis
 
 LOG_ALICE_IN = {"input": {"username": ALICE.username, "password": ALICE.password}}

@@ -14,10 +14,10 @@ from models.signing_key import SigningKey
 from models.user import User
 from server.app import create_app
 from server.settings import ConfigurationError, Environment, Settings, Switch
+from tests.accounts import ALICE, SUPPORT
 from tests.api import BASE_URL, Api, codes, denials, serving
 from tests.clock import ManualClock
 from tests.databases import PostgresqlTemplates
-from tests.people import ALICE, SUPPORT
 
 SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
 PAGE = {"Accept": "text/html"}

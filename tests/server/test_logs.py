@@ -12,10 +12,10 @@ import structlog
 
 from server import process
 from server.logs import configure_logs, hide_secrets
+from tests.accounts import ALICE
 from tests.api import Api
-from tests.people import ALICE
 
-pytestmark = pytest.mark.usefixtures("logs_as_before")
+pytestmark = pytest.mark.usefixtures("restore_logging")
 
 
 @pytest.mark.parametrize(

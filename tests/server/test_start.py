@@ -38,7 +38,7 @@ Postern = Callable[..., Result]
 
 @pytest.fixture
 def postern(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logs_as_before: None
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], restore_logging: None
 ) -> Postern:
     """Runs a command in production and in a folder of its own, in this process."""
     monkeypatch.setattr(cli_serve, "run_server", lambda *_: pytest.fail("it must not serve"))

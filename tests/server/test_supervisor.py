@@ -19,10 +19,10 @@ from server.app import create_app
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import (
-    BrokenLine,
-    OwnPostgresql,
+    FaultyProxy,
+    PostgresqlServer,
     PostgresqlTemplates,
-    own_postgresql,
+    postgresql_server,
 )
 from tests.processes import Process, run_command, running_server
 
@@ -206,16 +206,16 @@ def test_second_sigterm_ends_everything_at_once(server: Process) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[OwnPostgresql]:
-    with own_postgresql() as server:
+def own_server() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def own_settings(own_server: OwnPostgresql) -> Iterator[dict[str, str]]:
+def own_settings(own_server: PostgresqlServer) -> Iterator[dict[str, str]]:
     """For a database that a test may stop."""
     with closing(PostgresqlTemplates(own_server.folder)) as templates:
-        yield {**SETTINGS, "POSTERN_DATABASE_URL": templates.the_only_one()}
+        yield {**SETTINGS, "POSTERN_DATABASE_URL": templates.new_uncached()}
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -227,11 +227,11 @@ def test_failed_start_has_another_status_than_0(tmp_path: Path, count: int) -> N
 
 @pytest.mark.soak
 def test_worker_that_dies_during_an_outage_and_a_reload_is_restarted(
-    own_server: OwnPostgresql, own_settings: dict[str, str], tmp_path: Path
+    own_server: PostgresqlServer, own_settings: dict[str, str], tmp_path: Path
 ) -> None:
     with running_server(tmp_path, own_settings, "--workers", "2") as server:
         wait_for(lambda: len(ready_workers(server)) == 2)
-        own_server.stop_at_once()
+        own_server.crash()
         before = workers(server)
         # The reload cannot go on: its first worker waits for the database.
         server.process.send_signal(signal.SIGHUP)
@@ -248,11 +248,11 @@ def test_worker_that_dies_during_an_outage_and_a_reload_is_restarted(
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_workers_that_wait_for_the_database(
-    own_server: OwnPostgresql, own_settings: dict[str, str], tmp_path: Path, number: int
+    own_server: PostgresqlServer, own_settings: dict[str, str], tmp_path: Path, number: int
 ) -> None:
     with running_server(tmp_path, own_settings, "--workers", "2") as server:
         wait_for(lambda: len(ready_workers(server)) == 2)
-        own_server.stop_at_once()
+        own_server.crash()
         try:
             before = workers(server)
             for pid in before:
@@ -268,7 +268,7 @@ def test_signal_ends_workers_that_wait_for_the_database(
 async def test_lifespan_waits_for_the_database(
     postgresql_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with BrokenLine.to(postgresql_url) as line:
+    async with FaultyProxy.to(postgresql_url) as line:
         line.refuse()
         app = create_app(make_settings(line.url, tmp_path), clock=clock)
         async with AsyncExitStack() as stack:
@@ -276,5 +276,5 @@ async def test_lifespan_waits_for_the_database(
             starting = asyncio.create_task(stack.enter_async_context(lifespan))
             await asyncio.sleep(0.2)
             assert not starting.done()
-            line.speak()
+            line.recover()
             await starting

@@ -16,11 +16,11 @@ from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
 from auth.viewers import Viewer
 from auth.wiring import Auth
+from tests.accounts import ADMIN, ALICE, BOB, OPERATOR
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.mails import Mailbox
+from tests.emails import Mailbox
 from tests.mutations import viewer_for
-from tests.people import ADMIN, ALICE, BOB, OPERATOR
 
 SOMEBODY, ANOTHER = "somebody@example.com", "another@example.com"
 
@@ -106,9 +106,9 @@ async def test_invitation_that_is_refused_changes_nothing(
         await invite(sqlite_api.auth, operator, SOMEBODY)
     with pytest.raises(RateLimited):
         await invite(sqlite_api.auth, operator, SOMEBODY)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     # The newest invitation is valid. Those that it replaced were not sent.
-    (mail,) = mailbox.mails(SOMEBODY)
+    (mail,) = mailbox.emails(SOMEBODY)
     register = """mutation($token: String!) { register(input: {username: "somebody",
         email: "somebody@example.com", password: "a password of my own", invitation: $token}) {
         errors { code } } }"""
@@ -127,7 +127,7 @@ async def test_emails_of_operators_do_not_use_up_the_reset_of_the_owner(
     await spend(auth, operator, 3, ALICE.email)
     await spend(auth, operator, 297)
     await request_password_reset(auth, Client("192.0.2.7"), email=ALICE.email)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     token = mailbox.last(ALICE.email).token
     await reset_password(auth, Client("192.0.2.7"), token=token, new="a password of my own")
 

@@ -8,7 +8,7 @@ import pytest
 
 from auth.mail.outbox import Kind
 from auth.mail.rendering import Letter, Letterhead, MailWriter, TemplateFault
-from tests.mails import Mail
+from tests.emails import Email
 
 MAIL_ID = UUID("0190a8ff-4444-7444-8888-0123456789ab")
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,10 +21,10 @@ VARIABLES = {
 }
 
 
-def write(kind: Kind = Kind.PASSWORD_RESET, **head: object) -> Mail:
+def write(kind: Kind = Kind.PASSWORD_RESET, **head: object) -> Email:
     writer = MailWriter(Letterhead("Example", "Example <no-reply@example.com>", **head))  # type: ignore[arg-type] # of the test's choice
     letter = Letter(kind, "alice@example.com", VARIABLES)
-    return Mail.read(writer.write(letter, MAIL_ID, AT).as_bytes())
+    return Email.read(writer.write(letter, MAIL_ID, AT).as_bytes())
 
 
 @pytest.mark.parametrize("kind", list(Kind))

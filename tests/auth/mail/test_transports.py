@@ -23,7 +23,7 @@ from auth.mail.transports import (
     UnsupportedMailUrl,
     parse_mail_url,
 )
-from tests.mails import Mail, MailServer, PatientController
+from tests.emails import ClosingController, Email, SmtpServer
 from tests.processes import free_port
 
 
@@ -96,7 +96,7 @@ async def test_the_console_shows_the_text(capsys: pytest.CaptureFixture[str]) ->
 async def test_a_folder_holds_mails_that_only_their_owner_reads(tmp_path: Path) -> None:
     await FolderTransport(tmp_path / "mails").send(mail())
     (file,) = (tmp_path / "mails").iterdir()
-    assert Mail.read(file.read_bytes()).text == "The text.\n"
+    assert Email.read(file.read_bytes()).text == "The text.\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
@@ -108,21 +108,21 @@ async def test_a_folder_that_cannot_be_written_keeps_the_mail(tmp_path: Path) ->
 
 
 async def test_an_address_in_another_script_is_sent_as_it_is(tmp_path: Path) -> None:
-    with MailServer() as server:
+    with SmtpServer() as server:
         transport = parse_mail_url(server.url)
         assert transport
         await transport.send(mail("ålice@example.com"))
-        assert server.mails[0].recipient == "ålice@example.com"
+        assert server.emails[0].recipient == "ålice@example.com"
 
 
 class Receiver:
     """Takes every mail."""
 
     def __init__(self) -> None:
-        self.mails: list[bytes] = []
+        self.emails: list[bytes] = []
 
     async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:  # noqa: N802 - aiosmtpd's name
-        self.mails.append(getattr(envelope, "content", b""))
+        self.emails.append(getattr(envelope, "content", b""))
         return "250 taken"
 
 
@@ -155,7 +155,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
 
 
 @pytest.fixture
-def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[PatientController]:
+def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[ClosingController]:
     """A server that asks for a password, over TLS only."""
 
     def login(
@@ -164,7 +164,7 @@ def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Pat
         assert isinstance(auth, LoginPassword)
         return AuthResult(success=auth.password == b"right", handled=False)
 
-    controller = PatientController(
+    controller = ClosingController(
         Receiver(),
         hostname="127.0.0.1",
         port=free_port(),
@@ -179,17 +179,17 @@ def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Pat
 
 
 async def test_a_mail_travels_over_starttls_with_a_password(
-    starttls: PatientController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
+    starttls: ClosingController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     transport = SmtpTransport(
         "localhost", starttls.port, "me", "right", start_tls=True, context=certificate[1]
     )
     await transport.send(mail())
-    assert len(starttls.handler.mails) == 1
+    assert len(starttls.handler.emails) == 1
 
 
 async def test_a_wrong_password_keeps_the_mail(
-    starttls: PatientController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
+    starttls: ClosingController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     transport = SmtpTransport("localhost", starttls.port, "me", "wrong", context=certificate[1])
     with pytest.raises(NotDelivered, match="SMTPAuthenticationError 535"):
@@ -197,25 +197,25 @@ async def test_a_wrong_password_keeps_the_mail(
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(
-    starttls: PatientController,
+    starttls: ClosingController,
 ) -> None:
     with pytest.raises(NotDelivered):
         await SmtpTransport("localhost", starttls.port, "me", "right").send(mail())
-    assert starttls.handler.mails == []
+    assert starttls.handler.emails == []
 
 
 async def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted() -> None:
-    with MailServer() as server:
+    with SmtpServer() as server:
         port = int(server.url.rpartition(":")[2])
         with pytest.raises(NotDelivered):
             await SmtpTransport("127.0.0.1", port, start_tls=True).send(mail())
-        assert server.mails == []
+        assert server.emails == []
 
 
 async def test_a_mail_travels_over_tls_from_the_first_byte(
     certificate: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    controller = PatientController(
+    controller = ClosingController(
         Receiver(), hostname="127.0.0.1", port=free_port(), ssl_context=certificate[0]
     )
     controller.start()
@@ -223,7 +223,7 @@ async def test_a_mail_travels_over_tls_from_the_first_byte(
         "localhost", controller.port, tls_at_once=True, context=certificate[1]
     )
     await transport.send(mail())
-    assert len(controller.handler.mails) == 1
+    assert len(controller.handler.emails) == 1
     controller.stop()
 
 

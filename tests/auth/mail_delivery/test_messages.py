@@ -15,10 +15,10 @@ from auth.user_creation import NewUserForm
 from auth.viewers import viewer_of
 from models.user import User
 from server.settings import EmailVerification, Settings
+from tests.accounts import ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.mails import Mailbox
-from tests.people import ALICE
+from tests.emails import Mailbox
 
 HERE = Client("192.0.2.7")
 VICTIM = "victim@example.com"
@@ -34,7 +34,7 @@ async def test_registration_email_holds_no_link_of_a_stranger(
     changes = {"email_verification": EmailVerification.REQUIRED}
     async with serving(settings.model_copy(update=changes), clock) as api:
         await register(api.auth, HERE, NewUserForm(username, VICTIM, password=PASSWORD))
-        await api.send_mails()
+        await api.send_emails()
     assert_harmless(mailbox, VICTIM, 1)
 
 
@@ -48,19 +48,19 @@ async def test_no_email_holds_a_link_of_a_stranger(
     viewer = await viewer_of(sqlite_api.auth, HERE, token)
     await request_email_verification(sqlite_api.auth, viewer)
     await request_password_reset(sqlite_api.auth, HERE, email=VICTIM)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     other = "other.victim@example.com"
     await request_email_change(sqlite_api.auth, viewer, new_email=other, password=PASSWORD)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     await change_password(sqlite_api.auth, viewer, current=PASSWORD, new=PASSWORD + "!")
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     assert_harmless(mailbox, VICTIM, 3)
     assert_harmless(mailbox, other, 1)
 
 
 def assert_harmless(mailbox: Mailbox, to: str, count: int) -> None:
     """Nothing but the link to this server and the addressee looks like a link."""
-    mails = mailbox.mails(to)
+    mails = mailbox.emails(to)
     assert len(mails) == count
     for mail in mails:
         for content in (mail.text, mail.html):
@@ -71,7 +71,7 @@ def assert_harmless(mailbox: Mailbox, to: str, count: int) -> None:
 
 async def test_an_ordinary_username_is_shown(sqlite_api: Api, mailbox: Mailbox) -> None:
     await request_password_reset(sqlite_api.auth, HERE, email=ALICE.email)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     assert mailbox.last(ALICE.email).text.startswith("Hello alice,")
 
 
@@ -85,5 +85,5 @@ async def test_a_username_with_a_dot_is_replaced_by_the_address(
             .values(username="alice.liddell", username_key="alice.liddell")
         )
     await request_password_reset(sqlite_api.auth, HERE, email=ALICE.email)
-    await sqlite_api.send_mails()
+    await sqlite_api.send_emails()
     assert mailbox.last(ALICE.email).text.startswith(f"Hello {ALICE.email},")

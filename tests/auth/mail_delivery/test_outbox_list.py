@@ -16,10 +16,10 @@ from auth.user_access import disable_user
 from auth.user_creation import NewUserForm, create_user
 from auth.users import find_user_by_name
 from models.outgoing_mail import OutgoingMail
+from tests.accounts import ALICE, OPERATOR
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.mails import Mailbox
-from tests.people import ALICE, OPERATOR
+from tests.emails import Mailbox
 
 CAROL = "carol@example.com"
 
@@ -45,7 +45,7 @@ async def alice_id(api: Api) -> UUID:
 
 async def retry(api: Api) -> RetriedMails:
     result = await retry_mails(api.auth)
-    await api.send_mails()
+    await api.send_emails()
     return result
 
 
@@ -76,7 +76,7 @@ async def test_retry_reports_and_keeps_an_expired_invitation(
     assert (mail.kind, mail.next_attempt_at) == ("invitation", None)
     assert mail.error
     assert "has expired" in mail.error
-    assert mailbox.mails() == []
+    assert mailbox.emails() == []
     async with quiet.auth.db.read() as session:
         assert await session.scalar(select(OutgoingMail.last_error)) == mail.error
 
@@ -88,7 +88,7 @@ async def test_retry_reports_a_replaced_link(quiet: Api, mailbox: Mailbox) -> No
     (mail,) = (await retry(quiet)).obsolete
     assert mail.error
     assert "replaced" in mail.error
-    assert len(mailbox.mails()) == 1
+    assert len(mailbox.emails()) == 1
 
 
 async def test_retry_reports_a_disabled_account(quiet: Api) -> None:

@@ -18,9 +18,9 @@ from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
 from auth.viewers import Viewer, viewer_of
 from models.user import User
+from tests.accounts import ALICE, OPERATOR
 from tests.api import Api
-from tests.mails import Mailbox
-from tests.people import ALICE, OPERATOR
+from tests.emails import Mailbox
 
 NEXT_PASSWORD = "roses in december"
 NEW_EMAIL = "alice.new@example.com"
@@ -40,8 +40,8 @@ async def viewer(quiet: Api, alice: str) -> Viewer:
 
 async def subjects_to(api: Api, mailbox: Mailbox, email: str) -> list[str]:
     """Sends what is queued. Returns the subjects of the emails to an address."""
-    await api.send_mails()
-    return [mail.subject for mail in mailbox.mails(email)]
+    await api.send_emails()
+    return [mail.subject for mail in mailbox.emails(email)]
 
 
 async def delete(api: Api, actor: Actor, viewer: Viewer) -> None:
@@ -56,14 +56,14 @@ async def test_password_change_notice_is_sent_after_deletion(
     changed, deleted = await subjects_to(quiet, mailbox, ALICE.email)
     assert "password" in changed
     assert "deleted" in deleted
-    assert "Hello alice," in mailbox.mails(ALICE.email)[0].text
+    assert "Hello alice," in mailbox.emails(ALICE.email)[0].text
 
 
 async def test_password_reset_notice_is_sent_after_deletion(
     quiet: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await request_password_reset(quiet.auth, Client(), email=ALICE.email)
-    await quiet.send_mails()
+    await quiet.send_emails()
     token = mailbox.last(ALICE.email).token
     await reset_password(quiet.auth, Client(), token=token, new=NEXT_PASSWORD)
     await delete(quiet, OPERATOR, viewer)
@@ -76,7 +76,7 @@ async def test_email_change_notice_is_sent_after_deletion(
     quiet: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await request_email_change(quiet.auth, viewer, new_email=NEW_EMAIL, password=ALICE.password)
-    await quiet.send_mails()
+    await quiet.send_emails()
     token = mailbox.last(NEW_EMAIL).token
     await confirm_email_change(quiet.auth, Client(), token, password=ALICE.password)
     await delete(quiet, OPERATOR, viewer)
@@ -154,5 +154,5 @@ async def test_account_without_an_address_queues_no_notice(
             update(User).where(User.id == viewer.user_id).values(email=None, email_key=None)
         )
     await change_password(quiet.auth, viewer, current=ALICE.password, new=NEXT_PASSWORD)
-    await quiet.send_mails()
-    assert mailbox.mails() == []
+    await quiet.send_emails()
+    assert mailbox.emails() == []

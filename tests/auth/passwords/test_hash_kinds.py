@@ -8,8 +8,8 @@ from passlib.context import CryptContext
 from auth.passwords.foreign_hashes import is_foreign
 from auth.passwords.hash_kinds import _KINDS, problem_of_hash
 from auth.passwords.hashing import _BCRYPT, _IMPORTED
+from tests.accounts import cheap_hash
 from tests.auth.passwords.test_foreign_hashes import OF_OTHER_SYSTEMS, UNREADABLE
-from tests.people import cheap_hash
 
 ARGON2_LENGTHS = 3
 

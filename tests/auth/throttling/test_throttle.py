@@ -23,11 +23,11 @@ from auth.viewers import viewer_of
 from models.audit_event import AuditEvent
 from models.throttle import Throttle
 from server.settings import Settings, Switch
+from tests.accounts import ALICE, BOB
 from tests.api import Api, codes, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import waits_for_lock
-from tests.people import ALICE, BOB
+from tests.databases import wait_for_lock
 from tests.sessions import Device
 
 
@@ -424,7 +424,7 @@ async def test_forget_locks_rows_in_the_order_of_attempts(
         async with db.begin() as tx:
             await throttle.spend_within(tx, smaller)
             forgetting = asyncio.create_task(forget())
-            await waits_for_lock(db, forgetting)
+            await wait_for_lock(db, forgetting)
             await throttle.spend_within(tx, larger)
         await forgetting
 

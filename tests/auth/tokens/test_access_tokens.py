@@ -33,6 +33,7 @@ from auth.users import find_user_by_name
 from graph.cookies import CookiePolicy
 from models.base import uuid7
 from models.database import Database
+from tests.accounts import ALICE, BOB, OPERATOR
 from tests.api import Api, denials
 from tests.auth.forging import (
     ABSENT,
@@ -46,7 +47,6 @@ from tests.auth.forging import (
     twice,
 )
 from tests.clock import ManualClock
-from tests.people import ALICE, BOB, OPERATOR
 from tests.sessions import Device
 
 ME = "{ me { username } }"

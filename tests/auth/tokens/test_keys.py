@@ -29,16 +29,16 @@ from auth.tokens.secret_keys import SecretKeys, WrongSecretKey
 from models.base import uuid7
 from models.database import Database, DatabaseUnavailable
 from server.settings import Settings
+from tests.accounts import ALICE, OPERATOR
 from tests.api import LOGIN, Api, denials, serving
 from tests.auth.forging import POLICY, issue, new_key
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE, OPERATOR
 
 SECRET = "a secret of the tests, long enough for anybody"
 OLDER = "the secret of before, which was long as well"
 AT = Client("192.0.2.7", "test")
-NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
+UNREACHABLE_DATABASE = "postgresql://postgres@127.0.0.1:1/none"
 # What makes a JWK private (RFC 7518, 6).
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k"}
 
@@ -222,14 +222,14 @@ async def test_keys_in_memory_outlast_the_database(db: Database, clock: ManualCl
     keys = ring(db, clock)
     await keys.start()
     kid = (await keys.signing_key()).kid
-    keys._db = Database.connect(NOWHERE)
+    keys._db = Database.connect(UNREACHABLE_DATABASE)
     let_pass(keys, seconds=60)
     assert await keys.find(kid)
     assert len((await keys.jwks())["keys"]) == 1
 
 
 async def test_without_keys_an_unreachable_database_is_said_to_be_so(clock: ManualClock) -> None:
-    keys = ring(Database.connect(NOWHERE), clock)
+    keys = ring(Database.connect(UNREACHABLE_DATABASE), clock)
     with pytest.raises(DatabaseUnavailable):
         await keys.signing_key()
 
@@ -672,7 +672,7 @@ async def test_failed_load_after_a_change_does_not_vouch_for_the_known_keys(
     await keys.start()
     kid = (await keys.signing_key()).kid
     keys.everything_changed()
-    keys._db = Database.connect(NOWHERE)
+    keys._db = Database.connect(UNREACHABLE_DATABASE)
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable):
             await keys.find(kid)
@@ -688,7 +688,7 @@ async def test_load_that_just_failed_is_reported_with_its_cause(
     keys = ring(db, clock)
     await keys.start()
     keys.everything_changed()
-    keys._db = Database.connect(NOWHERE)
+    keys._db = Database.connect(UNREACHABLE_DATABASE)
     with capture_logs() as logs:
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable, match=r"^ConnectionRefusedError$"):
@@ -703,7 +703,7 @@ async def test_unknown_key_during_an_outage_is_unavailable_and_not_unknown(
 ) -> None:
     keys = ring(db, clock)
     await keys.start()
-    keys._db = Database.connect(NOWHERE)
+    keys._db = Database.connect(UNREACHABLE_DATABASE)
     let_pass(keys, seconds=5)
     with pytest.raises(DatabaseUnavailable):
         await keys.find("made by another process a moment ago")

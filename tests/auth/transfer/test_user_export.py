@@ -12,8 +12,8 @@ from auth.transfer.import_lines import FIELDS
 from auth.transfer.user_export import export_users
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
+from tests.accounts import ALICE, ALL_ACCOUNTS, OPERATOR, cheap_hash
 from tests.auth.transfer.test_user_import import run
-from tests.people import ALICE, EVERYBODY, OPERATOR, cheap_hash
 
 
 async def exported(auth: Auth, *, with_password_hashes: bool = False) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ async def test_an_account_leaves_with_all_that_an_import_needs(auth: Auth) -> No
 
 async def test_no_hash_leaves_unasked(auth: Auth) -> None:
     accounts = await exported(auth)
-    assert len(accounts) == len(EVERYBODY)
+    assert len(accounts) == len(ALL_ACCOUNTS)
     assert not any("password_hash" in account for account in accounts)
 
 
@@ -42,13 +42,13 @@ async def test_pages_leave_nobody_out(
 ) -> None:
     monkeypatch.setattr(user_export, "PAGE", page)
     names = [account["username"] for account in await exported(auth)]
-    assert names == [account.username for account in EVERYBODY]
+    assert names == [account.username for account in ALL_ACCOUNTS]
 
 
 async def test_what_leaves_can_come_again(auth: Auth) -> None:
     accounts = await exported(auth, with_password_hashes=True)
     report = await run(auth, *accounts)
-    assert (report.counts, report.said) == ((0, len(EVERYBODY), 0), [])
+    assert (report.counts, report.said) == ((0, len(ALL_ACCOUNTS), 0), [])
 
 
 async def test_the_trail_knows_before_the_first_account_is_out(auth: Auth) -> None:

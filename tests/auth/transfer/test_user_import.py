@@ -20,9 +20,9 @@ from auth.users import find_user_by_name
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.user import User
+from tests.accounts import ALICE, OPERATOR
 from tests.api import Api
 from tests.auth.passwords.test_foreign_hashes import OF_OTHER_SYSTEMS, PASSWORD
-from tests.people import ALICE, OPERATOR
 
 
 class Report:

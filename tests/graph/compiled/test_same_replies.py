@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 
 from server.limit_settings import Executor
+from tests.accounts import ADMIN, ALICE, AUDITOR
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.contracts.test_schema_style import SCHEMA, fields_of
 from tests.graph.compiled.documents import Pools, Writer
 from tests.graph.compiled.test_differential import EXAMPLES
-from tests.people import ADMIN, ALICE, AUDITOR
 
 NOBODYS_ID = "01890000-0000-7000-8000-000000000000"
 # Whoever asks, these refuse: what they are about is not there.

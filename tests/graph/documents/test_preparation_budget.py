@@ -10,8 +10,8 @@ import pytest
 
 from graph.documents.preparation_budget import MAX_NETWORKS, SHARE, PreparationBudget
 from graph.statuses import RESPONSE_JSON
+from tests.accounts import ALICE
 from tests.api import BASE_URL, Api
-from tests.people import ALICE
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 
@@ -142,8 +142,8 @@ async def test_flood_of_documents_over_a_socket_is_refused(sqlite_api: Api) -> N
     exhaust(sqlite_api, ONE)
     async with sqlite_api.accepted_socket(address=ONE) as socket:
         await socket.initialise(token)
-        await socket.say(type="subscribe", id="1", payload={"query": "{ c: __typename }"})
-        message = await socket.hear()
+        await socket.send(type="subscribe", id="1", payload={"query": "{ c: __typename }"})
+        message = await socket.receive()
         assert message["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
 
 

@@ -11,10 +11,10 @@ import pytest
 from server.app import create_app
 from server.rest.account_pages import DOCUMENTS
 from server.settings import ConfigurationError, Settings, Switch
+from tests.accounts import ALICE
 from tests.api import LOGIN, Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
 
 ME, TWO, EVENTS, LOG_IN = "a1b2", "c3d4", "e5f6", "0789"
 MANIFEST = {
@@ -115,8 +115,8 @@ async def test_the_strict_mode_holds_for_sockets(trusting: Settings, clock: Manu
         token = await lenient.log_in(ALICE)
     async with strict(trusting, clock) as api, api.accepted_socket() as socket:
         await socket.initialise(token)
-        await socket.say(type="subscribe", id="1", payload={"query": MANIFEST[EVENTS]})
-        refusal = await socket.hear()
+        await socket.send(type="subscribe", id="1", payload={"query": MANIFEST[EVENTS]})
+        refusal = await socket.receive()
         assert refusal["type"] == "error"
         assert refusal["payload"][0]["extensions"] == {"code": "DOCUMENT_NOT_TRUSTED"}
 
@@ -126,8 +126,8 @@ async def test_a_subscription_may_be_named_by_its_id(
 ) -> None:
     async with strict(trusting, clock) as api, api.accepted_socket() as socket:
         await socket.initialise(await log_in_by_id(api))
-        await socket.say(type="subscribe", id="1", payload={"documentId": EVENTS})
-        hearing = asyncio.create_task(socket.hear())
+        await socket.send(type="subscribe", id="1", payload={"documentId": EVENTS})
+        hearing = asyncio.create_task(socket.receive())
         # Nobody tells when it listens.
         while not hearing.done():
             await log_in_by_id(api)

@@ -9,11 +9,11 @@ import pytest
 from examples.own_fields import NoteQueries
 from graph.explorer.built_files import FOLDER, accepts_gzip
 from server.settings import Switch
+from tests.accounts import ALICE
 from tests.api import Api, denials, serving
 from tests.browser.explorer import needs_explorer
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
 
 PAGE = {"Accept": "text/html"}
 SCHEMA = "/explorer/schema.graphql"

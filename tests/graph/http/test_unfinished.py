@@ -16,11 +16,11 @@ from graph.permissions import Public
 from models.session import Session
 from models.waits import pause
 from server.settings import Settings
+from tests.accounts import ALICE
 from tests.api import LOGIN, Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.databases import is_soon
-from tests.people import ALICE
+from tests.databases import wait_until
 
 LOG_ALICE_IN = {"input": {"username": ALICE.username, "password": ALICE.password}}
 
@@ -92,7 +92,7 @@ async def serving_slow(url: str, folder: Path, seconds: float = 0.2) -> AsyncIte
 async def test_query_past_its_time_limit_is_cancelled(sqlite_url: str, tmp_path: Path) -> None:
     async with serving_slow(sqlite_url, tmp_path) as api:
         reply = await api.post("{ waits }")
-        await is_soon(lambda: gate.cancelled == 1)
+        await wait_until(lambda: gate.cancelled == 1)
     assert denials(reply.json())[0]["code"] == "LIMIT_EXCEEDED"
 
 
@@ -103,7 +103,7 @@ async def test_mutation_past_its_time_limit_runs_to_its_end(
         reply = await api.post("mutation { wait }")
         assert (reply.status_code, denials(reply.json())[0]["code"]) == (503, "LIMIT_EXCEEDED")
         gate.open.set()
-        await is_soon(lambda: gate.passed == 1)
+        await wait_until(lambda: gate.passed == 1)
     assert gate.cancelled == 0
 
 
@@ -112,12 +112,12 @@ async def test_mutation_whose_request_is_cancelled_runs_to_its_end(
 ) -> None:
     async with serving_slow(sqlite_url, tmp_path, seconds=60) as api:
         asking = asyncio.create_task(api.post("mutation { wait }"))
-        await is_soon(lambda: gate.waiting == 1)
+        await wait_until(lambda: gate.waiting == 1)
         asking.cancel()
         with suppress(asyncio.CancelledError):
             await asking
         gate.open.set()
-        await is_soon(lambda: gate.passed == 1)
+        await wait_until(lambda: gate.passed == 1)
 
 
 async def test_pause_before_a_refusal_ends_with_the_request(
@@ -126,9 +126,9 @@ async def test_pause_before_a_refusal_ends_with_the_request(
     """Refusals that clients do not wait for would use up the bound of unfinished operations."""
     async with serving_slow(sqlite_url, tmp_path, seconds=60) as api:
         asking = asyncio.create_task(api.post("mutation { beRefused }"))
-        await is_soon(lambda: gate.waiting == 1)
+        await wait_until(lambda: gate.waiting == 1)
         asking.cancel()
-        await is_soon(lambda: gate.passed == 1)
+        await wait_until(lambda: gate.passed == 1)
 
 
 async def test_shutdown_waits_for_mutations_that_are_late(sqlite_url: str, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_mutation_that_does_not_end_is_cancelled_at_last(
     monkeypatch.setattr(unfinished, "LATE_SECONDS", 0.1)
     async with serving_slow(sqlite_url, tmp_path) as api:
         await api.post("mutation { wait }")
-        await is_soon(lambda: gate.cancelled == 1)
+        await wait_until(lambda: gate.cancelled == 1)
 
 
 async def test_no_mutation_begins_while_too_many_are_late(
@@ -168,7 +168,7 @@ async def test_no_mutation_begins_while_too_many_are_late(
         assert denials(refused.json())[0]["code"] == "SERVICE_UNAVAILABLE"
         assert (await api.post("{ __typename }")).status_code == 200
         gate.open.set()
-        await is_soon(lambda: gate.passed == 2)
+        await wait_until(lambda: gate.passed == 2)
         assert (await api.post("mutation { wait }")).status_code == 200
 
 

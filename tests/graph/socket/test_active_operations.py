@@ -13,10 +13,10 @@ from auth.errors import Forbidden
 from graph.context import Info
 from graph.permissions import HasPermission, IsAuthenticated, Public
 from server.settings import Switch
+from tests.accounts import ADMIN, ALICE, BOB
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE, BOB
 from tests.sessions import CHANGE_PASSWORD, LOGIN, REFRESH, Device
 from tests.sockets import Socket
 
@@ -27,15 +27,15 @@ LOGOUT = "mutation { logout { endedSessions } }"
 
 async def ask(socket: Socket, query: str, id_: str = "1", **payload: Any) -> Any:
     """Runs an operation with one result, and returns the first message about it."""
-    await socket.say(type="subscribe", id=id_, payload={"query": query, **payload})
-    return await socket.hear()
+    await socket.send(type="subscribe", id=id_, payload={"query": query, **payload})
+    return await socket.receive()
 
 
 async def result(socket: Socket, query: str, **payload: Any) -> Any:
     """The one result of an operation, which `complete` follows."""
     message = await ask(socket, query, **payload)
     assert message["type"] == "next", message
-    assert await socket.hear() == {"id": "1", "type": "complete"}
+    assert await socket.receive() == {"id": "1", "type": "complete"}
     return message["payload"]
 
 
@@ -136,8 +136,8 @@ async def test_broken_operation_is_an_error_and_the_socket_goes_on(
     socket: Socket, case: str
 ) -> None:
     payload, code = BROKEN[case]
-    await socket.say(type="subscribe", id="1", payload=payload)
-    message = await socket.hear()
+    await socket.send(type="subscribe", id="1", payload=payload)
+    message = await socket.receive()
     assert (message["id"], error_code(message)) == ("1", code)
     assert "errors" not in await result(socket, ME)
 
@@ -180,8 +180,8 @@ async def test_trusted_documents_only_holds_over_socket(
         async with api.accepted_socket() as socket:
             await socket.initialise(reply["data"]["login"]["tokens"]["accessToken"])
             assert error_code(await ask(socket, ME)) == "DOCUMENT_NOT_TRUSTED"
-            await socket.say(type="subscribe", id="1", payload={"documentId": "sha256:abc"})
-            assert (await socket.hear())["payload"] == {"data": {"me": {"username": "alice"}}}
+            await socket.send(type="subscribe", id="1", payload={"documentId": "sha256:abc"})
+            assert (await socket.receive())["payload"] == {"data": {"me": {"username": "alice"}}}
 
 
 # Cookies
@@ -219,7 +219,7 @@ async def test_logout_over_socket_is_answered_before_the_socket_ends(
         await socket.initialise(device.access_token)
         reply = await result(socket, mutation)
         assert next(iter(reply["data"].values())) == {"endedSessions": 1}
-        assert await socket.end() == (4401, "SESSION_REVOKED")
+        assert await socket.wait_closed() == (4401, "SESSION_REVOKED")
     assert not await device.is_signed_in()
 
 
@@ -234,7 +234,7 @@ async def test_password_change_over_socket_is_answered_and_ends_the_other_sessio
         variables = {"input": {"currentPassword": ALICE.password, "newPassword": new}}
         reply = await result(socket, CHANGE_PASSWORD, variables=variables)
         assert reply["data"]["changePassword"]["errors"] == []
-        assert await others.end() == (4401, "SESSION_REVOKED")
+        assert await others.wait_closed() == (4401, "SESSION_REVOKED")
         assert "errors" not in await result(socket, ME)
 
 
@@ -242,10 +242,10 @@ async def test_nothing_runs_after_a_logout_over_the_same_socket(api: Api) -> Non
     device = await Device(api).log_in()
     async with api.accepted_socket() as socket:
         await socket.initialise(device.access_token)
-        await socket.say(type="subscribe", id="1", payload={"query": LOGOUT})
-        assert (await socket.hear())["type"] == "next"
-        await socket.say(type="subscribe", id="2", payload={"query": ME})
-        heard = await socket.hear_until_end()
+        await socket.send(type="subscribe", id="1", payload={"query": LOGOUT})
+        assert (await socket.receive())["type"] == "next"
+        await socket.send(type="subscribe", id="2", payload={"query": ME})
+        heard = await socket.receive_until_closed()
         assert not any("alice" in str(message) for message in heard)
 
 
@@ -361,8 +361,8 @@ async def own_socket(own: Api) -> AsyncGenerator[Socket, None]:
 
 
 async def test_event_with_null_data_does_not_end_the_subscription(own_socket: Socket) -> None:
-    await own_socket.say(type="subscribe", id="1", payload={"query": "subscription{shaky{half}}"})
-    heard = [await own_socket.hear() for _ in range(5)]
+    await own_socket.send(type="subscribe", id="1", payload={"query": "subscription{shaky{half}}"})
+    heard = [await own_socket.receive() for _ in range(5)]
     assert [message["type"] for message in heard] == ["next"] * 4 + ["complete"]
     data = [message["payload"]["data"] for message in heard[:4]]
     assert data == [{"shaky": {"half": 0}}, None, {"shaky": {"half": 1}}, None]
@@ -373,14 +373,14 @@ async def test_event_with_null_data_does_not_end_the_subscription(own_socket: So
 
 async def test_context_state_is_new_for_each_event(own_socket: Socket) -> None:
     query = "subscription { counted { one: calls two: calls } }"
-    await own_socket.say(type="subscribe", id="1", payload={"query": query})
-    heard = [(await own_socket.hear())["payload"]["data"] for _ in range(2)]
+    await own_socket.send(type="subscribe", id="1", payload={"query": query})
+    heard = [(await own_socket.receive())["payload"]["data"] for _ in range(2)]
     assert heard == [{"counted": {"one": 1, "two": 2}}] * 2
 
 
 async def test_event_that_is_not_json_does_not_end_the_subscription(own_socket: Socket) -> None:
-    await own_socket.say(type="subscribe", id="1", payload={"query": "subscription{surrogate}"})
-    first, second, last = [await own_socket.hear() for _ in range(3)]
+    await own_socket.send(type="subscribe", id="1", payload={"query": "subscription{surrogate}"})
+    first, second, last = [await own_socket.receive() for _ in range(3)]
     assert first["payload"]["data"] is None
     assert first["payload"]["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
     assert second["payload"] == {"data": {"surrogate": "good"}}
@@ -388,16 +388,16 @@ async def test_event_that_is_not_json_does_not_end_the_subscription(own_socket: 
 
 
 async def test_source_that_fails_ends_the_subscription_with_its_code(own_socket: Socket) -> None:
-    await own_socket.say(type="subscribe", id="1", payload={"query": "subscription{forbids}"})
-    assert (await own_socket.hear())["type"] == "next"
-    assert error_code(await own_socket.hear()) == "FORBIDDEN"
+    await own_socket.send(type="subscribe", id="1", payload={"query": "subscription{forbids}"})
+    assert (await own_socket.receive())["type"] == "next"
+    assert error_code(await own_socket.receive()) == "FORBIDDEN"
     assert "errors" not in await result(own_socket, ME)
 
 
 async def test_result_that_is_not_json_is_masked(own_socket: Socket) -> None:
     message = await ask(own_socket, "{ odd }")
     assert "INTERNAL_SERVER_ERROR" in str(message)
-    assert await own_socket.hear() == {"id": "1", "type": "complete"}
+    assert await own_socket.receive() == {"id": "1", "type": "complete"}
 
 
 async def test_query_over_socket_has_the_time_limit_of_http(
@@ -418,8 +418,8 @@ async def test_query_over_socket_has_the_time_limit_of_http(
 
 async def test_operations_of_one_socket_are_bounded_together(own_socket: Socket) -> None:
     for number in range(5):
-        await own_socket.say(type="subscribe", id=f"e{number}", payload={"query": EVENTS})
-        await own_socket.say(type="subscribe", id=f"q{number}", payload={"query": "{ never }"})
+        await own_socket.send(type="subscribe", id=f"e{number}", payload={"query": EVENTS})
+        await own_socket.send(type="subscribe", id=f"q{number}", payload={"query": "{ never }"})
     message = await ask(own_socket, ME, id_="more")
     assert (message["id"], error_code(message)) == ("more", "LIMIT_EXCEEDED")
     assert message["payload"][0]["extensions"]["maximum"] == 10
@@ -429,7 +429,7 @@ async def test_mutation_that_has_begun_is_finished_when_its_client_goes(own: Api
     token = await own.log_in(ALICE)
     async with own.accepted_socket() as socket:
         await socket.initialise(token)
-        await socket.say(type="subscribe", id="1", payload={"query": "mutation { passGate }"})
+        await socket.send(type="subscribe", id="1", payload={"query": "mutation { passGate }"})
         await GATE.begun.wait()
         await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
         # Only then: a mutation that was cancelled does not get through the gate any more.
@@ -442,11 +442,11 @@ async def test_mutation_that_has_begun_is_finished_when_its_client_goes(own: Api
 async def test_mutation_that_was_completed_by_its_client_is_finished_silently(
     own_socket: Socket,
 ) -> None:
-    await own_socket.say(type="subscribe", id="1", payload={"query": "mutation { passGate }"})
+    await own_socket.send(type="subscribe", id="1", payload={"query": "mutation { passGate }"})
     await GATE.begun.wait()
-    await own_socket.say(type="complete", id="1")
-    await own_socket.say(type="ping")
-    assert await own_socket.hear() == {"type": "pong"}
+    await own_socket.send(type="complete", id="1")
+    await own_socket.send(type="ping")
+    assert await own_socket.receive() == {"type": "pong"}
     GATE.open.set()
     assert await result(own_socket, ME) == {"data": {"me": {"username": "admin"}}}
     assert GATE.passed
@@ -466,12 +466,12 @@ async def test_permission_classes_hold_for_subscriptions(own: Api) -> None:
 async def test_subscription_sends_its_values_and_ends(own_socket: Socket) -> None:
     message = await ask(own_socket, "subscription { readersOnly }")
     assert message["payload"] == {"data": {"readersOnly": 1}}
-    assert await own_socket.hear() == {"id": "1", "type": "complete"}
+    assert await own_socket.receive() == {"id": "1", "type": "complete"}
 
 
 async def test_fault_of_a_subscription_is_masked(own_socket: Socket) -> None:
     assert (await ask(own_socket, "subscription { breaks }"))["payload"] == {"data": {"breaks": 1}}
-    message = await own_socket.hear()
+    message = await own_socket.receive()
     assert error_code(message) == "INTERNAL_SERVER_ERROR"
     assert "a detail of the inside" not in str(message)
 
@@ -484,5 +484,5 @@ async def test_query_while_the_database_is_away_is_unavailable_and_the_socket_go
     codes = json.dumps(message)
     assert "SERVICE_UNAVAILABLE" in codes
     if message["type"] == "next":
-        assert (await socket.hear())["type"] == "complete"
+        assert (await socket.receive())["type"] == "complete"
     assert "errors" not in await result(socket, ME)

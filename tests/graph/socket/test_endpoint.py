@@ -11,9 +11,9 @@ from auth import user_changes as watching
 from auth import viewers
 from auth.clients import Client
 from auth.errors import SessionRevoked
+from tests.accounts import ALICE, BOB
 from tests.api import BASE_URL, Api
 from tests.clock import ManualClock
-from tests.people import ALICE, BOB
 from tests.sessions import Device
 from tests.sockets import Socket
 
@@ -39,8 +39,8 @@ async def test_the_token_comes_with_the_first_message(sqlite_api: Api, key: str)
 async def test_the_token_may_come_without_its_scheme(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="connection_init", payload={"authToken": token})
-        assert await socket.hear() == {"type": "connection_ack"}
+        await socket.send(type="connection_init", payload={"authToken": token})
+        assert await socket.receive() == {"type": "connection_ack"}
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"x": "y"}, "Bearer", [], {"authorization": 1}])
@@ -48,15 +48,15 @@ async def test_without_a_token_a_client_may_come_again_with_one(
     sqlite_api: Api, payload: Any
 ) -> None:
     async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="connection_init", payload=payload)
-        assert await socket.end() == (4403, "TOKEN_MISSING")
+        await socket.send(type="connection_init", payload=payload)
+        assert await socket.wait_closed() == (4403, "TOKEN_MISSING")
 
 
 @pytest.mark.parametrize("value", ["", "Bearer ", "Bearer x", "Basic eDp5", "no.such.token"])
 async def test_a_token_that_is_none_is_refused(sqlite_api: Api, value: str) -> None:
     async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="connection_init", payload={"authorization": value})
-        code, reason = await socket.end()
+        await socket.send(type="connection_init", payload={"authorization": value})
+        code, reason = await socket.wait_closed()
         assert code == 4403
         assert reason in {"TOKEN_INVALID", "TOKEN_MISSING"}
 
@@ -65,8 +65,8 @@ async def test_an_expired_token_is_asked_to_come_again(sqlite_api: Api, clock: M
     token = await sqlite_api.log_in(ALICE)
     clock.tick(minutes=30)
     async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
-        assert await socket.end() == (4403, "TOKEN_EXPIRED")
+        await socket.send(type="connection_init", payload={"authorization": f"Bearer {token}"})
+        assert await socket.wait_closed() == (4403, "TOKEN_EXPIRED")
 
 
 REVOKE = "UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP"
@@ -86,45 +86,45 @@ async def test_who_was_signed_out_is_told_not_to_come_again(
     token = await sqlite_api.log_in(ALICE)
     await run(sqlite_api, statement)
     async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
-        assert await socket.end() == (4401, FOR_GOOD[statement])
+        await socket.send(type="connection_init", payload={"authorization": f"Bearer {token}"})
+        assert await socket.wait_closed() == (4401, FOR_GOOD[statement])
 
 
 async def test_nothing_runs_before_the_sign_in(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="subscribe", id="1", payload={"query": EVENTS})
-        assert await socket.end() == (4401, "Unauthorized")
+        await socket.send(type="subscribe", id="1", payload={"query": EVENTS})
+        assert await socket.wait_closed() == (4401, "Unauthorized")
 
 
 async def test_who_does_not_sign_in_is_sent_away(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(init_timeout_seconds=0.1)
     async with sqlite_api.accepted_socket() as socket:
-        assert (await socket.end())[0] == 4408
+        assert (await socket.wait_closed())[0] == 4408
 
 
 async def test_pings_do_not_put_the_sign_in_off(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(init_timeout_seconds=0.2)
     async with sqlite_api.accepted_socket() as socket:
         for _ in range(10):
-            await socket.say(type="ping")
+            await socket.send(type="ping")
             await asyncio.sleep(0.03)
-        assert (await socket.end())[0] == 4408
+        assert (await socket.wait_closed())[0] == 4408
 
 
 async def test_signing_in_twice_ends_the_socket(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
-        await socket.say(type="connection_init")
-        assert (await socket.end())[0] == 4429
+        await socket.send(type="connection_init")
+        assert (await socket.wait_closed())[0] == 4429
 
 
 async def test_an_unreachable_database_is_no_refusal(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     with sqlite_api.without_database():
         async with sqlite_api.accepted_socket() as socket:
-            await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"})
-            assert await socket.end() == (1013, "Try again later")
+            await socket.send(type="connection_init", payload={"authorization": f"Bearer {token}"})
+            assert await socket.wait_closed() == (1013, "Try again later")
 
 
 # The handshake
@@ -150,7 +150,7 @@ async def test_a_server_that_is_called_by_another_name_does_not_answer(sqlite_ap
 @pytest.mark.parametrize("protocol", ["graphql-ws", "soap"])
 async def test_only_one_protocol_is_spoken(sqlite_api: Api, protocol: str) -> None:
     async with sqlite_api.accepted_socket(protocol=protocol) as socket:
-        assert (await socket.end())[0] == 4406
+        assert (await socket.wait_closed())[0] == 4406
 
 
 async def test_sockets_of_one_address_are_bounded(sqlite_api: Api) -> None:
@@ -166,8 +166,8 @@ async def test_sockets_of_one_person_are_bounded(sqlite_api: Api) -> None:
     alice, bob = await sqlite_api.log_in(ALICE), await sqlite_api.log_in(BOB)
     async with sqlite_api.accepted_socket() as first, sqlite_api.accepted_socket() as second:
         await first.initialise(alice)
-        await second.say(type="connection_init", payload={"authorization": f"Bearer {alice}"})
-        assert (await second.end())[0] == 4429
+        await second.send(type="connection_init", payload={"authorization": f"Bearer {alice}"})
+        assert (await second.wait_closed())[0] == 4429
         async with sqlite_api.accepted_socket() as third:
             await third.initialise(bob)
 
@@ -189,29 +189,29 @@ async def test_a_broken_document_is_told_and_the_socket_goes_on(
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
-        await socket.say(type="subscribe", id="1", payload={"query": query})
-        message = await socket.hear()
+        await socket.send(type="subscribe", id="1", payload={"query": query})
+        message = await socket.receive()
         assert message["type"] == "error"
         assert message["payload"][0]["extensions"]["code"] == code
-        await socket.say(type="ping")
-        assert await socket.hear() == {"type": "pong"}
+        await socket.send(type="ping")
+        assert await socket.receive() == {"type": "pong"}
 
 
 async def test_an_id_that_is_in_use_ends_the_socket(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await (await socket.initialise(token)).subscribe(EVENTS)
-        await socket.say(type="subscribe", id="1", payload={"query": EVENTS})
-        assert (await socket.end())[0] == 4409
+        await socket.send(type="subscribe", id="1", payload={"query": EVENTS})
+        assert (await socket.wait_closed())[0] == 4409
 
 
 async def test_an_id_can_be_used_again_when_its_operation_is_over(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await (await socket.initialise(token)).subscribe(EVENTS)
-        await socket.say(type="complete", id="1")
+        await socket.send(type="complete", id="1")
         await socket.subscribe(EVENTS)
-        hearing = asyncio.create_task(socket.hear())
+        hearing = asyncio.create_task(socket.receive())
         # Nobody tells when the second one listens.
         while not hearing.done():
             await sqlite_api.log_in(ALICE)
@@ -224,8 +224,8 @@ async def test_subscriptions_of_one_socket_are_bounded(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
         for number in range(11):
-            await socket.say(type="subscribe", id=str(number), payload={"query": EVENTS})
-        message = await socket.hear()
+            await socket.send(type="subscribe", id=str(number), payload={"query": EVENTS})
+        message = await socket.receive()
         assert (message["id"], message["type"]) == ("10", "error")
         assert message["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 
@@ -248,7 +248,7 @@ async def test_a_sign_out_typed_into_the_database_ends_it_for_good(
 ) -> None:
     socket, _ = subscribed
     await run(api, statement)
-    assert await socket.end() == (4401, FOR_GOOD[statement])
+    assert await socket.wait_closed() == (4401, FOR_GOOD[statement])
 
 
 async def test_a_logout_is_told_before_it_ends_the_socket(
@@ -256,9 +256,9 @@ async def test_a_logout_is_told_before_it_ends_the_socket(
 ) -> None:
     socket, device = subscribed
     await api.data("mutation { logout { endedSessions } }", token=device.access_token)
-    event = (await socket.hear())["payload"]["data"]["sessionEvents"]
+    event = (await socket.receive())["payload"]["data"]["sessionEvents"]
     assert (event["kind"], event["session"]["current"]) == ("REVOKED", True)
-    assert await socket.end() == (4401, "SESSION_REVOKED")
+    assert await socket.wait_closed() == (4401, "SESSION_REVOKED")
 
 
 async def test_a_token_that_expires_ends_it_and_a_fresh_one_helps(
@@ -266,7 +266,7 @@ async def test_a_token_that_expires_ends_it_and_a_fresh_one_helps(
 ) -> None:
     socket, device = subscribed
     clock.tick(minutes=30)
-    assert await socket.end() == (4403, "TOKEN_EXPIRED")
+    assert await socket.wait_closed() == (4403, "TOKEN_EXPIRED")
     await device.refresh()
     async with api.accepted_socket() as another:
         await another.initialise(device.access_token)
@@ -278,15 +278,15 @@ async def test_a_token_that_is_renewed_in_time_keeps_it(
     socket, device = subscribed
     clock.tick(minutes=20)
     await device.refresh()
-    assert (await socket.hear())["payload"]["data"]["sessionEvents"]["kind"] == "REFRESHED"
-    await socket.say(type="ping", payload={"authorization": f"Bearer {device.access_token}"})
-    assert await socket.hear() == {"type": "pong"}
+    assert (await socket.receive())["payload"]["data"]["sessionEvents"]["kind"] == "REFRESHED"
+    await socket.send(type="ping", payload={"authorization": f"Bearer {device.access_token}"})
+    assert await socket.receive() == {"type": "pong"}
     clock.tick(minutes=20)
     await asyncio.sleep(0.2)
-    await socket.say(type="ping")
-    assert await socket.hear() == {"type": "pong"}
+    await socket.send(type="ping")
+    assert await socket.receive() == {"type": "pong"}
     clock.tick(minutes=10)
-    assert await socket.end() == (4403, "TOKEN_EXPIRED")
+    assert await socket.wait_closed() == (4403, "TOKEN_EXPIRED")
 
 
 async def test_the_token_of_another_session_does_not_renew_it(
@@ -294,8 +294,8 @@ async def test_the_token_of_another_session_does_not_renew_it(
 ) -> None:
     socket, _ = subscribed
     other = await Device(api).log_in(BOB)
-    await socket.say(type="ping", payload={"authorization": f"Bearer {other.access_token}"})
-    assert (await socket.end())[0] == 4403
+    await socket.send(type="ping", payload={"authorization": f"Bearer {other.access_token}"})
+    assert (await socket.wait_closed())[0] == 4403
 
 
 async def test_other_roles_make_it_begin_again(api: Api, subscribed: tuple[Socket, Device]) -> None:
@@ -304,7 +304,7 @@ async def test_other_roles_make_it_begin_again(api: Api, subscribed: tuple[Socke
         api,
         "DELETE FROM user_roles WHERE user_id = (SELECT id FROM users WHERE username = 'alice')",
     )
-    assert await socket.end() == (4403, "Your roles have changed")
+    assert await socket.wait_closed() == (4403, "Your roles have changed")
 
 
 async def test_a_sign_out_between_the_look_and_the_watch_is_not_missed(
@@ -328,4 +328,4 @@ async def test_while_the_database_is_away_nobody_is_signed_out(
             sqlite_api.auth.viewer_cache.everything_changed()
             await asyncio.sleep(0.2)
         await sqlite_api.log_in(ALICE)
-        assert (await socket.hear())["payload"]["data"]["sessionEvents"]["kind"] == "SIGNED_IN"
+        assert (await socket.receive())["payload"]["data"]["sessionEvents"]["kind"] == "SIGNED_IN"

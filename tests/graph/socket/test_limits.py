@@ -13,10 +13,10 @@ from starlette.types import Message
 
 from graph.permissions import Public
 from graph.token_bucket import TokenBucket
+from tests.accounts import ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
 from tests.sockets import Socket
 
 PING = {"type": "websocket.receive", "text": json.dumps({"type": "ping"})}
@@ -49,7 +49,7 @@ def pongs(heard: list[Any]) -> int:
 async def test_pings_before_connection_init_are_few(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await flood(socket, PING, 1_000)
-        heard = await socket.hear_until_end()
+        heard = await socket.receive_until_closed()
         assert pongs(heard) <= 11
         assert socket.closed == (4429, "Too many messages before connection_init")
 
@@ -70,8 +70,8 @@ async def test_flood_of_messages_ends_the_socket(sqlite_api: Api, message: Any) 
         await socket.initialise(token)
         text = json.dumps(message)
         for number in range(2_000):
-            await socket.say_text(text.replace('"x"', f'"{number}"'))
-        heard = await socket.hear_until_end()
+            await socket.send_text(text.replace('"x"', f'"{number}"'))
+        heard = await socket.receive_until_closed()
         assert socket.closed == (4429, "Too many messages")
         assert len(heard) <= 2 * 250
 
@@ -84,9 +84,9 @@ async def test_subscriptions_started_and_completed_in_a_loop_end_the_socket(
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
         for _ in range(1_000):
-            await socket.say(type="subscribe", id="1", payload={"query": events})
-            await socket.say(type="complete", id="1")
-        await socket.hear_until_end()
+            await socket.send(type="subscribe", id="1", payload={"query": events})
+            await socket.send(type="complete", id="1")
+        await socket.receive_until_closed()
         assert socket.closed[0] == 4429
 
 
@@ -169,7 +169,7 @@ async def test_client_that_does_not_read_is_closed(own: Api) -> None:
         socket.reads = False
         for number in range(10):
             payload = {"query": "subscription { numbers }"}
-            await socket.say(type="subscribe", id=str(number), payload=payload)
+            await socket.send(type="subscribe", id=str(number), payload=payload)
         async with asyncio.timeout(10):
             await socket.served.wait()
     # Of all that wait to send, one message at a time is handed to the connection.
@@ -179,11 +179,11 @@ async def test_client_that_does_not_read_is_closed(own: Api) -> None:
 async def test_source_that_never_waits_does_not_keep_others_waiting(own: Api) -> None:
     async with own.accepted_socket() as socket:
         await socket.initialise(await own.log_in(ALICE))
-        await socket.say(type="subscribe", id="1", payload={"query": "subscription { numbers }"})
-        assert (await socket.hear())["type"] == "next"
+        await socket.send(type="subscribe", id="1", payload={"query": "subscription { numbers }"})
+        assert (await socket.receive())["type"] == "next"
         assert (await own.ask("{ __typename }"))["data"] == {"__typename": "Query"}
-        await socket.say(type="complete", id="1")
-        await socket.say(type="ping")
+        await socket.send(type="complete", id="1")
+        await socket.send(type="ping")
         async with asyncio.timeout(10):
-            while await socket.hear() != {"type": "pong"}:
+            while await socket.receive() != {"type": "pong"}:
                 pass

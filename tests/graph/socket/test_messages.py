@@ -21,8 +21,8 @@ from graph.socket.messages import (
     read_payload,
     read_token,
 )
+from tests.accounts import ALICE
 from tests.api import Api
-from tests.people import ALICE
 from tests.sockets import Socket
 
 EVENTS = "subscription { sessionEvents { kind } }"
@@ -47,20 +47,20 @@ async def socket(sqlite_api: Api) -> AsyncGenerator[Socket, None]:
 
 @pytest.mark.parametrize("message", NONSENSE)
 async def test_message_that_makes_no_sense_ends_the_socket(socket: Socket, message: str) -> None:
-    await socket.say_text(message)
-    assert (await socket.end())[0] == 4400
+    await socket.send_text(message)
+    assert (await socket.wait_closed())[0] == 4400
 
 
 async def test_bytes_are_not_a_message(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await socket.inbox.put({"type": "websocket.receive", "bytes": b"{}"})
-        assert (await socket.end())[0] == 4400
+        assert (await socket.wait_closed())[0] == 4400
 
 
 async def test_message_past_its_limit_ends_the_socket(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
-        await socket.say(type="ping", payload="é" * 40_000)
-        assert (await socket.end())[0] == 1009
+        await socket.send(type="ping", payload="é" * 40_000)
+        assert (await socket.wait_closed())[0] == 1009
 
 
 @pytest.mark.parametrize("id_", ["é" * 60, "é" * 255, "😀" * 100, "a" * 255, "\0", "a\r\nb"])
@@ -68,8 +68,8 @@ async def test_duplicate_id_ends_the_socket_with_a_reason_that_fits(
     socket: Socket, id_: str
 ) -> None:
     for _ in range(2):
-        await socket.say(type="subscribe", id=id_, payload={"query": EVENTS})
-    code, reason = await socket.end()
+        await socket.send(type="subscribe", id=id_, payload={"query": EVENTS})
+    code, reason = await socket.wait_closed()
     assert (code, reason[:14]) == (4409, "Subscriber for")
     assert len(reason.encode()) <= MAX_REASON_BYTES
 
@@ -124,8 +124,8 @@ async def test_any_messages_leave_the_server_well(sqlite_api: Api, texts: list[s
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
         for text in texts:
-            await socket.say_text(text)
-        await socket.say(type="connection_init")
-        heard: list[Any] = await socket.hear_until_end()
+            await socket.send_text(text)
+        await socket.send(type="connection_init")
+        heard: list[Any] = await socket.receive_until_closed()
         assert 4400 <= socket.closed[0] < 4500
     assert "INTERNAL_SERVER_ERROR" not in str(heard)

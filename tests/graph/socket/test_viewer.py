@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from auth import user_changes as watching
 from graph.permissions import HasRole
+from tests.accounts import ADMIN, ALICE, BOB, Account
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ADMIN, ALICE, BOB, Account
 from tests.sessions import Device
 from tests.sockets import Socket
 
@@ -51,7 +51,7 @@ async def nobody_looks(api: Api) -> AsyncIterator[None]:
 
 
 async def renew(socket: Socket, device: Device) -> None:
-    await socket.say(type="ping", payload={"authorization": f"Bearer {device.access_token}"})
+    await socket.send(type="ping", payload={"authorization": f"Bearer {device.access_token}"})
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def socket(api: Api, device: Device) -> AsyncGenerator[Socket, None]:
 @pytest.mark.parametrize("statement", LOST)
 async def test_lost_rights_end_the_socket(api: Api, socket: Socket, statement: str) -> None:
     await run(api, statement)
-    assert await socket.end() == LOST[statement]
+    assert await socket.wait_closed() == LOST[statement]
 
 
 @pytest.mark.parametrize("statement", LOST)
@@ -80,10 +80,10 @@ async def test_renewal_does_not_adopt_other_rights(
 ) -> None:
     async with nobody_looks(api):
         await run(api, statement)
-        await api.hears_what_others_did()
+        await api.catch_up_with_changes()
         for _ in range(5):
             await renew(socket, device)
-        heard = await socket.hear_until_end()
+        heard = await socket.receive_until_closed()
     assert (heard, socket.closed) == ([], LOST[statement])
 
 
@@ -93,9 +93,9 @@ async def test_operation_does_not_start_with_lost_rights(
 ) -> None:
     async with nobody_looks(api):
         await run(api, statement)
-        await api.hears_what_others_did()
-        await socket.say(type="subscribe", id="1", payload={"query": "{ me { id } }"})
-        heard = await socket.hear_until_end()
+        await api.catch_up_with_changes()
+        await socket.send(type="subscribe", id="1", payload={"query": "{ me { id } }"})
+        heard = await socket.receive_until_closed()
     assert (heard, socket.closed) == ([], LOST[statement])
 
 
@@ -134,14 +134,14 @@ async def test_event_is_not_sent_with_lost_rights(own: Api, statement: str) -> N
     device = await Device(own).log_in()
     async with own.accepted_socket() as socket, nobody_looks(own):
         await socket.initialise(device.access_token)
-        await socket.say(type="subscribe", id="1", payload={"query": "subscription { news }"})
-        assert (await socket.hear())["payload"] == {"data": {"news": "begun"}}
+        await socket.send(type="subscribe", id="1", payload={"query": "subscription { news }"})
+        assert (await socket.receive())["payload"] == {"data": {"news": "begun"}}
         await SOURCE.queue.put("a")
-        assert (await socket.hear())["payload"] == {"data": {"news": "a"}}
+        assert (await socket.receive())["payload"] == {"data": {"news": "a"}}
         await run(own, statement)
-        await own.hears_what_others_did()
+        await own.catch_up_with_changes()
         await SOURCE.queue.put("b")
-        heard = await socket.hear_until_end()
+        heard = await socket.receive_until_closed()
     assert (heard, socket.closed) == ([], LOST[statement])
 
 
@@ -149,15 +149,15 @@ async def test_subscription_goes_on_through_renewals(own: Api, clock: ManualCloc
     device = await Device(own).log_in()
     async with own.accepted_socket() as socket:
         await socket.initialise(device.access_token)
-        await socket.say(type="subscribe", id="1", payload={"query": "subscription { news }"})
-        assert (await socket.hear())["payload"] == {"data": {"news": "begun"}}
+        await socket.send(type="subscribe", id="1", payload={"query": "subscription { news }"})
+        assert (await socket.receive())["payload"] == {"data": {"news": "begun"}}
         for number in range(4):
             clock.tick(minutes=20)
             await device.refresh()
             await renew(socket, device)
-            assert await socket.hear() == {"type": "pong"}
+            assert await socket.receive() == {"type": "pong"}
             await SOURCE.queue.put(str(number))
-            assert (await socket.hear())["payload"] == {"data": {"news": str(number)}}
+            assert (await socket.receive())["payload"] == {"data": {"news": str(number)}}
 
 
 # Renewal with a token of another user
@@ -167,12 +167,12 @@ async def test_renewal_by_another_session_of_the_user_ends_the_socket(
     api: Api, socket: Socket
 ) -> None:
     await renew(socket, await Device(api).log_in())
-    assert await socket.end() == (4403, "The token belongs to another session")
+    assert await socket.wait_closed() == (4403, "The token belongs to another session")
 
 
 async def test_renewal_by_another_user_ends_the_socket(api: Api, socket: Socket) -> None:
     await renew(socket, await Device(api).log_in(ADMIN))
-    assert await socket.end() == (4403, "The token belongs to another session")
+    assert await socket.wait_closed() == (4403, "The token belongs to another session")
 
 
 async def test_renewal_by_an_expired_token_ends_the_socket(
@@ -181,13 +181,13 @@ async def test_renewal_by_an_expired_token_ends_the_socket(
     async with nobody_looks(api):
         clock.tick(minutes=31)
         await renew(socket, device)
-        assert await socket.end() == (4403, "TOKEN_EXPIRED")
+        assert await socket.wait_closed() == (4403, "TOKEN_EXPIRED")
 
 
 async def test_storm_of_renewals_ends_the_socket(socket: Socket, device: Device) -> None:
     for _ in range(1_000):
         await renew(socket, device)
-    heard = await socket.hear_until_end()
+    heard = await socket.receive_until_closed()
     assert len(heard) < 300
     assert socket.closed == (4429, "Too many messages")
 
@@ -202,8 +202,8 @@ def bearer(device: Device) -> dict[str, str]:
 async def test_token_of_the_upgrade_request_signs_in(sqlite_api: Api) -> None:
     device = await Device(sqlite_api).log_in()
     async with sqlite_api.accepted_socket(headers=bearer(device)) as socket:
-        await socket.say(type="connection_init")
-        assert await socket.hear() == {"type": "connection_ack"}
+        await socket.send(type="connection_init")
+        assert await socket.receive() == {"type": "connection_ack"}
 
 
 async def test_token_of_the_upgrade_request_runs_nothing_before_connection_init(
@@ -211,8 +211,8 @@ async def test_token_of_the_upgrade_request_runs_nothing_before_connection_init(
 ) -> None:
     device = await Device(sqlite_api).log_in()
     async with sqlite_api.accepted_socket(headers=bearer(device)) as socket:
-        await socket.say(type="subscribe", id="1", payload={"query": "{ me { id } }"})
-        assert await socket.end() == (4401, "Unauthorized")
+        await socket.send(type="subscribe", id="1", payload={"query": "{ me { id } }"})
+        assert await socket.wait_closed() == (4401, "Unauthorized")
 
 
 async def test_two_tokens_of_one_session_sign_in_with_that_of_connection_init(
@@ -232,16 +232,16 @@ async def test_two_tokens_of_one_session_sign_in_with_that_of_connection_init(
 async def test_tokens_of_two_sessions_are_refused(sqlite_api: Api, account: Account) -> None:
     device, other = await Device(sqlite_api).log_in(), await Device(sqlite_api).log_in(account)
     async with sqlite_api.accepted_socket(headers=bearer(other)) as socket:
-        await socket.say(type="connection_init", payload=bearer(device))
-        assert await socket.end() == (4403, "The token belongs to another session")
+        await socket.send(type="connection_init", payload=bearer(device))
+        assert await socket.wait_closed() == (4403, "The token belongs to another session")
 
 
 @pytest.mark.parametrize("header", ["Bearer x", "Bearer a, Bearer b"])
 async def test_broken_token_of_the_upgrade_request_is_refused(sqlite_api: Api, header: str) -> None:
     device = await Device(sqlite_api).log_in()
     async with sqlite_api.accepted_socket(headers={"authorization": header}) as socket:
-        await socket.say(type="connection_init", payload=bearer(device))
-        assert await socket.end() == (4403, "TOKEN_INVALID")
+        await socket.send(type="connection_init", payload=bearer(device))
+        assert await socket.wait_closed() == (4403, "TOKEN_INVALID")
 
 
 async def test_basic_credentials_of_a_proxy_do_not_matter(sqlite_api: Api) -> None:
@@ -259,13 +259,13 @@ async def test_token_in_the_address_or_a_cookie_does_not_sign_in(sqlite_api: Api
         headers={"cookie": cookies},
         origin="http://localhost:8000",
     ) as socket:
-        await socket.say(type="connection_init", payload={})
-        assert await socket.end() == (4403, "TOKEN_MISSING")
+        await socket.send(type="connection_init", payload={})
+        assert await socket.wait_closed() == (4403, "TOKEN_MISSING")
 
 
 async def test_revoked_token_of_the_upgrade_request_is_refused(sqlite_api: Api) -> None:
     device, other = await Device(sqlite_api).log_in(), await Device(sqlite_api).log_in()
     await sqlite_api.data("mutation { logout { endedSessions } }", token=other.access_token)
     async with sqlite_api.accepted_socket(headers=bearer(other)) as socket:
-        await socket.say(type="connection_init", payload=bearer(device))
-        assert await socket.end() == (4403, "The token belongs to another session")
+        await socket.send(type="connection_init", payload=bearer(device))
+        assert await socket.wait_closed() == (4403, "The token belongs to another session")

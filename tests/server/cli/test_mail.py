@@ -9,27 +9,29 @@ from typer.testing import CliRunner
 from models.database import Database
 from models.outgoing_mail import OutgoingMail
 from server.cli import main as cli
-from tests.commands import in_development, run, stopped
-from tests.mails import MailServer
-from tests.people import ALICE
+from tests.accounts import ALICE
+from tests.commands import run, run_failing, use_development_settings
+from tests.emails import SmtpServer
 from tests.processes import free_port
 
 
 @pytest.fixture(autouse=True)
 def development(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
-    in_development(monkeypatch, sqlite_url)
+    use_development_settings(monkeypatch, sqlite_url)
 
 
 def test_a_mail_for_trying_is_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with MailServer() as server:
+    with SmtpServer() as server:
         monkeypatch.setenv("POSTERN_MAIL_URL", server.url)
         assert run("mail", "test", "me@example.com") == "The mail is on its way.\n"
-    assert [mail.recipient for mail in server.mails] == ["me@example.com"]
+    assert [mail.recipient for mail in server.emails] == ["me@example.com"]
 
 
 def test_a_mail_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTERN_MAIL_URL", f"smtp://127.0.0.1:{free_port()}")
-    assert stopped("mail", "test", "me@example.com") == ["The mail was not taken: SMTPConnectError"]
+    assert run_failing("mail", "test", "me@example.com") == [
+        "The mail was not taken: SMTPConnectError"
+    ]
 
 
 def test_what_waits_is_listed_and_tried_again() -> None:

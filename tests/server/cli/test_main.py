@@ -20,15 +20,15 @@ from server.cli import serve as cli_serve
 from server.command_failure import CommandFailed
 from server.settings import ConfigurationError, Settings
 from server.worker import new_server
-from tests.commands import in_development, run, stopped
-from tests.people import BEGINNING
+from tests.accounts import CREATED_AT
+from tests.commands import run, run_failing, use_development_settings
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
 def development(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
-    in_development(monkeypatch, sqlite_url)
+    use_development_settings(monkeypatch, sqlite_url)
 
 
 def test_accounts_are_listed_newest_first() -> None:
@@ -39,7 +39,7 @@ def test_accounts_are_listed_newest_first() -> None:
 
 def test_a_long_list_is_whole(sqlite_url: str) -> None:
     names = [f"user{number}" for number in range(101)]
-    rows = [{"username": name, "username_key": name, "created_at": BEGINNING} for name in names]
+    rows = [{"username": name, "username_key": name, "created_at": CREATED_AT} for name in names]
     asyncio.run(_add(sqlite_url, rows))
     assert len(run("user", "list").splitlines()) == 106
 
@@ -71,11 +71,11 @@ def test_roles_are_replaced() -> None:
     ],
 )
 def test_a_refusal_is_told_in_words(arguments: tuple[str, ...], said: str) -> None:
-    assert stopped(*arguments)[0].startswith(said)
+    assert run_failing(*arguments)[0].startswith(said)
 
 
 def test_a_weak_password_is_refused_here_too() -> None:
-    said = stopped("user", "create", "--username", "carol", "--password-stdin", stdin="carol\n")
+    said = run_failing("user", "create", "--username", "carol", "--password-stdin", stdin="carol\n")
     assert said[0] == "A password has at least 8 characters."
     assert said[1].startswith("A password must not contain your username")
 
@@ -95,7 +95,7 @@ def test_the_doctor_says_that_all_is_well() -> None:
 
 def test_the_doctor_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTERN_ENVIRONMENT", "production")
-    said = stopped("doctor")
+    said = run_failing("doctor")
     assert [line.split()[0] for line in said] == [
         "POSTERN_SECRET_KEY",
         "POSTERN_PUBLIC_URL",
@@ -187,7 +187,7 @@ class Start:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, logs_as_before: None) -> list[Start]:
+def started(monkeypatch: pytest.MonkeyPatch, restore_logging: None) -> list[Start]:
     """The servers that commands have started. None of them listens: the port may be in use."""
     starts: list[Start] = []
 
@@ -313,7 +313,7 @@ def test_serve_in_production_does_not_migrate_and_listens_to_nobody(
     started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
-    assert "run `postern migrate`" in stopped("serve")[0]
+    assert "run `postern migrate`" in run_failing("serve")[0]
     assert started == []
 
 

@@ -16,8 +16,8 @@ from models.database import Database
 from models.user import User
 from server.cli import main as cli
 from server.command_failure import CommandFailed
+from tests.accounts import ALICE, cheap_hash
 from tests.api import Api
-from tests.people import ALICE, cheap_hash
 from tests.processes import POSTERN, environment, run_command
 
 PEOPLE = len(["alice", "bob", "admin", "sophie", "audrey"])

@@ -7,11 +7,11 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from server.settings import Settings, Switch
+from tests.accounts import ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.faults.cluster import one_of_cluster
 from tests.faults.wire import head, wire
-from tests.people import ALICE
 
 METRICS_TOKEN = "a token of the tests that is long enough"
 # They differ from one reply to the next.

@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from server.http.socket_protocol import MAX_UNSENT_BYTES, BoundedWebSocketProtocol
-from tests.databases import is_soon
+from tests.databases import wait_until
 from tests.faults.wire import head
 
 UPGRADE = head(
@@ -55,7 +55,7 @@ async def opened() -> AsyncIterator[tuple[BoundedWebSocketProtocol, UnreadTransp
     protocol = BoundedWebSocketProtocol(config, state, {})
     protocol.connection_made(transport)
     protocol.data_received(UPGRADE)
-    await is_soon(lambda: b"101 Switching" in transport.written)
+    await wait_until(lambda: b"101 Switching" in transport.written)
     transport.written = b""
     yield protocol, transport
     protocol.connection_lost(None)

@@ -8,10 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from server.settings import Settings
+from tests.accounts import ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
-from tests.people import ALICE
 
 _LABELS = ("path", "status", "le")
 TOKEN = "wq8Zr3TnYb5KxLm2VdHs7GpFc9JtEa4R"

@@ -7,9 +7,9 @@ from sqlalchemy import text
 
 from auth.passwords.hashing import Passwords
 from server.settings import Settings, Switch
+from tests.accounts import ADMIN, ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
-from tests.people import ADMIN, ALICE
 
 GOOD = {"grant_type": "password", "username": "alice", "password": ALICE.password}
 

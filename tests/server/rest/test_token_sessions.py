@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tests.accounts import ADMIN, ALICE
 from tests.api import Api
 from tests.clock import ManualClock
-from tests.people import ADMIN, ALICE
 from tests.sessions import Device
 
 INACTIVE = {"active": False}
@@ -78,7 +78,7 @@ async def test_a_live_token_is_described(device: Device) -> None:
 
 async def test_a_dead_token_is_nothing_at_all(device: Device, clock: ManualClock) -> None:
     await device.refresh()
-    for token in (device.spent[0], "prt_x", "x", ""):
+    for token in (device.used_tokens[0], "prt_x", "x", ""):
         assert (await introspect(device, token)).json() == INACTIVE
     old = device.access_token
     clock.tick(minutes=31)

@@ -1,4 +1,4 @@
-"""A PostgreSQL database that was used becomes as it was: many times as fast as another copy."""
+"""Resets a used PostgreSQL database, which is much faster than creating another one."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -37,24 +37,24 @@ _SEQUENCES = """
 SELECT sequencename, coalesce(last_value, start_value), last_value IS NOT NULL FROM pg_sequences
 WHERE schemaname = 'public'
 """
-# With more of them gone, what is left of them would slow down whoever comes next.
+# More dead rows than these would slow down the next test.
 _MOST_DEAD_ROWS = 2_000
 
 
 @dataclass(frozen=True)
-class Original:
-    """What a database holds, by table as PostgreSQL copies it, and a digest of how it is built."""
+class Snapshot:
+    """The rows of a database by table, as COPY writes them, and a digest of its schema."""
 
     shape: str
     tables: list[str]
-    # Of those tables that have any.
+    # Only of tables that have rows.
     rows: dict[str, bytes]
-    # Name, number, and whether that was given out.
+    # Name, value, and whether that value was used.
     sequences: list[tuple[str, int, bool]]
 
     @classmethod
-    async def of(cls, connection: asyncpg.Connection) -> "Original":
-        """Reads all of it: a few rows."""
+    async def of(cls, connection: asyncpg.Connection) -> "Snapshot":
+        """Reads a database."""
         tables = [name for (name,) in await connection.fetch(_TABLES)]
         return cls(
             await connection.fetchval(_SHAPE),
@@ -64,20 +64,23 @@ class Original:
         )
 
     async def restore(self, connection: asyncpg.Connection) -> bool:
-        """Makes another database equal to it; not if that is built otherwise, or held much."""
+        """Resets a database to the snapshot.
+
+        Returns False if the database must be dropped: its schema differs, or it held many rows.
+        """
         await connection.fetch(_END_OTHERS)
         if await connection.fetchval(_SHAPE) != self.shape:
             return False
-        # Neither triggers nor foreign keys have a say in it.
+        # Disables triggers and foreign keys.
         await connection.execute("SET session_replication_role = replica; SET lock_timeout = '5s'")
         async with connection.transaction():
-            # Truncating takes ten times as long for a few rows.
-            gone = [await connection.execute(f"DELETE FROM {table}") for table in self.tables]
+            # TRUNCATE takes ten times as long for a few rows.
+            deleted = [await connection.execute(f"DELETE FROM {table}") for table in self.tables]
             for table, rows in self.rows.items():
                 await connection.copy_to_table(table, source=BytesIO(rows), format="binary")
             for sequence in self.sequences:
                 await connection.execute("SELECT setval($1::regclass, $2, $3)", *sequence)
-        return sum(int(told.removeprefix("DELETE ")) for told in gone) < _MOST_DEAD_ROWS
+        return sum(int(tag.removeprefix("DELETE ")) for tag in deleted) < _MOST_DEAD_ROWS
 
 
 async def _has_rows(connection: asyncpg.Connection, table: str) -> bool:

@@ -1,4 +1,4 @@
-"""Mails as their readers see them: out of a folder, or from a real SMTP server."""
+"""Emails that a test server sent, to a folder or to an SMTP server."""
 
 import asyncio
 import re
@@ -17,13 +17,14 @@ _LINK = re.compile(r"https?://\S+#token=(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
-    """What arrived."""
+class Email:
+    """An email that was received."""
 
     message: EmailMessage
 
     @classmethod
-    def read(cls, content: bytes) -> "Mail":
+    def read(cls, content: bytes) -> "Email":
+        """Parses an email."""
         message = message_from_bytes(content, policy=policy.default)
         assert isinstance(message, EmailMessage)
         return cls(message)
@@ -61,42 +62,42 @@ class Mail:
 
 
 class Mailbox:
-    """Everything that was sent into a folder."""
+    """The emails that were written to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def mails(self, to: str | None = None) -> list[Mail]:
-        """In the order of their making, which is that of their ids."""
+    def emails(self, to: str | None = None) -> list[Email]:
+        """Returns the emails, oldest first, or those to one recipient."""
         files = sorted(self._folder.glob("*.eml"))
-        mails = [Mail.read(file.read_bytes()) for file in files]
-        return [mail for mail in mails if to is None or mail.recipient == to]
+        emails = [Email.read(file.read_bytes()) for file in files]
+        return [email for email in emails if to is None or email.recipient == to]
 
-    def last(self, to: str | None = None) -> Mail:
-        """The newest, perhaps to somebody."""
-        return self.mails(to)[-1]
+    def last(self, to: str | None = None) -> Email:
+        """Returns the newest email, or the newest to one recipient."""
+        return self.emails(to)[-1]
 
 
-class PatientController(Controller):
-    """An SMTP server in a thread of its own, which lets open lines end before it does."""
+class ClosingController(Controller):
+    """An SMTP server in a thread that waits for open connections when it stops."""
 
     def stop(self, no_assert: bool = False) -> None:
-        asyncio.run_coroutine_threadsafe(_lines_end(), self.loop).result()
+        asyncio.run_coroutine_threadsafe(_wait_for_connections(), self.loop).result()
         super().stop(no_assert)
 
 
-async def _lines_end() -> None:
-    # A socket that is still open when its loop ends is a warning in whatever test runs then.
+async def _wait_for_connections() -> None:
+    # A socket that is open when its event loop ends causes a ResourceWarning in a later test.
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(others, timeout=1)
     await asyncio.sleep(0.05)
 
 
-class MailServer:
-    """A real SMTP server that can refuse, hang and come back."""
+class SmtpServer:
+    """An SMTP server that can refuse emails, hang, stop and start."""
 
     def __init__(self) -> None:
-        self.mails: list[Mail] = []
+        self.emails: list[Email] = []
         self.refusal: str | None = None
         self.refused_recipients: set[str] = set()
         self.hangs = False
@@ -109,14 +110,14 @@ class MailServer:
         return f"smtp://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
-        self.start_again()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start_again(self) -> None:
-        self._controller = PatientController(self, hostname="127.0.0.1", port=self._port)
+    def start(self) -> None:
+        self._controller = ClosingController(self, hostname="127.0.0.1", port=self._port)
         self._controller.start()
 
     def stop(self) -> None:
@@ -124,10 +125,11 @@ class MailServer:
             self._controller.stop()
             self._controller = None
 
-    def to(self, recipient: str) -> list[Mail]:
-        return [mail for mail in self.mails if mail.recipient == recipient]
+    def to(self, recipient: str) -> list[Email]:
+        """Returns the emails that were accepted for a recipient."""
+        return [email for email in self.emails if email.recipient == recipient]
 
-    async def handle_RCPT(  # noqa: N802 - the name that aiosmtpd asks for
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it by this name
         self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
     ) -> str:
         if address in self.refused_recipients:
@@ -144,5 +146,5 @@ class MailServer:
         if self.refusal:
             return self.refusal
         assert isinstance(envelope.content, bytes)
-        self.mails.append(Mail.read(envelope.content))
+        self.emails.append(Email.read(envelope.content))
         return "250 taken"

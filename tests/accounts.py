@@ -1,4 +1,4 @@
-"""The accounts that every test database begins with."""
+"""The accounts in every test database."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +13,12 @@ from models.database import Database
 from models.role import Role, UserRole
 from models.user import User
 
-BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who can log in."""
+    """An account that can sign in."""
 
     username: str
     password: str
@@ -35,16 +35,17 @@ ADMIN = Account("admin", "an administrator's own", "admin")
 SUPPORT = Account("sophie", "helping hands all day", "support")
 AUDITOR = Account("audrey", "reading between lines", "auditor")
 
-# Whoever runs commands on the server.
+# The actor of commands that run on the server.
 OPERATOR = Console(PermissionRegistry())
 
-EVERYBODY = (ALICE, BOB, ADMIN, SUPPORT, AUDITOR)
+ALL_ACCOUNTS = (ALICE, BOB, ADMIN, SUPPORT, AUDITOR)
 
 
-async def add_people(db: Database) -> None:
+async def add_accounts(db: Database) -> None:
+    """Creates ALL_ACCOUNTS in a database."""
     async with db.begin() as tx:
         roles = {role.name: role.id for role in await tx.scalars(select(Role))}
-        for account in EVERYBODY:
+        for account in ALL_ACCOUNTS:
             user = User(
                 id=uuid7(),
                 username=account.username,
@@ -52,7 +53,7 @@ async def add_people(db: Database) -> None:
                 email=account.email,
                 email_key=account.email,
                 password_hash=cheap_hash(account.password),
-                created_at=BEGINNING,
+                created_at=CREATED_AT,
             )
             tx.add(user)
             await tx.flush()
@@ -63,4 +64,5 @@ async def add_people(db: Database) -> None:
 
 @cache
 def cheap_hash(password: str) -> str:
+    """Returns a bcrypt hash with the lowest cost, so that tests are fast."""
     return str(bcrypt_sha256.using(rounds=4).hash(password))
