@@ -13,7 +13,7 @@ import uvicorn
 
 from graph.socket.channel import MAX_MESSAGE_BYTES
 from server.environment import load_settings
-from server.http.connection_watchdog import protocol
+from server.http.connection_watchdog import http_protocol
 from server.http.socket_protocol import BoundedWebSocketProtocol
 
 READY = b"ready"
@@ -92,7 +92,7 @@ def new_server() -> Server:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        http=protocol(settings.request_timeout),
+        http=http_protocol(settings.request_timeout),
         ws=BoundedWebSocketProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,

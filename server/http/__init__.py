@@ -1,1 +1,1 @@
-"""HTTP: the protocol of connections, and the middleware of requests."""
+"""HTTP: the protocol of connections and the middleware of requests."""

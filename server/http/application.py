@@ -1,4 +1,4 @@
-"""FastAPI, with what every request passes standing before it rather than inside it."""
+"""The FastAPI application, with middleware that wraps all of FastAPI's own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,19 +9,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Each request would look for OpenTelemetry anew.
+# With telemetry on, each request would look for OpenTelemetry again.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
 class Application(FastAPI):
-    """FastAPI behind these middlewares, from the outside inwards."""
+    """FastAPI behind the given middleware; the first one is the outermost."""
 
     def __init__(self, *, outside: Sequence[Middleware], **options: Any) -> None:
         self._outside = outside
         super().__init__(telemetry=_NO_TELEMETRY, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request or socket, or the life of the server."""
+        """Serves one HTTP request, WebSocket or lifespan."""
         if scope["type"] == "lifespan":
             await self.router(scope, receive, send)
             return
@@ -31,9 +31,9 @@ class Application(FastAPI):
         await self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What a request passes."""
+        """Returns FastAPI's middleware, wrapped in the outer middleware."""
         app = super().build_middleware_stack()
-        # Faults are answered and logged once, by `RequestMiddleware`.
+        # Removed because `RequestMiddleware` answers and logs internal errors.
         assert isinstance(app, ServerErrorMiddleware)
         app = app.app
         for middleware in reversed(self._outside):

@@ -1,4 +1,4 @@
-"""All connections of a process: made here, and looked after once a second."""
+"""Creates the connections of a process and closes those of slow clients."""
 
 import asyncio
 from collections import Counter
@@ -9,22 +9,25 @@ import structlog
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from server.http.reply_buffer import Outbox
+from server.http.reply_buffer import ReplyBuffer
 from server.http.timed_protocol import TimedProtocol
 
 log = structlog.get_logger("postern.http")
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_CHECK_SECONDS = 1.0
 
 
-class Connections:
-    """Makes the protocol of each connection, and looks after them all."""
+class ConnectionWatchdog:
+    """Creates the protocol of each connection, and checks all connections once a second.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._looks_every = min(_SECONDS_BETWEEN_LOOKS, seconds / 4)
-        self._looks_after: ServerState | None = None
-        self._outbox: Outbox | None = None
+    `timeout` is the number of seconds that a client has for each step (see `timed_protocol`).
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._check_seconds = min(_CHECK_SECONDS, timeout / 4)
+        self._server_state: ServerState | None = None
+        self._buffer: ReplyBuffer | None = None
         self._closing: dict[Any, float] = {}
 
     def __call__(
@@ -34,45 +37,45 @@ class Connections:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> TimedProtocol:
-        """The protocol of a new connection."""
-        if self._outbox is None or self._looks_after is not server_state:
+        """Returns the protocol of a new connection."""
+        if self._buffer is None or self._server_state is not server_state:
             loop = _loop or asyncio.get_running_loop()
-            self._looks_after, self._outbox = server_state, Outbox(loop)
-            self._look_later(loop, server_state)
-        return TimedProtocol(self._outbox, config, server_state, app_state, _loop)
+            self._server_state, self._buffer = server_state, ReplyBuffer(loop)
+            self._schedule_check(loop, server_state)
+        return TimedProtocol(self._buffer, config, server_state, app_state, _loop)
 
-    def _look_later(self, loop: asyncio.AbstractEventLoop, server_state: ServerState) -> None:
-        loop.call_later(self._looks_every, self._look, loop, server_state)
+    def _schedule_check(self, loop: asyncio.AbstractEventLoop, server_state: ServerState) -> None:
+        loop.call_later(self._check_seconds, self._check, loop, server_state)
 
-    def _look(self, loop: asyncio.AbstractEventLoop, server_state: ServerState) -> None:
-        self._look_later(loop, server_state)
+    def _check(self, loop: asyncio.AbstractEventLoop, server_state: ServerState) -> None:
+        self._schedule_check(loop, server_state)
         connections = list(server_state.connections)
-        self._end_the_late(connections, loop.time())
-        self._end_the_unclosed(connections, loop.time())
+        self._close_timed_out(connections, loop.time())
+        self.abort_unread_sockets(connections, loop.time())
 
-    def _end_the_late(self, connections: Iterable[object], now: float) -> None:
-        ended = Counter(
+    def _close_timed_out(self, connections: Iterable[object], now: float) -> None:
+        steps = Counter(
             step.value
             for connection in connections
             if isinstance(connection, TimedProtocol)
-            and (step := connection.end_if_too_late(now, self._seconds))
+            and (step := connection.close_if_timed_out(now, self._timeout))
         )
-        if ended:
-            # One line however many there are: they may want to fill the disk.
-            log.info("http.client_timeout", awaited=dict(ended))
+        if steps:
+            # One line for all of them, so that an attacker cannot fill the disk.
+            log.info("http.client_timeout", awaited=dict(steps))
 
-    def _end_the_unclosed(self, connections: Iterable[Any], now: float) -> None:
-        """Cuts WebSockets that are closed but for what their client does not read."""
+    def abort_unread_sockets(self, connections: Iterable[Any], now: float) -> None:
+        """Aborts closing WebSockets whose client does not read the rest within the timeout."""
         self._closing = {
             socket: self._closing.get(socket, now)
             for socket in connections
             if not isinstance(socket, TimedProtocol) and socket.transport.is_closing()
         }
         for socket, since in self._closing.items():
-            if now - since >= self._seconds:
+            if now - since >= self._timeout:
                 socket.transport.abort()
 
 
-def protocol(seconds: float) -> type[asyncio.Protocol]:
-    """What uvicorn takes as `http`: makes connections whose clients have so long for each step."""
-    return cast("type[asyncio.Protocol]", Connections(seconds))
+def http_protocol(timeout: float) -> type[asyncio.Protocol]:
+    """Returns the `http` argument of uvicorn's `Config`, which may be a factory of protocols."""
+    return cast("type[asyncio.Protocol]", ConnectionWatchdog(timeout))

@@ -1,7 +1,7 @@
-"""CORS: which pages of other origins may call (https://fetch.spec.whatwg.org/#http-cors-protocol).
+"""CORS (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-An origin that the operator has listed is trusted: its pages may send any header. Names of headers
-are not listed here, because clients, tracing and proxies add their own.
+Pages of the origins in POSTERN_CORS_ORIGINS may call the server with any header. There is no list
+of allowed headers, because clients, tracing tools and proxies add their own.
 """
 
 import re
@@ -17,14 +17,13 @@ _HEADER_NAME = re.compile(rb"[a-z0-9][a-z0-9._-]{0,63}")
 _MOST_HEADER_NAMES = 64
 _MOST_HEADER_BYTES = 2_048
 _EXPOSED = b"WWW-Authenticate, Retry-After, X-Request-Id, Date, Allow"
-# Browsers keep it for two hours at most.
 _MAX_AGE_SECONDS = b"600"
-# A cache must not hand the reply for one origin to a page of another.
+# A cache must not return the reply for one origin to a page of another origin.
 PREFLIGHT_VARY = (b"vary", b"Access-Control-Request-Method, Access-Control-Request-Headers")
 
 
 class CrossOriginPolicy:
-    """The origins whose pages may call, and what they may do."""
+    """The origins whose pages may call the server, and the headers of their replies."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._headers = {
@@ -37,11 +36,11 @@ class CrossOriginPolicy:
         }
 
     def headers_for(self, origin: bytes) -> HeaderFields:
-        """What a reply to a page of this origin has; nothing if the origin is not allowed."""
+        """Returns the CORS headers of a reply to this origin; none if it is not allowed."""
         return self._headers.get(origin, [])
 
     async def answer_preflight(self, headers: Mapping[bytes, bytes], send: Send) -> None:
-        """Answers a preflight; `send` adds `headers_for` its origin."""
+        """Answers a preflight request; the caller's `send` adds `headers_for` the origin."""
         is_allowed = headers[b"origin"] in self._headers
         start: Message = {
             "type": "http.response.start",
@@ -60,7 +59,7 @@ class CrossOriginPolicy:
 
 
 def is_preflight(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser asks before it sends a page's request."""
+    """Returns whether this is a CORS preflight request."""
     return (
         scope["method"] == "OPTIONS"
         and b"origin" in headers
@@ -69,7 +68,7 @@ def is_preflight(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def allowed_names(requested: bytes) -> bytes:
-    """The names of headers that the page may send: those that it asks for, within bounds."""
+    """Returns the header names that the page may send: the requested ones, if they are valid."""
     names = [name.strip() for name in requested.lower().split(b",") if name.strip()]
     is_bounded = len(requested) <= _MOST_HEADER_BYTES and len(names) <= _MOST_HEADER_NAMES
     if not names or not is_bounded or not all(map(_HEADER_NAME.fullmatch, names)):

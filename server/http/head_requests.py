@@ -1,4 +1,4 @@
-"""HEAD: the head of the reply to a GET, for every address (RFC 9110, 9.3.2)."""
+"""HEAD requests, answered like GET but without the body (RFC 9110, 9.3.2)."""
 
 from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
@@ -8,10 +8,7 @@ from starlette.types import Message, Scope, Send
 
 
 def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
-    """Returns the scope and the `send` with which a HEAD is answered as a GET, without the body.
-
-    Probes and link checkers send HEAD.
-    """
+    """Returns a GET scope for a HEAD request, and a `send` that leaves out the body."""
 
     async def send_head(message: Message) -> None:
         if message["type"] == "http.response.body":
@@ -22,7 +19,7 @@ def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
 
 
 async def refuse_method(request: Request, error: Exception) -> Response:
-    """Answers 405; `Allow` lists HEAD wherever it lists GET (RFC 9110, 10.2.1)."""
+    """Answers 405 and adds HEAD to `Allow` where it lists GET (RFC 9110, 10.2.1)."""
     assert isinstance(error, HTTPException)
     given = dict(error.headers or {})
     methods = {method.strip() for method in given.get("Allow", "").split(",")} - {""}

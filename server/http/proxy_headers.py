@@ -1,4 +1,4 @@
-"""The client behind trusted proxies, whichever family the connection of the proxy has."""
+"""Client addresses behind trusted proxies (`X-Forwarded-For`), over IPv4 and IPv6."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ _MAPPED = b"::ffff:"
 
 
 class ProxyMiddleware:
-    """uvicorn's middleware for `X-Forwarded-For`, with mapped addresses as IPv4 addresses."""
+    """uvicorn's `X-Forwarded-For` middleware, with IPv4-mapped addresses as IPv4 addresses."""
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[str]) -> None:
         hosts = [plain_address(host) for host in trusted]
-        self._believing = ProxyHeadersMiddleware(app, trusted_hosts=hosts)  # type: ignore[arg-type]
+        self._middleware = ProxyHeadersMiddleware(app, trusted_hosts=hosts)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -25,7 +25,7 @@ class ProxyMiddleware:
             scope["client"] = (plain_address(peer[0]), peer[1])
         if any(name == _FORWARDED_FOR and _MAPPED in value for name, value in scope["headers"]):
             scope["headers"] = [_with_plain_addresses(*header) for header in scope["headers"]]
-        await self._believing(scope, receive, send)  # type: ignore[arg-type]
+        await self._middleware(scope, receive, send)  # type: ignore[arg-type]
 
 
 def _with_plain_addresses(name: bytes, value: bytes) -> tuple[bytes, bytes]:

@@ -1,7 +1,7 @@
-"""WebSocket connections within bounds: uvicorn answers every ping and reads every frame.
+"""Limits on WebSocket frames. uvicorn itself reads every frame and answers every ping.
 
-The application sees messages only, and bounds those itself (`graph/socket/channel.py`). Frames that
-never become a message are bounded here: pings, pongs, and the pieces of one message.
+The application receives messages only, and limits those itself (`graph/socket/channel.py`). This
+module limits frames that are not whole messages: pings, pongs and the parts of a message.
 """
 
 from typing import Any
@@ -12,14 +12,13 @@ from websockets.protocol import OPEN
 
 from graph.token_bucket import TokenBucket
 
-# So many frames at once, and so many per second from then on: more than messages, which come in
-# several frames at times.
+# Higher than the limits on messages, because a message can have several frames.
 FRAME_BURST = 400
 FRAMES_PER_SECOND = 100.0
 MAX_FRAMES_PER_MESSAGE = 400
-# With more than this unsent, pings are not answered: their answers would only wait as well.
+# With more unsent data than this, pings are not answered: the pongs would only be queued as well.
 MAX_UNSENT_BYTES = 65_536
-# A frame has six bytes or more: so many frames are read at most before they are counted.
+# Limits how many frames are parsed before they are counted: a frame has at least six bytes.
 _PIECE_BYTES = 1_024
 
 
@@ -31,7 +30,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._frame_rate = TokenBucket(FRAME_BURST, FRAMES_PER_SECOND)
 
     def data_received(self, data: bytes) -> None:
-        """Reads in pieces, so that the frames after too many are not parsed."""
+        """Reads data in pieces, so that frames past the limit are not parsed."""
         if len(data) <= _PIECE_BYTES or not self.handshake_initiated:
             super().data_received(data)
             return
@@ -41,7 +40,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             super().data_received(data[start : start + _PIECE_BYTES])
 
     def handle_events(self) -> None:
-        """Counts frames before it handles them."""
+        """Counts frames, and handles them if they are within the limits."""
         frames = sum(isinstance(event, Frame) for event in self.conn.events)
         if frames and not self._frame_rate.take(self.loop.time(), frames):
             self._refuse(4429, "Too many frames")
@@ -52,14 +51,14 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_events()
 
     def handle_ping(self) -> None:
-        """Answers, unless the client does not read what was sent to it (RFC 6455, 5.5.3)."""
+        """Answers a ping, unless the client does not read its data (RFC 6455, 5.5.3)."""
         if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.conn.data_to_send()
             return
         super().handle_ping()
 
     def send_receive_event_to_app(self) -> None:
-        """Passes a message on. Closes the connection if its text is not UTF-8."""
+        """Passes a message on, or closes the connection if its text is not UTF-8."""
         if self.curr_msg_data_type == "text" and not _is_text(b"".join(self.frames)):
             self._refuse(1007, "Invalid UTF-8")
             return

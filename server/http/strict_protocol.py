@@ -1,10 +1,10 @@
-"""uvicorn's HTTP protocol, made strict about where a request ends.
+"""uvicorn's HTTP protocol, with strict rules on where a request ends.
 
-A proxy sends the requests of many clients over one connection. If it and Postern disagree on where
-a request ends, one client gets the reply of another (request smuggling).
+A proxy sends the requests of many clients over one connection. If the proxy and Postern disagree on
+where a request ends, one client gets the reply of another (request smuggling).
 
-This is what is used of uvicorn and httptools beyond their documentation. A new version of either
-can change it: pyproject.toml bounds them, tests/server/http/test_uvicorn_internals.py checks it.
+This package uses these undocumented parts of uvicorn and httptools. New versions can change them,
+so pyproject.toml limits the versions, and tests/server/http/test_uvicorn_internals.py checks them.
 
 * The callbacks of httptools on `HttpToolsProtocol`, its attributes per connection and per request,
   `_start_asgi_task` and `handle_websocket_upgrade`; the positional offset of `HttpParserUpgrade`.
@@ -21,28 +21,28 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Heads and trailers of this length always pass; those of twice the length never do.
+# Heads and trailers up to this length are accepted; those of twice the length never are.
 HEAD_BYTES = 16_384
 
-# Those whose framing is specified in RFC 9112.
+# RFC 9112 specifies the framing of these versions.
 _VERSIONS = ("1.1", "1.0")
 
-# Looked up once: each request passes here.
-_begin = HttpToolsProtocol.on_headers_complete
+# Looked up once, because it is called for each request.
+_start_request = HttpToolsProtocol.on_headers_complete
 
 
-class UncertainEnd(Exception):
-    """Postern and a proxy could disagree on where this request ends."""
+class AmbiguousFraming(Exception):
+    """A proxy could disagree with Postern on where this request ends."""
 
 
 class StrictProtocol(HttpToolsProtocol):
-    """Serves a request, or refuses it and closes the connection; never guesses."""
+    """Serves requests with clear framing; refuses others and closes the connection."""
 
-    # Received since the last byte of a body, the last whole head or the last whole request.
+    # Received since the last byte of a body, the last complete head or the last complete request.
     framing_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Reads on; refuses heads, trailers and chunk extensions that are too long."""
+        """Parses data. Refuses heads, trailers and chunk extensions that are too long."""
         if len(data) > HEAD_BYTES:
             self._receive_in_pieces(data)
             return
@@ -59,40 +59,40 @@ class StrictProtocol(HttpToolsProtocol):
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def refuse(self, status: HTTPStatus) -> None:
-        """Ends the connection with this status."""
+        """Answers with this status and closes the connection."""
         raise NotImplementedError
 
     def refuse_malformed(self) -> None:
-        """Ends the connection: what came last is not HTTP."""
+        """Closes the connection after data that is not valid HTTP."""
         raise NotImplementedError
 
     def discard(self, size: int) -> None:
-        """Notes bytes of a body that came after the reply."""
+        """Counts bytes of a body that arrived after the reply."""
         raise NotImplementedError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keeps a header; `expect` as uvicorn does. Raises UncertainEnd."""
+        """Adds a header, and handles `Expect` like uvicorn. Raises AmbiguousFraming."""
         name = name.lower()
         if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            # No other coding is decoded here (RFC 9112, 6.1), and proxies read their lists in
-            # different ways.
-            raise UncertainEnd
+            # No other coding is supported (RFC 9112, 6.1), and proxies parse lists of codings
+            # differently.
+            raise AmbiguousFraming
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Starts the request, unless `_upgrade` must decide first what it is."""
+        """Starts the request, unless it has to be checked by `_upgrade` first."""
         if self.parser.get_http_version() not in _VERSIONS:
-            raise UncertainEnd
+            raise AmbiguousFraming
         if not self.parser.should_upgrade():
-            _begin(self)
+            _start_request(self)
             self.framing_bytes = 0
             # Trailers must not become headers of the running request (RFC 9110, 6.5.1).
             self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        """Keeps a part of a body, unless its request was answered already."""
+        """Adds a part of a body, or discards it if the request was answered already."""
         self.framing_bytes = 0
         cycle = self.cycle
         if cycle.response_complete:
@@ -104,7 +104,7 @@ class StrictProtocol(HttpToolsProtocol):
         cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """The body of the newest request is whole."""
+        """Marks the body of the latest request as complete."""
         if not self.parser.should_upgrade():
             self.framing_bytes = 0
             self.cycle.more_body = False
@@ -114,16 +114,16 @@ class StrictProtocol(HttpToolsProtocol):
         for start in range(0, len(data), HEAD_BYTES):
             if self.transport.is_closing():
                 return
-            # Not always this one: a piece can end in a WebSocket handshake, or in a refusal.
+            # Not always `self`: a WebSocket handshake or a refusal changes the protocol.
             receiver = self.transport.get_protocol()
             assert isinstance(receiver, asyncio.Protocol)
             receiver.data_received(data[start : start + HEAD_BYTES])
 
     def _upgrade(self, rest: bytes) -> None:
-        """Decides on a request that the parser takes for the last of its connection.
+        """Handles a request after which the parser has stopped because of `Upgrade` or CONNECT.
 
-        The parser does not read the body of such a request. If the same parser read on, the body
-        would be parsed as the next request: request smuggling (uvicorn issue 2722).
+        The parser does not read the body of such a request. If it continued, it would parse the
+        body as the next request (request smuggling, uvicorn issue 2722).
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
@@ -137,7 +137,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._start_websocket(method)
 
     def _is_websocket_handshake(self, method: bytes) -> bool:
-        """Whether this is a handshake of RFC 6455, 4.1, and can be answered at once."""
+        """Returns whether this is a handshake (RFC 6455, 4.1) and no earlier reply is pending."""
         headers = dict(self.headers)
         protocols = [value.lower() for name, value in self.headers if name == b"upgrade"]
         is_handshake = method == b"GET" and self.parser.get_http_version() == "1.1"
@@ -146,7 +146,7 @@ class StrictProtocol(HttpToolsProtocol):
         return is_handshake and protocols == [b"websocket"] and not has_body and is_idle
 
     def _read_without_upgrade(self, method: bytes, rest: bytes) -> None:
-        """Ignores `Upgrade` (RFC 9110, 7.8): reads the same request again without this header."""
+        """Parses the same request again without `Upgrade`, which may be ignored (RFC 9110, 7.8)."""
         version = self.parser.get_http_version().encode()
         fields = [header for header in self.headers if header[0] != b"upgrade"]
         head = [b"%b %b HTTP/%b" % (method, self.url, version), *map(b": ".join, fields)]
@@ -158,6 +158,6 @@ class StrictProtocol(HttpToolsProtocol):
         self.scope["method"] = method.decode()
         self.handle_websocket_upgrade()
         socket = self.transport.get_protocol()
-        # What httptools lets pass and websockets does not (200 headers) it never answers.
+        # Not started if websockets rejects what httptools accepts, such as 200 headers.
         if not getattr(socket, "handshake_initiated", True):
             self.refuse(HTTPStatus.BAD_REQUEST)

@@ -1,12 +1,12 @@
-"""uvicorn's HTTP protocol with timeouts: slow, silent or excessive clients are cut off.
+"""uvicorn's HTTP protocol with timeouts: disconnects slow, silent or excessive clients.
 
-A client has the same number of seconds for each step: for the head of a request, for its body, and
-for each further piece of a reply that it reads. A request that comes too late is answered 408 if no
-reply has begun; otherwise the connection is cut and the application receives `http.disconnect`.
-A connection without a request is ended after uvicorn's keep-alive timeout. A WebSocket is ended by
-its pings: one every 20 seconds, to be answered within 20.
+A client has the same number of seconds for each step: the head of a request, its body, and each
+16 KiB of the reply. A request that arrives too late is answered 408 if no reply has started.
+Otherwise the connection is closed and the application receives `http.disconnect`. A connection
+without a request is closed after uvicorn's keep-alive timeout. WebSockets have a ping every 20
+seconds, which the client must answer within 20 seconds.
 
-No request pays for a timer: `Connections` looks at all connections once a second.
+There are no timers per request: `ConnectionWatchdog` checks all connections once a second.
 """
 
 import asyncio
@@ -19,29 +19,34 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server.http.lingering import LEAST_READ_BYTES, MOST_DISCARDED_BYTES, Lingering, ReplyTransport
-from server.http.reply_buffer import Exchange, Outbox
+from server.http.lingering import (
+    LEAST_READ_BYTES,
+    MOST_DISCARDED_BYTES,
+    LingeringProtocol,
+    ReplyTransport,
+)
+from server.http.reply_buffer import BufferedCycle, ReplyBuffer
 from server.http.strict_protocol import StrictProtocol
 
-# How many requests may come at once on one connection; browsers send one. Each takes kilobytes.
+# The limit of pipelined requests per connection. Browsers send one; each takes kilobytes.
 MOST_WAITING_REQUESTS = 500
-# How long a client may take to read the last reply and to close.
-LINGERS_SECONDS = 10.0
-# For how long connections are still listened to when the server ends. Proxies keep them open, and
-# what they send meanwhile would be answered by a reset.
+# How long a client may take to read the last reply and close the connection.
+LINGER_SECONDS = 10.0
+# How long open connections are still read from when the server stops. A request that a proxy sends
+# in this time would otherwise be answered by a reset.
 LAST_REQUESTS_SECONDS = 0.5
-# Then the event loop may still have to read what the system has received. Bounded, since a client
-# can go on sending.
+# After that, the event loop may still have to read what the system has received. This is limited,
+# because a client can continue to send.
 _LAST_READS = 100
 _READ_WITHIN_SECONDS = 0.01
 
-# Looked up once: each request passes here.
+# Looked up once, because they are called for each request.
 _receive = StrictProtocol.data_received
 _start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001 - nothing public starts a request
 
 
 class Step(StrEnum):
-    """What the server waits for."""
+    """The step of the client that the server waits for."""
 
     FIRST_BYTE = "first byte"
     HEAD = "head"
@@ -51,84 +56,84 @@ class Step(StrEnum):
     NEXT_REQUEST = "next request"
 
 
-# Nobody waits for a reply then.
+# In these steps the client does not expect a reply.
 _SILENT = {Step.FIRST_BYTE, Step.UNWANTED_BODY, Step.NEXT_REQUEST}
 
 
 @dataclass(slots=True)
-class _Wait:
-    """What a client is awaited for: the step, of which request, since when."""
+class _AwaitedStep:
+    """The step of the client that the server waits for, with its start."""
 
     step: Step | None = None
     request: object = None
     since: float = 0.0
-    # How much of the reply it had not read then.
+    # How much of the reply was unread at the start.
     unread_bytes: int = 0
 
 
 @dataclass(slots=True)
-class _Watch:
-    """All that is remembered of a connection."""
+class _ConnectionState:
+    """The state of a connection, beside uvicorn's."""
 
-    outbox: Outbox
-    wait: _Wait = field(default_factory=_Wait)
-    # Where uvicorn writes the replies.
-    replies: ReplyTransport | None = None
-    # Of bodies whose request was answered before they were whole.
+    buffer: ReplyBuffer
+    awaited: _AwaitedStep = field(default_factory=_AwaitedStep)
+    reply_transport: ReplyTransport | None = None
+    # The bytes of a body that arrived after the reply to its request.
     discarded_bytes: int = 0
-    # The client sends nothing more.
+    # The client has stopped sending.
     half_closed: bool = False
-    # Its next reply is the last.
+    # The next reply is the last one.
     ending: bool = False
-    # What is being answered: uvicorn knows the newest request only, which may wait behind it.
+    # The request that is being answered. `cycle` of uvicorn is the latest request, which may be
+    # queued behind it.
     running: RequestResponseCycle | None = None
 
 
 class TimedProtocol(StrictProtocol):
-    """uvicorn's HTTP protocol, with what `Connections` needs to judge how a client behaves."""
+    """uvicorn's HTTP protocol with the timeouts that `ConnectionWatchdog` checks."""
 
-    def __init__(self, outbox: Outbox, *arguments: Any) -> None:
+    def __init__(self, buffer: ReplyBuffer, *arguments: Any) -> None:
         super().__init__(*arguments)
-        # One attribute and no more: past thirty, Python looks up each of them more slowly.
-        self._watch = _Watch(outbox)
+        # Only one attribute: with more than thirty, Python looks up each of them more slowly.
+        self._state = _ConnectionState(buffer)
 
     def shutdown(self) -> None:
-        """Ends the connection: a client that asks at this moment has not heard of the end yet."""
-        self._watch.ending = True
+        """Closes the connection soon; a request that is on its way is still answered."""
+        self._state.ending = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
         self.loop.call_later(LAST_REQUESTS_SECONDS, self._end_when_idle, _LAST_READS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the application, whichever request it answers."""
-        self._tell_application()
-        # They would never run, and hold one another.
+        """Sends `http.disconnect` to the running request and drops the queued ones."""
+        self._disconnect_application()
+        # They would never run, and their references form a cycle.
         self.pipeline.clear()
         super().connection_lost(exc)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected."""
+        """Prepares a new connection."""
         super().connection_made(transport)
-        self._watch.replies = ReplyTransport(transport, self.linger)
+        self._state.reply_transport = ReplyTransport(transport, self.linger)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks whether to stay open
-        """Answers what was asked before a client stopped sending, as `nc -N` does."""
-        running = self._watch.running
+        """Answers the running request of a client that has stopped sending, such as `nc -N`."""
+        running = self._state.running
         is_awaited = running is not None and not (running.response_complete or running.more_body)
         if is_awaited:
             self.cycle.keep_alive = False
-        self._watch.half_closed = True
-        self._watch.outbox.flush()
+        self._state.half_closed = True
+        self._state.buffer.flush()
         return is_awaited
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, and refuses too many requests at once."""
+        """Parses data. Refuses too many pipelined requests."""
         _receive(self, data)
         if len(self.pipeline) > MOST_WAITING_REQUESTS:
             self.refuse(HTTPStatus.TOO_MANY_REQUESTS)
 
     def refuse_malformed(self) -> None:
-        """Answers the requests before it, then ends the connection."""
+        """Answers the requests before the malformed one, then closes the connection."""
         cycle = self.cycle
         if cycle is None or cycle.more_body or cycle.response_complete:
             self.refuse(HTTPStatus.BAD_REQUEST)
@@ -136,22 +141,22 @@ class TimedProtocol(StrictProtocol):
             cycle.keep_alive = False
 
     def discard(self, size: int) -> None:
-        """Ends the connection where more than the bound comes after a reply."""
-        self._watch.discarded_bytes += size
-        if self._watch.discarded_bytes > MOST_DISCARDED_BYTES:
+        """Counts bytes of a body after its reply, and aborts the connection past the limit."""
+        self._state.discarded_bytes += size
+        if self._state.discarded_bytes > MOST_DISCARDED_BYTES:
             self.transport.abort()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hands the connection over to its WebSocket, which has timeouts of its own."""
-        # The last reply must come before the socket's messages.
-        self._watch.outbox.flush()
-        if self._watch.ending:
+        """Changes the protocol to WebSocket, which has other timeouts."""
+        # The last reply must be sent before the messages of the socket.
+        self._state.buffer.flush()
+        if self._state.ending:
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         super().handle_websocket_upgrade()
 
     def on_response_complete(self) -> None:
-        """Goes on to the next request; no more are read while others wait, and no timer is made."""
+        """Starts the next queued request, or reads on if there is none."""
         self.server_state.total_requests += 1
         if self.transport.is_closing() or self not in self.connections:
             return
@@ -161,18 +166,18 @@ class TimedProtocol(StrictProtocol):
             self.flow.resume_reading()
 
     def pause_writing(self) -> None:
-        """The client is behind: from now on it has to read."""
+        """Starts the timeout for reading the reply."""
         super().pause_writing()
-        self._watch.wait = _Wait()
+        self._state.awaited = _AwaitedStep()
 
     def refuse(self, status: HTTPStatus) -> None:
-        """Ends the connection, with this status unless another reply has begun or comes first."""
-        running = self._watch.running
+        """Closes the connection. Sends the status, unless another reply has started or is due."""
+        running = self._state.running
         if running is None or running.response_complete:
-            may_reply = not self._head_is_whole()
+            may_reply = not self._head_is_complete()
         else:
             may_reply = running.scope is self.scope and not running.response_started
-        self._watch.outbox.flush()
+        self._state.buffer.flush()
         if may_reply:
             self.transport.write(
                 f"HTTP/1.1 {status.value} {status.phrase}\r\n"
@@ -181,85 +186,88 @@ class TimedProtocol(StrictProtocol):
         self.linger()
 
     def linger(self) -> None:
-        """Ends the connection, but not before its client has read what was written."""
+        """Closes the connection after the client has read what was written."""
         if self.transport.is_closing() or self not in self.connections:
             return
-        self._watch.outbox.flush()
+        self._state.buffer.flush()
         self.connections.discard(self)
-        self._tell_application()
+        self._disconnect_application()
         self.pipeline.clear()
         self.flow.resume_reading()
-        # A reply that waits for its client to read is never continued.
+        # Ends the wait of a reply whose client does not read it.
         self.flow.resume_writing()
-        if self._watch.half_closed or not self.transport.can_write_eof():
+        if self._state.half_closed or not self.transport.can_write_eof():
             self.transport.close()
         else:
             is_read = not self.transport.get_write_buffer_size()
-            is_brief = self._watch.ending and is_read
-            seconds = LAST_REQUESTS_SECONDS if is_brief else LINGERS_SECONDS
-            Lingering(self.transport, self.connections).start(self.loop, seconds)
+            is_brief = self._state.ending and is_read
+            seconds = LAST_REQUESTS_SECONDS if is_brief else LINGER_SECONDS
+            LingeringProtocol(self.transport, self.connections).start(self.loop, seconds)
 
-    def end_if_too_late(self, now: float, seconds: float) -> Step | None:
-        """Ends the connection if its client has kept us waiting; returns for what, if it had to."""
-        step, wait = self._awaited_step(), self._watch.wait
+    def close_if_timed_out(self, now: float, seconds: float) -> Step | None:
+        """Closes the connection if the client took too long, and returns the awaited step.
+
+        Returns None for a connection that stays open, or that was idle.
+        """
+        step, awaited = self._awaited_step(), self._state.awaited
         unread_bytes = self.transport.get_write_buffer_size()
-        is_another = step is not wait.step or self.scope is not wait.request
+        is_new = step is not awaited.step or self.scope is not awaited.request
         if step is Step.NEXT_REQUEST:
             seconds = self.timeout_keep_alive
-        if not is_another and (step is None or now - wait.since < seconds):
+        if not is_new and (step is None or now - awaited.since < seconds):
             return None
-        if is_another or wait.unread_bytes - unread_bytes >= LEAST_READ_BYTES:
-            self._watch.wait = _Wait(step, self.scope, now, unread_bytes)
+        if is_new or awaited.unread_bytes - unread_bytes >= LEAST_READ_BYTES:
+            self._state.awaited = _AwaitedStep(step, self.scope, now, unread_bytes)
             return None
-        self._end(step)
+        self._close(step)
         return None if step is Step.NEXT_REQUEST else step
 
     def _end_when_idle(self, reads: int) -> None:
-        self._watch.outbox.flush()
+        self._state.buffer.flush()
         if reads and not self.transport.is_closing() and _has_unread_bytes(self.transport):
-            # To close now would lose a request, and answer it by a reset.
+            # Closing now would answer a request that has arrived by a reset.
             self.loop.call_later(_READ_WITHIN_SECONDS, self._end_when_idle, reads - 1)
         else:
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._watch.running = cycle
-        self._watch.discarded_bytes = 0
-        cycle.transport = self._watch.replies  # type: ignore[assignment] # all that a cycle calls
-        if self._watch.ending:
+        self._state.running = cycle
+        self._state.discarded_bytes = 0
+        cycle.transport = self._state.reply_transport  # type: ignore[assignment] # all that a cycle calls
+        if self._state.ending:
             cycle.keep_alive = False
-        _start(self, cycle, Exchange(app, cycle, self._watch.outbox))
+        _start(self, cycle, BufferedCycle(app, cycle, self._state.buffer))
 
-    def _head_is_whole(self) -> bool:
+    def _head_is_complete(self) -> bool:
         return self.cycle is not None and self.cycle.scope is self.scope
 
     def _awaited_step(self) -> Step | None:
-        """What the client has to do next; None while it is the server's turn."""
+        """Returns the next step of the client; None while the server works on a reply."""
         if self.flow.write_paused or self.transport.is_closing():
             return Step.READING
         if self.flow.read_paused or self.pipeline:
             return None
-        head_is_whole = self._head_is_whole()
+        head_is_complete = self._head_is_complete()
         if self.cycle is not None and not self.cycle.response_complete:
-            return Step.BODY if head_is_whole and self.cycle.more_body else None
+            return Step.BODY if head_is_complete and self.cycle.more_body else None
         if self.scope is None:
             return Step.FIRST_BYTE
-        if not head_is_whole:
+        if not head_is_complete:
             return Step.HEAD
-        # What is left of a body that nobody wanted comes before the next request.
+        # The rest of a body that was not read comes before the next request.
         return Step.UNWANTED_BODY if self.cycle.more_body else Step.NEXT_REQUEST
 
-    def _end(self, step: Step | None) -> None:
+    def _close(self, step: Step | None) -> None:
         if step is Step.READING:
             self.transport.abort()
         elif step in _SILENT:
-            # A browser that connected in advance takes a 408 for the reply to its first request.
+            # A browser that connects in advance would take a 408 as the reply to its first request.
             self.transport.close()
         else:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT)
 
-    def _tell_application(self) -> None:
-        running = self._watch.running
+    def _disconnect_application(self) -> None:
+        running = self._state.running
         if running is not None and not running.response_complete:
             running.disconnected = True
             running.waiting_for_100_continue = False
@@ -267,7 +275,7 @@ class TimedProtocol(StrictProtocol):
 
 
 def _has_unread_bytes(transport: asyncio.Transport) -> bool:
-    """Whether the system has received something that the event loop has not read."""
+    """Returns whether the system has received data that the event loop has not read."""
     connection = transport.get_extra_info("socket")
     if connection is None:
         return False

@@ -30,7 +30,7 @@ from models.postgresql_changes import TRUSTED_FOR_SECONDS
 from server.http.lingering import LEAST_READ_BYTES, MOST_DISCARDED_BYTES
 from server.http.socket_protocol import FRAME_BURST, FRAMES_PER_SECOND, MAX_UNSENT_BYTES
 from server.http.strict_protocol import HEAD_BYTES
-from server.http.timed_protocol import LINGERS_SECONDS
+from server.http.timed_protocol import LINGER_SECONDS
 from server.settings import Settings
 from tests.docs.markdown import ROOT
 
@@ -151,7 +151,7 @@ SECURITY = [
     f"the first {word(MAX_DOCUMENT_ERRORS)} errors are reported",
     f"Bodies have at most {default('max_body_bytes'):,} bytes",
     f"Heads and trailers of {HEAD_BYTES // 1024} KiB are accepted",
-    f"up to {MOST_DISCARDED_BYTES // 1_000_000} MB and {LINGERS_SECONDS:.0f} seconds",
+    f"up to {MOST_DISCARDED_BYTES // 1_000_000} MB and {LINGER_SECONDS:.0f} seconds",
     f"A client has {default('request_timeout')} seconds for the head of a request",
     f"each {LEAST_READ_BYTES // 1024} KiB of a reply",
     f"silent for {STATEMENT_TIMEOUT_SECONDS} seconds",

@@ -9,7 +9,7 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from server.http.connection_watchdog import protocol
+from server.http.connection_watchdog import http_protocol
 from server.http.timed_protocol import LAST_REQUESTS_SECONDS
 from server.worker import Server
 
@@ -23,7 +23,7 @@ async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 def new_server() -> Server:
-    config = uvicorn.Config(app, lifespan="off", log_config=None, http=protocol(10.0))
+    config = uvicorn.Config(app, lifespan="off", log_config=None, http=http_protocol(10.0))
     config.load()
     server = Server(config)
     server.lifespan = config.lifespan_class(config)

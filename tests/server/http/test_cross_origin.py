@@ -1,4 +1,4 @@
-"""CORS: what pages of listed origins may do, and what caches may store."""
+"""CORS: preflight requests, allowed headers and `Vary`."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def allowed(reply: Any) -> set[str]:
         "X-Requested-With",
     ],
 )
-async def test_preflight_allows_the_headers_that_a_listed_origin_asks_for(
+async def test_preflight_allows_the_requested_headers_of_a_listed_origin(
     settings: Settings, clock: ManualClock, requested: str
 ) -> None:
     async with serving(listing(settings, ORIGIN), clock) as api:
@@ -69,7 +69,7 @@ async def test_preflight_allows_the_headers_that_a_listed_origin_asks_for(
         b"x-a," * 600,
     ],
 )
-def test_preflight_echoes_no_malformed_and_no_endless_names(requested: bytes) -> None:
+def test_preflight_ignores_malformed_and_too_long_header_names(requested: bytes) -> None:
     assert allowed_names(requested) == b"authorization, content-type"
 
 
@@ -86,7 +86,7 @@ async def test_preflight_of_another_origin_is_refused(
 @pytest.mark.parametrize(
     "path", ["/.well-known/jwks.json", "/healthz", "/graphql", "/nothing", "/openapi.json", "/docs"]
 )
-async def test_replies_vary_by_origin_whatever_the_origin(
+async def test_every_reply_varies_by_origin(
     settings: Settings, clock: ManualClock, path: str, origin: str | None
 ) -> None:
     headers = {} if origin is None else {"Origin": origin}
@@ -112,7 +112,7 @@ async def test_errors_of_the_server_are_readable_by_listed_origins(
 
 
 @pytest.mark.parametrize("origin", [APP, "ionic://localhost", "tauri://localhost"])
-async def test_app_in_a_web_view_may_call_and_use_the_cookie(
+async def test_app_in_a_web_view_can_use_the_cookie(
     settings: Settings, clock: ManualClock, origin: str
 ) -> None:
     login = """mutation { login(input: {username: "alice", password: "correct horse battery",

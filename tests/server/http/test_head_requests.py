@@ -1,4 +1,4 @@
-"""HEAD gives the head of the reply to a GET, at every address."""
+"""HEAD returns the headers of the reply to a GET, at every path."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from tests.clock import ManualClock
 from tests.faults.cluster import one_of_cluster
 from tests.faults.wire import head, wire
 
-METRICS_TOKEN = "a token of the tests that is long enough"
-# They differ from one reply to the next.
+METRICS_TOKEN = "a metrics token for tests, long enough"
+# These differ between two replies.
 CHANGING = {"x-request-id", "content-security-policy", "content-length", "date", "last-modified"}
 QUERY = "/graphql?query=%7B__typename%7D"
 
 
 def addresses(api: Api) -> list[str]:
-    """Every address of the server that answers GET."""
+    """Returns every path of the server that answers GET."""
     pages = {route.path for route in api.app.routes if isinstance(route, Route)}
     documented = {path for path, acts in api.app.openapi()["paths"].items() if "get" in acts}
     hidden = {"/.well-known/openid-configuration"}
@@ -34,7 +34,7 @@ async def heads_of(api: Api, path: str, **headers: str) -> tuple[Any, Any]:
 
 @pytest.fixture
 def shown(settings: Settings) -> Settings:
-    """With every address that can be turned on."""
+    """Settings that turn on all optional paths."""
     return settings.model_copy(
         update={"metrics_token": SecretStr(METRICS_TOKEN), "explorer": Switch.ON}
     )
@@ -104,5 +104,5 @@ async def test_head_has_the_length_of_the_body_and_no_body_on_the_wire(
                 reply = (await client.reader.readuntil(b"\r\n\r\n")).lower()
                 assert reply.split()[1] == b"%d" % got, path
                 assert b"content-length: " in reply, path
-            # Nothing stood between the replies.
+            # There were no bytes between the replies.
             assert await client.ask(head("GET", "/healthz")) == 200

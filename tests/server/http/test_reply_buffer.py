@@ -1,4 +1,4 @@
-"""Replies leave whole at the end of a turn, and nobody waits for somebody else who has gone."""
+"""Replies are written in one piece at the end of a turn of the event loop."""
 
 import asyncio
 from types import SimpleNamespace
@@ -9,25 +9,25 @@ from starlette.types import Message
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.http.reply_buffer import Exchange, Outbox
+from server.http.reply_buffer import BufferedCycle, ReplyBuffer
 
 DATE = (b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")
 
 
 class Connection:
-    """A transport, as far as replies need one."""
+    """A transport that records what is written."""
 
-    def __init__(self, *, gone: bool = False) -> None:
+    def __init__(self, *, closed: bool = False) -> None:
         self.written: list[bytes] = []
-        self._gone = gone
+        self._closed = closed
 
     def write(self, data: bytes) -> None:
-        if self._gone:
+        if self._closed:
             raise RuntimeError("unable to perform operation on a closed transport")
         self.written.append(data)
 
     def is_closing(self) -> bool:
-        return self._gone
+        return self._closed
 
     def close(self) -> None:
         self.written.append(b"<closed>")
@@ -63,8 +63,8 @@ async def no_application(_scope: object, _receive: object, _send: object) -> Non
     pass
 
 
-def exchange_on(connection: Any, outbox: Outbox) -> Exchange:
-    return Exchange(no_application, cycle_on(connection), outbox)
+def buffered_cycle_on(connection: Any, buffer: ReplyBuffer) -> BufferedCycle:
+    return BufferedCycle(no_application, cycle_on(connection), buffer)
 
 
 def start(*headers: tuple[bytes, bytes], status: int = 200) -> Message:
@@ -79,8 +79,8 @@ def length(data: bytes) -> tuple[bytes, bytes]:
     return (b"content-length", b"%d" % len(data))
 
 
-async def new_outbox() -> Outbox:
-    return Outbox(asyncio.get_running_loop())
+async def new_buffer() -> ReplyBuffer:
+    return ReplyBuffer(asyncio.get_running_loop())
 
 
 async def written_by_uvicorn(*messages: Message, **options: Any) -> bytes:
@@ -93,18 +93,18 @@ async def written_by_uvicorn(*messages: Message, **options: Any) -> bytes:
 
 async def written_whole(*messages: Message, **options: Any) -> bytes:
     connection = Connection()
-    exchange = Exchange(no_application, cycle_on(connection, **options), await new_outbox())
+    buffered = BufferedCycle(no_application, cycle_on(connection, **options), await new_buffer())
     for message in messages:
-        await exchange.send(message)
+        await buffered.send(message)
     await asyncio.sleep(0)
     return b"".join(connection.written)
 
 
-async def test_head_and_body_leave_together_when_the_turn_ends() -> None:
+async def test_head_and_body_are_written_together_at_the_end_of_the_turn() -> None:
     connection = Connection()
-    exchange = exchange_on(connection, await new_outbox())
-    await exchange.send(start(length(b"body")))
-    await exchange.send(body(b"body"))
+    buffered = buffered_cycle_on(connection, await new_buffer())
+    await buffered.send(start(length(b"body")))
+    await buffered.send(body(b"body"))
     assert connection.written == []
     await asyncio.sleep(0)
     assert len(connection.written) == 1
@@ -120,7 +120,7 @@ async def test_head_and_body_leave_together_when_the_turn_ends() -> None:
         (start(length(b"body"), (b"Content-Type", b"text/plain")), body(b"body")),
         (start(length(b"body"), (b"connection", b"close")), body(b"body")),
         (start(length(b"onetwo")), body(b"one", more=True), body(b"two")),
-        (start(), body(b"of no known length")),
+        (start(), body(b"of unknown length")),
         (start(), body(b"one", more=True), body(b"two", more=True), body(b"")),
     ],
     ids=[
@@ -136,7 +136,7 @@ async def test_head_and_body_leave_together_when_the_turn_ends() -> None:
 )
 @pytest.mark.parametrize("keep_alive", [True, False])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_what_is_written_is_what_uvicorn_writes(
+async def test_written_bytes_equal_those_of_uvicorn(
     messages: tuple[Message, ...], keep_alive: bool, method: str
 ) -> None:
     options: Any = {"keep_alive": keep_alive, "method": method}
@@ -145,77 +145,77 @@ async def test_what_is_written_is_what_uvicorn_writes(
 
 
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\0", b"a\x7f"])
-async def test_a_header_that_would_begin_another_is_refused(value: bytes) -> None:
+async def test_header_value_with_control_characters_is_refused(value: bytes) -> None:
     with pytest.raises(RuntimeError, match="Invalid HTTP header value"):
         await written_whole(start((b"x-name", value), length(b"x")), body(b"x"))
 
 
 @pytest.mark.parametrize("name", [b"x: y", b"x y", b"x\r\ny"])
-async def test_a_name_that_is_none_is_refused(name: bytes) -> None:
+async def test_invalid_header_name_is_refused(name: bytes) -> None:
     with pytest.raises(RuntimeError, match="Invalid HTTP header name"):
         await written_whole(start((name, b"z"), length(b"x")), body(b"x"))
 
 
-async def test_a_reply_without_headers_is_sent() -> None:
+async def test_reply_without_a_headers_key_is_sent() -> None:
     bare: Message = {"type": "http.response.start", "status": 200}
     assert await written_whole(bare, body(b"x")) == await written_by_uvicorn(bare, body(b"x"))
 
 
-async def test_a_reply_without_any_headers_is_sent() -> None:
+async def test_reply_without_any_headers_is_sent() -> None:
     connection = Connection()
     cycle = cycle_on(connection)
     cycle.default_headers = []
-    exchange = Exchange(no_application, cycle, await new_outbox())
-    await exchange.send(start())
-    await exchange.send(body(b"x"))
+    buffered = BufferedCycle(no_application, cycle, await new_buffer())
+    await buffered.send(start())
+    await buffered.send(body(b"x"))
     assert b"".join(connection.written).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-async def test_headers_may_come_from_a_generator() -> None:
+async def test_headers_may_be_a_generator() -> None:
     pairs = (pair for pair in [(b"set-cookie", b"a=b")])
     once: Message = {"type": "http.response.start", "status": 200, "headers": pairs}
     assert b"set-cookie: a=b\r\n" in await written_whole(once, body(b"x"))
 
 
-async def test_who_was_answered_is_not_told_to_continue() -> None:
+async def test_100_continue_is_not_sent_after_a_final_reply() -> None:
     connection = Connection()
     cycle = cycle_on(connection)
     cycle.waiting_for_100_continue = True
-    exchange = Exchange(no_application, cycle, await new_outbox())
-    await exchange.send(start(length(b"x")))
-    await exchange.send(body(b"x"))
+    buffered = BufferedCycle(no_application, cycle, await new_buffer())
+    await buffered.send(start(length(b"x")))
+    await buffered.send(body(b"x"))
     await cycle.receive()
     await asyncio.sleep(0)
     assert not any(b"100 Continue" in data for data in connection.written)
 
 
-async def test_a_body_of_another_length_than_promised_is_refused() -> None:
+async def test_body_longer_than_content_length_is_refused() -> None:
     with pytest.raises(RuntimeError, match="longer than Content-Length"):
         await written_whole(start(length(b"x")), body(b"xyz"))
 
 
-async def test_who_has_gone_keeps_nobody_else_waiting() -> None:
-    outbox = await new_outbox()
-    gone, other, later = Connection(gone=True), Connection(), Connection()
-    for connection in (gone, other):
-        exchange = exchange_on(connection, outbox)
-        await exchange.send(start(length(b"body")))
-        await exchange.send(body(b"body"))
+async def test_closed_connection_does_not_delay_other_replies() -> None:
+    buffer = await new_buffer()
+    closed, other, later = Connection(closed=True), Connection(), Connection()
+    for connection in (closed, other):
+        buffered = buffered_cycle_on(connection, buffer)
+        await buffered.send(start(length(b"body")))
+        await buffered.send(body(b"body"))
     await asyncio.sleep(0)
-    exchange = exchange_on(later, outbox)
-    await exchange.send(start(length(b"body")))
-    await exchange.send(body(b"body"))
+    buffered = buffered_cycle_on(later, buffer)
+    await buffered.send(start(length(b"body")))
+    await buffered.send(body(b"body"))
     await asyncio.sleep(0)
     assert [len(other.written), len(later.written)] == [1, 1]
 
 
-async def test_a_client_that_is_behind_holds_up_its_reply() -> None:
+async def test_send_waits_for_a_client_that_reads_slowly() -> None:
     connection = Connection()
     cycle = cycle_on(connection)
-    exchange = Exchange(no_application, cycle, await new_outbox())
-    await exchange.send(start(length(b"body")))
+    buffered = BufferedCycle(no_application, cycle, await new_buffer())
+    await buffered.send(start(length(b"body")))
     cycle.flow.pause_writing()
-    sending = asyncio.create_task(exchange.send(body(b"body")))
+    sending = asyncio.create_task(buffered.send(body(b"body")))
     await asyncio.sleep(0)
     assert not sending.done()
     cycle.flow.resume_writing()
@@ -223,20 +223,20 @@ async def test_a_client_that_is_behind_holds_up_its_reply() -> None:
     assert cycle.response_complete
 
 
-async def test_a_client_that_has_gone_is_sent_nothing() -> None:
+async def test_nothing_is_sent_to_a_disconnected_client() -> None:
     connection = Connection()
     cycle = cycle_on(connection)
-    exchange = Exchange(no_application, cycle, await new_outbox())
-    await exchange.send(start(length(b"body")))
+    buffered = BufferedCycle(no_application, cycle, await new_buffer())
+    await buffered.send(start(length(b"body")))
     cycle.disconnected = True
-    await exchange.send(body(b"body"))
+    await buffered.send(body(b"body"))
     await asyncio.sleep(0)
     assert connection.written == []
 
 
-async def test_a_reply_in_pieces_comes_after_the_one_before_it() -> None:
-    connection, outbox = Connection(), await new_outbox()
-    first, second = exchange_on(connection, outbox), exchange_on(connection, outbox)
+async def test_reply_in_parts_is_written_after_the_reply_before_it() -> None:
+    connection, buffer = Connection(), await new_buffer()
+    first, second = buffered_cycle_on(connection, buffer), buffered_cycle_on(connection, buffer)
     await first.send(start(length(b"first")))
     await first.send(body(b"first"))
     await second.send(start())

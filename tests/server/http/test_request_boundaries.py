@@ -1,7 +1,7 @@
-"""Where a request ends: Postern and every proxy in front of it must agree, or requests cross.
+"""Request smuggling: Postern and a proxy must agree on where each request ends.
 
-Each request of a case carries an id, and Postern repeats it in the reply. Bytes that belong to the
-body of one request must never be answered as a request of their own (request smuggling).
+Each request of a case has an ID, which Postern repeats in the reply. The bytes of a body must never
+be answered as another request.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ ways = pytest.mark.parametrize(
 
 @ways
 @pytest.mark.parametrize("name", SERVED)
-async def test_served_request_ends_where_its_framing_says(
+async def test_served_request_ends_according_to_its_framing(
     server: Process, name: str, way: Way
 ) -> None:
     async with wire(server) as client:
@@ -81,7 +81,7 @@ async def test_served_request_ends_where_its_framing_says(
 
 
 @pytest.mark.parametrize("name", PADDED)
-async def test_served_request_of_many_segments_ends_where_its_framing_says(
+async def test_served_request_in_many_segments_ends_according_to_its_framing(
     server: Process, name: str
 ) -> None:
     async with wire(server) as client:
@@ -90,7 +90,7 @@ async def test_served_request_of_many_segments_ends_where_its_framing_says(
 
 @ways
 @pytest.mark.parametrize("name", REFUSED)
-async def test_request_without_a_certain_end_is_refused_and_the_connection_closed(
+async def test_request_with_ambiguous_framing_is_refused_and_the_connection_closed(
     server: Process, name: str, way: Way
 ) -> None:
     async with wire(server) as client:
@@ -101,7 +101,7 @@ async def test_request_without_a_certain_end_is_refused_and_the_connection_close
 
 @ways
 @pytest.mark.parametrize("name", CLOSED)
-async def test_last_request_of_a_connection_is_the_last_one_answered(
+async def test_request_after_connection_close_is_not_answered(
     server: Process, name: str, way: Way
 ) -> None:
     async with wire(server) as client:
@@ -140,7 +140,7 @@ async def test_upgrade_with_a_body_in_many_segments_is_served(server: Process) -
         assert await client.ask(post(ASK)) == 200
 
 
-async def test_pipelined_upgrades_are_answered_in_their_order(server: Process) -> None:
+async def test_pipelined_upgrades_are_answered_in_order(server: Process) -> None:
     requests = [
         post(
             ASK, x_request_id=str(i), **({"connection": "upgrade", "upgrade": "x"} if i % 2 else {})
@@ -152,7 +152,9 @@ async def test_pipelined_upgrades_are_answered_in_their_order(server: Process) -
         assert answered(await client.rest()) == [b"%d" % i for i in range(20)] + [b"next"]
 
 
-async def test_handshake_behind_an_unanswered_request_is_no_reply_to_it(server: Process) -> None:
+async def test_handshake_behind_an_unanswered_request_is_served_as_a_request(
+    server: Process,
+) -> None:
     async with wire(server) as client:
         await client.send(post(ASK, x_request_id="first") + head("GET", **HANDSHAKE) + NEXT)
         replies = await client.rest()
@@ -194,7 +196,9 @@ async def test_handshake_at_a_path_without_a_socket_closes_the_connection(server
     assert replies.count(b"HTTP/1.1 ") == 1
 
 
-async def test_bytes_after_an_accepted_handshake_are_no_requests(server: Process) -> None:
+async def test_bytes_after_an_accepted_handshake_are_not_parsed_as_requests(
+    server: Process,
+) -> None:
     headers = {**HANDSHAKE, "sec_websocket_protocol": "graphql-transport-ws"}
     async with wire(server) as client:
         await client.send(head("GET", **headers))
@@ -203,14 +207,14 @@ async def test_bytes_after_an_accepted_handshake_are_no_requests(server: Process
         assert b"HTTP/1.1" not in await client.rest()
 
 
-async def test_trailers_are_no_headers_of_their_request(server: Process) -> None:
+async def test_trailers_do_not_become_headers(server: Process) -> None:
     request = raw(b"content-type: application/json", CHUNKED, body=chunked(ASK)[:-2])
     for trailer in (b"content-encoding: gzip", b"content-type: text/plain", b"host: evil.example"):
         async with wire(server) as client:
             assert await client.ask(request + trailer + b"\r\n\r\n") == 200
 
 
-async def test_malformed_request_behind_others_does_not_take_their_replies(server: Process) -> None:
+async def test_requests_before_a_malformed_request_are_answered(server: Process) -> None:
     async with wire(server) as client:
         whole = [post(ASK, x_request_id=str(i)) for i in range(5)]
         await client.send(b"".join(whole) + b"GARBAGE\r\n\r\n" + NEXT)
@@ -219,7 +223,7 @@ async def test_malformed_request_behind_others_does_not_take_their_replies(serve
     assert replies.count(b"HTTP/1.1 200") == 5
 
 
-async def test_malformed_body_behind_its_reply_gets_no_second_reply(server: Process) -> None:
+async def test_malformed_body_after_its_reply_gets_no_second_reply(server: Process) -> None:
     async with wire(server) as client:
         head_ = raw(b"content-type: application/json", CHUNKED).replace(b"/graphql", b"/none")
         assert await client.ask(head_) == 404
@@ -231,7 +235,7 @@ async def test_malformed_body_behind_its_reply_gets_no_second_reply(server: Proc
 async def test_final_reply_instead_of_100_continue_closes_the_connection(
     server: Process, path: str
 ) -> None:
-    # The client may leave out the body then: the next request would be taken for it.
+    # The client may then leave out the body, and the next request would be parsed as the body.
     request = head(path=path, expect="100-continue", content_length="500", accept="text/plain")
     async with wire(server) as client:
         await client.send(request)
@@ -242,7 +246,7 @@ async def test_final_reply_instead_of_100_continue_closes_the_connection(
     assert b"100 Continue" not in reply
 
 
-async def test_100_continue_is_sent_to_a_client_that_waits_for_it(server: Process) -> None:
+async def test_100_continue_is_sent_to_a_client_that_expects_it(server: Process) -> None:
     async with wire(server) as client:
         await client.send(head(expect="100-continue", content_length=str(len(ASK))))
         assert await client.status() == 100
@@ -250,14 +254,16 @@ async def test_100_continue_is_sent_to_a_client_that_waits_for_it(server: Proces
         assert await client.ask(post(ASK)) == 200
 
 
-async def test_half_closed_connection_gets_the_replies_to_whole_requests(server: Process) -> None:
+async def test_half_closed_connection_gets_the_replies_to_complete_requests(
+    server: Process,
+) -> None:
     async with wire(server) as client:
         await client.send(attack() + post(ASK, x_request_id="second"))
         client.writer.write_eof()
         assert answered(await client.rest())[:1] == [b"attack"]
 
 
-async def test_body_cut_by_a_half_close_is_never_a_request(server: Process) -> None:
+async def test_body_cut_by_a_half_close_is_not_parsed_as_a_request(server: Process) -> None:
     async with wire(server) as client:
         await client.send(attack(content_length="9999"))
         client.writer.write_eof()

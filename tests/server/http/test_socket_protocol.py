@@ -1,4 +1,4 @@
-"""Pings are not answered while the client does not read: their answers would only wait."""
+"""Limits on WebSocket frames. See also tests/faults/test_hostile_sockets.py."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ UPGRADE = head(
 
 
 class UnreadTransport(asyncio.Transport):
-    """Keeps what is written; `unsent_bytes` is what its client has not read."""
+    """Records what is written; `unsent_bytes` is the data that the client has not read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ async def opened() -> AsyncIterator[tuple[BoundedWebSocketProtocol, UnreadTransp
 
 
 def ping(name: bytes) -> bytes:
-    """A ping of a client, masked with zeros."""
+    """Returns a ping frame of a client, masked with zeros."""
     return bytes([0x89, 0x80 | len(name)]) + bytes(4) + name
 
 

@@ -1,4 +1,4 @@
-"""What Postern uses of uvicorn and httptools beyond their documentation is still as it expects."""
+"""The undocumented parts of uvicorn and httptools that Postern uses are unchanged."""
 
 import inspect
 import tomllib
@@ -79,8 +79,8 @@ def test_protocol_methods_have_the_expected_parameters(name: str) -> None:
 async def test_protocol_has_the_expected_attributes() -> None:
     protocol = HttpToolsProtocol(new_config(), ServerState(), {})
     assert vars(protocol).keys() >= OF_PROTOCOLS
-    # Set when a request begins, and two of Postern.
-    assert len(vars(protocol)) + len({"url", "_watch", "framing_bytes"}) <= FEW_ATTRIBUTES
+    # `url` is set when a request starts; the others are Postern's.
+    assert len(vars(protocol)) + len({"url", "_state", "framing_bytes"}) <= FEW_ATTRIBUTES
     protocol.on_message_begin()
     assert protocol.url == b""
     assert protocol.scope["headers"] is protocol.headers
@@ -111,13 +111,13 @@ def test_http_protocol_may_be_a_callable() -> None:
     assert parameters(HttpToolsProtocol) == ["config", "server_state", "app_state", "_loop"]
 
 
-async def test_websocket_protocol_says_whether_a_handshake_began() -> None:
+async def test_websocket_protocol_has_handshake_initiated() -> None:
     make: Any = AutoWebSocketsProtocol
     socket = make(new_config(), ServerState(), {})
     assert socket.handshake_initiated is False
 
 
-async def test_websocket_protocol_has_what_its_bounds_need() -> None:
+async def test_websocket_protocol_has_the_attributes_for_frame_limits() -> None:
     make: Any = AutoWebSocketsProtocol
     socket = make(new_config(), ServerState(), {})
     assert (socket.frames, socket.curr_msg_data_type) == ([], "bytes")
@@ -145,7 +145,7 @@ class Parsed:
         self.messages += 1
 
 
-def test_parser_stops_behind_the_head_of_an_upgrade_and_says_where() -> None:
+def test_parser_stops_after_the_head_of_an_upgrade() -> None:
     head = b"POST / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: x\r\ncontent-length: 5\r\n\r\n"
     parsed = Parsed()
     parser = httptools.HttpRequestParser(parsed)
