@@ -23,15 +23,13 @@ from auth.audit import Act, Action, record
 from auth.clients import Client
 from auth.errors import (
     Forbidden,
-    SessionRevoked,
-    TokenExpired,
     TokenInvalid,
     UserDisabled,
     UserNotFound,
 )
 from auth.permissions import EVERYTHING, Actor, Console, check_may
 from auth.records import WITH_ROLES, RoleRecord, UserRecord
-from auth.sessions import ends_at
+from auth.sessions import check_active
 from auth.wiring import Auth
 from models.role import Role, RolePermission, UserRole
 from models.session import Session
@@ -193,10 +191,7 @@ async def _check_session(tx: AsyncSession, session_id: UUID, user_id: UUID, now:
     session = await tx.get(Session, session_id, populate_existing=True)
     if session is None or session.user_id != user_id:
         raise TokenInvalid
-    if session.revoked_at is not None:
-        raise SessionRevoked
-    if now >= ends_at(session):
-        raise TokenExpired
+    check_active(session, now)
 
 
 async def _find_user(tx: AsyncSession, user_id: UUID) -> User | None:

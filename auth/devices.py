@@ -22,6 +22,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.clock import Clock
 from auth.errors import InvalidRefreshToken
+from auth.sessions import is_active
 from auth.tokens.refresh_tokens import RefreshTokenCodec, looks_like_refresh_token
 from auth.tokens.secret_keys import SecretKeys
 from models.database import Database
@@ -147,9 +148,7 @@ class DeviceProofs:
         for row in rows:
             if row.user_id != user_id or row.revocation_reason in _DISTRUSTED:
                 return None
-            ends_at = min(row.idle_expires_at, row.expires_at)
-            active = row.revoked_at is None and self._clock.now() < ends_at
-            return str(token.session_id) if active else _EARLIER
+            return str(token.session_id) if is_active(row, self._clock.now()) else _EARLIER
         return None
 
 

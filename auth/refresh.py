@@ -21,7 +21,7 @@ from auth.audit import Act, Action, record
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken
 from auth.records import WITH_ROLES, UserRecord
-from auth.sessions import has_ended, revoke_session
+from auth.sessions import is_active, is_active_at, revoke_session
 from auth.token_pairs import SignedIn, issue_pair
 from auth.tokens.key_set import LEEWAY, SigningKeysUnavailable
 from auth.tokens.refresh_tokens import RefreshToken
@@ -102,9 +102,7 @@ async def _advance(
             .where(
                 Session.id == token.session_id,
                 Session.generation == token.generation,
-                Session.revoked_at.is_(None),
-                Session.idle_expires_at > now,
-                Session.expires_at > now,
+                is_active_at(now),
                 _owner_is_active(),
             )
             .values(
@@ -164,7 +162,7 @@ async def _find_repeated(
 
 def _judge(auth: Auth, session: Session, attempt: _Attempt, now: datetime) -> _Verdict:
     token = attempt.token
-    if has_ended(session, now):
+    if not is_active(session, now):
         return _Verdict.DEAD
     if token.generation >= session.generation:
         # Its owner is disabled, or the database was restored from a backup: not a second use.

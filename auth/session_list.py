@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 
 from auth.list_pages import Page
 from auth.permissions import Actor, check_may
-from auth.sessions import ends_at
+from auth.sessions import ends_at, is_active_at
 from auth.wiring import Auth
 from models.session import Session
 
@@ -71,9 +71,10 @@ async def list_sessions(
     """The sessions of an account that go on, or those that have ended. Raises Forbidden."""
     if actor.user_id != user_id:
         check_may(actor, "users:read")
+    active = is_active_at(auth.clock.now())
     query = (
         select(Session)
-        .where(Session.user_id == user_id, _is_over(auth.clock.now(), ended=ended))
+        .where(Session.user_id == user_id, ~active if ended else active)
         .order_by(Session.id.desc())
         .limit(page.limit + 1)
     )
@@ -94,10 +95,3 @@ def describe_device(user_agent: str | None) -> str | None:
     if browser and system:
         return f"{browser} on {system}"
     return browser or user_agent
-
-
-def _is_over(now: datetime, *, ended: bool) -> ColumnElement[bool]:
-    goes_on = (
-        Session.revoked_at.is_(None) & (Session.idle_expires_at > now) & (Session.expires_at > now)
-    )
-    return ~goes_on if ended else goes_on

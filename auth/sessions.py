@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Row, insert, update
+from sqlalchemy import ColumnElement, CursorResult, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth.clients import Client
+from auth.errors import SessionRevoked, TokenExpired
 from models.base import uuid7
 from models.session import RevocationReason, Session
 
@@ -55,15 +56,49 @@ async def start_session(
 _ADD = insert(Session)
 
 
-def has_ended(session: Session, now: datetime) -> bool:
-    """Whether the session was revoked, or its time is over."""
-    return session.revoked_at is not None or now >= ends_at(session)
+class SessionEnd(Protocol):
+    """The columns that say whether a session is active."""
+
+    @property
+    def revoked_at(self) -> datetime | None:
+        """When the session was ended early."""
+
+    @property
+    def idle_expires_at(self) -> datetime:
+        """The idle timeout, which each refresh moves."""
+
+    @property
+    def expires_at(self) -> datetime:
+        """The absolute timeout, which never moves."""
 
 
-def ends_at(session: Session | Row[Any]) -> datetime:
-    """When the session ends by itself."""
-    ends: datetime = min(session.idle_expires_at, session.expires_at)
-    return ends
+def is_active_at(now: datetime) -> ColumnElement[bool]:
+    """Returns the SQL condition of an active session: the same as `check_active`."""
+    return (
+        Session.revoked_at.is_(None) & (Session.idle_expires_at > now) & (Session.expires_at > now)
+    )
+
+
+def check_active(session: SessionEnd, now: datetime) -> None:
+    """Raises SessionRevoked or TokenExpired if the session is not active."""
+    if session.revoked_at is not None:
+        raise SessionRevoked
+    if now >= session.idle_expires_at or now >= session.expires_at:
+        raise TokenExpired
+
+
+def is_active(session: SessionEnd, now: datetime) -> bool:
+    """Returns whether the session was neither revoked nor has expired."""
+    try:
+        check_active(session, now)
+    except (SessionRevoked, TokenExpired):
+        return False
+    return True
+
+
+def ends_at(session: SessionEnd) -> datetime:
+    """Returns when the session expires: at the idle or at the absolute timeout."""
+    return min(session.idle_expires_at, session.expires_at)
 
 
 async def revoke_session(

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, Unauthenticated
 from auth.permissions import Actor, check_may
-from auth.sessions import ends_at, has_ended
+from auth.sessions import ends_at, is_active
 from auth.tokens.refresh_tokens import looks_like_refresh_token
 from auth.viewers import viewer_of
 from auth.wiring import Auth
@@ -69,7 +69,7 @@ async def _introspect_refresh_token(auth: Auth, token: str) -> LiveToken | None:
     )
     async with auth.db.read() as db:
         row = (await db.execute(query)).one_or_none()
-    if row is None or has_ended(row.Session, auth.clock.now()):
+    if row is None or not is_active(row.Session, auth.clock.now()):
         return None
     return LiveToken(
         kind="refresh_token",

@@ -25,8 +25,9 @@ class SignedInUser:
 
     session_id: UUID
     user: UserRecord
-    revoked: bool
-    ends_at: datetime
+    revoked_at: datetime | None
+    idle_expires_at: datetime
+    expires_at: datetime
 
 
 class ViewerCache:

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from auth.clients import Client
-from auth.errors import SessionRevoked, TokenExpired, TokenInvalid, UserDisabled
+from auth.errors import TokenExpired, TokenInvalid, UserDisabled
 from auth.records import UserRecord
-from auth.sessions import ends_at
+from auth.sessions import check_active
 from auth.tokens import access_tokens as tokens
 from auth.tokens.access_tokens import AccessToken
 from auth.user_records import USER_COLUMNS
@@ -136,9 +136,8 @@ def _admit(
         raise TokenInvalid
     if found.user.disabled:
         raise UserDisabled
-    if found.revoked:
-        raise SessionRevoked
-    if now >= found.ends_at or now >= token_expires_at:
+    check_active(found, now)
+    if now >= token_expires_at:
         raise TokenExpired
     return Viewer(found.user, found.session_id, token_expires_at, client)
 
@@ -150,8 +149,9 @@ async def _load(auth: Auth, session_id: UUID) -> SignedInUser | None:
         found = SignedInUser(
             session_id=session_id,
             user=user,
-            revoked=row.revoked_at is not None,
-            ends_at=ends_at(row),
+            revoked_at=row.revoked_at,
+            idle_expires_at=row.idle_expires_at,
+            expires_at=row.expires_at,
         )
         auth.viewer_cache.keep(found, mark)
         return found

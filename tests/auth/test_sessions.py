@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from auth.clients import Client
 from auth.login import log_in
 from auth.sessions import (
     SessionPolicy,
-    has_ended,
+    is_active,
+    is_active_at,
     revoke_session,
     revoke_sessions_of,
     start_session,
@@ -40,22 +41,44 @@ async def reload(auth: Auth, session: Session) -> Session:
 async def test_a_session_ends_when_it_is_not_used(auth: Auth, clock: ManualClock) -> None:
     session = await begin(auth)
     clock.tick(days=30, seconds=-1)
-    assert not has_ended(session, clock.now())
+    assert is_active(session, clock.now())
     clock.tick(seconds=1)
-    assert has_ended(session, clock.now())
+    assert not is_active(session, clock.now())
 
 
 async def test_a_session_ends_at_its_greatest_age_however_used(clock: ManualClock) -> None:
     now = clock.now()
     session = Session(idle_expires_at=now + timedelta(days=30), expires_at=now)
-    assert has_ended(session, now)
+    assert not is_active(session, now)
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+@pytest.mark.parametrize("idle", [-1, 0, 1])
+@pytest.mark.parametrize("absolute", [-1, 0, 1])
+async def test_sql_and_python_agree_on_active_sessions(
+    auth: Auth, clock: ManualClock, *, revoked: bool, idle: int, absolute: int
+) -> None:
+    session, now = await begin(auth), clock.now()
+    values = {
+        "revoked_at": now if revoked else None,
+        "idle_expires_at": now + timedelta(seconds=idle),
+        "expires_at": now + timedelta(seconds=absolute),
+    }
+    async with auth.db.begin() as tx:
+        await tx.execute(update(Session).where(Session.id == session.id).values(values))
+    async with auth.db.read() as db:
+        found = await db.scalar(
+            select(Session.id).where(Session.id == session.id, is_active_at(now))
+        )
+    active = not revoked and idle > 0 and absolute > 0
+    assert (found is not None, is_active(await reload(auth, session), now)) == (active, active)
 
 
 async def test_a_revoked_session_has_ended(auth: Auth, clock: ManualClock) -> None:
     session = await begin(auth)
     async with auth.db.begin() as tx:
         assert await revoke_session(tx, session.id, REASON, clock.now()) == 1
-    assert has_ended(await reload(auth, session), clock.now())
+    assert not is_active(await reload(auth, session), clock.now())
 
 
 async def test_a_session_ends_once_and_for_its_first_reason(auth: Auth, clock: ManualClock) -> None:

@@ -141,7 +141,7 @@ ROBIN = UserRecord(
 
 def signed_in(user_id: UUID | None = None) -> SignedInUser:
     user = replace(ROBIN, id=user_id or uuid4())
-    return SignedInUser(session_id=uuid4(), user=user, revoked=False, ends_at=NOW)
+    return SignedInUser(uuid4(), user, revoked_at=None, idle_expires_at=NOW, expires_at=NOW)
 
 
 def keep(cache: ViewerCache, *people: SignedInUser) -> None:
