@@ -124,9 +124,7 @@ class InvitationMutations:
         ],
     )
     async def create_invitation(
-        self,
-        info: Info,
-        input: CreateInvitationInput,
+        self, info: Info, input: CreateInvitationInput
     ) -> CreateInvitationPayload | None:
         """Invites somebody by mail; an earlier invitation of the address ends."""
         context = info.context
@@ -142,9 +140,7 @@ class InvitationMutations:
         permission_classes=[HasPermission("users:write")], extensions=[Fails(InvitationNotFound)]
     )
     async def delete_invitation(
-        self,
-        info: Info,
-        input: DeleteInvitationInput,
+        self, info: Info, input: DeleteInvitationInput
     ) -> DeleteInvitationPayload | None:
         """Withdraws an invitation: its link works no more."""
         context = info.context

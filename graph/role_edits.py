@@ -103,11 +103,7 @@ class RoleMutations:
     @strawberry.mutation(
         permission_classes=[HasPermission("roles:write")], extensions=[Fails(*_FORM_REFUSALS)]
     )
-    async def create_role(
-        self,
-        info: Info,
-        input: CreateRoleInput,
-    ) -> CreateRolePayload | None:
+    async def create_role(self, info: Info, input: CreateRoleInput) -> CreateRolePayload | None:
         """Makes a role."""
         context = info.context
         form = RoleForm(input.name, input.description, input.permissions)
@@ -119,11 +115,7 @@ class RoleMutations:
         permission_classes=[HasPermission("roles:write")],
         extensions=[Fails(RoleNotFound, RoleBuiltIn, EditConflict, RoleNameFixed, *_FORM_REFUSALS)],
     )
-    async def update_role(
-        self,
-        info: Info,
-        input: UpdateRoleInput,
-    ) -> UpdateRolePayload | None:
+    async def update_role(self, info: Info, input: UpdateRoleInput) -> UpdateRolePayload | None:
         """Changes a role, for everybody who has it, at once."""
         context = info.context
         role_id = read_role_id(input.role_id)
@@ -140,11 +132,7 @@ class RoleMutations:
         permission_classes=[HasPermission("roles:write")],
         extensions=[Fails(RoleNotFound, RoleBuiltIn, RoleInUse)],
     )
-    async def delete_role(
-        self,
-        info: Info,
-        input: DeleteRoleInput,
-    ) -> DeleteRolePayload | None:
+    async def delete_role(self, info: Info, input: DeleteRoleInput) -> DeleteRolePayload | None:
         """Deletes a role that nobody has."""
         context = info.context
         role_id = read_role_id(input.role_id)

@@ -14,35 +14,49 @@ from strawberry.types.scalar import ScalarDefinition
 
 from auth.errors import RateLimited
 from auth.permissions import PermissionRegistry
-from graph.accounts import AccountMutations
+from graph.account_deletion import AccountDeletionMutations
+from graph.account_export import AccountExportMutations
 from graph.audit import AuditQueries
 from graph.compiled.known import ignore_errors
 from graph.descriptions import add_descriptions, describe_page_info
-from graph.emails import EmailMutations
+from graph.email_change import EmailChangeMutations
+from graph.email_verification import EmailVerificationMutations
 from graph.errors import Fails
 from graph.federation import unguarded_federation_fields
 from graph.guards import UnguardedField, check_guards, show_directives
 from graph.instants import DATE_TIME
 from graph.invitations import InvitationMutations, InvitationQueries
 from graph.login import LoginMutations
-from graph.operators import OperatorMutations
-from graph.passwords import PasswordMutations
+from graph.logout import LogoutMutations
+from graph.password_change import PasswordChangeMutations
+from graph.password_reset import PasswordResetMutations
+from graph.profile import ProfileMutations
+from graph.refresh import RefreshMutations
+from graph.registration import RegistrationMutations
 from graph.role_edits import RoleMutations
 from graph.roles import RoleQueries
 from graph.session_events import SessionSubscriptions
 from graph.sessions import SessionMutations
+from graph.user_access import UserAccessMutations
 from graph.user_edits import UserEditMutations
 from graph.users import UserQueries
 
 _QUERIES = (UserQueries, RoleQueries, InvitationQueries, AuditQueries)
 _MUTATIONS = (
-    AccountMutations,
+    RegistrationMutations,
     LoginMutations,
+    RefreshMutations,
+    LogoutMutations,
     SessionMutations,
-    PasswordMutations,
-    EmailMutations,
-    OperatorMutations,
+    ProfileMutations,
+    AccountExportMutations,
+    AccountDeletionMutations,
+    PasswordChangeMutations,
+    PasswordResetMutations,
+    EmailVerificationMutations,
+    EmailChangeMutations,
     UserEditMutations,
+    UserAccessMutations,
     InvitationMutations,
     RoleMutations,
 )

@@ -107,9 +107,7 @@ class SessionMutations:
 
     @strawberry.mutation(permission_classes=[IsAuthenticated], extensions=[Fails(SessionNotFound)])
     async def revoke_session(
-        self,
-        info: Info,
-        input: RevokeSessionInput,
+        self, info: Info, input: RevokeSessionInput
     ) -> RevokeSessionPayload | None:
         """Ends one session: one's own, or anybody's for `sessions:revoke`."""
         session_id = parse_id(input.session_id)

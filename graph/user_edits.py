@@ -1,4 +1,4 @@
-"""How operators change accounts in GraphQL, end their sessions, and end them."""
+"""Admins create, update and delete users, and replace their passwords."""
 
 import strawberry
 
@@ -9,18 +9,47 @@ from auth.errors import (
     LastAdmin,
     MailUnavailable,
     RateLimited,
+    RoleNotFound,
     UserNotFound,
 )
 from auth.password_reset import require_password_reset
 from auth.temporary_passwords import set_temporary_password
-from auth.user_access import revoke_user_sessions
+from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UNCHANGED, UserEdit, update_user
-from graph.arguments import read_user_id
+from graph.arguments import given, read_role_ids, read_user_id
 from graph.context import Info
 from graph.errors import BadUserInput, Fails, UserError, errors_field
 from graph.permissions import HasPermission
-from graph.refusals import NAME_REFUSALS, PASSWORD_REFUSALS
+from graph.refusals import FORM_REFUSALS, NAME_REFUSALS, PASSWORD_REFUSALS
 from graph.users import User
+
+
+@strawberry.input
+class CreateUserInput:
+    """The account to create."""
+
+    username: str = strawberry.field(description="2 to 64 letters, digits, `.`, `-` or `_`.")
+    email: str | None = strawberry.field(description="E-mail address.", default=strawberry.UNSET)
+    password: str | None = strawberry.field(
+        description="A temporary password: the owner must replace it at the first login, within"
+        " seven days. Without one they are sent a link to choose theirs.",
+        default=strawberry.UNSET,
+    )
+    full_name: str | None = strawberry.field(
+        description="Name for people.", default=strawberry.UNSET
+    )
+    role_ids: list[strawberry.ID] = strawberry.field(
+        description="The roles to begin with; giving any needs `roles:write` too.",
+        default_factory=list,
+    )
+
+
+@strawberry.type
+class CreateUserPayload:
+    """Result of `createUser`."""
+
+    user: User | None = strawberry.field(description="The new account.", default=None)
+    errors: list[UserError] = errors_field()
 
 
 @strawberry.input
@@ -70,23 +99,6 @@ class DeleteUserPayload:
 
 
 @strawberry.input
-class RevokeUserSessionsInput:
-    """Whose sessions to end."""
-
-    user_id: strawberry.ID = strawberry.field(description="The user to sign out everywhere.")
-
-
-@strawberry.type
-class RevokeUserSessionsPayload:
-    """Result of `revokeUserSessions`."""
-
-    ended_sessions: int | None = strawberry.field(
-        description="How many sessions were ended.", default=None
-    )
-    errors: list[UserError] = errors_field()
-
-
-@strawberry.input
 class RequirePasswordResetInput:
     """Who shall choose another password."""
 
@@ -123,7 +135,24 @@ class SetTemporaryPasswordPayload:
 
 @strawberry.type
 class UserEditMutations:
-    """Root fields that change the accounts of others."""
+    """The mutations that edit other users."""
+
+    @strawberry.mutation(
+        permission_classes=[HasPermission("users:write")],
+        extensions=[Fails(*FORM_REFUSALS, RoleNotFound)],
+    )
+    async def create_user(self, info: Info, input: CreateUserInput) -> CreateUserPayload | None:
+        """Creates an account for somebody else."""
+        form = NewUserForm(
+            username=input.username,
+            email=given(input.email),
+            full_name=given(input.full_name),
+            password=given(input.password),
+        )
+        context = info.context
+        role_ids = read_role_ids(input.role_ids)
+        user = await create_user(context.auth, context.viewer, form, role_ids)
+        return CreateUserPayload(user=User.of(user))
 
     @strawberry.mutation(
         permission_classes=[HasPermission("users:write")],
@@ -131,11 +160,7 @@ class UserEditMutations:
             Fails(UserNotFound, EditConflict, *NAME_REFUSALS, RateLimited, repeatable=True)
         ],
     )
-    async def update_user(
-        self,
-        info: Info,
-        input: UpdateUserInput,
-    ) -> UpdateUserPayload | None:
+    async def update_user(self, info: Info, input: UpdateUserInput) -> UpdateUserPayload | None:
         """Changes an account; nobody changes that of somebody who may do more."""
         context = info.context
         user_id = read_user_id(input.user_id)
@@ -146,29 +171,11 @@ class UserEditMutations:
         permission_classes=[HasPermission("users:write")],
         extensions=[Fails(UserNotFound, LastAdmin)],
     )
-    async def delete_user(
-        self,
-        info: Info,
-        input: DeleteUserInput,
-    ) -> DeleteUserPayload | None:
+    async def delete_user(self, info: Info, input: DeleteUserInput) -> DeleteUserPayload | None:
         """Deletes an account, for good and at once."""
         context = info.context
         gone = await delete_user(context.auth, context.viewer, read_user_id(input.user_id))
         return DeleteUserPayload(user_id=strawberry.ID(str(gone)))
-
-    @strawberry.mutation(
-        permission_classes=[HasPermission("sessions:revoke")], extensions=[Fails(UserNotFound)]
-    )
-    async def revoke_user_sessions(
-        self,
-        info: Info,
-        input: RevokeUserSessionsInput,
-    ) -> RevokeUserSessionsPayload | None:
-        """Signs a user out everywhere."""
-        context = info.context
-        user_id = read_user_id(input.user_id)
-        ended = await revoke_user_sessions(context.auth, context.viewer, user_id)
-        return RevokeUserSessionsPayload(ended_sessions=ended)
 
     @strawberry.mutation(
         permission_classes=[HasPermission("users:write")],
@@ -177,9 +184,7 @@ class UserEditMutations:
         ],
     )
     async def require_password_reset(
-        self,
-        info: Info,
-        input: RequirePasswordResetInput,
+        self, info: Info, input: RequirePasswordResetInput
     ) -> RequirePasswordResetPayload | None:
         """Revokes the password and the sessions of a user and sends a password reset link."""
         context = info.context
@@ -192,9 +197,7 @@ class UserEditMutations:
         extensions=[Fails(UserNotFound, RateLimited, *PASSWORD_REFUSALS)],
     )
     async def set_temporary_password(
-        self,
-        info: Info,
-        input: SetTemporaryPasswordInput,
+        self, info: Info, input: SetTemporaryPasswordInput
     ) -> SetTemporaryPasswordPayload | None:
         """Sets a temporary password, valid for seven days, and ends all sessions and links."""
         context = info.context

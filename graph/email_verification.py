@@ -1,12 +1,10 @@
-"""E-mail addresses in GraphQL: verify one's own, or change it."""
+"""Email verification: request a link, follow it."""
 
 import strawberry
 
-from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import request_email_verification, verify_email
 from auth.errors import (
     EmailAlreadyVerified,
-    EmailInvalid,
     EmailMissing,
     EmailTaken,
     LinkInvalid,
@@ -18,7 +16,6 @@ from auth.errors import (
     WrongPassword,
 )
 from auth.link_passwords import TypedPassword
-from auth.names import parse_email
 from graph.arguments import given
 from graph.context import Info
 from graph.devices import remember_device
@@ -69,49 +66,9 @@ class VerifyEmailPayload:
     errors: list[UserError] = errors_field()
 
 
-@strawberry.input
-class RequestEmailChangeInput:
-    """The next address, and the proof that it is you."""
-
-    new_email: str = strawberry.field(description="E-mail address.")
-    password: str = strawberry.field(description="The current password; never logged.")
-
-
 @strawberry.type
-class RequestEmailChangePayload:
-    """Result of `requestEmailChange`: the same whether or not another account has the address."""
-
-    email_sent_to: str | None = strawberry.field(
-        description="Where the link was sent: the new address.", default=None
-    )
-    errors: list[UserError] = errors_field()
-
-
-@strawberry.input
-class ConfirmEmailChangeInput:
-    """The token of the link, and the password of the account."""
-
-    token: str = strawberry.field(description="The token from the link in the email.")
-    password: str | None = strawberry.field(
-        description="The current password, typed again; `PASSWORD_REQUIRED` without it. Never"
-        " logged.",
-        default=strawberry.UNSET,
-    )
-
-
-@strawberry.type
-class ConfirmEmailChangePayload:
-    """Result of `confirmEmailChange`. It does not log in."""
-
-    user: User | None = strawberry.field(
-        description="The account as it is now.", permission_classes=[Public], default=None
-    )
-    errors: list[UserError] = errors_field()
-
-
-@strawberry.type
-class EmailMutations:
-    """Root fields about e-mail addresses."""
+class EmailVerificationMutations:
+    """The mutations of email verification."""
 
     @strawberry.mutation(
         permission_classes=[IsAuthenticated],
@@ -140,47 +97,10 @@ class EmailMutations:
             )
         ],
     )
-    async def verify_email(
-        self,
-        info: Info,
-        input: VerifyEmailInput,
-    ) -> VerifyEmailPayload:
+    async def verify_email(self, info: Info, input: VerifyEmailInput) -> VerifyEmailPayload:
         """Verifies an email address and completes a registration that waited for it."""
         context = info.context
         typed = TypedPassword(given(input.password), given(input.new_password))
         user = await verify_email(context.auth, context.client, input.token, typed)
         await remember_device(context, user.id)
         return VerifyEmailPayload(user=User.of(user))
-
-    @strawberry.mutation(
-        permission_classes=[IsAuthenticated],
-        extensions=[Fails(MailUnavailable, EmailInvalid, WrongPassword, RateLimited)],
-    )
-    async def request_email_change(
-        self,
-        info: Info,
-        input: RequestEmailChangeInput,
-    ) -> RequestEmailChangePayload | None:
-        """Sends a link to another address; it is the account's when that is followed."""
-        context = info.context
-        await request_email_change(
-            context.auth, context.viewer, new_email=input.new_email, password=input.password
-        )
-        return RequestEmailChangePayload(email_sent_to=parse_email(input.new_email))
-
-    @strawberry.mutation(
-        permission_classes=[Public],
-        extensions=[Fails(LinkInvalid, EmailTaken, PasswordRequired, WrongPassword, RateLimited)],
-    )
-    async def confirm_email_change(
-        self,
-        info: Info,
-        input: ConfirmEmailChangeInput,
-    ) -> ConfirmEmailChangePayload:
-        """Changes the email address to the new one and notifies the old one."""
-        context = info.context
-        user = await confirm_email_change(
-            context.auth, context.client, input.token, password=given(input.password)
-        )
-        await remember_device(context, user.id)
-        return ConfirmEmailChangePayload(user=User.of(user))

@@ -1,42 +1,15 @@
-"""Passwords in GraphQL: change one's own, or choose another by mail."""
+"""Password reset: request a link, follow it, choose a new password."""
 
 import strawberry
 
-from auth.errors import (
-    EmailInvalid,
-    LinkInvalid,
-    MailUnavailable,
-    RateLimited,
-    WrongPassword,
-)
+from auth.errors import EmailInvalid, LinkInvalid, MailUnavailable, RateLimited
 from auth.names import parse_email
-from auth.password_change import change_password
 from auth.password_reset import request_password_reset, reset_password
 from graph.context import Info
 from graph.devices import remember_device
 from graph.errors import Fails, UserError, errors_field
-from graph.permissions import IsAuthenticated, Public
+from graph.permissions import Public
 from graph.refusals import PASSWORD_REFUSALS
-from graph.users import User
-
-
-@strawberry.input
-class ChangePasswordInput:
-    """The current password and the next."""
-
-    current_password: str = strawberry.field(description="As typed; never logged.")
-    new_password: str = strawberry.field(description="As typed; never logged.")
-
-
-@strawberry.type
-class ChangePasswordPayload:
-    """Result of `changePassword`."""
-
-    user: User | None = strawberry.field(description="Whose password it is.", default=None)
-    ended_sessions: int | None = strawberry.field(
-        description="How many other sessions were ended; this one goes on.", default=None
-    )
-    errors: list[UserError] = errors_field()
 
 
 @strawberry.input
@@ -75,33 +48,14 @@ class ResetPasswordPayload:
 
 
 @strawberry.type
-class PasswordMutations:
-    """Root fields about passwords."""
-
-    @strawberry.mutation(
-        permission_classes=[IsAuthenticated],
-        extensions=[Fails(WrongPassword, RateLimited, *PASSWORD_REFUSALS)],
-    )
-    async def change_password(
-        self,
-        info: Info,
-        input: ChangePasswordInput,
-    ) -> ChangePasswordPayload | None:
-        """Changes one's own password, and ends every other session."""
-        context, viewer = info.context, info.context.viewer
-        ended = await change_password(
-            context.auth, viewer, current=input.current_password, new=input.new_password
-        )
-        await remember_device(context, viewer.user_id)
-        return ChangePasswordPayload(user=User.of(viewer.user), ended_sessions=ended)
+class PasswordResetMutations:
+    """The mutations of password reset."""
 
     @strawberry.mutation(
         permission_classes=[Public], extensions=[Fails(MailUnavailable, EmailInvalid, RateLimited)]
     )
     async def request_password_reset(
-        self,
-        info: Info,
-        input: RequestPasswordResetInput,
+        self, info: Info, input: RequestPasswordResetInput
     ) -> RequestPasswordResetPayload:
         """Sends a link to choose another password, if an account has the address."""
         context = info.context
@@ -114,11 +68,7 @@ class PasswordMutations:
         permission_classes=[Public],
         extensions=[Fails(LinkInvalid, RateLimited, *PASSWORD_REFUSALS)],
     )
-    async def reset_password(
-        self,
-        info: Info,
-        input: ResetPasswordInput,
-    ) -> ResetPasswordPayload:
+    async def reset_password(self, info: Info, input: ResetPasswordInput) -> ResetPasswordPayload:
         """Sets another password by the link in the mail, and ends every session."""
         context = info.context
         done = await reset_password(

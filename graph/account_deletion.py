@@ -1,0 +1,43 @@
+"""Account deletion: a user deletes their own account."""
+
+import strawberry
+
+from auth.account_deletion import delete_account
+from auth.errors import LastAdmin, RateLimited, WrongPassword
+from graph.context import Info
+from graph.errors import Fails, UserError, errors_field
+from graph.permissions import IsAuthenticated
+
+
+@strawberry.input
+class DeleteAccountInput:
+    """The proof that it is you."""
+
+    password: str = strawberry.field(description="The current password; never logged.")
+
+
+@strawberry.type
+class DeleteAccountPayload:
+    """Result of `deleteAccount`."""
+
+    user_id: strawberry.ID | None = strawberry.field(
+        description="The account that is no more.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class AccountDeletionMutations:
+    """The mutation that deletes the account."""
+
+    @strawberry.mutation(
+        permission_classes=[IsAuthenticated],
+        extensions=[Fails(WrongPassword, RateLimited, LastAdmin)],
+    )
+    async def delete_account(
+        self, info: Info, input: DeleteAccountInput
+    ) -> DeleteAccountPayload | None:
+        """Deletes one's own account, for good and at once."""
+        context = info.context
+        user_id = await delete_account(context.auth, context.viewer, password=input.password)
+        return DeleteAccountPayload(user_id=strawberry.ID(str(user_id)))

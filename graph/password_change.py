@@ -1,0 +1,51 @@
+"""Password change: a signed-in user replaces the password."""
+
+import strawberry
+
+from auth.errors import RateLimited, WrongPassword
+from auth.password_change import change_password
+from graph.context import Info
+from graph.devices import remember_device
+from graph.errors import Fails, UserError, errors_field
+from graph.permissions import IsAuthenticated
+from graph.refusals import PASSWORD_REFUSALS
+from graph.users import User
+
+
+@strawberry.input
+class ChangePasswordInput:
+    """The current password and the next."""
+
+    current_password: str = strawberry.field(description="As typed; never logged.")
+    new_password: str = strawberry.field(description="As typed; never logged.")
+
+
+@strawberry.type
+class ChangePasswordPayload:
+    """Result of `changePassword`."""
+
+    user: User | None = strawberry.field(description="Whose password it is.", default=None)
+    ended_sessions: int | None = strawberry.field(
+        description="How many other sessions were ended; this one goes on.", default=None
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class PasswordChangeMutations:
+    """The mutation that changes the password."""
+
+    @strawberry.mutation(
+        permission_classes=[IsAuthenticated],
+        extensions=[Fails(WrongPassword, RateLimited, *PASSWORD_REFUSALS)],
+    )
+    async def change_password(
+        self, info: Info, input: ChangePasswordInput
+    ) -> ChangePasswordPayload | None:
+        """Changes one's own password, and ends every other session."""
+        context, viewer = info.context, info.context.viewer
+        ended = await change_password(
+            context.auth, viewer, current=input.current_password, new=input.new_password
+        )
+        await remember_device(context, viewer.user_id)
+        return ChangePasswordPayload(user=User.of(viewer.user), ended_sessions=ended)

@@ -1,0 +1,78 @@
+"""Registration: a user creates their own account."""
+
+import strawberry
+
+from auth.errors import InvitationInvalid, InvitationRequired, RegistrationClosed
+from auth.names import parse_email
+from auth.registration import register
+from auth.user_creation import NewUserForm
+from graph.arguments import given
+from graph.context import Info
+from graph.devices import remember_device
+from graph.errors import Fails, UserError, errors_field
+from graph.permissions import Public
+from graph.refusals import FORM_REFUSALS
+from graph.users import User
+
+
+@strawberry.input
+class RegisterInput:
+    """The account to register."""
+
+    username: str = strawberry.field(description="2 to 64 letters, digits, `.`, `-` or `_`.")
+    email: str = strawberry.field(description="E-mail address.")
+    password: str = strawberry.field(description="As typed; never logged.")
+    full_name: str | None = strawberry.field(
+        description="Name for people.", default=strawberry.UNSET
+    )
+    invitation: str | None = strawberry.field(
+        description="The token out of the link of an invitation.", default=strawberry.UNSET
+    )
+
+
+@strawberry.type
+class RegisterPayload:
+    """Result of `register`: one of `user` and `emailSentTo` on success, `errors` on refusal.
+
+    It does not log in.
+    """
+
+    user: User | None = strawberry.field(
+        description="The new account; null where its address has to be verified first.",
+        permission_classes=[Public],
+        default=None,
+    )
+    email_sent_to: str | None = strawberry.field(
+        description="Where the link was sent that begins the account; null where none is needed.",
+        default=None,
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class RegistrationMutations:
+    """The mutation that registers an account."""
+
+    @strawberry.mutation(
+        permission_classes=[Public],
+        extensions=[
+            Fails(*FORM_REFUSALS, RegistrationClosed, InvitationRequired, InvitationInvalid)
+        ],
+    )
+    async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
+        """Creates one's own account; `login` then starts a session."""
+        form = NewUserForm(
+            username=input.username,
+            email=input.email,
+            full_name=given(input.full_name),
+            password=input.password,
+        )
+        context = info.context
+        invitation = given(input.invitation)
+        user = await register(context.auth, context.client, form, invitation)
+        if user is None:
+            return RegisterPayload(email_sent_to=parse_email(input.email))
+        if invitation:
+            # Only then it is proved that the address is the caller's.
+            await remember_device(context, user.id)
+        return RegisterPayload(user=User.of(user))
