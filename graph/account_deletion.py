@@ -5,7 +5,7 @@ import strawberry
 from auth.account_deletion import delete_account
 from auth.errors import LastAdmin, RateLimited, WrongPassword
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated
 
 

@@ -5,7 +5,7 @@ import strawberry
 from auth.account_export import export_account
 from auth.errors import RateLimited
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated
 
 

@@ -13,7 +13,7 @@ from auth.session_list import describe_device
 from graph.arguments import given, parse_id
 from graph.connections import After, Before, Connection, First, Last, read_page
 from graph.context import Info
-from graph.errors import BadUserInput
+from graph.errors.graphql_errors import BadUserInput
 from graph.permissions import HasPermission
 
 ACTIONS = ", ".join(f"`{action}`" for action in Action)

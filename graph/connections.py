@@ -9,7 +9,7 @@ import strawberry
 from strawberry.relay import PageInfo
 
 from auth.list_pages import Page
-from graph.errors import BadUserInput
+from graph.errors.graphql_errors import BadUserInput
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100

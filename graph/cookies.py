@@ -10,7 +10,7 @@ from datetime import timedelta
 from starlette.requests import cookie_parser
 
 from auth.devices import LIFETIME
-from graph.errors import BadUserInput
+from graph.errors.graphql_errors import BadUserInput
 
 # The accounts that one browser is known for: the last few that signed in.
 MAX_DEVICE_PROOFS = 5

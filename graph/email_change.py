@@ -16,7 +16,7 @@ from auth.names import parse_email
 from graph.arguments import given
 from graph.context import Info
 from graph.devices import remember_device
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated, Public
 from graph.users import User
 

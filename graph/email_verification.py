@@ -19,9 +19,8 @@ from auth.link_passwords import TypedPassword
 from graph.arguments import given
 from graph.context import Info
 from graph.devices import remember_device
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import PASSWORD_REFUSALS, Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated, Public
-from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
 
 

@@ -5,7 +5,7 @@ https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 
 import re
 
-from graph.errors import BadUserInput
+from graph.errors.graphql_errors import BadUserInput
 
 HEADER = b"idempotency-key"
 

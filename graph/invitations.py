@@ -22,7 +22,7 @@ from auth.invitations import (
 from graph.arguments import given, parse_id, read_role_ids
 from graph.connections import After, Connection, First, read_page
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import HasPermission
 from graph.roles import Role
 

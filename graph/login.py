@@ -14,9 +14,8 @@ from graph.arguments import given
 from graph.context import Info
 from graph.cookies import CookieJar
 from graph.devices import store_proof
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import PASSWORD_REFUSALS, Fails, UserError, errors_field
 from graph.permissions import Public
-from graph.refusals import PASSWORD_REFUSALS
 from graph.token_delivery import TokenDelivery, Tokens, deliver_tokens
 from graph.users import User
 

@@ -6,7 +6,7 @@ import strawberry
 
 from auth.logout import log_out, log_out_everywhere
 from graph.context import Context, Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import HasSession, IsAuthenticated
 
 

@@ -6,9 +6,8 @@ from auth.errors import RateLimited, WrongPassword
 from auth.password_change import change_password
 from graph.context import Info
 from graph.devices import remember_device
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import PASSWORD_REFUSALS, Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated
-from graph.refusals import PASSWORD_REFUSALS
 from graph.users import User
 
 

@@ -7,9 +7,8 @@ from auth.names import parse_email
 from auth.password_reset import request_password_reset, reset_password
 from graph.context import Info
 from graph.devices import remember_device
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import PASSWORD_REFUSALS, Fails, UserError, errors_field
 from graph.permissions import Public
-from graph.refusals import PASSWORD_REFUSALS
 
 
 @strawberry.input

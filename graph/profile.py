@@ -6,7 +6,7 @@ from auth.errors import EditConflict, FullNameInvalid, RateLimited
 from auth.profile import update_profile
 from graph.arguments import given
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated
 from graph.users import User
 

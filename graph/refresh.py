@@ -6,7 +6,7 @@ from auth.errors import InvalidRefreshToken
 from auth.refresh import refresh
 from graph.arguments import given
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.idempotency import parse_idempotency_key
 from graph.permissions import Public
 from graph.token_delivery import TokenDelivery, Tokens, deliver_tokens

@@ -9,9 +9,8 @@ from auth.user_creation import NewUserForm
 from graph.arguments import given
 from graph.context import Info
 from graph.devices import remember_device
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import FORM_REFUSALS, Fails, UserError, errors_field
 from graph.permissions import Public
-from graph.refusals import FORM_REFUSALS
 from graph.users import User
 
 

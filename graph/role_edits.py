@@ -16,7 +16,7 @@ from auth.errors import (
 from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from graph.arguments import given, read_role_id
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import HasPermission
 from graph.roles import Role
 

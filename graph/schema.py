@@ -21,7 +21,7 @@ from graph.compiled.known import ignore_errors
 from graph.descriptions import add_descriptions, describe_page_info
 from graph.email_change import EmailChangeMutations
 from graph.email_verification import EmailVerificationMutations
-from graph.errors import Fails
+from graph.errors.user_errors import Fails
 from graph.federation import unguarded_federation_fields
 from graph.guards import UnguardedField, check_guards, show_directives
 from graph.instants import DATE_TIME
@@ -66,7 +66,7 @@ _SCALARS: dict[object, ScalarDefinition] = {datetime: DATE_TIME}
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema without its log: `graph/errors.py` logs internal errors only.
+    """Strawberry's schema without its log: `graph/errors/` logs internal errors only.
 
     Strawberry would log every denial and every misspelt field with a traceback and the text of the
     document, and with it any password that was written there.

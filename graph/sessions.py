@@ -12,7 +12,7 @@ from auth.logout import end_session
 from auth.session_list import SessionRecord
 from graph.arguments import parse_id
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated
 
 

@@ -6,7 +6,7 @@ from auth.errors import EditConflict, LastAdmin, RoleNotFound, UserNotFound
 from auth.user_access import disable_user, enable_user, revoke_user_sessions, set_user_roles
 from graph.arguments import given, read_role_ids, read_user_id
 from graph.context import Info
-from graph.errors import Fails, UserError, errors_field
+from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import HasPermission
 from graph.users import User
 

@@ -18,9 +18,16 @@ from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UNCHANGED, UserEdit, update_user
 from graph.arguments import given, read_role_ids, read_user_id
 from graph.context import Info
-from graph.errors import BadUserInput, Fails, UserError, errors_field
+from graph.errors.graphql_errors import BadUserInput
+from graph.errors.user_errors import (
+    FORM_REFUSALS,
+    NAME_REFUSALS,
+    PASSWORD_REFUSALS,
+    Fails,
+    UserError,
+    errors_field,
+)
 from graph.permissions import HasPermission
-from graph.refusals import FORM_REFUSALS, NAME_REFUSALS, PASSWORD_REFUSALS
 from graph.users import User
 
 

@@ -2,7 +2,7 @@
 
 from auth.viewers import Viewer
 from graph.context import Context, Info
-from graph.errors import BadUserInput
+from graph.errors.graphql_errors import BadUserInput
 from graph.federation import FederationSchema
 from graph.permissions import (
     HasPermission,

@@ -9,7 +9,7 @@ from strawberry.types.field import StrawberryField
 
 from auth.errors import Unauthenticated
 from auth.permissions import BUILT_IN_PERMISSIONS
-from graph.errors import refusal_classes
+from graph.errors.user_errors import refusal_classes
 from graph.guards import guards_of
 from graph.schema import Schema
 from server import error_advice

@@ -47,7 +47,7 @@ from graph.compiled.infos import Document
 from graph.compiled.resolvers import attribute_of, plain_resolver
 from graph.compiled.runs import Path, Run, is_awaitable
 from graph.compiled.selections import RunSelection, one_after_the_other, side_by_side
-from graph.error_origins import raise_wrong_type
+from graph.errors.origins import raise_wrong_type
 
 
 class Compiler:

@@ -36,7 +36,7 @@ from graph.compiled.runs import (
     plain_types,
     settle,
 )
-from graph.error_origins import raise_not_iterable
+from graph.errors.origins import raise_not_iterable
 
 ResolveInfo = GraphQLResolveInfo[Any]
 

@@ -27,7 +27,7 @@ from graph.documents.parsing import find_operation, parse_document, root_names
 from graph.documents.preparation_budget import NETWORKS_PER_SITE, PreparationBudget
 from graph.documents.trusted_documents import InvalidManifest, TrustedDocuments, names_of_operations
 from graph.documents.validation import MAX_DOCUMENT_ERRORS, validate_document
-from graph.errors import (
+from graph.errors.graphql_errors import (
     NO_SUCH_OPERATION,
     coded_error,
     format_document_errors,

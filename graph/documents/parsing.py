@@ -4,7 +4,7 @@ from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, parse
 
 from graph.documents.lexing import count_tokens
 from graph.documents.limits import exceeded, fragments_of, root_fields
-from graph.errors import NO_SUCH_OPERATION
+from graph.errors.graphql_errors import NO_SUCH_OPERATION
 
 
 def parse_document(text: str, max_tokens: int) -> DocumentNode:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 from graphql import ExecutionResult
 
-from graph.errors import RETRY_AFTER_UNAVAILABLE_SECONDS
+from graph.errors.graphql_errors import RETRY_AFTER_UNAVAILABLE_SECONDS
 from graph.http.replies import RETRY_LATER
 from graph.http.requests import RequestRefused
 from graph.http.unfinished import OutOfTime, TooManyUnfinished, UnfinishedOperations

@@ -17,7 +17,7 @@ from auth.wiring import Auth
 from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.documents.operations import Operation, OperationRefused, Operations
-from graph.errors import coded_error, log_unavailable
+from graph.errors.graphql_errors import coded_error, log_unavailable
 from graph.http.deadlines import check_room, finish
 from graph.http.replies import RETRY_LATER, Reply, reply_problem, reply_result
 from graph.http.requests import (

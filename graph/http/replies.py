@@ -11,7 +11,7 @@ from starlette.types import Send
 from graph.compiled.strawberry_path import NotStarted
 from graph.context import www_authenticate
 from graph.encoding import NotJson, encode_json
-from graph.errors import RETRY_AFTER_UNAVAILABLE_SECONDS, format_errors
+from graph.errors.graphql_errors import RETRY_AFTER_UNAVAILABLE_SECONDS, format_errors
 from graph.statuses import Problem
 
 HeaderFields = list[tuple[bytes, bytes]]
@@ -60,7 +60,7 @@ def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> R
     except NotJson as error:
         # A custom scalar returned what JSON cannot hold, such as half a surrogate pair or a row.
         fault = GraphQLError("The data is not JSON.", original_error=error)
-        return reply_problem(Problem.FAULT, format_errors([fault], request_id), media_type)
+        return reply_problem(Problem.INTERNAL_ERROR, format_errors([fault], request_id), media_type)
 
 
 def _reply_nothing_ran(errors: Sequence[Mapping[str, Any]], media_type: str) -> Reply:
@@ -69,10 +69,8 @@ def _reply_nothing_ran(errors: Sequence[Mapping[str, Any]], media_type: str) -> 
     The variables did not fit, or an extension of a custom schema refused or failed.
     """
     codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
-    problem = next(
-        (problem for problem in (Problem.UNAVAILABLE, Problem.FAULT) if problem.code in codes),
-        Problem.DOCUMENT,
-    )
+    failures = (Problem.UNAVAILABLE, Problem.INTERNAL_ERROR)
+    problem = next((p for p in failures if p.code in codes), Problem.DOCUMENT)
     return reply_problem(problem, errors, media_type, _headers_for(codes))
 
 

@@ -84,7 +84,7 @@ class UnfinishedOperations:
         self._late.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.error("operation.failed_late", exc_info=error)
+            log.error("operation.failed_after_timeout", exc_info=error)
 
 
 async def _wait_for(result: Awaitable[ExecutionResult]) -> ExecutionResult:

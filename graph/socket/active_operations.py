@@ -17,7 +17,7 @@ from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.documents.operations import Operation, OperationRefused, Operations
 from graph.encoding import NotJson
-from graph.errors import coded_error, format_errors
+from graph.errors.graphql_errors import coded_error, format_errors
 from graph.http.deadlines import check_room, finish, out_of_time
 from graph.http.replies import is_request_error, result_body
 from graph.http.requests import GraphQLRequest, RequestRefused, read_request

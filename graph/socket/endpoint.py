@@ -63,7 +63,7 @@ class GraphQLSocket:
         except WebSocketDisconnect:
             pass
         except Exception:
-            log.exception("graphql.fault")
+            log.exception("graphql.internal_error")
             await channel.close(SocketEnd(1011, "Internal error"))
 
     async def _serve(self, socket: WebSocket, channel: SocketChannel) -> None:

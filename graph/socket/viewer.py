@@ -66,7 +66,7 @@ class SocketViewer:
         except SocketEnd as end:
             return end
         except Exception:
-            log.exception("graphql.fault")
+            log.exception("graphql.internal_error")
         return SocketEnd(1011, "Internal error")
 
     def _check_rights(self, viewer: Viewer) -> None:

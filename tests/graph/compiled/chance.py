@@ -10,7 +10,7 @@ import strawberry
 from graphql import GraphQLError, Undefined
 
 from auth.errors import Forbidden, LastAdmin, TokenMissing
-from graph.errors import BadUserInput
+from graph.errors.graphql_errors import BadUserInput
 
 T = TypeVar("T")
 

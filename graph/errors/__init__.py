@@ -1,0 +1,1 @@
+"""Errors of the GraphQL API: user errors in payloads, and GraphQL errors."""
