@@ -1,20 +1,13 @@
-"""The face of Postern for own code: resolvers, schemas and routes beside ours, and their guards."""
+"""The public Python API: permission classes, the context, and the server as an application.
 
-from auth.viewers import Viewer
-from graph.context import Context, Info
-from graph.errors.graphql_errors import BadUserInput
-from graph.federation import FederationSchema
-from graph.permissions import (
-    HasPermission,
-    HasRole,
-    IsAuthenticated,
-    IsSelfOr,
-    Public,
-    holding_permissions,
-)
-from graph.users import User
-from server.app import create_app
-from server.embedding import mount_postern, require_viewer
+Everything in `__all__` follows the changelog. All other modules are internal.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from postern.api import *  # type checkers see the names of __all__
 
 __all__ = [
     "BadUserInput",
@@ -33,3 +26,14 @@ __all__ = [
     "mount_postern",
     "require_viewer",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name at its first use.
+
+    Every module of an installed Postern is inside this package. The command line must not load the
+    whole API with it.
+    """
+    if name in __all__:
+        return getattr(import_module(".api", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

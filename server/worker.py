@@ -83,7 +83,7 @@ def new_server() -> Server:
     """Returns a server with the settings of the environment."""
     settings = load_settings()
     config = uvicorn.Config(
-        "server.process:app",
+        f"{__package__}.process:app",
         factory=True,
         interface="asgi3",
         lifespan="on",

@@ -17,7 +17,7 @@ import httpx2
 
 from server.cli import main as cli
 
-POSTERN = [sys.executable, "-m", "server"]
+POSTERN = [sys.executable, "-m", "postern"]
 # Long, so that tests pass on a busy machine.
 STARTS_WITHIN_SECONDS = 120
 

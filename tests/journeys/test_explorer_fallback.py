@@ -23,7 +23,7 @@ def copy_without_built_files(folder: Path) -> None:
 
 @pytest.mark.soak
 def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> None:
-    # `python -m server` takes the packages of the folder that it runs in.
+    # `python -m postern` takes the packages of the folder that it runs in.
     copy_without_built_files(tmp_path)
     with running_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
         open_explorer(browser.page, server.base_url)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from models.database import Database
 from models.user import User
-from server.__main__ import main
+from postern.__main__ import main
 from server.cli import main as cli
 from server.cli import serve as cli_serve
 from server.command_failure import CommandFailed
