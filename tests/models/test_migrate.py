@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, Connection, Uuid, column, select, table, text
 
-import models.schema_state
+from models import schema_state as tables
 from models.base import UtcDateTime, uuid7
 from models.database import Database
 from models.invitation import Invitation
@@ -79,7 +79,7 @@ def test_known_migrations_are_those_of_the_code_that_runs(
 ) -> None:
     known = known_revisions()
     # As if another version were installed over its files.
-    monkeypatch.setattr(models.schema_state, "MIGRATIONS", tmp_path)
+    monkeypatch.setattr(tables, "MIGRATIONS", tmp_path)
     assert known_revisions() == known
 
 
