@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         project = Path(folder) / "project"
         _write_project(project)
         ignored = [f"--ignore={name}" for name in _ABOUT_THE_REPOSITORY]
-        command = [python, "-m", "pytest", *ignored, *arguments]
+        command = [str(python), "-m", "pytest", *ignored, *arguments]
         return subprocess.run(command, cwd=project, check=False).returncode
 
 
@@ -58,18 +58,20 @@ def _environment(folder: Path, wheel: Path) -> Path:
 def _write_project(project: Path) -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True)
     for name in map(Path, listed.stdout.decode().splitlines()):
-        if name.parts[0] in (PACKAGE, *MOVED):
-            continue
-        target = project / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target)
-        if name.suffix == ".py":
-            text = rename_imports((ROOT / name).read_text(encoding="utf-8"), str(name))
-            target.write_text(_NAMED_IN_TEXT.sub(rf"{PACKAGE}.\1", text), encoding="utf-8")
-    for name in MOVED:
-        (project / f"{name}.py").write_text('"""A module of the project that uses Postern."""\n')
+        if name.parts[0] not in (PACKAGE, *MOVED):
+            _copy(name, project / name)
+    for module in MOVED:
+        (project / f"{module}.py").write_text('"""A module of the project that uses Postern."""\n')
     for modules in ROOT.glob("*/*/node_modules"):
         (project / modules.relative_to(ROOT)).symlink_to(modules)
+
+
+def _copy(name: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / name, target)
+    if name.suffix == ".py":
+        text = rename_imports((ROOT / name).read_text(encoding="utf-8"), str(name))
+        target.write_text(_NAMED_IN_TEXT.sub(rf"{PACKAGE}.\1", text), encoding="utf-8")
 
 
 if __name__ == "__main__":
