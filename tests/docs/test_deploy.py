@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from hatch_build import MOVED, PACKAGE
 from tests.docs.markdown import ROOT
 from tests.docs.test_commands import SETTINGS, parse
 
@@ -49,8 +50,8 @@ def test_the_image_is_given_all_that_the_wheel_is_made_of() -> None:
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
     given = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert given == {*packages, "pyproject.toml", project["project"]["readme"], "requirements.lock"}
+    build = {"hatch_build.py", "pyproject.toml", "requirements.lock", project["project"]["readme"]}
+    assert given == {PACKAGE, *MOVED, *build}
     assert [name for name in given if not (ROOT / name).exists()] == []
 
 
