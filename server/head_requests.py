@@ -4,21 +4,15 @@ from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Scope, Send
+from starlette.types import Scope
 
 
-def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
-    """Returns the scope and the `send` with which a HEAD is answered as a GET, without the body.
+def as_get(scope: Scope) -> Scope:
+    """Returns the scope with which a HEAD is answered as a GET. Probes and link checkers send it.
 
-    Probes and link checkers send HEAD.
+    The HTTP protocol leaves the body out.
     """
-
-    async def send_head(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return {**scope, "method": "GET"}, send_head
+    return {**scope, "method": "GET"}
 
 
 async def refuse_method(request: Request, error: Exception) -> Response:
