@@ -35,6 +35,13 @@ async def add_carol(db: Database, **values: object) -> None:
         await tx.execute(insert(User), [carol(**values)])
 
 
+# More than a cursor fetches in advance.
+_MANY_ROWS = """
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+SELECT username FROM users, numbers
+"""
+
+
 async def count_users(db: Database) -> int:
     async with db.read() as session:
         return int((await session.execute(text("SELECT count(*) FROM users"))).scalar_one())
@@ -95,6 +102,32 @@ async def test_a_cancelled_transaction_is_undone_and_holds_up_nobody(db: Databas
     adding.cancel()
     await asyncio.wait([adding])
     await add_carol(db)
+    assert await count_users(db) == before + 1
+
+
+async def test_cancelled_read_leaves_no_old_snapshot_in_the_pool(
+    db: Database, database_url: str
+) -> None:
+    before = await count_users(db)
+    begun = asyncio.Event()
+    # Unfinished statements, as in garbage that is not collected yet.
+    kept: list[object] = []
+
+    async def read_slowly() -> None:
+        async with db.read() as session:
+            rows = await session.stream(text(_MANY_ROWS))
+            kept.append(rows)
+            async for _ in rows:
+                begun.set()
+                await asyncio.sleep(60)
+
+    reading = asyncio.create_task(read_slowly())
+    await begun.wait()
+    reading.cancel()
+    await asyncio.wait([reading])
+    other = Database.connect(database_url)
+    await add_carol(other)
+    await other.close()
     assert await count_users(db) == before + 1
 
 
