@@ -22,9 +22,10 @@ from graph.operations import Operation, OperationRefused, Operations
 from graph.replies import is_request_error, result_body
 from graph.requests import GraphQLRequest, RequestRefused, read_request
 from graph.socket_messages import SocketEnd
-from graph.socket_viewer import UNAVAILABLE, SocketViewer
+from graph.socket_viewer import SocketViewer, end_of_outage
 from graph.unfinished import UnfinishedOperations
 from models.database import DatabaseUnavailable
+from models.waits import watched_waits
 
 # They report the end of the viewer's own session, so they may still send that after it.
 _LAST_EVENTS = frozenset({"sessionEvents"})
@@ -184,13 +185,16 @@ class SocketOperations:
         self, run: _Run, context: Context
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
         seconds = self._scope.unfinished.seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await run.operation.subscribe(
-                    run.request.variables, context, run.request.extensions
-                )
-        except TimeoutError:
-            raise out_of_time(seconds, "was cancelled") from None
+        with watched_waits() as waits:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await run.operation.subscribe(
+                        run.request.variables, context, run.request.extensions
+                    )
+            except TimeoutError:
+                if waits.cut_short:
+                    raise DatabaseUnavailable("OperationTimeout") from None
+                raise out_of_time(seconds, "was cancelled") from None
 
     async def _check_viewer(self, run: _Run) -> None:
         """Raises SocketEnd where an event must not be sent any more."""
@@ -209,7 +213,7 @@ class SocketOperations:
     async def _report_unavailable(self, run: _Run, error: DatabaseUnavailable) -> None:
         if run.is_subscription:
             # Clients reconnect, and start their subscriptions again.
-            self._end(SocketEnd(1013, UNAVAILABLE))
+            self._end(end_of_outage(error))
         else:
             await self._fail(run, _format(error, run.request_id))
 

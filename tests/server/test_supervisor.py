@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from server.app import create_app
+from tests.api import logged_outages
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import (
@@ -273,8 +274,10 @@ async def test_lifespan_waits_for_the_database(
         app = create_app(make_settings(line.url, tmp_path), clock=clock)
         async with AsyncExitStack() as stack:
             lifespan = app.router.lifespan_context(app)
-            starting = asyncio.create_task(stack.enter_async_context(lifespan))
-            await asyncio.sleep(0.2)
+            with logged_outages() as causes:
+                starting = asyncio.create_task(stack.enter_async_context(lifespan))
+                await asyncio.sleep(0.2)
             assert not starting.done()
+            assert causes
             line.speak()
             await starting
