@@ -15,7 +15,7 @@ from auth.clients import Client
 from auth.wiring import Auth
 from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
-from graph.deadlines import check_room, finish, out_of_time
+from graph.deadlines import check_room, finish, out_of_time, start
 from graph.encoding import NotJson
 from graph.errors import coded_error, format_errors
 from graph.operations import Operation, OperationRefused, Operations
@@ -23,7 +23,7 @@ from graph.replies import is_request_error, result_body
 from graph.requests import GraphQLRequest, RequestRefused, read_request
 from graph.socket_messages import SocketEnd
 from graph.socket_viewer import SocketViewer, end_of_outage
-from graph.unfinished import UnfinishedOperations
+from graph.unfinished import UnfinishedOperations, internal_error
 from models.database import DatabaseUnavailable
 from models.waits import watched_waits
 
@@ -138,7 +138,10 @@ class SocketOperations:
             self._end(end)
         except WebSocketDisconnect:
             raise
-        except Exception as error:  # noqa: BLE001 - `format_errors` logs and masks it
+        except BaseException as error:
+            # A resolver can raise SystemExit or CancelledError too: other operations go on.
+            if _must_end(error):
+                raise
             await self._fail(run, _format(error, run.request_id))
         finally:
             if self._is_wanted(run):
@@ -147,7 +150,7 @@ class SocketOperations:
     async def _execute(self, run: _Run) -> None:
         """Sends the one result of a query or a mutation."""
         context = await self._context()
-        result = run.operation.start(run.request.variables, context, run.request.extensions)
+        result = start(run.operation, run.request, context)
         if not isinstance(result, ExecutionResult):
             is_mutation = run.operation.type is OperationType.MUTATION
             result = await finish(self._scope.unfinished, result, is_mutation=is_mutation)
@@ -249,11 +252,19 @@ def _errors_of(refused: OperationRefused | RequestRefused) -> Errors:
     return [coded_error(refused.problem.code, str(refused), **refused.extensions)]
 
 
-def _format(error: Exception, request_id: str) -> Errors:
+def _format(error: BaseException, request_id: str) -> Errors:
     """The errors of an exception that no field caught."""
-    if not isinstance(error, GraphQLError):
-        error = GraphQLError(str(error), original_error=error)
-    return format_errors([error], request_id)
+    if isinstance(error, GraphQLError):
+        return format_errors([error], request_id)
+    return format_errors(internal_error(error).errors or [], request_id)
+
+
+def _must_end(error: BaseException) -> bool:
+    """Whether the current task itself was cancelled or closed."""
+    task = asyncio.current_task()
+    is_cancelled = task is not None and task.cancelling() > 0
+    is_end = isinstance(error, GeneratorExit | KeyboardInterrupt)
+    return is_end or (is_cancelled and isinstance(error, asyncio.CancelledError))
 
 
 async def _wait(runs: Iterable[_Run], seconds: float) -> None:
