@@ -14,7 +14,6 @@ from graphql import (
     GraphQLSchema,
     get_named_type,
     is_abstract_type,
-    is_introspection_type,
     is_object_type,
 )
 from strawberry import relay
@@ -156,22 +155,9 @@ def _leads_to_a_user(schema: GraphQLSchema, type_: GraphQLNamedType) -> bool:
 
 
 def _places(schema: GraphQLSchema) -> Iterator[_Place]:
-    """The fields below the roots, by each way that leads there; then those that none leads to.
-
-    The latter are fields of types that only implement an interface, for instance.
-    """
+    """The fields that operations can select, by each way that leads to them."""
     seen: set[tuple[str, bool]] = set()
-    yield from _walk(schema, _roots(schema), seen)
-    reached = {name for name, _ in seen}
-    types = [type_ for type_ in schema.type_map.values() if is_object_type(type_)]
-    own = [t for t in types if not is_introspection_type(t) and t.name not in reached]
-    yield from _walk(schema, own, seen)
-
-
-def _walk(
-    schema: GraphQLSchema, start: list[GraphQLObjectType], seen: set[tuple[str, bool]]
-) -> Iterator[_Place]:
-    waiting = [(type_, False) for type_ in start]
+    waiting = [(root, False) for root in _roots(schema)]
     while waiting:
         owner, is_covered = waiting.pop()
         if (owner.name, is_covered) in seen:

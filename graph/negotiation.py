@@ -2,7 +2,8 @@
 
 import re
 
-_QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
+# Java writes `.2`, and programs that compute a weight write all of its digits.
+_QUALITY = re.compile(r"0?\.\d+|0\.?|1(?:\.0*)?")
 
 # How much a client wants something: its weight, then how exactly it named it.
 Preference = tuple[float, int]

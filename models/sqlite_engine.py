@@ -31,10 +31,13 @@ class _RollingBack(sqlite3.Connection):
     """
 
     def close(self) -> None:
-        """Rolls back, then closes."""
+        """Rolls back, then closes. May be called twice, as when a clean-up was cut short."""
         try:
             if self.in_transaction:
                 self.rollback()
+        except sqlite3.ProgrammingError:
+            # It is closed already.
+            pass
         finally:
             super().close()
 

@@ -13,6 +13,8 @@ class Waits:
 
     # The uses of the database that have begun and not ended.
     in_progress: int = 0
+    # Whether a use of the database was cancelled.
+    cut_short: bool = False
     # Set when the client does not wait for the reply any more.
     abandoned: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -41,6 +43,9 @@ def waiting() -> Iterator[None]:
     waits.in_progress += 1
     try:
         yield
+    except asyncio.CancelledError:
+        waits.cut_short = True
+        raise
     finally:
         waits.in_progress -= 1
 

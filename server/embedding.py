@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, HTTPException, Request
 
 from auth.errors import Denial
@@ -16,6 +17,8 @@ from graph.http.replies import RETRY_LATER
 from graph.http.requests import client_of, read_headers
 from models.database import DatabaseUnavailable
 from server.rest.errors import challenge
+
+log = structlog.get_logger("postern.http")
 
 
 def mount_postern(app: FastAPI, postern: FastAPI) -> None:
@@ -58,6 +61,7 @@ def require_viewer(
         except Denial as denial:
             raise _refusal(denial) from None
         except DatabaseUnavailable as error:
+            log.warning(error.event, cause=str(error))
             raise HTTPException(503, error.message, _RETRY) from None
         return viewer
 

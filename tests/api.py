@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 from fastapi.dependencies import models
+from structlog.testing import capture_logs
 
 from auth.mail_delivery.delivery import MailDelivery
 from auth.wiring import Auth
@@ -184,6 +185,15 @@ def codes(payload: Mapping[str, Any]) -> list[str]:
 def denials(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Returns the extensions of the errors of a result."""
     return [error["extensions"] for error in result.get("errors", [])]
+
+
+@contextmanager
+def logged_outages() -> Iterator[list[str]]:
+    """Has the causes of the outages that are logged in the block, when it has ended."""
+    causes: list[str] = []
+    with capture_logs() as logs:
+        yield causes
+    causes += [entry["cause"] for entry in logs if entry["event"] == "database.unavailable"]
 
 
 @asynccontextmanager

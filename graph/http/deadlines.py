@@ -1,13 +1,20 @@
-"""The time limit of an operation as a client sees it, over HTTP and over a socket."""
+"""How an operation starts, and its time limit as a client sees it, over HTTP and over a socket."""
 
 from collections.abc import Awaitable
 
 from graphql import ExecutionResult
 
+from graph.context import Context
+from graph.documents.operations import Operation
 from graph.errors.graphql_errors import RETRY_AFTER_UNAVAILABLE_SECONDS
 from graph.http.replies import RETRY_LATER
-from graph.http.requests import RequestRefused
-from graph.http.unfinished import OutOfTime, TooManyUnfinished, UnfinishedOperations
+from graph.http.requests import GraphQLRequest, RequestRefused
+from graph.http.unfinished import (
+    OutOfTime,
+    TooManyUnfinished,
+    UnfinishedOperations,
+    internal_error,
+)
 from graph.statuses import Problem
 
 
@@ -22,6 +29,19 @@ def check_room(unfinished: UnfinishedOperations) -> None:
             RETRY_LATER,
             retryAfter=RETRY_AFTER_UNAVAILABLE_SECONDS,
         ) from None
+
+
+def start(
+    operation: Operation, request: GraphQLRequest, context: Context
+) -> ExecutionResult | Awaitable[ExecutionResult]:
+    """Runs it: the result, or where something must be waited for, an awaitable of it."""
+    try:
+        return operation.start(request.variables, context, request.extensions)
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - `format_errors` logs and masks it
+        # Nothing was awaited, so this is not a cancellation of the request.
+        return internal_error(error)
 
 
 async def finish(

@@ -18,7 +18,7 @@ from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.documents.operations import Operation, OperationRefused, Operations
 from graph.errors.graphql_errors import coded_error, log_unavailable
-from graph.http.deadlines import check_room, finish
+from graph.http.deadlines import check_room, finish, start
 from graph.http.replies import RETRY_LATER, Reply, reply_problem, reply_result
 from graph.http.requests import (
     BodyReader,
@@ -111,7 +111,7 @@ class GraphQLEndpoint:
                 _check_type(operation, scope["method"])
                 check_room(self.unfinished)
             context = get_known_context(*who) or await get_context(*who)
-            result = operation.start(request.variables, context, request.extensions)
+            result = start(operation, request, context)
             if not isinstance(result, ExecutionResult):
                 result = await finish(self.unfinished, result, is_mutation=is_mutation)
             return _reply(scope, result, context.cookies, media_type)

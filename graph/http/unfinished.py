@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import cast
 
 import structlog
-from graphql import ExecutionResult
+from graphql import ExecutionResult, GraphQLError
 
 from models.database import DatabaseUnavailable
 from models.waits import watched_waits
@@ -48,7 +49,10 @@ class UnfinishedOperations:
     async def finish(
         self, result: Awaitable[ExecutionResult], *, is_mutation: bool
     ) -> ExecutionResult:
-        """The result. Raises OutOfTime, or DatabaseUnavailable if the database took that time."""
+        """The result. Raises OutOfTime, or DatabaseUnavailable if the database took that time.
+
+        A resolver that cancels itself, or raises SystemExit, is an internal error.
+        """
         with watched_waits() as waits:
             task = asyncio.create_task(_wait_for(result))
         try:
@@ -58,7 +62,7 @@ class UnfinishedOperations:
                 waits.abandoned.set()
                 self._let_end(task, is_mutation=is_mutation)
         if task.done():
-            return task.result()
+            return _result_of(task)
         if waits.in_progress:
             raise DatabaseUnavailable("OperationTimeout")
         raise OutOfTime
@@ -87,5 +91,26 @@ class UnfinishedOperations:
             log.error("operation.failed_after_timeout", exc_info=error)
 
 
+def internal_error(error: BaseException) -> ExecutionResult:
+    """The result of an operation whose resolver raised something other than an Exception."""
+    # graphql-core expects an Exception, and uses nothing that other exceptions lack.
+    cause = cast("Exception", error)
+    return ExecutionResult(None, [GraphQLError("A resolver failed.", original_error=cause)])
+
+
 async def _wait_for(result: Awaitable[ExecutionResult]) -> ExecutionResult:
-    return await result
+    try:
+        return await result
+    except SystemExit as error:
+        # A task would pass it on to the event loop, and all requests of the process would end.
+        return internal_error(error)
+
+
+def _result_of(task: asyncio.Task[ExecutionResult]) -> ExecutionResult:
+    try:
+        return task.result()
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - `format_errors` logs and masks it
+        # The caller was not cancelled: a resolver awaited something that was.
+        return internal_error(error)

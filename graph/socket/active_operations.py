@@ -18,13 +18,14 @@ from graph.cookies import CookieJar, CookiePolicy
 from graph.documents.operations import Operation, OperationRefused, Operations
 from graph.encoding import NotJson
 from graph.errors.graphql_errors import coded_error, format_errors
-from graph.http.deadlines import check_room, finish, out_of_time
+from graph.http.deadlines import check_room, finish, out_of_time, start
 from graph.http.replies import is_request_error, result_body
 from graph.http.requests import GraphQLRequest, RequestRefused, read_request
-from graph.http.unfinished import UnfinishedOperations
+from graph.http.unfinished import UnfinishedOperations, internal_error
 from graph.socket.messages import SocketEnd
-from graph.socket.viewer import UNAVAILABLE, SocketViewer
+from graph.socket.viewer import SocketViewer, end_of_outage
 from models.database import DatabaseUnavailable
+from models.waits import watched_waits
 
 # They report the end of the viewer's own session, so they may still send that after it.
 _LAST_EVENTS = frozenset({"sessionEvents"})
@@ -137,7 +138,10 @@ class SocketOperations:
             self._end(end)
         except WebSocketDisconnect:
             raise
-        except Exception as error:  # noqa: BLE001 - `format_errors` logs and masks it
+        except BaseException as error:
+            # A resolver can raise SystemExit or CancelledError too: other operations go on.
+            if _must_end(error):
+                raise
             await self._fail(run, _format(error, run.request_id))
         finally:
             if self._is_wanted(run):
@@ -146,7 +150,7 @@ class SocketOperations:
     async def _execute(self, run: _Run) -> None:
         """Sends the one result of a query or a mutation."""
         context = await self._context()
-        result = run.operation.start(run.request.variables, context, run.request.extensions)
+        result = start(run.operation, run.request, context)
         if not isinstance(result, ExecutionResult):
             is_mutation = run.operation.type is OperationType.MUTATION
             result = await finish(self._scope.unfinished, result, is_mutation=is_mutation)
@@ -184,13 +188,16 @@ class SocketOperations:
         self, run: _Run, context: Context
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
         seconds = self._scope.unfinished.seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await run.operation.subscribe(
-                    run.request.variables, context, run.request.extensions
-                )
-        except TimeoutError:
-            raise out_of_time(seconds, "was cancelled") from None
+        with watched_waits() as waits:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await run.operation.subscribe(
+                        run.request.variables, context, run.request.extensions
+                    )
+            except TimeoutError:
+                if waits.cut_short:
+                    raise DatabaseUnavailable("OperationTimeout") from None
+                raise out_of_time(seconds, "was cancelled") from None
 
     async def _check_viewer(self, run: _Run) -> None:
         """Raises SocketEnd where an event must not be sent any more."""
@@ -209,7 +216,7 @@ class SocketOperations:
     async def _report_unavailable(self, run: _Run, error: DatabaseUnavailable) -> None:
         if run.is_subscription:
             # Clients reconnect, and start their subscriptions again.
-            self._end(SocketEnd(1013, UNAVAILABLE))
+            self._end(end_of_outage(error))
         else:
             await self._fail(run, _format(error, run.request_id))
 
@@ -245,11 +252,19 @@ def _errors_of(refused: OperationRefused | RequestRefused) -> Errors:
     return [coded_error(refused.problem.code, str(refused), **refused.extensions)]
 
 
-def _format(error: Exception, request_id: str) -> Errors:
+def _format(error: BaseException, request_id: str) -> Errors:
     """The errors of an exception that no field caught."""
-    if not isinstance(error, GraphQLError):
-        error = GraphQLError(str(error), original_error=error)
-    return format_errors([error], request_id)
+    if isinstance(error, GraphQLError):
+        return format_errors([error], request_id)
+    return format_errors(internal_error(error).errors or [], request_id)
+
+
+def _must_end(error: BaseException) -> bool:
+    """Whether the current task itself was cancelled or closed."""
+    task = asyncio.current_task()
+    is_cancelled = task is not None and task.cancelling() > 0
+    is_end = isinstance(error, GeneratorExit | KeyboardInterrupt)
+    return is_end or (is_cancelled and isinstance(error, asyncio.CancelledError))
 
 
 async def _wait(runs: Iterable[_Run], seconds: float) -> None:

@@ -16,12 +16,12 @@ from auth.errors import (
 from auth.viewers import Viewer, follow, look_again, viewer_of
 from auth.wiring import Auth
 from graph.context import read_bearer_token
+from graph.errors.graphql_errors import log_unavailable
 from graph.socket.messages import SocketEnd, has_token, read_token
 from models.database import DatabaseUnavailable
 
 log = structlog.get_logger("postern.graph")
 
-UNAVAILABLE = "Try again later"
 _OTHER_SESSION = "The token belongs to another session"
 
 
@@ -75,6 +75,12 @@ class SocketViewer:
             raise SocketEnd(4403, "Your roles have changed")
 
 
+def end_of_outage(error: DatabaseUnavailable) -> SocketEnd:
+    """Returns how a socket ends while the database is away, and logs the cause."""
+    log_unavailable(error)
+    return SocketEnd(1013, "Try again later")
+
+
 async def sign_in(
     auth: Auth, client: Client, payload: object, authorization: bytes | None
 ) -> SocketViewer:
@@ -99,8 +105,8 @@ async def _authenticate(
         return await viewer_of(auth, client, token)
     except Unauthenticated as denial:
         raise SocketEnd.of(denial) from None
-    except DatabaseUnavailable:
-        raise SocketEnd(1013, UNAVAILABLE) from None
+    except DatabaseUnavailable as error:
+        raise end_of_outage(error) from None
 
 
 async def _check_same_session(auth: Auth, viewer: Viewer, authorization: bytes | None) -> None:
@@ -113,7 +119,7 @@ async def _check_same_session(auth: Auth, viewer: Viewer, authorization: bytes |
         raise SocketEnd(4403, _OTHER_SESSION) from None
     except Unauthenticated as denial:
         raise SocketEnd.of(denial) from None
-    except DatabaseUnavailable:
-        raise SocketEnd(1013, UNAVAILABLE) from None
+    except DatabaseUnavailable as error:
+        raise end_of_outage(error) from None
     if other.session_id != viewer.session_id:
         raise SocketEnd(4403, _OTHER_SESSION)

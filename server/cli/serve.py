@@ -95,10 +95,7 @@ def run_server(settings: Settings, sockets: Sequence[socket.socket], workers: in
     if workers > 1:
         supervisor = Supervisor(sockets, workers=workers, shutdown_delay=settings.shutdown_delay)
         sys.exit(supervisor.run())
-    server = new_server()
-    run(server, sockets)
-    if not server.started and not server.should_exit:
-        sys.exit(1)
+    run(new_server(), sockets)
 
 
 def _say_where(settings: Settings) -> None:

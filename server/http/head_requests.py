@@ -4,18 +4,15 @@ from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Scope, Send
+from starlette.types import Scope
 
 
-def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
-    """Returns a GET scope for a HEAD request, and a `send` that leaves out the body."""
+def as_get(scope: Scope) -> Scope:
+    """Returns the scope with which a HEAD is answered as a GET. Probes and link checkers send it.
 
-    async def send_head(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return {**scope, "method": "GET"}, send_head
+    The HTTP protocol leaves the body out.
+    """
+    return {**scope, "method": "GET"}
 
 
 async def refuse_method(request: Request, error: Exception) -> Response:

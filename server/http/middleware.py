@@ -200,7 +200,7 @@ class EndpointMiddleware:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         if scope["method"] == "HEAD":
-            scope, send = as_get(scope, send)
+            scope = as_get(scope)
         endpoint = self._endpoints.get(scope["path"]) or self._app
         return endpoint(scope, receive, send)
 

@@ -8,7 +8,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from auth.addresses import plain_address
 
 _FORWARDED_FOR = b"x-forwarded-for"
-_MAPPED = b"::ffff:"
+# In each way to write a mapped address.
+_MAPPED = b":ffff:"
 
 
 class ProxyMiddleware:
@@ -23,7 +24,9 @@ class ProxyMiddleware:
         peer = scope.get("client")
         if peer:
             scope["client"] = (plain_address(peer[0]), peer[1])
-        if any(name == _FORWARDED_FOR and _MAPPED in value for name, value in scope["headers"]):
+        if any(
+            name == _FORWARDED_FOR and _MAPPED in value.lower() for name, value in scope["headers"]
+        ):
             scope["headers"] = [_with_plain_addresses(*header) for header in scope["headers"]]
         await self._middleware(scope, receive, send)  # type: ignore[arg-type]
 
@@ -31,5 +34,14 @@ class ProxyMiddleware:
 def _with_plain_addresses(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     if name != _FORWARDED_FOR:
         return name, value
-    hops = (plain_address(hop.strip()) for hop in value.decode("latin-1").split(","))
+    hops = (_plain_hop(hop.strip()) for hop in value.decode("latin-1").split(","))
     return name, ", ".join(hops).encode("latin-1")
+
+
+def _plain_hop(hop: str) -> str:
+    """The same for an address that may have a port, as in `[::ffff:192.0.2.7]:50000`."""
+    if not hop.startswith("["):
+        return plain_address(hop)
+    address, _, port = hop[1:].partition("]")
+    plain = plain_address(address)
+    return hop if plain == address else plain + port

@@ -43,20 +43,13 @@ class StrictProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parses data. Refuses heads, trailers and chunk extensions that are too long."""
-        if len(data) > HEAD_BYTES:
-            self._receive_in_pieces(data)
-            return
-        self.framing_bytes += len(data)
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-            return
-        except HttpParserError:
-            self.refuse_malformed()
-            return
-        if self.framing_bytes >= HEAD_BYTES:
-            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        unread: bytes | None = data
+        # A loop: each of hundreds of requests in one piece may have an `Upgrade` to ignore.
+        while unread is not None:
+            if len(unread) > HEAD_BYTES:
+                self._receive_in_pieces(unread)
+                return
+            unread = self._read(unread)
 
     def refuse(self, status: HTTPStatus) -> None:
         """Answers with this status and closes the connection."""
@@ -110,6 +103,20 @@ class StrictProtocol(HttpToolsProtocol):
             self.cycle.more_body = False
             self.cycle.message_event.set()
 
+    def _read(self, data: bytes) -> bytes | None:
+        """Parses; returns what must be read again, by the next parser."""
+        self.framing_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            return self._upgrade(data[upgrade.args[0] :])
+        except HttpParserError:
+            self.refuse_malformed()
+            return None
+        if self.framing_bytes >= HEAD_BYTES:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        return None
+
     def _receive_in_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), HEAD_BYTES):
             if self.transport.is_closing():
@@ -119,7 +126,7 @@ class StrictProtocol(HttpToolsProtocol):
             assert isinstance(receiver, asyncio.Protocol)
             receiver.data_received(data[start : start + HEAD_BYTES])
 
-    def _upgrade(self, rest: bytes) -> None:
+    def _upgrade(self, rest: bytes) -> bytes | None:
         """Handles a request after which the parser has stopped because of `Upgrade` or CONNECT.
 
         The parser does not read the body of such a request. If it continued, it would parse the
@@ -129,12 +136,13 @@ class StrictProtocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self.refuse(HTTPStatus.NOT_IMPLEMENTED)
         elif not self._is_websocket_handshake(method):
-            self._read_without_upgrade(method, rest)
+            return self._without_upgrade(method, rest)
         elif rest:
             # A client must wait for the reply to its handshake (RFC 6455, 4.1).
             self.refuse(HTTPStatus.BAD_REQUEST)
         else:
             self._start_websocket(method)
+        return None
 
     def _is_websocket_handshake(self, method: bytes) -> bool:
         """Returns whether this is a handshake (RFC 6455, 4.1) and no earlier reply is pending."""
@@ -145,14 +153,17 @@ class StrictProtocol(HttpToolsProtocol):
         is_idle = self.cycle is None or self.cycle.response_complete
         return is_handshake and protocols == [b"websocket"] and not has_body and is_idle
 
-    def _read_without_upgrade(self, method: bytes, rest: bytes) -> None:
-        """Parses the same request again without `Upgrade`, which may be ignored (RFC 9110, 7.8)."""
+    def _without_upgrade(self, method: bytes, rest: bytes) -> bytes:
+        """Returns the same request without `Upgrade`, which may be ignored (RFC 9110, 7.8).
+
+        A new parser must read it, and what came after it.
+        """
         version = self.parser.get_http_version().encode()
         fields = [header for header in self.headers if header[0] != b"upgrade"]
         head = [b"%b %b HTTP/%b" % (method, self.url, version), *map(b": ".join, fields)]
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"\r\n".join([*head, b"", rest]))
+        return b"\r\n".join([*head, b"", rest])
 
     def _start_websocket(self, method: bytes) -> None:
         self.scope["method"] = method.decode()

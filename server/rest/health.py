@@ -1,5 +1,6 @@
 """`/healthz` and `/readyz`: for probes; they tell no names and no settings."""
 
+import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,6 +10,8 @@ from models.database import Database, DatabaseUnavailable
 from models.schema_state import SchemaState, schema_state
 from models.writability import WriteProbe
 from server.rest.errors import json_reply
+
+log = structlog.get_logger("postern.http")
 
 
 def health_router(db: Database, keys: KeyRing) -> APIRouter:
@@ -27,7 +30,8 @@ def health_router(db: Database, keys: KeyRing) -> APIRouter:
         try:
             state = await schema_state(db)
             await writes.check()
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as error:
+            log.warning(error.event, cause=str(error))
             return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})
         if state is SchemaState.BEHIND:
             return json_reply({"status": "database not migrated"}, 503)

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from postern import create_app, mount_postern, require_viewer
 from server.settings import Settings
 from tests.accounts import ADMIN, ALICE
-from tests.api import BASE_URL, Client, denials, serving
+from tests.api import BASE_URL, Client, denials, logged_outages, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import SqliteTemplates
@@ -170,6 +170,7 @@ async def test_an_own_route_says_when_the_database_is_away(
         async with httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as http:
             assert (await http.get("/mine", headers=headers)).json() == "Yours."
             api.auth.viewer_cache.everything_changed()
-            with api.without_database():
+            with api.without_database(), logged_outages() as causes:
                 away = await http.get("/mine", headers=headers)
     assert (away.status_code, away.headers["Retry-After"]) == (503, "2")
+    assert causes == ["ConnectionRefusedError"]

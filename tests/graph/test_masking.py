@@ -1,6 +1,8 @@
 """Values that do not fit the schema are masked; mistakes of the client are not."""
 
+import asyncio
 import dataclasses
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -30,6 +32,9 @@ class Row:
 
 
 ROW: Any = {"password_hash": SECRET}
+
+# Fields that raise CancelledError or SystemExit.
+NOT_EXCEPTIONS = ["cancelled", "cancelsItself", "exits", "exitsAtOnce", "cancelledAtOnce"]
 
 
 @strawberry.type
@@ -141,6 +146,33 @@ class Wrong:
         return 1
 
     @strawberry.field(permission_classes=[Public])
+    async def cancelled(self) -> int | None:
+        waiting = asyncio.ensure_future(asyncio.Event().wait())
+        waiting.cancel()
+        return int(await waiting)
+
+    @strawberry.field(permission_classes=[Public])
+    async def cancels_itself(self) -> int | None:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        await asyncio.sleep(0)
+        return 1
+
+    @strawberry.field(permission_classes=[Public])
+    async def exits(self) -> int | None:
+        await asyncio.sleep(0)
+        sys.exit(SECRET)
+
+    @strawberry.field(permission_classes=[Public])
+    def exits_at_once(self) -> int | None:
+        sys.exit(SECRET)
+
+    @strawberry.field(permission_classes=[Public])
+    def cancelled_at_once(self) -> int | None:
+        raise asyncio.CancelledError(SECRET)
+
+    @strawberry.field(permission_classes=[Public])
     def echo(self, number: int = 0, key: UUID | None = None) -> int | None:
         return number
 
@@ -152,6 +184,16 @@ class WrongEvents:
     @strawberry.subscription(permission_classes=[Public])
     async def ticks(self) -> AsyncIterator[int | None]:
         yield cast("int", ROW)
+
+    @strawberry.subscription(permission_classes=[Public])
+    async def exits(self) -> AsyncIterator[int | None]:
+        yield 1
+        sys.exit(SECRET)
+
+    @strawberry.subscription(permission_classes=[Public])
+    async def cancelled(self) -> AsyncIterator[int | None]:
+        yield 1
+        raise asyncio.CancelledError(SECRET)
 
 
 @pytest.fixture(params=list(Executor))
@@ -182,6 +224,46 @@ async def test_value_that_does_not_fit_its_type_is_masked(
     logged = capsys.readouterr().out + caplog.text
     assert "find-me" in logged
     assert SECRET not in reply.text + logged
+
+
+@pytest.mark.parametrize("field", NOT_EXCEPTIONS)
+async def test_base_exception_of_a_resolver_is_masked(api: Api, field: str) -> None:
+    reply = await api.post(f"{{ {field} }}", headers={"X-Request-Id": "find-me"})
+    assert denials(reply.json()) == [{"code": "INTERNAL_SERVER_ERROR", "requestId": "find-me"}]
+    assert SECRET not in reply.text
+
+
+@pytest.mark.parametrize("field", NOT_EXCEPTIONS)
+async def test_base_exception_over_a_socket_is_masked_and_the_socket_goes_on(
+    api: Api, field: str
+) -> None:
+    token = await api.log_in(ALICE)
+    async with api.accepted_socket() as socket:
+        await socket.initialise(token)
+        await socket.send(type="subscribe", id="1", payload={"query": f"{{ {field} }}"})
+        received = str(await socket.receive())
+        await socket.send(type="ping")
+        assert await socket.receive() == {"type": "pong"}
+    assert "INTERNAL_SERVER_ERROR" in received
+    assert SECRET not in received
+
+
+@pytest.mark.parametrize("field", ["exits", "cancelled"])
+async def test_base_exception_of_a_source_is_masked_and_the_socket_goes_on(
+    api: Api, field: str
+) -> None:
+    token = await api.log_in(ALICE)
+    async with api.accepted_socket() as socket:
+        await socket.initialise(token)
+        await socket.send(
+            type="subscribe", id="1", payload={"query": f"subscription {{ {field} }}"}
+        )
+        received = [await socket.receive(), await socket.receive()]
+        await socket.send(type="ping")
+        assert await socket.receive() == {"type": "pong"}
+    assert [message["type"] for message in received] == ["next", "error"]
+    assert "INTERNAL_SERVER_ERROR" in str(received)
+    assert SECRET not in str(received)
 
 
 async def test_event_that_does_not_fit_its_type_is_masked(api: Api) -> None:

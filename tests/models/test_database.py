@@ -3,13 +3,14 @@
 import asyncio
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import Connection, event, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from models.base import uuid7
@@ -33,6 +34,13 @@ def carol(**values: object) -> dict[str, object]:
 async def add_carol(db: Database, **values: object) -> None:
     async with db.begin() as tx:
         await tx.execute(insert(User), [carol(**values)])
+
+
+# More than a cursor fetches in advance.
+_MANY_ROWS = """
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+SELECT username FROM users, numbers
+"""
 
 
 async def count_users(db: Database) -> int:
@@ -96,6 +104,111 @@ async def test_a_cancelled_transaction_is_undone_and_holds_up_nobody(db: Databas
     await asyncio.wait([adding])
     await add_carol(db)
     assert await count_users(db) == before + 1
+
+
+async def test_cancelled_read_leaves_no_old_snapshot_in_the_pool(
+    db: Database, database_url: str
+) -> None:
+    before = await count_users(db)
+    begun = asyncio.Event()
+    # Unfinished statements, as in garbage that is not collected yet.
+    kept: list[object] = []
+
+    async def read_slowly() -> None:
+        async with db.read() as session:
+            rows = await session.stream(text(_MANY_ROWS))
+            kept.append(rows)
+            async for _ in rows:
+                begun.set()
+                await asyncio.sleep(60)
+
+    reading = asyncio.create_task(read_slowly())
+    await begun.wait()
+    reading.cancel()
+    await asyncio.wait([reading])
+    other = Database.connect(database_url)
+    await add_carol(other)
+    await other.close()
+    assert await count_users(db) == before + 1
+
+
+class Paused:
+    """Lets a step of the driver wait, once, until a task has been cancelled in it."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.driver: Any = None
+
+    def hold(self, connection: Any, *_: object) -> None:
+        if not self.begun.is_set():
+            connection.run_async(self._wait)
+
+    def hold_transaction(self, connection: Connection) -> None:
+        self.hold(connection.connection.dbapi_connection)
+
+    async def _wait(self, driver: Any) -> None:
+        self.driver = driver
+        self.begun.set()
+        await asyncio.sleep(0.05)
+
+
+async def cancel_in(paused: Paused, work: Coroutine[Any, Any, object]) -> None:
+    task = asyncio.create_task(work)
+    await paused.begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_cancellation_during_the_commit_takes_effect_after_it(db: Database) -> None:
+    before = await count_users(db)
+    paused = Paused()
+    event.listen(db.engine.sync_engine, "commit", paused.hold_transaction)
+    await cancel_in(paused, add_carol(db))
+    assert await count_users(db) == before + 1
+
+
+async def test_cancellation_while_a_connection_is_made_leaves_none_open(db: Database) -> None:
+    paused = Paused()
+    event.listen(db.engine.sync_engine, "connect", paused.hold)
+    await cancel_in(paused, count_users(db))
+    assert is_closed(paused.driver)
+
+
+async def test_cancellation_while_a_connection_is_given_back_keeps_it(db: Database) -> None:
+    made: list[object] = []
+    event.listen(db.engine.sync_engine, "connect", lambda *_: made.append(None))
+    paused = Paused()
+    event.listen(db.engine.sync_engine, "reset", paused.hold)
+    await cancel_in(paused, count_users(db))
+    await count_users(db)
+    assert len(made) == 1
+
+
+async def test_cancellation_at_the_end_of_a_look_up_keeps_the_connection(
+    postgresql_url: str,
+) -> None:
+    db, made, paused = Database.connect(postgresql_url), list[object](), Paused()
+    event.listen(db.engine.sync_engine, "connect", lambda *_: made.append(None))
+    event.listen(db.engine.sync_engine, "reset", paused.hold)
+    await cancel_in(paused, db.look_up(select(User.id)))
+    await db.look_up(select(User.id))
+    await db.close()
+    assert len(made) == 1
+
+
+async def test_sqlite_connection_can_be_closed_twice(sqlite_url: str) -> None:
+    db = Database.connect(sqlite_url)
+    connection: Any = await db.engine.raw_connection()
+    for _ in range(2):
+        connection.driver_connection._conn.close()
+    connection.invalidate()
+    await db.close()
+
+
+def is_closed(driver: Any) -> bool:
+    """Whether a connection of asyncpg or aiosqlite is closed."""
+    return driver.is_closed() if hasattr(driver, "is_closed") else driver._connection is None
 
 
 async def test_a_row_refers_to_rows_that_exist(db: Database) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, func, select
-from structlog.testing import capture_logs
 
 from models.audit_event import AuditEvent
 from models.database import Database, DatabaseUnavailable
 from models.writability import WriteProbe, check_writable
 from tests.accounts import ALICE
-from tests.api import LOGIN, denials, serving
+from tests.api import LOGIN, denials, logged_outages, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.models.test_postgresql_engine import set_default
@@ -72,22 +71,22 @@ async def test_read_only_database_is_not_ready_and_its_cause_is_logged(
     await set_default(postgresql_url, "default_transaction_read_only", "on")
     # A second process: each of its connections begins with the new default.
     async with serving(settings, clock) as api:
-        with capture_logs() as logs:
+        with logged_outages() as causes:
             reply = await api.post(LOGIN, LOG_ALICE_IN)
         assert (await api.http.get("/readyz")).status_code == 503
     assert denials(reply.json())[0]["code"] == "SERVICE_UNAVAILABLE"
-    causes = {entry["cause"] for entry in logs if entry["event"] == "database.unavailable"}
-    assert causes == {"ReadOnlySQLTransactionError"}
+    assert set(causes) == {"ReadOnlySQLTransactionError"}
 
 
 async def test_server_on_a_full_disk_is_not_ready_until_there_is_room(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(sqlite_url, tmp_path), clock) as api:
-        with full_disk():
+        with full_disk(), logged_outages() as causes:
             assert (await api.http.get("/readyz")).status_code == 503
             assert (await api.http.get("/healthz")).status_code == 200
         assert (await api.http.get("/readyz")).status_code == 200
+    assert len(causes) == 1
 
 
 async def test_write_probe_finds_a_full_disk_within_half_a_minute(sqlite_url: str) -> None:

@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing
+from multiprocessing import Pipe
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from server import supervisor
 from server.app import create_app
+from server.worker import READY
+from tests.api import logged_outages
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import (
@@ -225,6 +229,76 @@ def test_failed_start_has_another_status_than_0(tmp_path: Path, count: int) -> N
     assert "postern migrate" in done.stderr
 
 
+class ScriptedWorker:
+    """Stands for a worker that becomes ready or not, and ends with this status."""
+
+    def __init__(self, status: int, *, becomes_ready: bool) -> None:
+        self.connection, theirs = Pipe()
+        self.sentinel, _never_ends = Pipe()
+        self._kept = theirs, _never_ends
+        self._becomes_ready = becomes_ready
+        self.ready = False
+        self.started_at = time.monotonic()
+        self.pid, self.exitcode, self.process = 1, status, self
+        if becomes_ready:
+            theirs.send_bytes(READY)
+
+    def is_alive(self) -> bool:
+        return self._becomes_ready and not self.ready
+
+    def read(self) -> None:
+        self.ready = True
+
+    def terminate(self) -> None:
+        """It has ended."""
+
+    def join(self, timeout: float) -> None:
+        """It has ended."""
+
+
+STARTUP_FAILURE = 3
+
+
+def supervise(monkeypatch: pytest.MonkeyPatch, *script: ScriptedWorker) -> tuple[int, int]:
+    """Runs these workers one after the other, then sends SIGTERM. Returns status and starts."""
+    started: list[ScriptedWorker] = []
+
+    def start(_sockets: object) -> ScriptedWorker:
+        if len(started) == len(script):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return script[-1]
+        started.append(script[len(started)])
+        return started[-1]
+
+    monkeypatch.setattr(supervisor, "Worker", start)
+    monkeypatch.setattr(supervisor, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "_LONGEST_WAIT_SECONDS", 0.05)
+    status = supervisor.Supervisor([], workers=1, shutdown_delay=0).run()
+    return status, len(started)
+
+
+def test_first_start_that_fails_ends_the_server_with_status_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = [ScriptedWorker(STARTUP_FAILURE, becomes_ready=False) for _ in range(3)]
+    assert supervise(monkeypatch, *script) == (1, 1)
+
+
+def test_worker_that_cannot_start_after_one_was_ready_is_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed = ScriptedWorker(-signal.SIGKILL, becomes_ready=True)
+    replacements = [ScriptedWorker(STARTUP_FAILURE, becomes_ready=False) for _ in range(3)]
+    assert supervise(monkeypatch, killed, *replacements) == (0, 4)
+
+
+def test_worker_that_is_killed_while_it_starts_is_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = [ScriptedWorker(-signal.SIGKILL, becomes_ready=False) for _ in range(3)]
+    assert supervise(monkeypatch, *script) == (0, 3)
+
+
 @pytest.mark.soak
 def test_worker_that_dies_during_an_outage_and_a_reload_is_restarted(
     own_server: PostgresqlServer, own_settings: dict[str, str], tmp_path: Path
@@ -273,8 +347,10 @@ async def test_lifespan_waits_for_the_database(
         app = create_app(make_settings(line.url, tmp_path), clock=clock)
         async with AsyncExitStack() as stack:
             lifespan = app.router.lifespan_context(app)
-            starting = asyncio.create_task(stack.enter_async_context(lifespan))
-            await asyncio.sleep(0.2)
+            with logged_outages() as causes:
+                starting = asyncio.create_task(stack.enter_async_context(lifespan))
+                await asyncio.sleep(0.2)
             assert not starting.done()
+            assert causes
             line.recover()
             await starting

@@ -1,17 +1,20 @@
 """One serving process: what it does with connections that arrive while it ends."""
 
 import asyncio
+import signal
 import socket
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import pytest
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
 from server.http.connection_watchdog import http_protocol
 from server.http.timed_protocol import LAST_REQUESTS_SECONDS
-from server.worker import Server
+from server.worker import Server, run
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -50,6 +53,27 @@ async def test_connection_after_the_end_is_refused() -> None:
     await new_server().shutdown([listening])
     with socket.socket() as client:
         assert client.connect_ex(address) != 0
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Gives SIGTERM its handler back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_start_that_fails_has_another_status_than_0() -> None:
+    """A service manager restarts what failed, and supervisors look at the status of a worker."""
+
+    async def cannot_start(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RuntimeError("no database")
+
+    server = Server(uvicorn.Config(cannot_start, lifespan="on", log_config=None))
+    with pytest.raises(SystemExit) as end, closing(socket.create_server(("127.0.0.1", 0))) as own:
+        run(server, [own])
+    assert end.value.code == 3
 
 
 def test_request_that_arrives_while_the_last_timer_is_due_is_answered() -> None:

@@ -17,7 +17,7 @@ from models.session import Session
 from models.waits import pause
 from server.settings import Settings
 from tests.accounts import ALICE
-from tests.api import LOGIN, Api, denials, serving
+from tests.api import LOGIN, Api, denials, logged_outages, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.databases import wait_until
@@ -172,6 +172,23 @@ async def test_no_mutation_begins_while_too_many_are_late(
         assert (await api.post("mutation { wait }")).status_code == 200
 
 
+async def test_query_that_has_left_the_database_is_not_an_outage(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field(permission_classes=[Public])
+        async def reads(self, info: strawberry.Info) -> bool:
+            async with info.context.auth.db.read():
+                pass
+            return await gate.pass_through()
+
+    settings = hasty(make_settings(sqlite_url, tmp_path))
+    async with serving(settings, ManualClock(), queries=[Query]) as api:
+        reply = await api.post("{ reads }")
+    assert denials(reply.json())[0]["code"] == "LIMIT_EXCEEDED"
+
+
 @contextmanager
 def locked_file(url: str) -> Iterator[None]:
     """Another process writes and does not end."""
@@ -191,8 +208,9 @@ async def test_login_that_waits_too_long_for_the_database_is_an_outage_and_ends_
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with serving_slow(sqlite_url, tmp_path) as api:
-        with locked_file(sqlite_url):
+        with locked_file(sqlite_url), logged_outages() as causes:
             reply = await api.post(LOGIN, LOG_ALICE_IN)
+        assert causes == ["OperationTimeout"]
         assert (reply.status_code, reply.headers["Retry-After"]) == (503, "2")
         assert denials(reply.json())[0]["code"] == "SERVICE_UNAVAILABLE"
     # Which waits for what is late.

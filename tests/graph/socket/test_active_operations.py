@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import strawberry
+from strawberry.permission import BasePermission
 
 from auth.errors import Forbidden
 from graph.context import Info
@@ -286,6 +287,24 @@ class Gate:
 GATE = Gate()
 
 
+class Slow(BasePermission):
+    """Does not decide."""
+
+    message = "Never."
+
+    async def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+
+class SlowDatabase(Slow):
+    """Waits for the database."""
+
+    async def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:
+        async with info.context.auth.db.read():
+            return await super().has_permission(source, info, **kwargs)
+
+
 @strawberry.type
 class OwnSubscriptions:
     @strawberry.subscription(permission_classes=[Public])
@@ -316,6 +335,17 @@ class OwnSubscriptions:
     async def breaks(self) -> AsyncGenerator[int, None]:
         yield 1
         raise ValueError("a detail of the inside")
+
+
+@strawberry.type
+class SlowSubscriptions:
+    @strawberry.subscription(permission_classes=[Slow])
+    async def hangs(self) -> AsyncGenerator[int, None]:
+        yield 1
+
+    @strawberry.subscription(permission_classes=[SlowDatabase])
+    async def hangs_in_database(self) -> AsyncGenerator[int, None]:
+        yield 1
 
 
 @strawberry.type
@@ -414,6 +444,32 @@ async def test_query_over_socket_has_the_time_limit_of_http(
             message = await ask(socket, "{ never }")
     assert error_code(message) == "LIMIT_EXCEEDED"
     assert message["payload"][0]["extensions"]["limit"] == "operation_seconds"
+
+
+@pytest.mark.parametrize(
+    ("document", "outcome"),
+    [
+        ("subscription { hangs }", "LIMIT_EXCEEDED"),
+        ("subscription { hangsInDatabase }", (1013, "Try again later")),
+    ],
+)
+async def test_subscription_that_waits_too_long_for_the_database_is_an_outage(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock, document: str, outcome: Any
+) -> None:
+    settings = make_settings(sqlite_url, tmp_path)
+    async with serving(settings, clock, subscriptions=[SlowSubscriptions]) as api:
+        token = await api.log_in(ALICE)
+        limited = settings.model_copy(update={"max_operation_seconds": 0.2})
+    async with (
+        serving(limited, clock, subscriptions=[SlowSubscriptions]) as api,
+        api.accepted_socket() as socket,
+    ):
+        await socket.initialise(token)
+        await socket.send(type="subscribe", id="1", payload={"query": document})
+        if isinstance(outcome, str):
+            assert error_code(await socket.receive()) == outcome
+        else:
+            assert await socket.wait_closed() == outcome
 
 
 async def test_operations_of_one_socket_are_bounded_together(own_socket: Socket) -> None:

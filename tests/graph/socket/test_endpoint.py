@@ -12,7 +12,7 @@ from auth import viewers
 from auth.clients import Client
 from auth.errors import SessionRevoked
 from tests.accounts import ALICE, BOB
-from tests.api import BASE_URL, Api
+from tests.api import BASE_URL, Api, logged_outages
 from tests.clock import ManualClock
 from tests.sessions import Device
 from tests.sockets import Socket
@@ -121,10 +121,26 @@ async def test_signing_in_twice_ends_the_socket(sqlite_api: Api) -> None:
 
 async def test_an_unreachable_database_is_no_refusal(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
-    with sqlite_api.without_database():
+    with sqlite_api.without_database(), logged_outages() as causes:
         async with sqlite_api.accepted_socket() as socket:
             await socket.send(type="connection_init", payload={"authorization": f"Bearer {token}"})
             assert await socket.wait_closed() == (1013, "Try again later")
+    assert causes == ["ConnectionRefusedError"]
+
+
+async def test_outage_while_the_second_token_is_checked_is_no_refusal_and_is_logged(
+    sqlite_api: Api,
+) -> None:
+    known, other = await Device(sqlite_api).log_in(), await Device(sqlite_api).log_in()
+    # Its session is in the cache, that of the header is not.
+    await sqlite_api.data("{ me { id } }", token=known.access_token)
+    header = {"authorization": f"Bearer {other.access_token}"}
+    with sqlite_api.without_database(), logged_outages() as causes:
+        async with sqlite_api.accepted_socket(headers=header) as socket:
+            payload = {"authorization": f"Bearer {known.access_token}"}
+            await socket.send(type="connection_init", payload=payload)
+            assert await socket.wait_closed() == (1013, "Try again later")
+    assert causes == ["ConnectionRefusedError"]
 
 
 # The handshake

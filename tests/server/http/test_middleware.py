@@ -8,7 +8,7 @@ import pytest
 from models.database import Database, DatabaseUnavailable
 from server.http.middleware import host_name
 from server.settings import Settings
-from tests.api import Api, serving
+from tests.api import Api, logged_outages, serving
 from tests.clock import ManualClock
 
 ORIGIN = "https://app.example.com"
@@ -163,7 +163,7 @@ async def test_metadata_for_machines(sqlite_api: Api) -> None:
     assert json.loads(reply.content)["keys"][0]["use"] == "sig"
 
 
-async def test_a_database_that_is_not_there_makes_the_server_unready(
+async def test_a_database_that_is_not_there_makes_the_server_unready_and_is_logged(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(*_arguments: object) -> None:
@@ -171,8 +171,11 @@ async def test_a_database_that_is_not_there_makes_the_server_unready(
 
     for door in ("read", "look_up"):
         monkeypatch.setattr(Database, door, unreachable)
-    ready = await sqlite_api.http.get("/readyz")
+    with logged_outages() as causes_of_readyz:
+        ready = await sqlite_api.http.get("/readyz")
     assert (ready.status_code, ready.headers["retry-after"]) == (503, "2")
     assert (await sqlite_api.http.get("/healthz")).status_code == 200
-    token = await sqlite_api.http.post("/token", data={"username": "a", "password": "b"})
+    with logged_outages() as causes_of_token:
+        token = await sqlite_api.http.post("/token", data={"username": "a", "password": "b"})
     assert (token.status_code, token.headers["retry-after"]) == (503, "2")
+    assert causes_of_readyz == causes_of_token == ["gone"]

@@ -152,6 +152,15 @@ async def test_pipelined_upgrades_are_answered_in_order(server: Process) -> None
         assert answered(await client.rest()) == [b"%d" % i for i in range(20)] + [b"next"]
 
 
+async def test_hundreds_of_pipelined_upgrades_are_all_answered(server: Process) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nUpgrade:h\r\nConnection:upgrade\r\n\r\n"
+    async with wire(server) as client:
+        await client.send(request * 290 + NEXT)
+        replies = await client.rest()
+    assert replies.count(b"HTTP/1.1 200") == 291
+    assert answered(replies)[-1] == b"next"
+
+
 async def test_handshake_behind_an_unanswered_request_is_served_as_a_request(
     server: Process,
 ) -> None:
