@@ -10,7 +10,7 @@ from auth.clients import Client
 from auth.errors import (
     MailUnavailable,
     WrongPassword,
-    about_field,
+    as_field,
 )
 from auth.link_passwords import LinkedAccount, prove_linked_password
 from auth.mail.outbox import Kind, queue_notice
@@ -44,9 +44,9 @@ async def request_email_change(
     """
     if not auth.sends_mail:
         raise MailUnavailable
-    with about_field("new_email"):
+    with as_field("new_email"):
         address = parse_email(new_email)
-    with about_field("password"):
+    with as_field("password"):
         stored = await prove_password(auth, viewer, password, Action.EMAIL_CHANGE_REQUESTED)
     await auth.throttle.spend(
         Budget(EMAIL_CHANGE, str(viewer.user_id)),
@@ -60,7 +60,7 @@ async def request_email_change(
             purpose, kind = Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE
             await send_link(operation.tx, auth, row, purpose, kind, email=address)
 
-    with about_field("password"):
+    with as_field("password"):
         await act_on_proof(auth, viewer, password, stored, request)
 
 
@@ -83,7 +83,7 @@ async def confirm_email_change(
     except WrongPassword:
         await _record_failure(auth, client, user.id)
         raise
-    with about_field("token"):
+    with as_field("token"):
         async with telling_taken_names(auth, None, link.email, but=user.id), auth.db.begin() as tx:
             return await _take(tx, auth, client, token)
 

@@ -15,7 +15,7 @@ from auth.errors import (
     MailUnavailable,
     PasswordChangeRequired,
     WrongPassword,
-    about_field,
+    as_field,
 )
 from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
 from auth.mail.outbox import Kind, queue
@@ -98,7 +98,7 @@ async def _mark_verified(
             await take_over(tx, auth, client, row, chosen, now)
         elif not have_same_password(proved, row):
             # Another password was set while this one was verified.
-            with about_field("password"):
+            with as_field("password"):
                 raise WrongPassword
         row.email_verified_at = now
         await end_requests(tx, row.id, Purpose.EMAIL_VERIFICATION)
@@ -153,7 +153,7 @@ async def _finish_registration(
     hashed = await prove_or_choose_password(auth, account, typed)
     new = NewUser(username, email, full_name, hashed, email_verified=True)
     roles = await find_roles_by_name(auth, [DEFAULT_ROLE])
-    with about_field("token"):
+    with as_field("token"):
         async with telling_taken_names(auth, username, email), auth.db.begin() as tx:
             await _use_up(tx, auth, token)
             row = await insert_user(tx, auth, new, [role.id for role in roles])

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from auth.audit import Act, Action, record
 from auth.authorization import Operation
 from auth.credentials import RENEWALS, HashChanged
-from auth.errors import Refusals, WrongPassword, about_field
+from auth.errors import Refusals, WrongPassword, as_field
 from auth.passwords.hashing import Share
 from auth.throttling.budgets import REAUTHENTICATION, Budget
 from auth.viewers import Viewer
@@ -75,7 +75,7 @@ def check_new_password(auth: Auth, new: str, *, username: str, email: str | None
     """Raises Refusals with everything that is wrong with a `new_password`."""
     problems = list(auth.password_policy.problems(new, username=username, email=email))
     if problems:
-        with about_field("new_password"):
+        with as_field("new_password"):
             raise Refusals(*problems)
 
 

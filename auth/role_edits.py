@@ -28,7 +28,7 @@ from auth.errors import (
     RoleNameInvalid,
     RoleNameTaken,
     RoleNotFound,
-    about_field,
+    as_field,
 )
 from auth.permissions import Actor, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord
@@ -153,7 +153,7 @@ def _granted_by_form(
     unknown = registry.unknown(before)
     kept = unknown if form.unknown_permissions is None else frozenset(form.unknown_permissions)
     if not kept <= unknown:
-        with about_field("unknown_permissions"):
+        with as_field("unknown_permissions"):
             raise PermissionUnknown
     known = before - unknown if form.permissions is None else frozenset(form.permissions)
     return known | kept
@@ -186,7 +186,7 @@ async def _get(tx: AsyncSession, role_id: UUID) -> Role:
     query = select(Role).where(Role.id == role_id).options(WITH_PERMISSIONS).with_for_update()
     row = await tx.scalar(query, execution_options={"populate_existing": True})
     if row is None:
-        with about_field("role_id"):
+        with as_field("role_id"):
             raise RoleNotFound
     return row
 
