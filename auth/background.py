@@ -40,8 +40,8 @@ class Background:
         try:
             await work
         except DatabaseUnavailable as error:
-            log.warning("background.failed", cause=str(error))
+            log.warning("background_task.failed", cause=str(error))
         except Exception:
-            log.exception("background.failed")
+            log.exception("background_task.failed")
         finally:
             self._places.release()

@@ -48,7 +48,7 @@ class ClockCheck:
         doubt = await self._doubt(now, monotonic, last)
         if doubt:
             self._doubted_at = monotonic
-            log.warning("clock.doubted", cause=doubt)
+            log.warning("clock.jumped", cause=doubt)
         return last is not None and not self._doubts(monotonic)
 
     def _doubts(self, monotonic: float) -> bool:

@@ -61,9 +61,9 @@ class Housekeeping:
             try:
                 await clean_up(self._auth, deletes=await self._clock_check.is_believable())
             except DatabaseUnavailable as error:
-                log.warning("housekeeping.put_off", cause=str(error))
+                log.warning("housekeeping.deferred", cause=str(error))
             except Exception:
-                log.exception("housekeeping.fault")
+                log.exception("housekeeping.failed")
 
 
 async def clean_up(auth: Auth, *, deletes: bool = True) -> None:
@@ -75,9 +75,9 @@ async def clean_up(auth: Auth, *, deletes: bool = True) -> None:
         try:
             await step(auth)
         except DatabaseUnavailable as error:
-            log.warning("housekeeping.put_off", step=step.__name__, cause=str(error))
+            log.warning("housekeeping.deferred", step=step.__name__, cause=str(error))
         except Exception:
-            log.exception("housekeeping.fault", step=step.__name__)
+            log.exception("housekeeping.failed", step=step.__name__)
 
 
 async def delete_ended_sessions(auth: Auth) -> int:

@@ -24,7 +24,7 @@ async def test_background_work_that_fails_is_logged_and_harms_no_other() -> None
         await background.start(succeed())
         await background.finish()
     assert done.is_set()
-    assert {entry["event"] for entry in logs} == {"background.failed"}
+    assert {entry["event"] for entry in logs} == {"background_task.failed"}
     assert [entry["log_level"] for entry in logs] == ["warning"] * (AT_ONCE + 1) + ["error"]
 
 

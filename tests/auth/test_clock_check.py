@@ -59,7 +59,7 @@ async def test_jump_is_not_believed_for_a_day_even_if_the_clock_stays_there(
     clocks.wall.tick(days=days)
     with capture_logs() as logs:
         assert not await check.is_believable()
-    assert (logs[0]["event"], logs[0]["cause"]) == ("clock.doubted", "jumped")
+    assert (logs[0]["event"], logs[0]["cause"]) == ("clock.jumped", "jumped")
     clocks.go_on()
     assert not await check.is_believable()
     clocks.go_on(BELIEVED_AFTER)

@@ -249,7 +249,7 @@ async def test_it_comes_again_after_a_fault(
         task.start()
         await wait_until(lambda: len(tries) > 2)
         await task.stop()
-    assert [entry["event"] for entry in logs][:2] == ["housekeeping.put_off", "housekeeping.fault"]
+    assert [entry["event"] for entry in logs][:2] == ["housekeeping.deferred", "housekeeping.failed"]
 
 
 async def test_background_clean_up_deletes_only_after_two_looks_at_the_clock_agree(
@@ -275,8 +275,8 @@ async def test_background_clean_up_deletes_only_after_two_looks_at_the_clock_agr
 @pytest.mark.parametrize(
     ("error", "event"),
     [
-        (DatabaseUnavailable("LockNotAvailableError"), "housekeeping.put_off"),
-        (ValueError("a mistake of ours"), "housekeeping.fault"),
+        (DatabaseUnavailable("LockNotAvailableError"), "housekeeping.deferred"),
+        (ValueError("a mistake of ours"), "housekeeping.failed"),
     ],
 )
 async def test_step_that_fails_does_not_keep_the_others_from_being_done(
