@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clients import Client
 from auth.permissions import Actor
-from auth.sessions import printable
+from auth.sessions import printable_user_agent
 from models.audit_event import AuditEvent
 
 _DETAIL_MAX_LENGTH = 1000
@@ -53,13 +53,13 @@ class Action(StrEnum):
     SESSION_REPLAYED = "session.replayed"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "session.all_ended"
-    EVERYBODY_SIGNED_OUT = "session.everybody_ended"
+    ALL_USERS_SIGNED_OUT = "session.everybody_ended"
     KEYS_ROTATED = "keys.rotated"
     KEYS_REPLACED = "keys.replaced"
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditEntry:
     """Who did what to whom, when, from where, and whether it went well.
 
     Details are few words. Nothing that somebody typed belongs into them: it might be a password in
@@ -81,7 +81,7 @@ class Act:
         return cls(action, at, actor.client, actor_id=actor.user_id, **more)
 
 
-def listed(words: Iterable[str]) -> str:
+def join_detail(words: Iterable[str]) -> str:
     """Many words as one detail, sorted; what does not fit is counted."""
     text = ",".join(sorted(words))
     if len(text) <= _DETAIL_MAX_LENGTH:
@@ -90,19 +90,19 @@ def listed(words: Iterable[str]) -> str:
     return f"{kept},+{text.count(',') - kept.count(',')}"
 
 
-def record(tx: AsyncSession, act: Act) -> None:
+def record(tx: AsyncSession, act: AuditEntry) -> None:
     """Adds a row to the transaction of the act."""
     tx.add(AuditEvent(**_columns(act)))
 
 
-async def record_all(tx: AsyncSession, acts: Iterable[Act]) -> None:
+async def record_all(tx: AsyncSession, acts: Iterable[AuditEntry]) -> None:
     """Adds a row for each of many acts to their transaction."""
     # Past the unit of work, which would double the time.
     connection = await tx.connection()
     await connection.execute(insert(AuditEvent), [_columns(act) for act in acts])
 
 
-def _columns(act: Act) -> dict[str, Any]:
+def _columns(act: AuditEntry) -> dict[str, Any]:
     return {
         "at": act.at,
         "action": act.action.value,
@@ -111,6 +111,6 @@ def _columns(act: Act) -> dict[str, Any]:
         "subject_id": act.subject_id,
         "session_id": act.session_id,
         "client_address": act.client.address,
-        "user_agent": printable(act.client.user_agent),
+        "user_agent": printable_user_agent(act.client.user_agent),
         "details": dict(act.details),
     }

@@ -13,7 +13,7 @@ from auth.permissions import Actor, check_may, may
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 
-DELETED_AT_ONCE = 1000
+DELETE_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,14 @@ async def delete_old_audit_events(auth: Auth, retention: timedelta) -> None:
     """Deletes what is older than this, some at a time."""
     limit = auth.clock.now() - retention
     # Ids are in the order of time: the oldest are at the end of the primary key.
-    oldest = select(AuditEvent.id, AuditEvent.at).order_by(AuditEvent.id).limit(DELETED_AT_ONCE)
+    oldest = select(AuditEvent.id, AuditEvent.at).order_by(AuditEvent.id).limit(DELETE_BATCH)
     while True:
         async with auth.db.begin() as tx:
             if not await auth.db.try_lock(tx, "audit retention"):
                 return
             ids = [row.id for row in await tx.execute(oldest) if row.at < limit]
             await tx.execute(delete(AuditEvent).where(AuditEvent.id.in_(ids)))
-        if len(ids) < DELETED_AT_ONCE:
+        if len(ids) < DELETE_BATCH:
             return
 
 

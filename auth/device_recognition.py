@@ -11,7 +11,7 @@ from auth.wiring import Auth
 from models.user import User
 
 
-async def recognise_device(auth: Auth, user_id: UUID) -> str | None:
+async def issue_device_proof(auth: Auth, user_id: UUID) -> str | None:
     """The device proof for a caller who has just proved or chosen the password of the account.
 
     None if the account was deleted since, or has no password.

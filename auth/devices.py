@@ -96,11 +96,11 @@ class DeviceProofs:
             UUID(bytes=user_id), UUID(bytes=device_id), issued_at, rest[_TIME_BYTES:]
         )
 
-    def any_genuine(self, texts: Sequence[str]) -> bool:
+    def any_valid(self, texts: Sequence[str]) -> bool:
         """Whether any of the proofs is genuine, for any user."""
         return any(self._is_genuine(text) for text in texts)
 
-    def of_others(self, user_id: UUID, texts: Sequence[str]) -> list[str]:
+    def list_of_other_users(self, user_id: UUID, texts: Sequence[str]) -> list[str]:
         """Those device proofs that are genuine and of other users."""
         proofs = [(text, self.read(text)) for text in texts]
         return [text for text, proof in proofs if proof and proof.user_id != user_id]

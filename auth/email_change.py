@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import own_account
 from auth.clients import Client
 from auth.errors import (
@@ -91,7 +91,7 @@ async def confirm_email_change(
 async def _record_failure(auth: Auth, client: Client, user_id: UUID) -> None:
     now, action = auth.clock.now(), Action.EMAIL_CHANGED
     async with auth.db.begin() as tx:
-        record(tx, Act(action, now, client, subject_id=user_id, succeeded=False))
+        record(tx, AuditEntry(action, now, client, subject_id=user_id, succeeded=False))
 
 
 async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> UserRecord:
@@ -104,7 +104,7 @@ async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> Use
     row.version += 1
     # Links that were sent to the old address.
     await end_requests(tx, row.id, *Purpose)
-    record(tx, Act(Action.EMAIL_CHANGED, now, client, row.id, row.id, details=details))
+    record(tx, AuditEntry(Action.EMAIL_CHANGED, now, client, row.id, row.id, details=details))
     notice = Kind.EMAIL_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     await tx.flush()

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import own_account
 from auth.clients import Client
 from auth.errors import (
@@ -102,14 +102,16 @@ async def _mark_verified(
                 raise WrongPassword
         row.email_verified_at = now
         await end_requests(tx, row.id, Purpose.EMAIL_VERIFICATION)
-        record(tx, Act(Action.EMAIL_VERIFIED, now, client, actor_id=row.id, subject_id=row.id))
+        record(
+            tx, AuditEntry(Action.EMAIL_VERIFIED, now, client, actor_id=row.id, subject_id=row.id)
+        )
         return UserRecord.of(await get_row(tx, row.id), auth.permissions)
 
 
 async def _record_failure(auth: Auth, client: Client, user_id: UUID) -> None:
     now, action = auth.clock.now(), Action.EMAIL_VERIFIED
     async with auth.db.begin() as tx:
-        record(tx, Act(action, now, client, subject_id=user_id, succeeded=False))
+        record(tx, AuditEntry(action, now, client, subject_id=user_id, succeeded=False))
 
 
 async def hold_registration(auth: Auth, new: NewUser) -> None:
@@ -157,7 +159,7 @@ async def _finish_registration(
         async with telling_taken_names(auth, username, email), auth.db.begin() as tx:
             await _use_up(tx, auth, token)
             row = await insert_user(tx, auth, new, [role.id for role in roles])
-            act = Act(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
+            act = AuditEntry(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
             record(tx, act)
             return UserRecord.of(row, auth.permissions)
 

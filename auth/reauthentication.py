@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import Operation
 from auth.credentials import RENEWALS, HashChanged
 from auth.errors import Refusals, WrongPassword, as_field
@@ -59,9 +59,9 @@ async def act_on_proof(
     raise WrongPassword
 
 
-def own_act(auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = True) -> Act:
+def own_act(auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = True) -> AuditEntry:
     """What a viewer does to their own account."""
-    return Act.by(
+    return AuditEntry.by(
         viewer,
         action,
         auth.clock.now(),

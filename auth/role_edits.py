@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Action, listed
+from auth.audit import Action, join_detail
 from auth.authorization import Operation, authorized, check_covers
 from auth.errors import (
     EditConflict,
@@ -215,4 +215,4 @@ def _describe(
     operation.details |= {"role_id": str(row.id), "role": row.name}
     for name, permissions in (("added", after - before), ("removed", before - after)):
         if permissions:
-            operation.details[name] = listed(permissions)
+            operation.details[name] = join_detail(permissions)

@@ -44,7 +44,7 @@ async def session_events(auth: Auth, viewer: Viewer) -> AsyncGenerator[SessionEv
     """What happens to the viewer's sessions from now on; ends when this session is revoked.
 
     Two changes of one session within moments may be told as the later one. Whether the viewer still
-    is one, `viewers.follow` tells.
+    is one, `viewers.watch_viewer` tells.
     """
     with auth.watchers.watch(viewer.user_id) as watch:
         known = _states(await _changed_lately(auth, viewer.user_id))

@@ -42,7 +42,7 @@ async def start_session(
         "id": uuid7(),
         "user_id": user_id,
         "client_address": client.address,
-        "user_agent": printable(client.user_agent),
+        "user_agent": printable_user_agent(client.user_agent),
         "generation": 0,
         "created_at": now,
         "last_used_at": now,
@@ -123,7 +123,7 @@ async def revoke_other_sessions(
     return await _revoke(tx, others, RevocationReason.PASSWORD_CHANGED, now)
 
 
-async def revoke_these_sessions(tx: AsyncSession, ids: Collection[UUID], now: datetime) -> int:
+async def revoke_sessions_by_id(tx: AsyncSession, ids: Collection[UUID], now: datetime) -> int:
     """Ends sessions of any user, for an operator. Returns how many were ended."""
     return await _revoke(tx, Session.id.in_(ids), RevocationReason.REVOKED_BY_OPERATOR, now)
 
@@ -139,7 +139,7 @@ async def _revoke(
     return cast("CursorResult[Any]", result).rowcount
 
 
-def printable(user_agent: str | None) -> str | None:
+def printable_user_agent(user_agent: str | None) -> str | None:
     """An agent's words, cut, without control characters: they are shown to people."""
     if user_agent is None:
         return None

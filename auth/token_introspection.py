@@ -12,14 +12,14 @@ from auth.errors import InvalidRefreshToken, Unauthenticated
 from auth.permissions import Actor, check_may
 from auth.sessions import ends_at, is_active
 from auth.tokens.refresh_tokens import looks_like_refresh_token
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.session import Session
 from models.user import User
 
 
 @dataclass(frozen=True, slots=True)
-class LiveToken:
+class ActiveToken:
     """A token that works; dead, foreign and malformed ones are all nothing."""
 
     kind: str
@@ -30,7 +30,7 @@ class LiveToken:
     expires_at: datetime
 
 
-async def introspect(auth: Auth, actor: Actor, token: str) -> LiveToken | None:
+async def introspect(auth: Auth, actor: Actor, token: str) -> ActiveToken | None:
     """Asks the rows, not the token alone. Raises Forbidden, DatabaseUnavailable."""
     check_may(actor, "tokens:introspect")
     if looks_like_refresh_token(token):
@@ -38,12 +38,12 @@ async def introspect(auth: Auth, actor: Actor, token: str) -> LiveToken | None:
     return await _introspect_access_token(auth, actor.client, token)
 
 
-async def _introspect_access_token(auth: Auth, client: Client, token: str) -> LiveToken | None:
+async def _introspect_access_token(auth: Auth, client: Client, token: str) -> ActiveToken | None:
     try:
-        viewer = await viewer_of(auth, client, token)
+        viewer = await get_viewer(auth, client, token)
     except Unauthenticated:
         return None
-    return LiveToken(
+    return ActiveToken(
         kind="access_token",
         user_id=viewer.user_id,
         username=viewer.user.username,
@@ -53,7 +53,7 @@ async def _introspect_access_token(auth: Auth, client: Client, token: str) -> Li
     )
 
 
-async def _introspect_refresh_token(auth: Auth, token: str) -> LiveToken | None:
+async def _introspect_refresh_token(auth: Auth, token: str) -> ActiveToken | None:
     try:
         parsed = auth.refresh_tokens.parse(token)
     except InvalidRefreshToken:
@@ -71,7 +71,7 @@ async def _introspect_refresh_token(auth: Auth, token: str) -> LiveToken | None:
         row = (await db.execute(query)).one_or_none()
     if row is None or not is_active(row.Session, auth.clock.now()):
         return None
-    return LiveToken(
+    return ActiveToken(
         kind="refresh_token",
         user_id=row.Session.user_id,
         username=row.username,

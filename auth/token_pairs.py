@@ -13,7 +13,7 @@ from models.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class TokenPair:
     """Who signed in, and the tokens of the session."""
 
     user: UserRecord
@@ -23,7 +23,9 @@ class SignedIn:
     device_proof: str | None = field(default=None, repr=False)
 
 
-async def issue_pair(auth: Auth, user: UserRecord, session: Session, now: datetime) -> SignedIn:
+async def issue_token_pair(
+    auth: Auth, user: UserRecord, session: Session, now: datetime
+) -> TokenPair:
     """Signs the tokens of a session as it stands."""
     end = ends_at(session)
     grant = Grant(
@@ -35,7 +37,7 @@ async def issue_pair(auth: Auth, user: UserRecord, session: Session, now: dateti
     )
     access_token = await tokens.issue(auth.keys, auth.token_policy, grant, now)
     refresh_token = auth.refresh_tokens.encode(RefreshToken(session.id, session.generation))
-    return SignedIn(user, access_token, IssuedToken(refresh_token, _whole_seconds(end - now)))
+    return TokenPair(user, access_token, IssuedToken(refresh_token, _whole_seconds(end - now)))
 
 
 def _whole_seconds(duration: timedelta) -> timedelta:

@@ -54,13 +54,13 @@ class Viewer(NamedTuple):
         return frozenset(role.name for role in self.user.roles), self.user.permissions
 
 
-async def viewer_of(auth: Auth, client: Client, bearer_token: str) -> Viewer:
+async def get_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer:
     """Whose token this is, as of now.
 
     Raises TokenInvalid, TokenExpired, SessionRevoked, UserDisabled; and DatabaseUnavailable, since
     a session that nobody can vouch for is neither good nor bad.
     """
-    known = known_viewer(auth, client, bearer_token)
+    known = find_cached_viewer(auth, client, bearer_token)
     if known is not None:
         return known
     now = auth.clock.now()
@@ -69,10 +69,10 @@ async def viewer_of(auth: Auth, client: Client, bearer_token: str) -> Viewer:
     return _admit(found, token.user_id, token.expires_at, client, auth.clock.now())
 
 
-def known_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None:
+def find_cached_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None:
     """The same for a token and a session that this process knows: at once, without a query.
 
-    None if it does not know them; otherwise raises what `viewer_of` does.
+    None if it does not know them; otherwise raises what `get_viewer` does.
     """
     now = auth.clock.now()
     token = auth.token_cache.get(bearer_token, now)
@@ -84,7 +84,7 @@ def known_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None
     return _admit(found, token.user_id, token.expires_at, client, now)
 
 
-async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
+async def watch_viewer(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
     """The viewer again whenever the rows may have changed, until they are one no more.
 
     Then it raises Unauthenticated: TokenExpired, SessionRevoked, UserDisabled, TokenInvalid. While
@@ -102,7 +102,7 @@ async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
                 continue
             try:
                 async with auth.watchers.turn():
-                    now = await look_again(auth, viewer)
+                    now = await reload_viewer(auth, viewer)
             except DatabaseUnavailable:
                 watch.changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
@@ -110,8 +110,8 @@ async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
                 yield now
 
 
-async def look_again(auth: Auth, viewer: Viewer) -> Viewer:
-    """The viewer as of now. Raises what `viewer_of` does."""
+async def reload_viewer(auth: Auth, viewer: Viewer) -> Viewer:
+    """The viewer as of now. Raises what `get_viewer` does."""
     found = auth.viewer_cache.get(viewer.session_id) or await _load(auth, viewer.session_id)
     now = auth.clock.now()
     return _admit(found, viewer.user_id, viewer.token_expires_at, viewer.client, now)

@@ -292,7 +292,7 @@ async def test_old_rows_are_deleted_after_a_year(api: Api, clock: ManualClock) -
 async def test_many_old_rows_are_deleted_some_at_a_time(
     api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth.audit_list.DELETED_AT_ONCE", 2)
+    monkeypatch.setattr("auth.audit_list.DELETE_BATCH", 2)
     for _ in range(5):
         await api.log_in(ALICE)
     clock.tick(days=1)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from auth.audit import Action, listed
+from auth.audit import Action, join_detail
 from auth.clients import Client
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import verify_email
@@ -317,7 +317,7 @@ async def test_user_event_states_what_changed(auth: Auth) -> None:
 
 def test_list_in_details_is_bounded() -> None:
     words = [f"resource{number:03}:action" for number in range(400)]
-    text = listed(words)
+    text = join_detail(words)
     assert len(text) <= 1010
     kept, _, left = text.rpartition(",+")
     assert len(kept.split(",")) + int(left) == len(words)

@@ -17,9 +17,9 @@ from auth.login import log_in
 from auth.logout import end_session, log_out
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset
-from auth.token_pairs import SignedIn
+from auth.token_pairs import TokenPair
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from tests.accounts import ALICE, BOB, OPERATOR, Account
 from tests.api import BASE_URL, Api, codes, serving
@@ -38,7 +38,7 @@ async def sign_in(
     proofs: Sequence[str] = (),
     account: Account = ALICE,
     password: str | None = None,
-) -> SignedIn:
+) -> TokenPair:
     return await log_in(
         auth,
         client,
@@ -64,7 +64,7 @@ async def attack(auth: Auth) -> None:
             await sign_in(auth, client)
 
 
-def proof_of(signed_in: SignedIn) -> str:
+def proof_of(signed_in: TokenPair) -> str:
     assert signed_in.device_proof
     return signed_in.device_proof
 
@@ -154,7 +154,7 @@ async def test_refresh_token_of_an_ended_session_proves_the_device(
     auth: Auth, clock: ManualClock
 ) -> None:
     signed_in = await sign_in(auth)
-    viewer = await viewer_of(auth, HOME, signed_in.access_token.text)
+    viewer = await get_viewer(auth, HOME, signed_in.access_token.text)
     await log_out(auth, HOME, viewer.session_id)
     expired = await sign_in(auth, TRAIN)
     clock.tick(days=31)
@@ -167,8 +167,8 @@ async def test_refresh_token_of_a_device_that_its_owner_signed_out_is_worthless(
     auth: Auth,
 ) -> None:
     stolen, owner = await sign_in(auth, TRAIN), await sign_in(auth)
-    thief = await viewer_of(auth, TRAIN, stolen.access_token.text)
-    viewer = await viewer_of(auth, HOME, owner.access_token.text)
+    thief = await get_viewer(auth, TRAIN, stolen.access_token.text)
+    viewer = await get_viewer(auth, HOME, owner.access_token.text)
     await end_session(auth, viewer, thief.session_id)
     await attack(auth)
     with pytest.raises(RateLimited):
@@ -178,7 +178,7 @@ async def test_refresh_token_of_a_device_that_its_owner_signed_out_is_worthless(
 async def test_proofs_from_before_the_password_share_one_budget(auth: Auth) -> None:
     """A thief who knew the password could have collected a thousand of them."""
     collected = [await sign_in(auth, TRAIN) for _ in range(5)]
-    viewer = await viewer_of(auth, HOME, (await sign_in(auth)).access_token.text)
+    viewer = await get_viewer(auth, HOME, (await sign_in(auth)).access_token.text)
     await change_password(auth, viewer, current=ALICE.password, new=NEW)
     for signed_in in collected:
         await fail(auth, 1, TRAIN, [proof_of(signed_in)])
@@ -191,7 +191,7 @@ async def test_proofs_from_before_the_password_share_one_budget(auth: Auth) -> N
 
 async def test_proof_from_before_the_password_still_beats_strangers(auth: Auth) -> None:
     signed_in = await sign_in(auth, TRAIN)
-    viewer = await viewer_of(auth, HOME, (await sign_in(auth)).access_token.text)
+    viewer = await get_viewer(auth, HOME, (await sign_in(auth)).access_token.text)
     await change_password(auth, viewer, current=ALICE.password, new=NEW)
     await attack(auth)
     await sign_in(auth, TRAIN, [proof_of(signed_in)], password=NEW)
@@ -417,7 +417,7 @@ async def test_current_proof_counts_before_an_older_one(auth: Auth) -> None:
     """A browser keeps the proof of before the change beside its refresh token."""
     older, other = await sign_in(auth), await sign_in(auth)
     signed_in = await sign_in(auth)
-    viewer = await viewer_of(auth, HOME, signed_in.access_token.text)
+    viewer = await get_viewer(auth, HOME, signed_in.access_token.text)
     await change_password(auth, viewer, current=ALICE.password, new=NEW)
     await fail(auth, 10, proofs=[proof_of(other)])
     proofs = [proof_of(older), signed_in.refresh_token.text]

@@ -22,7 +22,7 @@ from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import find_roles_by_name, list_roles
 from auth.user_access import set_user_roles
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.role import RolePermission
 from tests.accounts import ALICE, BOB, OPERATOR
@@ -77,9 +77,9 @@ async def test_a_role_changes_for_who_has_it_at_once(api: Api) -> None:
     assert alice
     await set_user_roles(api.auth, OPERATOR, alice.id, [role.id])
     token = await api.log_in(ALICE)
-    assert (await viewer_of(api.auth, Client(), token)).permissions == {"users:read"}
+    assert (await get_viewer(api.auth, Client(), token)).permissions == {"users:read"}
     await update_role(api.auth, OPERATOR, role.id, RoleForm(permissions=["audit:read"]))
-    assert (await viewer_of(api.auth, Client(), token)).permissions == {"audit:read"}
+    assert (await get_viewer(api.auth, Client(), token)).permissions == {"audit:read"}
 
 
 async def test_role_update_keeps_what_is_not_given(auth: Auth) -> None:
@@ -154,7 +154,7 @@ async def test_nobody_makes_a_role_that_permits_more_than_they_may(api: Api) -> 
     bob = await find_user_by_name(api.auth, "bob")
     assert bob
     await set_user_roles(api.auth, OPERATOR, bob.id, [clerk.id])
-    actor = await viewer_of(api.auth, Client(), await api.log_in(BOB))
+    actor = await get_viewer(api.auth, Client(), await api.log_in(BOB))
     with pytest.raises(Forbidden):
         await create_role(api.auth, actor, RoleForm("boss", "", ["users:write"]))
     with pytest.raises(Forbidden):

@@ -14,7 +14,7 @@ from auth.roles import find_roles_by_name
 from auth.user_access import disable_user, set_user_roles
 from auth.user_creation import NewUserForm, create_user
 from auth.users import find_user_by_name
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from postern import HasRole
 from tests.accounts import ALICE, BOB, OPERATOR
@@ -28,7 +28,7 @@ async def with_role(api: Api, role: RoleRecord) -> Viewer:
     bob = await find_user_by_name(api.auth, BOB.username)
     assert bob
     await set_user_roles(api.auth, OPERATOR, bob.id, [role.id])
-    return await viewer_of(api.auth, Client(), await api.log_in(BOB))
+    return await get_viewer(api.auth, Client(), await api.log_in(BOB))
 
 
 async def make_clerk(api: Api, *permissions: str) -> Viewer:

@@ -12,7 +12,7 @@ from auth import session_events as module
 from auth import user_changes as watching
 from auth.clients import Client
 from auth.session_events import SessionEvent, session_events
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from models.database import DatabaseUnavailable
 from tests.accounts import ALICE, BOB
 from tests.api import Api, serving
@@ -60,7 +60,7 @@ async def listening(
 ) -> AsyncGenerator[Listening, None]:
     # What is not heard by itself is not heard before the test gives up.
     monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 60)
-    viewer = await viewer_of(api.auth, Client(), here.access_token)
+    viewer = await get_viewer(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
         await asyncio.sleep(0.1)
@@ -128,7 +128,7 @@ async def test_without_the_feed_it_is_told_a_little_later(
 ) -> None:
     monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
     await api.auth.db.changes.stop()
-    viewer = await viewer_of(api.auth, Client(), here.access_token)
+    viewer = await get_viewer(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
         await asyncio.sleep(0.1)

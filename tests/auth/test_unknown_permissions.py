@@ -13,7 +13,7 @@ from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
 from auth.user_access import set_user_roles
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from tests.accounts import BOB, OPERATOR
 from tests.api import Api, serving
@@ -83,7 +83,7 @@ async def test_role_with_unknown_permissions_needs_them(
     bob = await find_user_by_name(api.auth, BOB.username)
     assert bob
     await set_user_roles(api.auth, OPERATOR, bob.id, [weak.id])
-    actor = await viewer_of(api.auth, Client(), await api.log_in(BOB))
+    actor = await get_viewer(api.auth, Client(), await api.log_in(BOB))
     for act in (
         set_user_roles(api.auth, actor, bob.id, [weak.id, role.id]),
         update_role(api.auth, actor, role.id, RoleForm(unknown_permissions=[])),

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from auth.clients import Client
 from auth.tokens.access_tokens import Grant, TokenPolicy, issue
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from tests.accounts import ADMIN, ALICE, OPERATOR
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
@@ -134,7 +134,7 @@ async def test_a_session_that_lapses_before_its_token_would_takes_the_token_alon
 
 async def test_a_viewer_is_who_the_rows_say(api: Api, alice: str) -> None:
     claims = jwt.decode(alice, options={"verify_signature": False})
-    viewer = await viewer_of(api.auth, Client(), alice)
+    viewer = await get_viewer(api.auth, Client(), alice)
     assert (str(viewer.user_id), str(viewer.session_id)) == (claims["sub"], claims["sid"])
     assert viewer.user.username == "alice"
 
@@ -190,7 +190,7 @@ async def test_a_token_of_a_key_that_has_retired_is_no_longer_remembered(
 ) -> None:
     auth = sqlite_api.auth
     client = Client(address=None, user_agent=None)
-    viewer = await viewer_of(auth, client, await sqlite_api.log_in(ALICE))
+    viewer = await get_viewer(auth, client, await sqlite_api.log_in(ALICE))
     days = timedelta(days=20)
     # As who has stolen the key would sign one.
     stolen = TokenPolicy(auth.token_policy.issuer, auth.token_policy.audience, lifetime=days)
