@@ -59,8 +59,8 @@ def as_field(field: str) -> Iterator[None]:
         refusal.field = refusal.field and field
         raise
     except Refusals as several:
-        for refusal in several.refusals:
-            refusal.field = refusal.field and field
+        for each in several.refusals:
+            each.field = each.field and field
         raise
 
 
