@@ -1,4 +1,4 @@
-"""What a token is good for at this moment (RFC 7662)."""
+"""Token introspection (RFC 7662)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from models.user import User
 
 @dataclass(frozen=True, slots=True)
 class ActiveToken:
-    """A token that works; dead, foreign and malformed ones are all nothing."""
+    """An active token. Expired, revoked and invalid tokens have no object."""
 
     kind: str
     user_id: UUID
@@ -31,7 +31,10 @@ class ActiveToken:
 
 
 async def introspect(auth: Auth, actor: Actor, token: str) -> ActiveToken | None:
-    """Asks the rows, not the token alone. Raises Forbidden, DatabaseUnavailable."""
+    """Returns the token if it is active, else None. Checks its session and user in the database.
+
+    Raises Forbidden, DatabaseUnavailable.
+    """
     check_may(actor, "tokens:introspect")
     if looks_like_refresh_token(token):
         return await _introspect_refresh_token(auth, token)

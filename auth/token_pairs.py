@@ -1,4 +1,4 @@
-"""What a login and a refresh give: an access token and the refresh token that renews it."""
+"""Token pairs: the access token and refresh token that a sign-in or a refresh issues."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,19 +14,19 @@ from models.session import Session
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """Who signed in, and the tokens of the session."""
+    """The tokens of a session, and its user."""
 
     user: UserRecord
     access_token: IssuedToken
     refresh_token: IssuedToken
-    # Set by a login: what the device can show at a later one.
+    # Set by a sign-in only. The device sends it with later sign-ins.
     device_proof: str | None = field(default=None, repr=False)
 
 
 async def issue_token_pair(
     auth: Auth, user: UserRecord, session: Session, now: datetime
 ) -> TokenPair:
-    """Signs the tokens of a session as it stands."""
+    """Issues an access token and a refresh token for the current generation of a session."""
     end = ends_at(session)
     grant = Grant(
         user_id=user.id,

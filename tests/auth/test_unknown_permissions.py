@@ -1,4 +1,4 @@
-"""A process without the permissions of custom code leaves them in the roles that it edits."""
+"""Edits of roles keep the permissions of custom code that the process does not know."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,7 +42,7 @@ async def reread(auth: Auth, role: RoleRecord) -> RoleRecord:
     return found
 
 
-async def test_unknown_permissions_survive_an_edit(
+async def test_role_edit_keeps_unknown_permissions(
     api: Api, custom: Auth, role: RoleRecord
 ) -> None:
     edit = RoleForm(description="x", permissions=["audit:read"])
@@ -54,7 +54,7 @@ async def test_unknown_permissions_survive_an_edit(
     assert there.unknown_permissions == frozenset()
 
 
-async def test_unknown_permissions_are_removed_by_name_only(
+async def test_unknown_permissions_are_removed_only_by_name(
     api: Api, custom: Auth, role: RoleRecord
 ) -> None:
     edit = RoleForm(unknown_permissions=["notes:read"])
@@ -74,10 +74,10 @@ async def test_unknown_permissions_are_shown(api: Api, role: RoleRecord, admin: 
     assert shown["admin"] == []
 
 
-async def test_role_with_unknown_permissions_needs_them(
+async def test_edit_of_role_needs_its_unknown_permissions(
     api: Api, custom: Auth, role: RoleRecord
 ) -> None:
-    """Where they are unknown the role looks weaker than it is elsewhere."""
+    """A process that does not know the permissions must not treat the role as weaker."""
     form = RoleForm("clerk", "", ["roles:write", "users:read"])
     weak = await create_role(custom, Console(custom.permissions), form)
     bob = await find_user_by_name(api.auth, BOB.username)
