@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Action
 from auth.authorization import authorized, check_may_grant, own_account
-from auth.errors import about_field
+from auth.errors import as_field
 from auth.mail.outbox import Kind, queue_notice
 from auth.permissions import Actor
 from auth.reauthentication import act_on_proof, get_proved, prove_password
@@ -23,7 +23,7 @@ from models.user import User
 
 async def delete_account(auth: Auth, viewer: Viewer, *, password: str) -> UUID:
     """Deletes one's own account. Raises WrongPassword, RateLimited, LastAdmin."""
-    with about_field("password"):
+    with as_field("password"):
         stored = await prove_password(auth, viewer, password, Action.USER_DELETED)
 
         async def delete(proved: str) -> UUID:

@@ -1,4 +1,4 @@
-"""Network addresses in one spelling."""
+"""Normalization of network addresses."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -6,10 +6,10 @@ from ipaddress import IPv6Address
 
 @lru_cache(maxsize=1024)
 def plain_address(address: str) -> str:
-    """Returns the IPv4 address inside a mapped one (`::ffff:192.0.2.7`), any other unchanged.
+    """Returns the IPv4 address of an IPv4-mapped one (`::ffff:192.0.2.7`); others unchanged.
 
-    A socket for both families has mapped addresses for its IPv4 clients. They must be the same
-    clients for trusted proxies, throttling and the audit log.
+    A dual-stack socket reports IPv4 clients with mapped addresses. Trusted proxies, throttling and
+    the audit log must treat both forms as the same client.
     """
     if ":" not in address:
         return address

@@ -1,6 +1,6 @@
-"""The audit trail: each act is written down in the transaction that does it (ASVS 5.0, 16.3).
+"""The audit log: each action writes an event in the same transaction (ASVS 5.0, 16.3).
 
-A refresh is not: it is the session that goes on, and its row says when.
+A refresh writes no event. The row of the session has the time of the last refresh.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clients import Client
 from auth.permissions import Actor
-from auth.sessions import printable
+from auth.sessions import printable_user_agent
 from models.audit_event import AuditEvent
 
 _DETAIL_MAX_LENGTH = 1000
 
 
 class Action(StrEnum):
-    """What can be done. The names stay: programs filter by them."""
+    """The actions in the audit log. The values are stable, because programs filter by them."""
 
     USER_REGISTERED = "user.registered"
     USER_CREATED = "user.created"
@@ -39,7 +39,7 @@ class Action(StrEnum):
     EMAIL_VERIFIED = "email.verified"
     EMAIL_CHANGE_REQUESTED = "email.change_requested"
     EMAIL_CHANGED = "email.changed"
-    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - an act, not a secret
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - an action, not a secret
     PASSWORD_RESET_REQUESTED = "password.reset_requested"  # noqa: S105 - the same
     PASSWORD_RESET_REQUIRED = "password.reset_required"  # noqa: S105 - the same
     PASSWORD_RESET = "password.reset"  # noqa: S105 - the same
@@ -53,17 +53,16 @@ class Action(StrEnum):
     SESSION_REPLAYED = "session.replayed"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "session.all_ended"
-    EVERYBODY_SIGNED_OUT = "session.everybody_ended"
+    ALL_USERS_SIGNED_OUT = "session.everybody_ended"
     KEYS_ROTATED = "keys.rotated"
     KEYS_REPLACED = "keys.replaced"
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """Who did what to whom, when, from where, and whether it went well.
+class AuditEntry:
+    """A new audit event: who did what to whom, when, from where, and with what result.
 
-    Details are few words. Nothing that somebody typed belongs into them: it might be a password in
-    the wrong field.
+    Never put user input into the details: it may be a password typed into the wrong field.
     """
 
     action: Action
@@ -77,12 +76,12 @@ class Act:
 
     @classmethod
     def by(cls, actor: Actor, action: Action, at: datetime, **more: Any) -> Self:
-        """What a viewer, or an operator at the console, does."""
+        """Returns the event of a viewer, or of an operator at the console."""
         return cls(action, at, actor.client, actor_id=actor.user_id, **more)
 
 
-def listed(words: Iterable[str]) -> str:
-    """Many words as one detail, sorted; what does not fit is counted."""
+def join_detail(words: Iterable[str]) -> str:
+    """Joins words into one detail, sorted. Replaces the words that do not fit with their number."""
     text = ",".join(sorted(words))
     if len(text) <= _DETAIL_MAX_LENGTH:
         return text
@@ -90,27 +89,27 @@ def listed(words: Iterable[str]) -> str:
     return f"{kept},+{text.count(',') - kept.count(',')}"
 
 
-def record(tx: AsyncSession, act: Act) -> None:
-    """Adds a row to the transaction of the act."""
-    tx.add(AuditEvent(**_columns(act)))
+def record(tx: AsyncSession, entry: AuditEntry) -> None:
+    """Adds an event to the transaction of its action."""
+    tx.add(AuditEvent(**_columns(entry)))
 
 
-async def record_all(tx: AsyncSession, acts: Iterable[Act]) -> None:
-    """Adds a row for each of many acts to their transaction."""
-    # Past the unit of work, which would double the time.
+async def record_all(tx: AsyncSession, entries: Iterable[AuditEntry]) -> None:
+    """Adds many events to the transaction of their action."""
+    # Without the unit of work, which would take twice the time.
     connection = await tx.connection()
-    await connection.execute(insert(AuditEvent), [_columns(act) for act in acts])
+    await connection.execute(insert(AuditEvent), [_columns(entry) for entry in entries])
 
 
-def _columns(act: Act) -> dict[str, Any]:
+def _columns(entry: AuditEntry) -> dict[str, Any]:
     return {
-        "at": act.at,
-        "action": act.action.value,
-        "succeeded": act.succeeded,
-        "actor_id": act.actor_id,
-        "subject_id": act.subject_id,
-        "session_id": act.session_id,
-        "client_address": act.client.address,
-        "user_agent": printable(act.client.user_agent),
-        "details": dict(act.details),
+        "at": entry.at,
+        "action": entry.action.value,
+        "succeeded": entry.succeeded,
+        "actor_id": entry.actor_id,
+        "subject_id": entry.subject_id,
+        "session_id": entry.session_id,
+        "client_address": entry.client.address,
+        "user_agent": printable_user_agent(entry.client.user_agent),
+        "details": dict(entry.details),
     }

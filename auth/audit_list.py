@@ -1,4 +1,4 @@
-"""The audit trail, as auditors and everybody themselves read it."""
+"""Lists of audit events: all of them for auditors, and those of one user."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from auth.permissions import Actor, check_may, may
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 
-DELETED_AT_ONCE = 1000
+DELETE_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """An act as the other floors see it."""
+    """An audit event, as it is returned to the layers above."""
 
     id: UUID
     at: datetime
@@ -33,7 +33,7 @@ class AuditRecord:
 
     @classmethod
     def of(cls, row: AuditEvent) -> "AuditRecord":
-        """Reads a row."""
+        """Returns the record of a row."""
         return cls(
             id=row.id,
             at=row.at,
@@ -47,10 +47,10 @@ class AuditRecord:
             details=row.details,
         )
 
-    def without_place_of_others(self, user_id: UUID) -> "AuditRecord":
-        """The event for this user: an operator's address and browser are not theirs to see.
+    def without_client_of_others(self, user_id: UUID) -> "AuditRecord":
+        """Returns the event for this user, without the address and browser of admins.
 
-        Those of a client without an account stay: the user must see where a sign-in was tried from.
+        Events without an actor keep them, so that the user sees where a failed sign-in came from.
         """
         if self.actor_id in {None, user_id}:
             return self
@@ -59,7 +59,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which acts to list; what is None does not matter."""
+    """A filter of audit events. None matches all values."""
 
     actor_id: UUID | None = None
     subject_id: UUID | None = None
@@ -68,7 +68,7 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class AuditSlice:
-    """The acts of a page, newest first."""
+    """One page of audit events, newest first."""
 
     events: list[AuditRecord]
     has_next: bool
@@ -78,53 +78,56 @@ class AuditSlice:
 async def list_audit_events(
     auth: Auth, actor: Actor, *, page: Page, filters: AuditFilter
 ) -> AuditSlice:
-    """What was done, by and to everybody. Raises Forbidden."""
+    """Returns a page of all audit events. Raises Forbidden."""
     check_may(actor, "audit:read")
-    wanted = {
+    filtered = {
         AuditEvent.actor_id: filters.actor_id,
         AuditEvent.subject_id: filters.subject_id,
         AuditEvent.action: filters.action,
     }
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = [column == value for column, value in filtered.items() if value is not None]
     async with auth.db.read() as session:
-        return _cut(await _rows(session, page, *conditions), page)
+        return _slice(await _rows(session, page, *conditions), page)
 
 
 async def list_own_audit_events(auth: Auth, actor: Actor, user_id: UUID, page: Page) -> AuditSlice:
-    """What one person did, and what was done to them. Raises Forbidden."""
+    """Returns a page of the events with this user as actor or subject. Raises Forbidden."""
     if actor.user_id != user_id:
         check_may(actor, "audit:read")
     async with auth.db.read() as session:
-        # Two walks along two indexes: both at once would sort everything that they ever did.
-        done = await _rows(session, page, AuditEvent.actor_id == user_id)
-        suffered = await _rows(session, page, AuditEvent.subject_id == user_id)
-    rows = {row.id: row for row in [*done, *suffered]}
+        # Two queries, each along an index. One query with OR would sort all events of the user.
+        as_actor = await _rows(session, page, AuditEvent.actor_id == user_id)
+        as_subject = await _rows(session, page, AuditEvent.subject_id == user_id)
+    rows = {row.id: row for row in [*as_actor, *as_subject]}
     ordered = sorted(rows.values(), key=lambda row: row.id, reverse=not page.backwards)
-    cut = _cut(ordered[: page.limit + 1], page)
+    found = _slice(ordered[: page.limit + 1], page)
     if may(actor, "audit:read"):
-        return cut
-    return replace(cut, events=[event.without_place_of_others(user_id) for event in cut.events])
+        return found
+    shown = [event.without_client_of_others(user_id) for event in found.events]
+    return replace(found, events=shown)
 
 
-async def delete_old_audit_events(auth: Auth, retention: timedelta) -> None:
-    """Deletes what is older than this, some at a time."""
+async def delete_old_audit_events(
+    auth: Auth, retention: timedelta, *, batch: int = DELETE_BATCH
+) -> None:
+    """Deletes the events that are older than `retention`, in batches."""
     limit = auth.clock.now() - retention
-    # Ids are in the order of time: the oldest are at the end of the primary key.
-    oldest = select(AuditEvent.id, AuditEvent.at).order_by(AuditEvent.id).limit(DELETED_AT_ONCE)
+    # IDs are ordered by time (UUIDv7), so the primary key finds the oldest events.
+    oldest = select(AuditEvent.id, AuditEvent.at).order_by(AuditEvent.id).limit(batch)
     while True:
         async with auth.db.begin() as tx:
             if not await auth.db.try_lock(tx, "audit retention"):
                 return
             ids = [row.id for row in await tx.execute(oldest) if row.at < limit]
             await tx.execute(delete(AuditEvent).where(AuditEvent.id.in_(ids)))
-        if len(ids) < DELETED_AT_ONCE:
+        if len(ids) < batch:
             return
 
 
 async def _rows(
     session: AsyncSession, page: Page, *conditions: ColumnElement[bool]
 ) -> list[AuditEvent]:
-    """The page, and one row more."""
+    """Returns the rows of the page, and one more if there is one."""
     query = select(AuditEvent).where(*conditions)
     if page.after is not None:
         query = query.where(AuditEvent.id < page.after)
@@ -134,7 +137,7 @@ async def _rows(
     return list(await session.scalars(query.order_by(order).limit(page.limit + 1)))
 
 
-def _cut(rows: list[AuditEvent], page: Page) -> AuditSlice:
+def _slice(rows: list[AuditEvent], page: Page) -> AuditSlice:
     more = len(rows) > page.limit
     events = [AuditRecord.of(row) for row in rows[: page.limit]]
     if page.backwards:

@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.clients import Client
 from auth.errors import (
     Forbidden,
@@ -171,7 +171,7 @@ async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None 
 
 
 async def read_authority(tx: AsyncSession, auth: Auth, actor: Actor) -> Authority:
-    """What the actor may do as of now. Raises Unauthenticated as `viewer_of` does."""
+    """What the actor may do as of now. Raises Unauthenticated as `get_viewer` does."""
     if actor.user_id is None:
         powers = {EVERYTHING} if isinstance(actor, Console) else actor.permissions
         return Authority(None, None, actor.client, actor.permissions, frozenset(powers))
@@ -200,8 +200,8 @@ async def _find_user(tx: AsyncSession, user_id: UUID) -> User | None:
     return found
 
 
-def _act(operation: Operation, action: Action) -> Act:
-    return Act.by(
+def _act(operation: Operation, action: Action) -> AuditEntry:
+    return AuditEntry.by(
         operation.actor,
         action,
         operation.at,

@@ -1,4 +1,4 @@
-"""Work that goes on after the reply."""
+"""Background tasks that continue after the response."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,20 +10,20 @@ from models.database import DatabaseUnavailable
 
 log = structlog.get_logger("postern.auth")
 
-AT_ONCE = 10
+MAX_TASKS = 10
 
 
 class Background:
-    """Runs work that no caller waits for, a few pieces at once."""
+    """Runs coroutines as background tasks, a limited number at a time."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_TASKS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begins the work. While too much is going on the caller waits for a place."""
+        """Starts a task. Waits while the maximum number of tasks is running."""
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         except asyncio.CancelledError:
             work.close()
             raise
@@ -32,7 +32,7 @@ class Background:
         task.add_done_callback(self._tasks.discard)
 
     async def finish(self) -> None:
-        """Returns when all that was begun is done."""
+        """Waits until all tasks are done."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -40,8 +40,8 @@ class Background:
         try:
             await work
         except DatabaseUnavailable as error:
-            log.warning("background.failed", cause=str(error))
+            log.warning("background_task.failed", cause=str(error))
         except Exception:
-            log.exception("background.failed")
+            log.exception("background_task.failed")
         finally:
-            self._places.release()
+            self._slots.release()

@@ -1,13 +1,14 @@
-"""Where a request comes from."""
+"""The client of a request: its network address and user agent."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The other end of a request: shown to the owner of a session and in the audit trail.
+    """The sender of a request, as the session list and the audit log show it.
 
-    Never trusted: an agent says what it likes, and an address may be shared by a city.
+    Never use it for a security decision: clients can send any user agent, and many users can share
+    one address.
     """
 
     address: str | None = None
@@ -15,5 +16,4 @@ class Client:
 
 
 CONSOLE = Client(user_agent="console")
-# Nobody asked: it is done by the clock.
 HOUSEKEEPING = Client(user_agent="housekeeping")

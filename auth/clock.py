@@ -1,11 +1,11 @@
-"""Where the time comes from; tests put another clock in its place."""
+"""The clock of the server. Tests replace it."""
 
 from datetime import UTC, datetime
 
 
 class Clock:
-    """The system's clock."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """The present instant, aware and in UTC."""
+        """Returns the current time, timezone-aware and in UTC."""
         return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Whether the clock can be believed, before what is old by it is deleted for good."""
+"""Check of the system clock before rows are deleted because of their age."""
 
 import time
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from models.session import Session
 
 log = structlog.get_logger("postern.auth")
 
-# More than the clocks of two machines differ, and than a look takes.
+# Larger than the usual difference between the clocks of two machines plus the time of a check.
 TOLERANCE = timedelta(minutes=5)
-# How long the clock must go evenly after a jump, or after nothing was written for long.
-BELIEVED_AFTER = timedelta(days=1)
-# After a longer pause than this, the clock may be wrong instead.
+# After a problem, the clock must run evenly for this long before it is trusted again.
+TRUSTED_AFTER = timedelta(days=1)
+# If nothing was written for longer than this, the clock may be ahead.
 LONG_UNUSED = timedelta(days=30)
 
 
 class ClockCheck:
-    """Compares the clock with the monotonic clock, the database's clock, and what was written last.
+    """Compares the clock with the monotonic clock, the database clock and the newest rows.
 
-    Sessions and the audit log are deleted when they are old. A clock that is wrong for a while
-    would delete all of them.
+    Old sessions and audit events are deleted. Without this check, a clock that is wrong for a short
+    time would delete all of them.
     """
 
     def __init__(
@@ -36,33 +36,34 @@ class ClockCheck:
         self._clock = clock
         self._monotonic = monotonic
         self._last: tuple[datetime, float] | None = None
-        self._doubted_at: float | None = None
+        self._problem_at: float | None = None
 
-    async def is_believable(self) -> bool:
-        """Looks at the clock. True if this look and the ones before it agree.
+    async def is_trusted(self) -> bool:
+        """Checks the clock. Returns whether this check and the recent ones found no problem.
 
-        The first look of a process has nothing to be compared with. Raises DatabaseUnavailable.
+        False for the first check of a process, which has nothing to compare with. Raises
+        DatabaseUnavailable.
         """
         now, monotonic = self._clock.now(), self._monotonic()
         last, self._last = self._last, (now, monotonic)
-        doubt = await self._doubt(now, monotonic, last)
-        if doubt:
-            self._doubted_at = monotonic
-            log.warning("clock.doubted", cause=doubt)
-        return last is not None and not self._doubts(monotonic)
+        problem = await self._find_problem(now, monotonic, last)
+        if problem:
+            self._problem_at = monotonic
+            log.warning("clock.jumped", cause=problem)
+        return last is not None and not self._had_problem(monotonic)
 
-    def _doubts(self, monotonic: float) -> bool:
-        if self._doubted_at is None:
+    def _had_problem(self, monotonic: float) -> bool:
+        if self._problem_at is None:
             return False
-        return monotonic - self._doubted_at < BELIEVED_AFTER.total_seconds()
+        return monotonic - self._problem_at < TRUSTED_AFTER.total_seconds()
 
-    async def _doubt(
+    async def _find_problem(
         self, now: datetime, monotonic: float, last: tuple[datetime, float] | None
     ) -> str | None:
         if last is None:
             return "long unused" if await self._is_long_unused(now) else None
-        went_on = timedelta(seconds=monotonic - last[1])
-        if abs(now - last[0] - went_on) > TOLERANCE:
+        elapsed = timedelta(seconds=monotonic - last[1])
+        if abs(now - last[0] - elapsed) > TOLERANCE:
             return "jumped"
         if await self._differs_from_database(now):
             return "differs from the database"

@@ -1,4 +1,4 @@
-"""Makes the device of a caller a known one without a sign-in."""
+"""Device proofs for callers who proved or set a password without a sign-in."""
 
 from typing import Any
 from uuid import UUID
@@ -11,10 +11,10 @@ from auth.wiring import Auth
 from models.user import User
 
 
-async def recognise_device(auth: Auth, user_id: UUID) -> str | None:
-    """The device proof for a caller who has just proved or chosen the password of the account.
+async def issue_device_proof(auth: Auth, user_id: UUID) -> str | None:
+    """Returns a device proof for a caller who has just proved or set the password of the user.
 
-    None if the account was deleted since, or has no password.
+    None if the user was deleted since then, or has no password.
     """
     row: Any = next(iter(await auth.db.look_up(_PASSWORD, {"id": user_id})), None)
     names = names_of_password(row) if row else []

@@ -1,10 +1,10 @@
-"""Devices that have signed in before, and how they prove it.
+"""Device proofs: signed values that identify a device with an earlier sign-in.
 
 After OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
 
-A proof names a user and a device, and its HMAC makes it genuine; nothing is stored. It opens
-nothing. It only chooses the budget of a sign-in, so that strangers who guess at an account do not
-delay its owner. A refresh token of an earlier session proves the same.
+A proof contains the ID of a user and of a device, and an HMAC. Nothing is stored. A proof grants no
+access. It only selects the rate limit of a sign-in, so that password guessing by others does not
+delay the user. A refresh token of an earlier session works as a proof too.
 """
 
 import hmac
@@ -29,7 +29,7 @@ from models.database import Database
 from models.session import RevocationReason, Session
 
 PREFIX = "pdp_"
-# Browsers keep a cookie for no longer (RFC 6265bis, 5.5).
+# The longest lifetime of a cookie in browsers (RFC 6265bis, 5.5).
 LIFETIME = timedelta(days=400)
 
 _PURPOSE = "postern devices"
@@ -37,11 +37,11 @@ _ID_BYTES, _TIME_BYTES, _MARK_BYTES, _MAC_BYTES = 16, 5, 8, 32
 _BYTES = 2 * _ID_BYTES + _TIME_BYTES + _MARK_BYTES + _MAC_BYTES
 _TEXT_LENGTH = len(PREFIX) + -(-_BYTES * 4 // 3)
 
-# Devices whose proof is older than the password, or whose session has ended, share one budget. So
-# proofs that an attacker collected while they knew the password give no further guesses.
+# Devices whose proof is older than the password, or whose session has ended, share one budget.
+# Otherwise an attacker who once knew the password could collect proofs, each with its own budget.
 _EARLIER = "earlier"
-# Ends of a session that say that its refresh token may be in the wrong hands.
-_DISTRUSTED = frozenset(
+# With these reasons, the refresh token of the session may be stolen.
+_UNTRUSTED = frozenset(
     {
         RevocationReason.REFRESH_TOKEN_REPLAYED,
         RevocationReason.REVOKED_BY_OWNER,
@@ -52,7 +52,7 @@ _DISTRUSTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class DeviceProof:
-    """A genuine proof, read. `mark` is of the password that the device signed in with."""
+    """A valid proof. `mark` is derived from the password at the time of the sign-in."""
 
     user_id: UUID
     device_id: UUID
@@ -61,7 +61,7 @@ class DeviceProof:
 
 
 class DeviceProofs:
-    """Writes and reads proofs under the server's secrets, and finds whose device a caller has."""
+    """Issues and verifies device proofs, with keys derived from the server's secrets."""
 
     def __init__(
         self,
@@ -76,14 +76,14 @@ class DeviceProofs:
         self._keys = secret_keys.derive(_PURPOSE)
 
     def issue(self, user_id: UUID, password: str, now: datetime) -> str:
-        """The proof for a device that has just signed in with the password of this name."""
+        """Returns a new proof. `password` is a name of the password, see `names_of_password`."""
         key, device_id = self._keys[0], secrets.token_bytes(_ID_BYTES)
         issued_at = int(now.timestamp()).to_bytes(_TIME_BYTES)
         head = user_id.bytes + device_id + issued_at + _mark(key, user_id, password)
         return PREFIX + urlsafe_b64encode(head + _mac(key, head)).rstrip(b"=").decode()
 
-    def read(self, text: str) -> DeviceProof | None:
-        """The proof, if it was issued under any of the secrets and is not too old."""
+    def verify(self, text: str) -> DeviceProof | None:
+        """Returns the proof, or None if its HMAC is wrong or it has expired."""
         body = _decode(text)
         head, given = body[:-_MAC_BYTES], body[-_MAC_BYTES:]
         if not any(hmac.compare_digest(_mac(key, head), given) for key in self._keys):
@@ -96,21 +96,21 @@ class DeviceProofs:
             UUID(bytes=user_id), UUID(bytes=device_id), issued_at, rest[_TIME_BYTES:]
         )
 
-    def any_genuine(self, texts: Sequence[str]) -> bool:
-        """Whether any of the proofs is genuine, for any user."""
-        return any(self._is_genuine(text) for text in texts)
+    def any_valid(self, texts: Sequence[str]) -> bool:
+        """Returns whether any of the proofs is valid, for any user."""
+        return any(self._is_valid(text) for text in texts)
 
-    def of_others(self, user_id: UUID, texts: Sequence[str]) -> list[str]:
-        """Those device proofs that are genuine and of other users."""
-        proofs = [(text, self.read(text)) for text in texts]
+    def list_of_other_users(self, user_id: UUID, texts: Sequence[str]) -> list[str]:
+        """Returns the valid proofs of other users."""
+        proofs = [(text, self.verify(text)) for text in texts]
         return [text for text, proof in proofs if proof and proof.user_id != user_id]
 
     async def find(
         self, texts: Sequence[str], user_id: UUID, passwords: Collection[str]
     ) -> str | None:
-        """Which device of the user this is, as the key of a budget; None for an unknown device.
+        """Returns the budget key of the user's device, or None if the device is unknown.
 
-        `passwords` are the names of the user's current password: see `names_of_password`.
+        `passwords` are the names of the user's current password, see `names_of_password`.
         """
         found: str | None = None
         for text in texts:
@@ -123,9 +123,9 @@ class DeviceProofs:
             found = found or device
         return found
 
-    def _is_genuine(self, text: str) -> bool:
+    def _is_valid(self, text: str) -> bool:
         if not looks_like_refresh_token(text):
-            return self.read(text) is not None
+            return self.verify(text) is not None
         try:
             self._refresh_tokens.parse(text)
         except InvalidRefreshToken:
@@ -133,7 +133,7 @@ class DeviceProofs:
         return True
 
     def _find_by_proof(self, text: str, user_id: UUID, passwords: Collection[str]) -> str | None:
-        proof = self.read(text)
+        proof = self.verify(text)
         if proof is None or proof.user_id != user_id:
             return None
         marks = [_mark(key, user_id, name) for key in self._keys for name in passwords]
@@ -144,9 +144,9 @@ class DeviceProofs:
             token = self._refresh_tokens.parse(text)
         except InvalidRefreshToken:
             return None
-        rows = await self._db.look_up(_SESSION, {"session_id": token.session_id})
+        rows = await self._db.look_up(_SESSION_QUERY, {"session_id": token.session_id})
         for row in rows:
-            if row.user_id != user_id or row.revocation_reason in _DISTRUSTED:
+            if row.user_id != user_id or row.revocation_reason in _UNTRUSTED:
                 return None
             return str(token.session_id) if is_active(row, self._clock.now()) else _EARLIER
         return None
@@ -162,7 +162,7 @@ def _mac(key: bytes, head: bytes) -> bytes:
 
 
 def _decode(text: str) -> bytes:
-    """The bytes of a proof; no text but the one that was issued has them."""
+    """Returns the bytes of a proof. Refuses any other encoding of the same bytes."""
     if len(text) != _TEXT_LENGTH or not text.startswith(PREFIX):
         return b""
     try:
@@ -177,4 +177,4 @@ _COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
     *(Session.user_id, Session.revoked_at, Session.revocation_reason),
     *(Session.idle_expires_at, Session.expires_at),
 )
-_SESSION = select(*_COLUMNS).where(Session.id == bindparam("session_id"))
+_SESSION_QUERY = select(*_COLUMNS).where(Session.id == bindparam("session_id"))

@@ -4,13 +4,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import own_account
 from auth.clients import Client
 from auth.errors import (
     MailUnavailable,
     WrongPassword,
-    about_field,
+    as_field,
 )
 from auth.link_passwords import LinkedAccount, prove_linked_password
 from auth.mail.outbox import Kind, queue_notice
@@ -44,9 +44,9 @@ async def request_email_change(
     """
     if not auth.sends_mail:
         raise MailUnavailable
-    with about_field("new_email"):
+    with as_field("new_email"):
         address = parse_email(new_email)
-    with about_field("password"):
+    with as_field("password"):
         stored = await prove_password(auth, viewer, password, Action.EMAIL_CHANGE_REQUESTED)
     await auth.throttle.spend(
         Budget(EMAIL_CHANGE, str(viewer.user_id)),
@@ -60,7 +60,7 @@ async def request_email_change(
             purpose, kind = Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE
             await send_link(operation.tx, auth, row, purpose, kind, email=address)
 
-    with about_field("password"):
+    with as_field("password"):
         await act_on_proof(auth, viewer, password, stored, request)
 
 
@@ -83,7 +83,7 @@ async def confirm_email_change(
     except WrongPassword:
         await _record_failure(auth, client, user.id)
         raise
-    with about_field("token"):
+    with as_field("token"):
         async with telling_taken_names(auth, None, link.email, but=user.id), auth.db.begin() as tx:
             return await _take(tx, auth, client, token)
 
@@ -91,7 +91,7 @@ async def confirm_email_change(
 async def _record_failure(auth: Auth, client: Client, user_id: UUID) -> None:
     now, action = auth.clock.now(), Action.EMAIL_CHANGED
     async with auth.db.begin() as tx:
-        record(tx, Act(action, now, client, subject_id=user_id, succeeded=False))
+        record(tx, AuditEntry(action, now, client, subject_id=user_id, succeeded=False))
 
 
 async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> UserRecord:
@@ -104,7 +104,7 @@ async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> Use
     row.version += 1
     # Links that were sent to the old address.
     await end_requests(tx, row.id, *Purpose)
-    record(tx, Act(Action.EMAIL_CHANGED, now, client, row.id, row.id, details=details))
+    record(tx, AuditEntry(Action.EMAIL_CHANGED, now, client, row.id, row.id, details=details))
     notice = Kind.EMAIL_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     await tx.flush()

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import own_account
 from auth.clients import Client
 from auth.errors import (
@@ -15,7 +15,7 @@ from auth.errors import (
     MailUnavailable,
     PasswordChangeRequired,
     WrongPassword,
-    about_field,
+    as_field,
 )
 from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
 from auth.mail.outbox import Kind, queue
@@ -98,18 +98,20 @@ async def _mark_verified(
             await take_over(tx, auth, client, row, chosen, now)
         elif not have_same_password(proved, row):
             # Another password was set while this one was verified.
-            with about_field("password"):
+            with as_field("password"):
                 raise WrongPassword
         row.email_verified_at = now
         await end_requests(tx, row.id, Purpose.EMAIL_VERIFICATION)
-        record(tx, Act(Action.EMAIL_VERIFIED, now, client, actor_id=row.id, subject_id=row.id))
+        record(
+            tx, AuditEntry(Action.EMAIL_VERIFIED, now, client, actor_id=row.id, subject_id=row.id)
+        )
         return UserRecord.of(await get_row(tx, row.id), auth.permissions)
 
 
 async def _record_failure(auth: Auth, client: Client, user_id: UUID) -> None:
     now, action = auth.clock.now(), Action.EMAIL_VERIFIED
     async with auth.db.begin() as tx:
-        record(tx, Act(action, now, client, subject_id=user_id, succeeded=False))
+        record(tx, AuditEntry(action, now, client, subject_id=user_id, succeeded=False))
 
 
 async def hold_registration(auth: Auth, new: NewUser) -> None:
@@ -153,11 +155,11 @@ async def _finish_registration(
     hashed = await prove_or_choose_password(auth, account, typed)
     new = NewUser(username, email, full_name, hashed, email_verified=True)
     roles = await find_roles_by_name(auth, [DEFAULT_ROLE])
-    with about_field("token"):
+    with as_field("token"):
         async with telling_taken_names(auth, username, email), auth.db.begin() as tx:
             await _use_up(tx, auth, token)
             row = await insert_user(tx, auth, new, [role.id for role in roles])
-            act = Act(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
+            act = AuditEntry(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
             record(tx, act)
             return UserRecord.of(row, auth.permissions)
 

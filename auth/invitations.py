@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import (
     authorized,
     check_may_all,
@@ -161,7 +161,9 @@ async def register_invited(
         user = await insert_user(tx, auth, new, role_ids)
         record(
             tx,
-            Act(Action.USER_REGISTERED, user.created_at, client, user.id, user.id, details=details),
+            AuditEntry(
+                Action.USER_REGISTERED, user.created_at, client, user.id, user.id, details=details
+            ),
         )
         return UserRecord.of(user, auth.permissions)
 

@@ -7,7 +7,7 @@ can register with any address. So a link alone never confirms a password.
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from auth.errors import PasswordRequired, WrongPassword, about_field
+from auth.errors import PasswordRequired, WrongPassword, as_field
 from auth.reauthentication import check_new_password
 from auth.throttling.budgets import LINK_PASSWORD, Budget
 from auth.wiring import Auth
@@ -54,7 +54,7 @@ async def prove_linked_password(auth: Auth, account: LinkedAccount, password: st
     stored = account.password_hash
     async with auth.throttle.guessing(_budget(account)):
         if not await auth.passwords.verify(password, stored) or stored is None:
-            with about_field("password"):
+            with as_field("password"):
                 raise WrongPassword
     return stored
 

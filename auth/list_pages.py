@@ -1,4 +1,4 @@
-"""How lists are cut into pages."""
+"""Pagination of lists."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a list: `limit` items after or before an id, from the end if `backwards`."""
+    """A request for `limit` items after or before an ID, from the end if `backwards`."""
 
     limit: int
     after: UUID | None = None

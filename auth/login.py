@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record, record_all
+from auth.audit import Action, AuditEntry, record, record_all
 from auth.clients import Client
 from auth.credentials import (
     RENEWALS,
@@ -46,7 +46,7 @@ from auth.throttling.budgets import (
     reset_budgets,
 )
 from auth.throttling.throttle import Attempt
-from auth.token_pairs import SignedIn, issue_pair
+from auth.token_pairs import TokenPair, issue_token_pair
 from auth.users import USER_BY_ID
 from auth.wiring import Auth
 from models.session import Session
@@ -60,7 +60,7 @@ async def log_in(
     password: str,
     new_password: str | None = None,
     proofs: Sequence[str] = (),
-) -> SignedIn:
+) -> TokenPair:
     """Starts a session for a caller who proves the password.
 
     `username` may be the email address. A password that an operator chose only serves to choose
@@ -71,7 +71,7 @@ async def log_in(
     DatabaseUnavailable.
     """
     await auth.keys.check_can_sign()
-    expected = auth.devices.any_genuine(proofs)
+    expected = auth.devices.any_valid(proofs)
     async with auth.passwords.place_in_queue(Share.KNOWN if expected else Share.UNKNOWN):
         found = await find_credentials(auth.db, username)
         device = await _find_device(auth, found, proofs)
@@ -134,7 +134,7 @@ class _Login:
     attempt: Attempt
     device: Budget | None
 
-    async def run(self, found: Credentials | None) -> SignedIn:
+    async def run(self, found: Credentials | None) -> TokenPair:
         """Verifies the password and starts the session."""
         for _ in range(RENEWALS):
             proved = await self._verify(found)
@@ -167,7 +167,7 @@ class _Login:
         self, tx: AsyncSession, found: Credentials | None, details: dict[str, str]
     ) -> None:
         # What was typed as a name is not kept: it may be a password.
-        act = Act(
+        act = AuditEntry(
             Action.SESSION_STARTED,
             self.auth.clock.now(),
             self.client,
@@ -209,7 +209,7 @@ class _Login:
     def _share(self) -> Share:
         return Share.KNOWN if self.device else Share.UNKNOWN
 
-    async def _start(self, proved: Credentials, kept: str) -> SignedIn:
+    async def _start(self, proved: Credentials, kept: str) -> TokenPair:
         auth, now = self.auth, self.auth.clock.now()
         async with auth.db.begin() as tx:
             # Past the unit of work, which would take a third of what a login costs beside its hash.
@@ -234,12 +234,12 @@ class _Login:
         connection = await tx.connection()
         policy = self.auth.session_policy
         session = await start_session(connection, policy, user_id, self.client, now)
-        act = Act(Action.SESSION_STARTED, now, self.client, user_id, user_id, session.id)
+        act = AuditEntry(Action.SESSION_STARTED, now, self.client, user_id, user_id, session.id)
         await record_all(tx, [act])
         return session
 
-    async def _issue(self, user: UserRecord, session: Session, password_id: str) -> SignedIn:
-        signed_in = await issue_pair(self.auth, user, session, session.created_at)
+    async def _issue(self, user: UserRecord, session: Session, password_id: str) -> TokenPair:
+        signed_in = await issue_token_pair(self.auth, user, session, session.created_at)
         proof = self.auth.devices.issue(user.id, password_id, session.created_at)
         return replace(signed_in, device_proof=proof)
 
@@ -248,7 +248,9 @@ async def _record_own_password(
     tx: AsyncSession, auth: Auth, client: Client, proved: Credentials, now: datetime
 ) -> None:
     user_id, notice = proved.user_id, Kind.PASSWORD_CHANGED
-    record(tx, Act(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id))
+    record(
+        tx, AuditEntry(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id)
+    )
     queue_notice(tx, auth, notice, user_id=user_id, username=proved.username, email=proved.email)
     # Before the audit event of the login, which is not added through the unit of work.
     await tx.flush()

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import authorized, own_account
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, SessionNotFound, Unauthenticated
 from auth.permissions import Actor, check_may, may
-from auth.sessions import revoke_session, revoke_sessions_of, revoke_these_sessions
+from auth.sessions import revoke_session, revoke_sessions_by_id, revoke_sessions_of
 from auth.tokens.refresh_tokens import looks_like_refresh_token
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from models.session import RevocationReason, Session
 
@@ -30,7 +30,7 @@ async def log_out(auth: Auth, client: Client, session_id: UUID) -> int:
         ended = await revoke_session(tx, session_id, RevocationReason.LOGGED_OUT, now)
         if ended:
             owner = await tx.scalar(select(Session.user_id).where(Session.id == session_id))
-            act = Act(Action.SESSION_ENDED, now, client, owner, owner, session_id)
+            act = AuditEntry(Action.SESSION_ENDED, now, client, owner, owner, session_id)
             record(tx, act)
         return ended
 
@@ -81,7 +81,7 @@ async def end_all_sessions(
     async for batch in _end_in_batches(auth):
         ended += batch
         tell(ended)
-    async with authorized(auth, actor, Action.EVERYBODY_SIGNED_OUT, "sessions:revoke") as operation:
+    async with authorized(auth, actor, Action.ALL_USERS_SIGNED_OUT, "sessions:revoke") as operation:
         operation.details["sessions"] = str(ended)
     return ended
 
@@ -99,7 +99,7 @@ async def _end_in_batches(auth: Auth) -> AsyncIterator[int]:
             # wait for them here could be a deadlock. What they hold comes with a later batch.
             free = there.limit(ENDED_AT_ONCE).with_for_update(skip_locked=True)
             ids = list(await tx.scalars(free))
-            ended = await revoke_these_sessions(tx, ids, auth.clock.now())
+            ended = await revoke_sessions_by_id(tx, ids, auth.clock.now())
             left = ids or (await tx.scalars(there.limit(1))).first()
         if not left:
             return
@@ -115,7 +115,7 @@ async def revoke_token(auth: Auth, client: Client, token: str) -> None:
         if looks_like_refresh_token(token):
             session_id = auth.refresh_tokens.parse(token).session_id
         else:
-            session_id = (await viewer_of(auth, client, token)).session_id
+            session_id = (await get_viewer(auth, client, token)).session_id
     except (InvalidRefreshToken, Unauthenticated):
         return
     await log_out(auth, client, session_id)

@@ -1,7 +1,8 @@
-"""How names are compared: one canonical form, unique in the database.
+"""Parsing and comparison of usernames, email addresses and full names.
 
-Two spellings that look the same to a person must be the same account (CVE-2019-19844), so keys are
-NFKC normalised and casefolded, and characters that cannot be seen are not allowed in at all.
+Names are compared by a canonical form (NFKC, casefolded) that is unique in the database. Otherwise
+two spellings that look the same could be two accounts (CVE-2019-19844). Invisible characters are
+not allowed.
 """
 
 import re
@@ -17,28 +18,28 @@ USERNAME_MIN_LENGTH = 2
 EMAIL_MAX_LENGTH = 254
 FULL_NAME_MAX_LENGTH = 200
 
-# Letters and marks by category, and yet nothing to see: fillers, joiners and variation selectors
+# Letters and marks by category, but invisible: fillers, joiners and variation selectors
 # (Default_Ignorable_Code_Point of the Unicode Character Database).
 _INVISIBLE = frozenset(
     map(chr, [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810)])
 ) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 
-# What most names are: they need no look at each character.
+# A fast path for most names, which skips the check of each character.
 _PLAIN_USERNAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{1,{USERNAME_MAX_LENGTH - 1}}}")
-# Capitals are left to the library: it knows mailboxes that are written in small letters.
+# Without capitals, because email-validator lowercases some local parts (RFC 2142 mailboxes).
 _PLAIN_LOCAL_PART = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
 _PLAIN_DOMAIN = re.compile(r"(?:(?![Xx][Nn]--)[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 
 
 def canonical(text: str) -> str:
-    """The form in which names are compared."""
+    """Returns the form in which names are compared."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def lookup_key(name: str) -> str | None:
-    """The key to look a username or an e-mail address up by; None if nobody can have that name."""
+    """Returns the key of a username or email address, or None if no account can have that name."""
     if len(name) > EMAIL_MAX_LENGTH or not storable(name):
         return None
     text = name.strip()
@@ -46,7 +47,7 @@ def lookup_key(name: str) -> str | None:
 
 
 def _as_stored(email: str) -> str:
-    # Addresses are stored with their domain in one form: a login with `xn--…` must find it.
+    # Stored addresses have a normalized domain. A login with `xn--…` must find them.
     try:
         return _normal_email(email)
     except EmailNotValidError:
@@ -54,7 +55,7 @@ def _as_stored(email: str) -> str:
 
 
 def parse_username(text: str) -> str:
-    """The username in its normal form (NFKC). Raises UsernameInvalid."""
+    """Returns the normalized username (NFKC). Raises UsernameInvalid."""
     if _PLAIN_USERNAME.fullmatch(text):
         return text
     if len(text) > USERNAME_MAX_LENGTH or not storable(text):
@@ -64,13 +65,13 @@ def parse_username(text: str) -> str:
         raise UsernameInvalid
     if len(canonical(username)) > USERNAME_MAX_LENGTH:
         raise UsernameInvalid
-    if not username[0].isalnum() or not all(map(_may_stand_in_username, username)):
+    if not username[0].isalnum() or not all(map(_is_username_character, username)):
         raise UsernameInvalid
     return username
 
 
 def parse_email(text: str) -> str:
-    """The e-mail address in its normal form. Raises EmailInvalid; nothing is asked of the DNS."""
+    """Returns the normalized email address, without DNS queries. Raises EmailInvalid."""
     if len(text) > EMAIL_MAX_LENGTH or not storable(text):
         raise EmailInvalid
     try:
@@ -89,15 +90,15 @@ def _normal_email(text: str) -> str:
     return f"{local}@{_normal_domain(domain)}"
 
 
-# A million accounts have few domains. What the library says of a plain domain does not depend on
-# what stands before it, as long as that is plain too.
+# Cached, because many accounts share few domains. The result for a plain domain does not depend on
+# a plain local part.
 @lru_cache(maxsize=1024)
 def _normal_domain(domain: str) -> str:
     return validate_email(f"a@{domain}", check_deliverability=False).normalized.removeprefix("a@")
 
 
 def parse_full_name(text: str) -> str | None:
-    """The full name without blanks around it; None if nothing is left. Raises FullNameInvalid."""
+    """Returns the trimmed full name, or None if it is empty. Raises FullNameInvalid."""
     if len(text) > FULL_NAME_MAX_LENGTH:
         raise FullNameInvalid
     if text.isascii() and text.isprintable():
@@ -112,11 +113,11 @@ def parse_full_name(text: str) -> str | None:
 
 
 def storable(text: str) -> bool:
-    """Whether a database can hold the text: PostgreSQL refuses NUL, UTF-8 half a surrogate pair."""
+    """Returns whether a database can store the text: no NUL and no half of a surrogate pair."""
     return "\0" not in text and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
 
 
-def _may_stand_in_username(character: str) -> bool:
+def _is_username_character(character: str) -> bool:
     if character in "._-":
         return True
     return unicodedata.category(character)[0] in "LMN" and character not in _INVISIBLE

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import authorized, check_may_grant
 from auth.clients import Client
 from auth.errors import (
@@ -88,7 +88,7 @@ async def _queue(auth: Auth, client: Client, address: str) -> None:
 
 
 async def _find_device(auth: Auth, address: str, proofs: Sequence[str]) -> Budget | None:
-    if not auth.devices.any_genuine(proofs):
+    if not auth.devices.any_valid(proofs):
         return None
     columns = User.id, User.password_hash, User.password_mark
     rows = await auth.db.look_up(*select_by_name(address, *columns))
@@ -107,7 +107,7 @@ async def begin_password_reset(auth: Auth, mail_id: UUID, client: Client, email:
             return False
         await begin_request(tx, auth, user, Purpose.PASSWORD_RESET, mail_id)
         now = auth.clock.now()
-        record(tx, Act(Action.PASSWORD_RESET_REQUESTED, now, client, subject_id=user.id))
+        record(tx, AuditEntry(Action.PASSWORD_RESET_REQUESTED, now, client, subject_id=user.id))
         return True
 
 
@@ -149,7 +149,7 @@ async def take_over(
     row.email_verified_at = row.email_verified_at or now
     await _forgive(tx, auth, client, row)
     await end_requests(tx, row.id, *Purpose)
-    record(tx, Act(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
+    record(tx, AuditEntry(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
     notice = Kind.PASSWORD_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
     return await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)

@@ -1,4 +1,4 @@
-"""Permissions: which there are, and whether somebody has one."""
+"""Permissions: the registry of all permissions, and checks of an actor."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,12 +14,12 @@ DEFAULT_ROLE = "user"
 
 BUILT_IN_PERMISSIONS: Mapping[str, str] = MappingProxyType(
     {
-        "audit:read": "Read the audit trail.",
-        "roles:write": "Give and take roles, and change what they permit.",
-        "sessions:revoke": "End the sessions of other people.",
-        "tokens:introspect": "Ask what a token is good for (RFC 7662).",
-        "users:read": "Read all accounts.",
-        "users:write": "Create, change, disable and enable accounts.",
+        "audit:read": "Read the audit log.",
+        "roles:write": "Assign roles to users, and create, change and delete custom roles.",
+        "sessions:revoke": "End the sessions of other users.",
+        "tokens:introspect": "Introspect tokens (RFC 7662).",
+        "users:read": "Read all users.",
+        "users:write": "Create, change, disable and enable users.",
     }
 )
 
@@ -27,16 +27,16 @@ _PERMISSION = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
 
 
 class PermissionRegistry:
-    """All permissions of this installation, Postern's and those of own code."""
+    """All permissions of this server: the built-in ones and those of custom code."""
 
-    def __init__(self, own: Mapping[str, str] | None = None) -> None:
-        """Takes own permissions with their descriptions. Raises ValueError for a malformed one."""
-        for permission in own or {}:
+    def __init__(self, custom: Mapping[str, str] | None = None) -> None:
+        """Adds custom permissions with descriptions. Raises ValueError for an invalid name."""
+        for permission in custom or {}:
             if not _PERMISSION.fullmatch(permission) or len(permission) > 64:
                 raise ValueError(
-                    f"the permission {permission!r} must look like 'resource:action', in lower case"
+                    f"invalid permission {permission!r}: write 'resource:action' in lower case"
                 )
-        self._descriptions = {**BUILT_IN_PERMISSIONS, **(own or {})}
+        self._descriptions = {**BUILT_IN_PERMISSIONS, **(custom or {})}
         self._guarding_roles: set[str] = set()
 
     def __contains__(self, permission: str) -> bool:
@@ -46,54 +46,58 @@ class PermissionRegistry:
         return iter(sorted(self._descriptions))
 
     def describe(self, permission: str) -> str:
-        """What a permission permits, in one sentence."""
+        """Returns the description of a permission, one sentence."""
         return self._descriptions[permission]
 
     def expand(self, granted: Iterable[str]) -> frozenset[str]:
-        """Turns what roles grant into permissions that exist; `*` stands for all of them."""
+        """Returns the known permissions among those that roles grant. `*` grants all of them."""
         granted = frozenset(granted)
         known = frozenset(self._descriptions)
         return known if EVERYTHING in granted else granted & known
 
     def unknown(self, granted: Iterable[str]) -> frozenset[str]:
-        """What roles grant and this process does not know: permissions of another deployment."""
+        """Returns the granted permissions that this process does not know.
+
+        Another deployment with other custom code may have registered them.
+        """
         return frozenset(granted).difference(self._descriptions, {EVERYTHING})
 
     def add_guarding_role(self, name: str) -> None:
-        """Makes the role's name a power of its own, because a `HasRole` guard asks for it."""
+        """Registers a role that a `HasRole` guard requires. Its name becomes a privilege."""
         self._guarding_roles.add(name)
 
     def powers(self, role_name: str, granted: Iterable[str]) -> frozenset[str]:
-        """All that a role gives: what it grants, known here or not, and its name if that counts.
+        """Returns the privileges of a role: its permissions, known or not, and its name.
 
-        Every account begins with the default role, so its name gives nothing.
+        The name counts only if a guard requires the role. It never counts for the default role,
+        which every new user has.
         """
         guards = role_name in self._guarding_roles and role_name != DEFAULT_ROLE
         return frozenset(granted) | ({f"role {role_name}"} if guards else set())
 
 
 class Actor(Protocol):
-    """Who does something: a viewer, or an operator at the console."""
+    """The user of a request: a viewer, or the operator at the console."""
 
     @property
     def user_id(self) -> UUID | None:
-        """The account of the actor; None at the console."""
+        """The ID of the actor's user; None at the console."""
 
     @property
     def session_id(self) -> UUID | None:
-        """The session in which the actor acts; None if there is none."""
+        """The ID of the actor's session; None at the console."""
 
     @property
     def permissions(self) -> frozenset[str]:
-        """What the actor may do."""
+        """The permissions of the actor."""
 
     @property
     def client(self) -> Client:
-        """Where the actor is."""
+        """The client that the actor uses."""
 
 
 class Console:
-    """Whoever can run commands on the server may do everything: they can open the database too."""
+    """The operator at the console. Has all permissions, because they can open the database too."""
 
     user_id = None
     session_id = None
@@ -104,11 +108,11 @@ class Console:
 
 
 def may(actor: Actor, permission: str) -> bool:
-    """Whether the actor holds the permission."""
+    """Returns whether the actor has the permission."""
     return permission in actor.permissions
 
 
 def check_may(actor: Actor, permission: str) -> None:
-    """Raises Forbidden unless the actor holds the permission."""
+    """Checks that the actor has the permission. Raises Forbidden."""
     if not may(actor, permission):
         raise Forbidden(permission)

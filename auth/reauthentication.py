@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import Operation
 from auth.credentials import RENEWALS, HashChanged
-from auth.errors import Refusals, WrongPassword, about_field
+from auth.errors import Refusals, WrongPassword, as_field
 from auth.passwords.hashing import Share
 from auth.throttling.budgets import REAUTHENTICATION, Budget
 from auth.viewers import Viewer
@@ -59,9 +59,9 @@ async def act_on_proof(
     raise WrongPassword
 
 
-def own_act(auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = True) -> Act:
+def own_act(auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = True) -> AuditEntry:
     """What a viewer does to their own account."""
-    return Act.by(
+    return AuditEntry.by(
         viewer,
         action,
         auth.clock.now(),
@@ -75,7 +75,7 @@ def check_new_password(auth: Auth, new: str, *, username: str, email: str | None
     """Raises Refusals with everything that is wrong with a `new_password`."""
     problems = list(auth.password_policy.problems(new, username=username, email=email))
     if problems:
-        with about_field("new_password"):
+        with as_field("new_password"):
             raise Refusals(*problems)
 
 

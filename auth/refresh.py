@@ -17,12 +17,12 @@ import structlog
 from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken
 from auth.records import WITH_ROLES, UserRecord
 from auth.sessions import is_active, is_active_at, revoke_session
-from auth.token_pairs import SignedIn, issue_pair
+from auth.token_pairs import TokenPair, issue_token_pair
 from auth.tokens.key_set import LEEWAY, SigningKeysUnavailable
 from auth.tokens.refresh_tokens import RefreshToken
 from auth.wiring import Auth
@@ -56,7 +56,7 @@ class _Attempt:
 
 async def refresh(
     auth: Auth, client: Client, text: str, *, idempotency_key: str | None = None
-) -> SignedIn:
+) -> TokenPair:
     """Continues a session. Raises InvalidRefreshToken, DatabaseUnavailable.
 
     After DatabaseUnavailable the refresh may be committed or not. The client repeats it with the
@@ -75,7 +75,7 @@ async def refresh(
         await _count_grace_from_commit(auth, advanced)
     if session is None or user is None:
         raise InvalidRefreshToken
-    return await issue_pair(auth, user, session, now)
+    return await issue_token_pair(auth, user, session, now)
 
 
 async def _parse(auth: Auth, text: str) -> RefreshToken:
@@ -190,7 +190,7 @@ async def _revoke_replayed(
 ) -> None:
     log.warning("session.replayed", session_id=str(session.id))
     await revoke_session(tx, session.id, RevocationReason.REFRESH_TOKEN_REPLAYED, now)
-    act = Act(
+    act = AuditEntry(
         Action.SESSION_REPLAYED,
         now,
         client,

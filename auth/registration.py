@@ -1,6 +1,6 @@
 """Registration: open to everybody, to who was invited, or closed."""
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.clients import Client
 from auth.email_verification import hold_registration
 from auth.errors import (
@@ -75,6 +75,6 @@ async def _add(auth: Auth, client: Client, new: NewUser) -> UserRecord:
         if auth.sends_mail:
             await auth.throttle.spend_within(tx, *_mail_budgets(client, new))
         row = await insert_user(tx, auth, new, role_ids)
-        record(tx, Act(Action.USER_REGISTERED, row.created_at, client, row.id, row.id))
+        record(tx, AuditEntry(Action.USER_REGISTERED, row.created_at, client, row.id, row.id))
         await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
         return UserRecord.of(row, auth.permissions)

@@ -1,7 +1,7 @@
 """Custom roles: create, change and delete them.
 
-A role's name never changes, and a deleted role's name can be used again only by a user who holds
-what that role granted: tokens carry the names of roles, and other programs trust them.
+The name of a role never changes. The name of a deleted role can be used again only by a user who
+has all permissions that the role granted. Other programs trust the role names in access tokens.
 """
 
 import re
@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Action, listed
+from auth.audit import Action, join_detail
 from auth.authorization import Operation, authorized, check_covers
 from auth.errors import (
     EditConflict,
@@ -28,7 +28,7 @@ from auth.errors import (
     RoleNameInvalid,
     RoleNameTaken,
     RoleNotFound,
-    about_field,
+    as_field,
 )
 from auth.permissions import Actor, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord
@@ -39,15 +39,17 @@ from models.role import Role, RolePermission, UserRole
 DESCRIPTION_MAX_LENGTH = 200
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{1,63}")
-# One edit at a time: each locks the roles of its actor first, and then the role that it changes.
+# Serializes edits. Each one locks the roles of its actor and then the role that it changes, so
+# concurrent edits could deadlock.
 _LOCK = "roles"
 
 
 @dataclass(frozen=True, slots=True)
 class RoleForm:
-    """The input as typed. None leaves the value unchanged, or empty in a new role.
+    """The fields of a role as the client sends them.
 
-    `unknown_permissions` are those to keep of the stored ones that this process does not know.
+    None keeps the value; in a new role it is empty. `unknown_permissions` lists the stored
+    permissions to keep that this process does not know.
     """
 
     name: str | None = None
@@ -57,9 +59,9 @@ class RoleForm:
 
 
 async def create_role(auth: Auth, actor: Actor, form: RoleForm) -> RoleRecord:
-    """Creates a role that permits nothing which the actor may not do.
+    """Creates a role. The actor must have all permissions that it grants.
 
-    Raises Forbidden, and Refusals with everything that is wrong with the form.
+    Raises Forbidden, RoleNameTaken, and Refusals with all errors of the form.
     """
     check_may(actor, "roles:write")
     _check_form(auth, form)
@@ -79,8 +81,8 @@ async def create_role(auth: Auth, actor: Actor, form: RoleForm) -> RoleRecord:
             check_covers(operation.actor, powers)
             tx.add(row)
             await tx.flush()
-            await _permit(tx, row.id, wanted)
-            _describe(operation, row, before=frozenset(), after=wanted)
+            await _add_permissions(tx, row.id, wanted)
+            _add_details(operation, row, before=frozenset(), after=wanted)
             return RoleRecord.of(await _get(tx, row.id), auth.permissions)
     except IntegrityError:
         raise RoleNameTaken from None
@@ -89,7 +91,7 @@ async def create_role(auth: Auth, actor: Actor, form: RoleForm) -> RoleRecord:
 async def update_role(
     auth: Auth, actor: Actor, role_id: UUID, form: RoleForm, version: int | None = None
 ) -> RoleRecord:
-    """Changes a role, for everybody who has it, at once.
+    """Changes a role. The change applies at once to all users who have the role.
 
     Raises Forbidden, RoleNotFound, RoleBuiltIn, EditConflict, RoleNameFixed, and Refusals.
     """
@@ -112,13 +114,13 @@ async def update_role(
                 operation.details["changed"] = "description"
             row.version, row.description = row.version + 1, description
             await _replace_permissions(tx, role_id, before, after)
-            _describe(operation, row, before=before, after=after)
+            _add_details(operation, row, before=before, after=after)
         await tx.flush()
         return RoleRecord.of(await _get(tx, role_id), auth.permissions)
 
 
 async def delete_role(auth: Auth, actor: Actor, role_id: UUID) -> UUID:
-    """Deletes a role that nobody has. Raises Forbidden, RoleNotFound, RoleBuiltIn, RoleInUse."""
+    """Deletes an unused role. Raises Forbidden, RoleNotFound, RoleBuiltIn, RoleInUse."""
     check_may(actor, "roles:write")
     async with authorized(auth, actor, Action.ROLE_DELETED, "roles:write", lock=_LOCK) as operation:
         tx = operation.tx
@@ -128,7 +130,7 @@ async def delete_role(auth: Auth, actor: Actor, role_id: UUID) -> UUID:
         held = select(UserRole.user_id).where(UserRole.role_id == role_id).limit(1)
         if await tx.scalar(held):
             raise RoleInUse
-        _describe(operation, row, before=granted, after=frozenset())
+        _add_details(operation, row, before=granted, after=frozenset())
         await _retire_name(tx, row.name, granted)
         await tx.delete(row)
     return role_id
@@ -149,11 +151,11 @@ def _granted(row: Role) -> frozenset[str]:
 def _granted_by_form(
     registry: PermissionRegistry, before: frozenset[str], form: RoleForm
 ) -> frozenset[str]:
-    """What the role grants after the edit. Raises PermissionUnknown."""
+    """Returns what the role grants after the edit. Raises PermissionUnknown."""
     unknown = registry.unknown(before)
     kept = unknown if form.unknown_permissions is None else frozenset(form.unknown_permissions)
     if not kept <= unknown:
-        with about_field("unknown_permissions"):
+        with as_field("unknown_permissions"):
             raise PermissionUnknown
     known = before - unknown if form.permissions is None else frozenset(form.permissions)
     return known | kept
@@ -162,14 +164,16 @@ def _granted_by_form(
 async def _replace_permissions(
     tx: AsyncSession, role_id: UUID, before: frozenset[str], after: frozenset[str]
 ) -> None:
-    gone = before - after
-    if gone:
+    removed = before - after
+    if removed:
         of_role = RolePermission.role_id == role_id
-        await tx.execute(delete(RolePermission).where(of_role, RolePermission.permission.in_(gone)))
-    await _permit(tx, role_id, after - before)
+        await tx.execute(
+            delete(RolePermission).where(of_role, RolePermission.permission.in_(removed))
+        )
+    await _add_permissions(tx, role_id, after - before)
 
 
-async def _permit(tx: AsyncSession, role_id: UUID, permissions: frozenset[str]) -> None:
+async def _add_permissions(tx: AsyncSession, role_id: UUID, permissions: frozenset[str]) -> None:
     if permissions:
         rows = [{"role_id": role_id, "permission": p} for p in sorted(permissions)]
         await tx.execute(insert(RolePermission), rows)
@@ -186,33 +190,33 @@ async def _get(tx: AsyncSession, role_id: UUID) -> Role:
     query = select(Role).where(Role.id == role_id).options(WITH_PERMISSIONS).with_for_update()
     row = await tx.scalar(query, execution_options={"populate_existing": True})
     if row is None:
-        with about_field("role_id"):
+        with as_field("role_id"):
             raise RoleNotFound
     return row
 
 
 def _check_form(auth: Auth, form: RoleForm) -> None:
-    problems: list[Refusal] = []
+    refusals: list[Refusal] = []
     if form.name is not None and not _NAME.fullmatch(form.name):
-        problems.append(RoleNameInvalid())
-    if form.description is not None and not _is_description(form.description):
-        problems.append(RoleDescriptionInvalid())
+        refusals.append(RoleNameInvalid())
+    if form.description is not None and not _is_valid_description(form.description):
+        refusals.append(RoleDescriptionInvalid())
     if any(permission not in auth.permissions for permission in form.permissions or ()):
-        problems.append(PermissionUnknown())
-    if problems:
-        raise Refusals(*problems)
+        refusals.append(PermissionUnknown())
+    if refusals:
+        raise Refusals(*refusals)
 
 
-def _is_description(text: str) -> bool:
+def _is_valid_description(text: str) -> bool:
     return len(text) <= DESCRIPTION_MAX_LENGTH and not any(
         unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" for c in text
     )
 
 
-def _describe(
+def _add_details(
     operation: Operation, row: Role, *, before: frozenset[str], after: frozenset[str]
 ) -> None:
     operation.details |= {"role_id": str(row.id), "role": row.name}
     for name, permissions in (("added", after - before), ("removed", before - after)):
         if permissions:
-            operation.details[name] = listed(permissions)
+            operation.details[name] = join_detail(permissions)

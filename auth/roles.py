@@ -18,7 +18,7 @@ ADMIN = "admin"
 
 
 async def list_roles(auth: Auth, actor: Actor) -> list[RoleRecord]:
-    """Every role, by name. Raises Forbidden."""
+    """Returns all roles, sorted by name. Raises Forbidden."""
     check_may(actor, "users:read")
     async with auth.db.read() as session:
         rows = await session.scalars(select(Role).options(WITH_PERMISSIONS).order_by(Role.name))
@@ -26,7 +26,7 @@ async def list_roles(auth: Auth, actor: Actor) -> list[RoleRecord]:
 
 
 async def find_roles_by_name(auth: Auth, names: Collection[str]) -> list[RoleRecord]:
-    """The roles with these names. Raises RoleNotFound if one is missing."""
+    """Returns the roles with these names. Raises RoleNotFound if one is missing."""
     async with auth.db.read() as session:
         rows = list(
             await session.scalars(
@@ -41,13 +41,13 @@ async def find_roles_by_name(auth: Auth, names: Collection[str]) -> list[RoleRec
 async def get_roles(
     tx: AsyncSession, registry: PermissionRegistry, role_ids: Sequence[UUID]
 ) -> list[RoleRecord]:
-    """The roles with these ids. Raises RoleNotFound if one is missing."""
+    """Returns the roles with these IDs and locks them. Raises RoleNotFound if one is missing."""
     rows = list(
         await tx.scalars(
             select(Role)
             .where(Role.id.in_(role_ids))
             .options(WITH_PERMISSIONS)
-            # It stays as it is until it is given.
+            # Locked, so that the roles cannot change before they are assigned.
             .order_by(Role.id)
             .with_for_update(read=True),
             execution_options={"populate_existing": True},
@@ -59,10 +59,10 @@ async def get_roles(
 
 
 async def check_not_last_admin(db: Database, tx: AsyncSession, user: UserRecord) -> None:
-    """Raises LastAdmin if no active administrator is left without this user.
+    """Checks that there is an active admin besides this user. Raises LastAdmin.
 
-    One transaction at a time gets past this line, or two demotions at once would both see the other
-    administrator.
+    Holds a lock until the end of the transaction. Otherwise two concurrent demotions would each see
+    the other admin.
     """
     if user.disabled or not any(role.name == ADMIN for role in user.roles):
         return

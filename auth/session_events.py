@@ -1,4 +1,4 @@
-"""What happens to one's own sessions, as it happens, on whichever machine."""
+"""Events of the viewer's sessions: sign-in, refresh and end, from all processes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -15,12 +15,12 @@ from auth.wiring import Auth
 from models.database import DatabaseUnavailable
 from models.session import Session
 
-# Instants in the rows come from the clocks of several machines, which may differ by this much.
-CLOCKS_DIFFER_BY = timedelta(minutes=5)
+# The clocks of the machines that write the rows may differ by this much.
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 
 
 class SessionEventKind(StrEnum):
-    """What can happen to a session."""
+    """The kinds of session events."""
 
     SIGNED_IN = "signed_in"
     REFRESHED = "refreshed"
@@ -29,45 +29,45 @@ class SessionEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """What happened, to which session, and when."""
+    """An event of a session."""
 
     kind: SessionEventKind
     session: SessionRecord
     at: datetime
 
 
-# The state of each session that changed lately: its generation, and when it was revoked.
+# The generation and the time of revocation of each session that changed recently.
 _States = dict[UUID, tuple[int, datetime | None]]
 
 
 async def session_events(auth: Auth, viewer: Viewer) -> AsyncGenerator[SessionEvent, None]:
-    """What happens to the viewer's sessions from now on; ends when this session is revoked.
+    """Yields the events of the viewer's sessions, until the viewer's own session is revoked.
 
-    Two changes of one session within moments may be told as the later one. Whether the viewer still
-    is one, `viewers.follow` tells.
+    Two changes of one session in a short time may be reported as one event, the later one. This
+    does not check the viewer; use `viewers.watch_viewer` for that.
     """
     with auth.watchers.watch(viewer.user_id) as watch:
-        known = _states(await _changed_lately(auth, viewer.user_id))
+        known = _states(await _list_recently_changed(auth, viewer.user_id))
         while True:
             if not await watch.wait(float("inf")):
                 continue
             try:
                 async with auth.watchers.turn():
-                    rows = await _changed_lately(auth, viewer.user_id)
+                    rows = await _list_recently_changed(auth, viewer.user_id)
             except DatabaseUnavailable:
-                # Nothing is lost: what happens meanwhile is in the rows.
+                # No event is lost: the rows are read again after the outage.
                 watch.changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            for event in _news(rows, known):
+            for event in _new_events(rows, known):
                 yield event
             known |= _states(rows)
             if (state := known.get(viewer.session_id)) and state[1] is not None:
                 return
 
 
-async def _changed_lately(auth: Auth, user_id: UUID) -> list[Session]:
-    since = auth.clock.now() - CLOCKS_DIFFER_BY
+async def _list_recently_changed(auth: Auth, user_id: UUID) -> list[Session]:
+    since = auth.clock.now() - MAX_CLOCK_DIFFERENCE
     query = (
         select(Session)
         .where(
@@ -84,7 +84,7 @@ def _states(rows: Iterable[Session]) -> _States:
     return {row.id: (row.generation, row.revoked_at) for row in rows}
 
 
-def _news(rows: Iterable[Session], known: _States) -> Iterator[SessionEvent]:
+def _new_events(rows: Iterable[Session], known: _States) -> Iterator[SessionEvent]:
     for row in rows:
         if known.get(row.id) != (row.generation, row.revoked_at):
             yield _event(row)

@@ -1,4 +1,4 @@
-"""The sessions of an account, as its owner and operators see them."""
+"""Lists of the sessions of a user, for the user and for admins."""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _SYSTEMS = (
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session as the other floors see it."""
+    """A session, as it is returned to the layers above."""
 
     id: UUID
     device: str | None
@@ -44,7 +44,7 @@ class SessionRecord:
 
     @classmethod
     def of(cls, row: Session) -> "SessionRecord":
-        """Reads a row."""
+        """Returns the record of a row."""
         return cls(
             id=row.id,
             device=describe_device(row.user_agent),
@@ -59,7 +59,7 @@ class SessionRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionSlice:
-    """The sessions of a page, newest first."""
+    """One page of sessions, newest first."""
 
     sessions: list[SessionRecord]
     has_next: bool
@@ -68,7 +68,7 @@ class SessionSlice:
 async def list_sessions(
     auth: Auth, actor: Actor, user_id: UUID, *, page: Page, ended: bool
 ) -> SessionSlice:
-    """The sessions of an account that go on, or those that have ended. Raises Forbidden."""
+    """Returns the active or the ended sessions of a user. Raises Forbidden."""
     if actor.user_id != user_id:
         check_may(actor, "users:read")
     active = is_active_at(auth.clock.now())
@@ -87,11 +87,11 @@ async def list_sessions(
 
 
 def describe_device(user_agent: str | None) -> str | None:
-    """A few words for people, e.g. `Firefox on Linux`; the whole text where it says neither."""
+    """Returns a short text such as `Firefox on Linux`, or the user agent if it is unknown."""
     if not user_agent:
         return None
-    browser = next((name for mark, name in _BROWSERS if mark in user_agent), None)
-    system = next((name for mark, name in _SYSTEMS if re.search(mark, user_agent)), None)
+    browser = next((name for token, name in _BROWSERS if token in user_agent), None)
+    system = next((name for pattern, name in _SYSTEMS if re.search(pattern, user_agent)), None)
     if browser and system:
         return f"{browser} on {system}"
     return browser or user_agent

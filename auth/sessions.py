@@ -1,4 +1,4 @@
-"""Sessions: one from sign-in to sign-out."""
+"""Sessions: start, expiry and revocation."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ _USER_AGENT_MAX_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
-    """How long a session lasts unused, and how long at all."""
+    """The idle and absolute timeouts of sessions."""
 
     idle_lifetime: timedelta = timedelta(days=30)
     max_age: timedelta = timedelta(days=365)
-    # How long after a refresh the previous token gets the same successor again, whether or not the
-    # client proves by its idempotency key that it is the same one.
+    # For this long after a refresh, the previous refresh token gets the same successor, with or
+    # without an idempotency key.
     refresh_grace: timedelta = timedelta(seconds=60)
-    # So long its owner can see when and why it ended; then the row is deleted.
+    # For this long, the user can see when and why an ended session ended.
     kept_after_end: timedelta = timedelta(days=30)
 
 
@@ -37,23 +37,23 @@ async def start_session(
     client: Client,
     now: datetime,
 ) -> Session:
-    """Adds a new session, with a new id (ASVS 5.0, 7.2.4)."""
+    """Creates a session with a new ID (ASVS 5.0, 7.2.4)."""
     columns = {
         "id": uuid7(),
         "user_id": user_id,
         "client_address": client.address,
-        "user_agent": printable(client.user_agent),
+        "user_agent": printable_user_agent(client.user_agent),
         "generation": 0,
         "created_at": now,
         "last_used_at": now,
         "idle_expires_at": min(now + policy.idle_lifetime, now + policy.max_age),
         "expires_at": now + policy.max_age,
     }
-    await connection.execute(_ADD, columns)
+    await connection.execute(_INSERT, columns)
     return Session(**columns)
 
 
-_ADD = insert(Session)
+_INSERT = insert(Session)
 
 
 class SessionEnd(Protocol):
@@ -104,27 +104,27 @@ def ends_at(session: SessionEnd) -> datetime:
 async def revoke_session(
     tx: AsyncSession, session_id: UUID, reason: RevocationReason, now: datetime
 ) -> int:
-    """Ends a session. Returns how many were ended: 0 if it had ended already."""
+    """Revokes a session. Returns 1, or 0 if it was revoked already."""
     return await _revoke(tx, Session.id == session_id, reason, now)
 
 
 async def revoke_sessions_of(
     tx: AsyncSession, user_id: UUID, reason: RevocationReason, now: datetime
 ) -> int:
-    """Ends every session of a user. Returns how many were ended."""
+    """Revokes all sessions of a user. Returns their number."""
     return await _revoke(tx, Session.user_id == user_id, reason, now)
 
 
 async def revoke_other_sessions(
     tx: AsyncSession, user_id: UUID, *, keep: UUID, now: datetime
 ) -> int:
-    """Ends every session of a user but one, since the password is another one now."""
+    """Revokes all other sessions of a user after a password change. Returns their number."""
     others = (Session.user_id == user_id) & (Session.id != keep)
     return await _revoke(tx, others, RevocationReason.PASSWORD_CHANGED, now)
 
 
-async def revoke_these_sessions(tx: AsyncSession, ids: Collection[UUID], now: datetime) -> int:
-    """Ends sessions of any user, for an operator. Returns how many were ended."""
+async def revoke_sessions_by_id(tx: AsyncSession, ids: Collection[UUID], now: datetime) -> int:
+    """Revokes these sessions for an admin. Returns their number."""
     return await _revoke(tx, Session.id.in_(ids), RevocationReason.REVOKED_BY_OPERATOR, now)
 
 
@@ -139,8 +139,8 @@ async def _revoke(
     return cast("CursorResult[Any]", result).rowcount
 
 
-def printable(user_agent: str | None) -> str | None:
-    """An agent's words, cut, without control characters: they are shown to people."""
+def printable_user_agent(user_agent: str | None) -> str | None:
+    """Returns the user agent, truncated and without control characters."""
     if user_agent is None:
         return None
     if user_agent.isprintable():

@@ -1,4 +1,4 @@
-"""What a token is good for at this moment (RFC 7662)."""
+"""Token introspection (RFC 7662)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from auth.errors import InvalidRefreshToken, Unauthenticated
 from auth.permissions import Actor, check_may
 from auth.sessions import ends_at, is_active
 from auth.tokens.refresh_tokens import looks_like_refresh_token
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.session import Session
 from models.user import User
 
 
 @dataclass(frozen=True, slots=True)
-class LiveToken:
-    """A token that works; dead, foreign and malformed ones are all nothing."""
+class ActiveToken:
+    """An active token. Expired, revoked and invalid tokens have no object."""
 
     kind: str
     user_id: UUID
@@ -30,20 +30,23 @@ class LiveToken:
     expires_at: datetime
 
 
-async def introspect(auth: Auth, actor: Actor, token: str) -> LiveToken | None:
-    """Asks the rows, not the token alone. Raises Forbidden, DatabaseUnavailable."""
+async def introspect(auth: Auth, actor: Actor, token: str) -> ActiveToken | None:
+    """Returns the token if it is active, else None. Checks its session and user in the database.
+
+    Raises Forbidden, DatabaseUnavailable.
+    """
     check_may(actor, "tokens:introspect")
     if looks_like_refresh_token(token):
         return await _introspect_refresh_token(auth, token)
     return await _introspect_access_token(auth, actor.client, token)
 
 
-async def _introspect_access_token(auth: Auth, client: Client, token: str) -> LiveToken | None:
+async def _introspect_access_token(auth: Auth, client: Client, token: str) -> ActiveToken | None:
     try:
-        viewer = await viewer_of(auth, client, token)
+        viewer = await get_viewer(auth, client, token)
     except Unauthenticated:
         return None
-    return LiveToken(
+    return ActiveToken(
         kind="access_token",
         user_id=viewer.user_id,
         username=viewer.user.username,
@@ -53,7 +56,7 @@ async def _introspect_access_token(auth: Auth, client: Client, token: str) -> Li
     )
 
 
-async def _introspect_refresh_token(auth: Auth, token: str) -> LiveToken | None:
+async def _introspect_refresh_token(auth: Auth, token: str) -> ActiveToken | None:
     try:
         parsed = auth.refresh_tokens.parse(token)
     except InvalidRefreshToken:
@@ -71,7 +74,7 @@ async def _introspect_refresh_token(auth: Auth, token: str) -> LiveToken | None:
         row = (await db.execute(query)).one_or_none()
     if row is None or not is_active(row.Session, auth.clock.now()):
         return None
-    return LiveToken(
+    return ActiveToken(
         kind="refresh_token",
         user_id=row.Session.user_id,
         username=row.username,

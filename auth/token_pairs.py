@@ -1,4 +1,4 @@
-"""What a login and a refresh give: an access token and the refresh token that renews it."""
+"""Token pairs: the access token and refresh token that a sign-in or a refresh issues."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,18 +13,20 @@ from models.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Who signed in, and the tokens of the session."""
+class TokenPair:
+    """The tokens of a session, and its user."""
 
     user: UserRecord
     access_token: IssuedToken
     refresh_token: IssuedToken
-    # Set by a login: what the device can show at a later one.
+    # Set by a sign-in only. The device sends it with later sign-ins.
     device_proof: str | None = field(default=None, repr=False)
 
 
-async def issue_pair(auth: Auth, user: UserRecord, session: Session, now: datetime) -> SignedIn:
-    """Signs the tokens of a session as it stands."""
+async def issue_token_pair(
+    auth: Auth, user: UserRecord, session: Session, now: datetime
+) -> TokenPair:
+    """Issues an access token and a refresh token for the current generation of a session."""
     end = ends_at(session)
     grant = Grant(
         user_id=user.id,
@@ -35,7 +37,7 @@ async def issue_pair(auth: Auth, user: UserRecord, session: Session, now: dateti
     )
     access_token = await tokens.issue(auth.keys, auth.token_policy, grant, now)
     refresh_token = auth.refresh_tokens.encode(RefreshToken(session.id, session.generation))
-    return SignedIn(user, access_token, IssuedToken(refresh_token, _whole_seconds(end - now)))
+    return TokenPair(user, access_token, IssuedToken(refresh_token, _whole_seconds(end - now)))
 
 
 def _whole_seconds(duration: timedelta) -> timedelta:

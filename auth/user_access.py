@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from auth.audit import Action, listed
+from auth.audit import Action, join_detail
 from auth.authorization import Operation, authorized, check_may_grant
 from auth.permissions import Actor
 from auth.records import UserRecord
@@ -53,10 +53,10 @@ async def set_user_roles(
 
 
 def _describe_roles(operation: Operation, before: set[str], after: set[str]) -> None:
-    operation.details["roles"] = listed(after)
+    operation.details["roles"] = join_detail(after)
     for name, roles in (("added", after - before), ("removed", before - after)):
         if roles:
-            operation.details[name] = listed(roles)
+            operation.details[name] = join_detail(roles)
 
 
 async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:

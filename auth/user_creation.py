@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.authorization import authorized, check_may_all, check_may_grant
 from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
 from auth.mail.operator_budget import count_operator_mail
@@ -117,7 +117,7 @@ async def add_user(
     """
     async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
         row = await insert_user(tx, auth, new, role_ids)
-        record(tx, Act.by(actor, action, row.created_at, subject_id=row.id))
+        record(tx, AuditEntry.by(actor, action, row.created_at, subject_id=row.id))
         return UserRecord.of(row, auth.permissions)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from auth.audit import Action, listed
+from auth.audit import Action, join_detail
 from auth.authorization import Operation, authorized, check_may_grant
 from auth.errors import Refusal, Refusals
 from auth.mail.operator_budget import count_operator_mail
@@ -60,7 +60,7 @@ async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -
         operation.changed = bool(changes)
         if changes:
             await _apply(auth, operation, row, changes)
-            operation.details["fields"] = listed(changes)
+            operation.details["fields"] = join_detail(changes)
             await operation.tx.flush()
         return UserRecord.of(await operation.get_subject(), auth.permissions)
 

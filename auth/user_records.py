@@ -15,7 +15,7 @@ from sqlalchemy import Row, String, bindparam, cast, select
 from auth.permissions import PermissionRegistry
 from auth.records import RoleRecord, UserRecord
 from auth.tokens.gradual_cache import GradualCache
-from auth.viewer_cache import BELIEVED_FOR_SECONDS
+from auth.viewer_cache import MAX_AGE_SECONDS
 from models.database import Database
 from models.role import Role, RolePermission, UserRole
 from models.stored import as_stored, joined, read_instant, read_uuid
@@ -112,7 +112,7 @@ class RoleBook:
     """
 
     def __init__(self, max_users: int) -> None:
-        self.believed_until = time.monotonic() + BELIEVED_FOR_SECONDS
+        self.believed_until = time.monotonic() + MAX_AGE_SECONDS
         # By their ids as rows of accounts hold them.
         self.roles: dict[str, RoleRecord] = {}
         self.users = GradualCache[StoredUser, UserRecord](max_users)

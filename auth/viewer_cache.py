@@ -1,10 +1,12 @@
-"""The viewers that this process has met, for as long as the database vouches for them.
+"""A cache of sessions with their users, kept coherent by the change feed.
 
-With the cache warm a request needs no query; without it everything works the same, only slower.
+A request of a cached viewer needs no query. While the change feed is disconnected, the cache is not
+used.
 """
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,14 +16,14 @@ from auth.tokens.gradual_cache import GradualCache
 from models.changes import ChangeFeed
 
 MAX_VIEWERS = 20_000
-# The feed tells of every change; should a trigger have been dropped by hand, or a fenced-off
-# database still answer, nothing is believed for longer than this.
-BELIEVED_FOR_SECONDS = 60.0
+# The change feed reports every change. This limits the damage if a trigger was dropped by hand or a
+# former primary database still answers.
+MAX_AGE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """A session and its account, as the rows were when they were read."""
+    """A session and its user, as they were when the rows were read."""
 
     session_id: UUID
     user: UserRecord
@@ -31,67 +33,74 @@ class SignedInUser:
 
 
 class ViewerCache:
-    """Sessions with their accounts, roles and permissions."""
+    """A bounded cache of sessions with their users, roles and permissions."""
 
-    def __init__(self, changes: ChangeFeed, *, max_viewers: int = MAX_VIEWERS) -> None:
+    def __init__(
+        self,
+        changes: ChangeFeed,
+        *,
+        max_viewers: int = MAX_VIEWERS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._changes = changes
-        # By the number of the session's id: hashing a UUID is slow.
-        self._kept = GradualCache[int, tuple[float, SignedInUser]](max_viewers)
+        self._monotonic = monotonic
+        # Keyed by the integer of the session ID, because hashing a UUID is slow.
+        self._entries = GradualCache[int, tuple[float, SignedInUser]](max_viewers)
         self._sessions_of: defaultdict[UUID, set[int]] = defaultdict(set)
-        self._changes_heard = 0
+        self._version = 0
         changes.add(self)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def get(self, session_id: UUID) -> SignedInUser | None:
-        """What is known of a session; nothing while nobody can vouch for it."""
+        """Returns the cached session; None if there is none or the change feed is disconnected."""
         if not self._changes.is_current():
             return None
         number = session_id.int
-        kept = self._kept.entries.get(number)
-        if kept is None:
+        entry = self._entries.entries.get(number)
+        if entry is None:
             return None
-        believed_until, found = kept
-        if time.monotonic() >= believed_until:
-            self._forget(number)
+        expires_at, found = entry
+        if self._monotonic() >= expires_at:
+            self._remove(number)
             return None
         return found
 
-    def mark(self) -> int:
-        """The moment before a look at the database; `keep` wants it back."""
+    def version(self) -> int:
+        """Returns the version to pass to `put`. Call it before the rows are read."""
         self._changes.is_current()
-        return self._changes_heard
+        return self._version
 
-    def keep(self, found: SignedInUser, mark: int) -> None:
-        """Remembers what was read since the mark, unless anything has changed meanwhile."""
-        if not self._changes.is_current() or self._changes_heard != mark:
+    def put(self, found: SignedInUser, version: int) -> None:
+        """Caches what was read, unless something has changed since `version`."""
+        if not self._changes.is_current() or self._version != version:
             return
         number = found.session_id.int
-        self._forget(number)
-        dropped = self._kept.put(number, (time.monotonic() + BELIEVED_FOR_SECONDS, found))
+        self._remove(number)
+        evicted = self._entries.put(number, (self._monotonic() + MAX_AGE_SECONDS, found))
         self._sessions_of[found.user.id].add(number)
-        if dropped is not None:
-            self._unlist(dropped[1])
+        if evicted is not None:
+            self._remove_session_of_user(evicted[1])
 
     def user_changed(self, user_id: UUID) -> None:
-        """Forgets a user."""
-        self._changes_heard += 1
+        """Removes the sessions of a user."""
+        self._version += 1
         for number in list(self._sessions_of.get(user_id, ())):
-            self._forget(number)
+            self._remove(number)
 
     def everything_changed(self) -> None:
-        """Forgets everybody."""
-        self._changes_heard += 1
-        self._kept.clear()
+        """Removes all entries."""
+        self._version += 1
+        self._entries.clear()
         self._sessions_of.clear()
 
-    def _forget(self, number: int) -> None:
-        kept = self._kept.pop(number)
-        if kept is not None:
-            self._unlist(kept[1])
+    def _remove(self, number: int) -> None:
+        entry = self._entries.pop(number)
+        if entry is not None:
+            self._remove_session_of_user(entry[1])
 
-    def _unlist(self, found: SignedInUser) -> None:
+    def _remove_session_of_user(self, found: SignedInUser) -> None:
         sessions = self._sessions_of[found.user.id]
         sessions.discard(found.session_id.int)
         if not sessions:

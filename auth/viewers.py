@@ -1,4 +1,4 @@
-"""The viewer: who calls, and what they may do at this moment."""
+"""Viewers: the signed-in user of a request, with session and permissions."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -31,7 +31,7 @@ _SIGNED_IN = (
 
 
 class Viewer(NamedTuple):
-    """A signed-in person: the account and the session as the rows have them, not the token."""
+    """A signed-in user. The values come from the database, not from the access token."""
 
     user: UserRecord
     session_id: UUID
@@ -40,39 +40,39 @@ class Viewer(NamedTuple):
 
     @property
     def user_id(self) -> UUID:
-        """The id of the account, the `sub` of the token."""
+        """The ID of the user; the `sub` of the access token."""
         return self.user.id
 
     @property
     def permissions(self) -> frozenset[str]:
-        """What the viewer may do."""
+        """The permissions of the viewer."""
         return self.user.permissions
 
     @property
     def rights(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The names of the roles, and the permissions: what permission classes ask for."""
+        """The role names and the permissions, which permission classes check."""
         return frozenset(role.name for role in self.user.roles), self.user.permissions
 
 
-async def viewer_of(auth: Auth, client: Client, bearer_token: str) -> Viewer:
-    """Whose token this is, as of now.
+async def get_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer:
+    """Returns the viewer of a bearer token.
 
-    Raises TokenInvalid, TokenExpired, SessionRevoked, UserDisabled; and DatabaseUnavailable, since
-    a session that nobody can vouch for is neither good nor bad.
+    Raises TokenInvalid, TokenExpired, SessionRevoked, UserDisabled, and DatabaseUnavailable if the
+    session cannot be checked.
     """
-    known = known_viewer(auth, client, bearer_token)
-    if known is not None:
-        return known
+    cached = find_cached_viewer(auth, client, bearer_token)
+    if cached is not None:
+        return cached
     now = auth.clock.now()
     token = auth.token_cache.get(bearer_token, now) or await _verify(auth, bearer_token, now)
     found = auth.viewer_cache.get(token.session_id) or await _load(auth, token.session_id)
-    return _admit(found, token.user_id, token.expires_at, client, auth.clock.now())
+    return _check_signed_in(found, token.user_id, token.expires_at, client, auth.clock.now())
 
 
-def known_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None:
-    """The same for a token and a session that this process knows: at once, without a query.
+def find_cached_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None:
+    """Returns the viewer of a bearer token from the caches, without a query.
 
-    None if it does not know them; otherwise raises what `viewer_of` does.
+    None if the token or the session is not cached. Raises the same errors as `get_viewer`.
     """
     now = auth.clock.now()
     token = auth.token_cache.get(bearer_token, now)
@@ -81,40 +81,40 @@ def known_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None
     found = auth.viewer_cache.get(token.session_id)
     if found is None:
         return None
-    return _admit(found, token.user_id, token.expires_at, client, now)
+    return _check_signed_in(found, token.user_id, token.expires_at, client, now)
 
 
-async def follow(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
-    """The viewer again whenever the rows may have changed, until they are one no more.
+async def watch_viewer(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
+    """Yields the viewer again each time their rows may have changed.
 
-    Then it raises Unauthenticated: TokenExpired, SessionRevoked, UserDisabled, TokenInvalid. While
-    the database is away nobody is turned out, but for the time that the token itself tells.
+    Raises Unauthenticated (TokenExpired, SessionRevoked, UserDisabled, TokenInvalid) when the
+    viewer is no longer signed in. During a database outage, only an expired token raises.
     """
     with auth.watchers.watch(viewer.user_id) as watch:
-        # Something may have happened since the viewer was read.
+        # The rows may have changed since the viewer was read.
         watch.changed.set()
         while True:
-            left = (viewer.token_expires_at - auth.clock.now()).total_seconds()
-            may_have_changed = await watch.wait(left)
+            remaining = (viewer.token_expires_at - auth.clock.now()).total_seconds()
+            may_have_changed = await watch.wait(remaining)
             if auth.clock.now() >= viewer.token_expires_at:
                 raise TokenExpired
             if not may_have_changed:
                 continue
             try:
                 async with auth.watchers.turn():
-                    now = await look_again(auth, viewer)
+                    reloaded = await reload_viewer(auth, viewer)
             except DatabaseUnavailable:
                 watch.changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                yield now
+                yield reloaded
 
 
-async def look_again(auth: Auth, viewer: Viewer) -> Viewer:
-    """The viewer as of now. Raises what `viewer_of` does."""
+async def reload_viewer(auth: Auth, viewer: Viewer) -> Viewer:
+    """Returns the viewer with current values. Raises the same errors as `get_viewer`."""
     found = auth.viewer_cache.get(viewer.session_id) or await _load(auth, viewer.session_id)
     now = auth.clock.now()
-    return _admit(found, viewer.user_id, viewer.token_expires_at, viewer.client, now)
+    return _check_signed_in(found, viewer.user_id, viewer.token_expires_at, viewer.client, now)
 
 
 async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
@@ -124,14 +124,14 @@ async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
     return token
 
 
-def _admit(
+def _check_signed_in(
     found: SignedInUser | None,
     user_id: UUID,
     token_expires_at: datetime,
     client: Client,
     now: datetime,
 ) -> Viewer:
-    # Their numbers are compared, which is quicker than to compare UUIDs.
+    # Comparing integers is faster than comparing UUIDs.
     if found is None or found.user.id.int != user_id.int:
         raise TokenInvalid
     if found.user.disabled:
@@ -143,7 +143,7 @@ def _admit(
 
 
 async def _load(auth: Auth, session_id: UUID) -> SignedInUser | None:
-    mark = auth.viewer_cache.mark()
+    version = auth.viewer_cache.version()
     rows = await auth.db.look_up(_SIGNED_IN, {"session_id": session_id})
     for row, user in zip(rows, await auth.user_rows.read(rows), strict=True):
         found = SignedInUser(
@@ -153,6 +153,6 @@ async def _load(auth: Auth, session_id: UUID) -> SignedInUser | None:
             idle_expires_at=row.idle_expires_at,
             expires_at=row.expires_at,
         )
-        auth.viewer_cache.keep(found, mark)
+        auth.viewer_cache.put(found, version)
         return found
     return None

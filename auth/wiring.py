@@ -1,4 +1,4 @@
-"""What the rules need, in one place; `server/app.py` fills it from the settings."""
+"""The dependencies of all use cases. `server/app.py` creates them from the settings."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,10 +33,10 @@ class RegistrationMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegistrationPolicy:
-    """Whether people may create accounts themselves, and when these begin."""
+    """Who may create an account, and whether the email address must be verified first."""
 
     mode: RegistrationMode = RegistrationMode.OPEN
-    # Whether an account begins only when its address is proved.
+    # Whether an account is created only after its email address is verified.
     verifies_email: bool = False
 
 
@@ -62,20 +62,20 @@ class Auth:
     session_policy: SessionPolicy
     password_policy: PasswordPolicy
     registration_policy: RegistrationPolicy
-    # Whether anything carries mail away from here.
+    # Whether an email transport is configured.
     sends_mail: bool
-    # How long a key signs before another takes over; None is for ever.
+    # For how long a key signs before it is rotated. None turns rotation by age off.
     key_max_age: timedelta | None
-    # How long the audit trail is kept; None is for ever.
+    # For how long audit events are kept. None keeps them forever.
     audit_retention: timedelta | None
 
     async def start(self) -> None:
-        """Begins to hash, and to hear of changes."""
+        """Starts the hashing threads and the change feed."""
         await self.passwords.start()
         await self.db.changes.start()
 
     async def stop(self) -> None:
-        """Ends the hashing threads and the work in the background, and closes the database."""
+        """Stops the hashing threads, waits for background tasks, and closes the database."""
         self.passwords.stop()
         await self.background.finish()
         await self.db.close()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from auth.clients import Client
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from benchmarks.accounts import cursor_at, find_users, name_of, sign_in
 from benchmarks.both_databases import on_both_databases
 from benchmarks.measure import Work, medians
@@ -44,7 +44,7 @@ async def works(api: Api, count: int) -> dict[str, Work]:
 
     async def viewer() -> object:
         api.auth.viewer_cache.everything_changed()
-        return await viewer_of(api.auth, Client(), next(tokens))
+        return await get_viewer(api.auth, Client(), next(tokens))
 
     async def find() -> object:
         found = await find_user_by_name(api.auth, next(names))

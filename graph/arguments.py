@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from auth.errors import RoleNotFound, UserNotFound, about_field
+from auth.errors import RoleNotFound, UserNotFound, as_field
 
 T = TypeVar("T")
 
@@ -43,6 +43,6 @@ def read_role_ids(texts: Sequence[str]) -> list[UUID]:
 
 def read_role_id(text: str) -> UUID:
     """The id of one role. Raises RoleNotFound."""
-    with about_field("role_id"):
+    with as_field("role_id"):
         (role_id,) = read_role_ids([text])
     return role_id

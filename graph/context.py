@@ -9,7 +9,7 @@ import strawberry
 
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, TokenInvalid, TokenMissing, Unauthenticated
-from auth.viewers import Viewer, known_viewer, viewer_of
+from auth.viewers import Viewer, find_cached_viewer, get_viewer
 from auth.wiring import Auth
 from graph.cookies import CookieJar
 
@@ -75,7 +75,7 @@ def get_known_context(
     if authorization is None:
         return Context(auth, client, TokenMissing, cookies, idempotency_key)
     try:
-        viewer = known_viewer(auth, client, read_bearer_token(authorization))
+        viewer = find_cached_viewer(auth, client, read_bearer_token(authorization))
     except Unauthenticated as unauthenticated:
         return Context(auth, client, type(unauthenticated), cookies, idempotency_key)
     return None if viewer is None else Context(auth, client, viewer, cookies, idempotency_key)
@@ -90,7 +90,7 @@ async def get_context(
 ) -> Context:
     """Decodes the `Authorization` header of a request. Raises DatabaseUnavailable."""
     try:
-        viewer = await viewer_of(auth, client, read_bearer_token(authorization))
+        viewer = await get_viewer(auth, client, read_bearer_token(authorization))
     except Unauthenticated as unauthenticated:
         return Context(auth, client, type(unauthenticated), cookies, idempotency_key)
     return Context(auth, client, viewer, cookies, idempotency_key)

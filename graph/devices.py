@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from auth.device_recognition import recognise_device
+from auth.device_recognition import issue_device_proof
 from graph.context import Context
 
 
@@ -12,7 +12,7 @@ async def remember_device(context: Context, user_id: UUID) -> None:
     Only a page of an allowed origin gets the cookie. Other clients keep a former refresh token.
     """
     if context.cookies.are_for_allowed_page:
-        proof = await recognise_device(context.auth, user_id)
+        proof = await issue_device_proof(context.auth, user_id)
         if proof:
             store_proof(context, user_id, proof)
 
@@ -20,5 +20,5 @@ async def remember_device(context: Context, user_id: UUID) -> None:
 def store_proof(context: Context, user_id: UUID, proof: str) -> None:
     """Stores the proof in the device cookie, beside those of other users."""
     cookies = context.cookies
-    others = context.auth.devices.of_others(user_id, cookies.device_proofs)
+    others = context.auth.devices.list_of_other_users(user_id, cookies.device_proofs)
     cookies.store_device([proof, *others])

@@ -4,7 +4,7 @@ from enum import Enum
 
 import strawberry
 
-from auth.token_pairs import SignedIn
+from auth.token_pairs import TokenPair
 from graph.cookies import CookieJar
 
 
@@ -32,7 +32,7 @@ class Tokens:
     )
 
 
-def deliver_tokens(signed_in: SignedIn, delivery: TokenDelivery, cookies: CookieJar) -> Tokens:
+def deliver_tokens(signed_in: TokenPair, delivery: TokenDelivery, cookies: CookieJar) -> Tokens:
     """Returns the tokens for the body, and stores the refresh token as a cookie if asked for."""
     by_cookie = delivery is TokenDelivery.COOKIE
     if by_cookie:

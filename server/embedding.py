@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Request
 
 from auth.errors import Denial
 from auth.permissions import check_may
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from graph.context import read_bearer_token
 from graph.guards import UnknownPermission
@@ -55,7 +55,7 @@ def require_viewer(
     async def viewer(request: Request) -> Viewer:
         try:
             token = read_bearer_token(read_headers(request.scope).get(b"authorization"))
-            viewer = await viewer_of(auth, client_of(request.scope), token)
+            viewer = await get_viewer(auth, client_of(request.scope), token)
             if permission is not None:
                 check_may(viewer, permission)
         except Denial as denial:

@@ -22,30 +22,30 @@ _WRITTEN = "<!-- Written by `make docs`; a test keeps it true. -->\n"
 LIMITS = LimitSettings.model_fields
 
 _ERROR_CODES = {
-    "UNAUTHENTICATED": "The field needs a signed-in caller; `reason` says why there is none.",
+    "UNAUTHENTICATED": "The caller is not signed in. `reason` says why.",
     "FORBIDDEN": "The caller is known and lacks `required`. Do not retry.",
-    "BAD_USER_INPUT": "An argument or a variable makes no sense; the message says which.",
-    "BAD_REQUEST": "The HTTP request is no GraphQL request; the message says what is.",
-    "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
-    "GRAPHQL_VALIDATION_FAILED": "The document does not fit the schema.",
-    "OPERATION_RESOLUTION_FAILURE": "`operationName` names no operation of the document, or it is"
-    " missing where there are several.",
-    "PERSISTED_QUERY_NOT_SUPPORTED": "Send the whole document; Apollo Client then does so by"
-    " itself.",
+    "BAD_USER_INPUT": "An argument or a variable is not valid. The message says which.",
+    "BAD_REQUEST": "The HTTP request is not a valid GraphQL request. The message says why.",
+    "GRAPHQL_PARSE_FAILED": "The document has a syntax error.",
+    "GRAPHQL_VALIDATION_FAILED": "The document does not match the schema.",
+    "OPERATION_RESOLUTION_FAILURE": "The document has no operation named `operationName`, or it has"
+    " several operations and `operationName` is missing.",
+    "PERSISTED_QUERY_NOT_SUPPORTED": "Automatic persisted queries are not supported. Apollo Client"
+    " then sends the whole document.",
     "METHOD_NOT_ALLOWED": "A mutation by GET, or a method other than GET and POST.",
-    "NOT_ACCEPTABLE": "`Accept` names no media type that the server can send.",
+    "NOT_ACCEPTABLE": "The server cannot send any media type that `Accept` lists.",
     "UNSUPPORTED_MEDIA_TYPE": "The body is not `application/json`.",
-    "LIMIT_EXCEEDED": "The request asks for more than one may; `limit` says of what, `maximum` how"
-    " much may be, `found` how much was asked for.",
-    "RATE_LIMITED": "Too many documents that the server does not know came from this network. Try"
-    " again after `retryAfter` seconds; known documents run.",
-    "INTROSPECTION_DISABLED": "This server does not tell its schema: see `POSTERN_INTROSPECTION`.",
-    "PERSISTED_QUERY_NOT_FOUND": "No trusted document has this `documentId`: the manifest of the"
-    " server is another one than that of the client.",
-    "DOCUMENT_NOT_TRUSTED": "This server runs the documents of its manifest only.",
+    "LIMIT_EXCEEDED": "The request exceeds a limit. `limit` names it, `maximum` is the highest"
+    " allowed value, and `found` is the value of the request.",
+    "RATE_LIMITED": "This network sent too many documents that the server has not cached. Try again"
+    " after `retryAfter` seconds. Cached documents still run.",
+    "INTROSPECTION_DISABLED": "Schema introspection is off. See `POSTERN_INTROSPECTION`.",
+    "PERSISTED_QUERY_NOT_FOUND": "No trusted document has this `documentId`: the client and the"
+    " server use different manifests.",
+    "DOCUMENT_NOT_TRUSTED": "This server runs only the documents of its manifest.",
     "SERVICE_UNAVAILABLE": "The database cannot be reached, or this process does not have the"
-    " current signing key. Try again after `retryAfter` seconds; all sessions continue.",
-    "INTERNAL_SERVER_ERROR": "A fault of the server. Its log line has the `requestId`.",
+    " current signing key. All sessions stay active.",
+    "INTERNAL_SERVER_ERROR": "The server failed. The log line has the same `requestId`.",
 }
 
 
@@ -70,22 +70,23 @@ def access_page(schema: Schema) -> str:
 
 
 def errors_page() -> str:
-    """Every code that a client can meet."""
+    """Returns the page of all error codes."""
     refusals = refusal_classes()
     reasons = Unauthenticated.__subclasses__()
     return _page(
         "Errors",
-        "Every code that a client can meet, and what it does about it. Programs decide by the code;"
-        " `message` is a sentence for people, and its wording may change. A code that your client"
-        " does not know: show its `message`.",
-        "## What a person can put right",
-        "In `errors` of a payload, each with `code`, `message`, `field` and `retryAfter`.",
+        "All error codes and how a client handles them. Programs decide by the code. `message` is a"
+        " text for users; its wording may change. If your client does not know a code, show its"
+        " `message`.",
+        "## Errors that the user can fix",
+        "They are in `errors` of the payload, each with `code`, `message`, `field` and"
+        " `retryAfter`.",
         _codes("Code", {c.code: _first_line(c) for c in refusals}, error_advice.REFUSALS),
-        "## What a program must act on",
-        "In `errors` of the reply, as `extensions.code`.",
+        "## Errors that the client must handle",
+        "They are in `errors` of the response. The code is `extensions.code`.",
         _codes("Code", _ERROR_CODES, error_advice.ERRORS),
         "## Reasons of UNAUTHENTICATED",
-        "In `extensions.reason`. The reply then has a `WWW-Authenticate` header too.",
+        "The reason is `extensions.reason`. The response also has a `WWW-Authenticate` header.",
         _codes("Reason", {r.reason: _first_line(r) for r in reasons}, error_advice.REASONS),
     )
 

@@ -14,7 +14,7 @@ from auth.permissions import BUILT_IN_PERMISSIONS, PermissionRegistry
 from auth.role_edits import RoleForm, create_role
 from auth.user_access import set_user_roles
 from auth.users import find_user_by_name
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from graph.context import Context
 from graph.cookies import CookieJar, CookiePolicy
@@ -72,7 +72,7 @@ async def make_scene(api: Api) -> Scene:
 
 async def viewer_for(api: Api, account: Account) -> Viewer:
     """Signs in and returns the viewer."""
-    return await viewer_of(api.auth, Client("192.0.2.7", "test"), await api.log_in(account))
+    return await get_viewer(api.auth, Client("192.0.2.7", "test"), await api.log_in(account))
 
 
 async def run_mutation(auth: Auth, scene: Scene, mutation: str) -> ExecutionResult:

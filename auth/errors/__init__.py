@@ -1,4 +1,4 @@
-"""The errors that the rules raise, one class each."""
+"""The errors that the auth layer raises, one class each."""
 
 from auth.errors.access import (
     Forbidden,
@@ -16,7 +16,7 @@ from auth.errors.base import (
     RateLimited,
     Refusal,
     Refusals,
-    about_field,
+    as_field,
 )
 from auth.errors.emails import (
     EmailAlreadyVerified,
@@ -115,5 +115,5 @@ __all__ = [
     "UsernameInvalid",
     "UsernameTaken",
     "WrongPassword",
-    "about_field",
+    "as_field",
 ]

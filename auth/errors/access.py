@@ -1,4 +1,4 @@
-"""Errors for callers that are not signed in or lack a permission."""
+"""Errors for callers who are not signed in or lack a permission."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from auth.errors.base import Denial, error_code
 
 
 class Unauthenticated(Denial):
-    """The caller is not known; `reason` says why."""
+    """The caller is not signed in. `reason` says why."""
 
     reason: ClassVar[str]
     message: ClassVar[str] = "Sign in to see this."
@@ -19,35 +19,35 @@ class Unauthenticated(Denial):
 
 
 class TokenMissing(Unauthenticated):
-    """No bearer token came with the request."""
+    """The request has no bearer token."""
 
 
 class TokenInvalid(Unauthenticated):
-    """The token is not one of ours, or was tampered with."""
+    """The access token was not issued by this server, or it was changed."""
 
     message = "The access token is not valid. Sign in again."
 
 
 class TokenExpired(Unauthenticated):
-    """The token was ours and its time is over."""
+    """The access token has expired."""
 
     message = "The access token has expired. Refresh it or sign in again."
 
 
 class SessionRevoked(Unauthenticated):
-    """The session of the token has been ended."""
+    """The session of the access token has ended."""
 
     message = "The session has ended. Sign in again."
 
 
 class UserDisabled(Unauthenticated):
-    """An operator has disabled the account."""
+    """An admin has disabled the account."""
 
-    message = "The account is disabled."
+    message = "The account is disabled. Ask an admin to enable it."
 
 
 class Forbidden(Denial):
-    """The caller is known and may not do this; `required` says what it takes."""
+    """The caller lacks a permission. `required` says which."""
 
     def __init__(self, required: str) -> None:
         super().__init__(f"This needs {required}.")

@@ -1,4 +1,8 @@
-"""The base classes of the errors that the rules raise."""
+"""Base classes of the errors that the auth layer raises, and errors of every subject.
+
+A *refusal* is an error that the user can fix: GraphQL returns it in the payload's `errors`. A
+*denial* is an error that the client must handle: GraphQL returns it as an error with a code.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,20 +11,20 @@ from datetime import timedelta
 from typing import ClassVar
 
 
-def error_code(name: str) -> str:
-    """Returns the error code of a class name: `LastAdmin` is `LAST_ADMIN`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
+def error_code(class_name: str) -> str:
+    """Returns the error code of a class: that of `LastAdmin` is `LAST_ADMIN`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", class_name).upper()
 
 
 class AuthError(Exception):
-    """A rule said no."""
+    """The base class of refusals and denials."""
 
 
 class Refusal(AuthError):
-    """Something that a person can put right.
+    """An error that the user can fix.
 
-    `message` is for people and its wording may change; `code` is for programs and does not.
-    `field` names the input at fault, or is None when it is the whole.
+    Programs decide by `code`, which is stable. `message` is for users; its wording may change.
+    `field` is the name of the wrong input field; None if the error is not about one field.
     """
 
     code: ClassVar[str]
@@ -35,16 +39,20 @@ class Refusal(AuthError):
 
 
 class Refusals(AuthError):
-    """Several refusals of one form, each at its field."""
+    """Several refusals of one input, each with its field."""
 
     def __init__(self, *refusals: Refusal) -> None:
         super().__init__(", ".join(refusal.code for refusal in refusals))
         self.refusals = refusals
 
 
+class Denial(AuthError):
+    """An error that the client must handle."""
+
+
 @contextmanager
-def about_field(field: str) -> Iterator[None]:
-    """Refusals inside that name a field name this one: as the input of the caller has it."""
+def as_field(field: str) -> Iterator[None]:
+    """Renames the field of the refusals raised inside, to the name that the input uses."""
     try:
         yield
     except Refusal as refusal:
@@ -56,14 +64,10 @@ def about_field(field: str) -> Iterator[None]:
         raise
 
 
-class Denial(AuthError):
-    """Something that a program must act on."""
-
-
 class RateLimited(Refusal):
-    """Too many attempts: wait `retryAfter` seconds."""
+    """There were too many attempts. `retryAfter` is the number of seconds to wait."""
 
-    message = "Too many attempts at the moment. Try again shortly."
+    message = "Too many attempts. Wait a moment and try again."
 
     def __init__(self, retry_after: timedelta) -> None:
         super().__init__()
@@ -71,7 +75,7 @@ class RateLimited(Refusal):
 
 
 class EditConflict(Refusal):
-    """Somebody else has changed it since `version` was read: read it again, then decide."""
+    """The object has changed since the client read this `version` of it."""
 
-    message = "Somebody else has changed this meanwhile. Look at it again."
+    message = "Someone else has changed this. Load it again and repeat your change."
     field = "version"

@@ -4,25 +4,25 @@ from auth.errors.base import Refusal
 
 
 class LinkInvalid(Refusal):
-    """The link was used, is too old, a newer one took its place, or the account has changed."""
+    """The link was used, has expired, was replaced by a newer one, or the account has changed."""
 
-    message = "This link is not valid any more. Ask for a new one."
+    message = "This link has expired or was used already. Request a new one."
     field = "token"
 
 
 class MailUnavailable(Refusal):
-    """The server has no way to send mail."""
+    """The server is not configured to send emails."""
 
-    message = "This server sends no mail. Ask an administrator."
+    message = "This server does not send emails. Ask an admin."
 
 
 class EmailMissing(Refusal):
-    """The account has no e-mail address."""
+    """The account has no email address."""
 
-    message = "The account has no e-mail address."
+    message = "The account has no email address. Add one first."
 
 
 class EmailAlreadyVerified(Refusal):
-    """The e-mail address is verified: nothing is left to do."""
+    """The email address is already verified. There is nothing to do."""
 
-    message = "The e-mail address is verified already."
+    message = "The email address is already verified."

@@ -1,55 +1,55 @@
-"""Errors of password checks and of the password policy."""
+"""Errors about passwords: a wrong one, a missing one, or a new one that breaks the policy."""
 
 from auth.errors.base import Refusal
 
 
 class WrongPassword(Refusal):
-    """The current password, asked for once more, is wrong."""
+    """The current password is wrong."""
 
     message = "The current password is wrong."
     field = "current_password"
 
 
 class PasswordRequired(Refusal):
-    """The link needs the password of the account: `password`, or `newPassword` if offered."""
+    """The link needs the account's `password`, or a `newPassword` where the input has one."""
 
     message = "Enter the password of the account, or choose a new one."
     field = "password"
 
 
 class PasswordTooShort(Refusal):
-    """The password has fewer characters than this server asks for."""
+    """The password is shorter than this server allows."""
 
     field = "password"
 
     def __init__(self, minimum: int) -> None:
-        self.message = f"A password has at least {minimum} characters."
+        self.message = f"A password must have at least {minimum} characters."
         super().__init__()
 
 
 class PasswordTooLong(Refusal):
-    """The password has more than 1024 characters."""
+    """The password is longer than 1024 characters."""
 
-    message = "A password has at most 1024 characters."
+    message = "A password must have at most 1024 characters."
     field = "password"
 
 
 class PasswordInvalid(Refusal):
-    """The password holds a character that cannot be typed: NUL or half of a surrogate pair."""
+    """The password has a NUL character or half of a surrogate pair."""
 
-    message = "The password holds a character that is not allowed."
+    message = "The password has a character that is not allowed. Remove it."
     field = "password"
 
 
 class PasswordTooCommon(Refusal):
-    """The password is on the list of those that attackers try first."""
+    """The password is on the list of common passwords."""
 
-    message = "This password is among those that are guessed first. Choose another."
+    message = "This password is too common and easy to guess. Choose another one."
     field = "password"
 
 
 class PasswordTooPersonal(Refusal):
-    """The password contains the username, the e-mail address or the name of the product."""
+    """The password contains the username, the email address or the name of the product."""
 
-    message = "A password must not contain your username, your e-mail address or “postern”."
+    message = "A password must not contain your username, your email address or “postern”."
     field = "password"

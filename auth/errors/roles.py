@@ -4,24 +4,24 @@ from auth.errors.base import Refusal
 
 
 class RoleNotFound(Refusal):
-    """There is no role with one of these ids."""
+    """There is no role with one of these IDs."""
 
-    message = "There is no such role."
+    message = "There is no such role. It may have been deleted."
     field = "role_ids"
 
 
 class LastAdmin(Refusal):
-    """The change would leave no active administrator."""
+    """The change would leave no active admin."""
 
-    message = "This is the last active administrator. Make somebody else one first."
+    message = "This is the last active admin. Give another user the role admin first."
 
 
 class RoleNameInvalid(Refusal):
-    """The name of the role is no short word of small letters, digits, hyphens or underscores."""
+    """The name is too short, too long, or has a character that is not allowed."""
 
     message = (
-        "A role's name has 2 to 64 small letters, digits, hyphens or underscores, and starts with"
-        " a letter."
+        "A role name must have 2 to 64 lowercase letters, digits, hyphens or underscores, and start"
+        " with a letter."
     )
     field = "name"
 
@@ -29,40 +29,40 @@ class RoleNameInvalid(Refusal):
 class RoleNameTaken(Refusal):
     """Another role has this name."""
 
-    message = "This name is taken."
+    message = "Another role has this name. Choose another one."
     field = "name"
 
 
 class RoleNameFixed(Refusal):
-    """The name of a role cannot be changed: services and code refer to it."""
+    """The name of a role cannot be changed, because services and code refer to it."""
 
     message = "The name of a role cannot be changed. Create another role."
     field = "name"
 
 
 class RoleDescriptionInvalid(Refusal):
-    """The description is too long or holds control characters."""
+    """The description is too long or has control characters."""
 
-    message = "A description has at most 200 characters and no control characters."
+    message = "A description must have at most 200 characters and no control characters."
     field = "description"
 
 
 class RoleBuiltIn(Refusal):
-    """The role comes with Postern and stays as it is."""
+    """The role is built in and cannot be changed or deleted."""
 
-    message = "This role comes with Postern and stays as it is. Make one of your own."
+    message = "This role is built in and cannot be changed. Create another role."
     field = "role_id"
 
 
 class RoleInUse(Refusal):
-    """Somebody has the role: take it from them first."""
+    """A user has the role, so it cannot be deleted."""
 
-    message = "Somebody has this role. Take it from them first."
+    message = "At least one user has this role. Remove it from all users first."
     field = "role_id"
 
 
 class PermissionUnknown(Refusal):
-    """There is no permission of one of these names."""
+    """There is no permission with one of these names."""
 
-    message = "There is no such permission."
+    message = "There is no such permission. Choose from the list of permissions."
     field = "permissions"

@@ -4,39 +4,39 @@ from auth.errors.base import Refusal
 
 
 class InvalidCredentials(Refusal):
-    """Unknown user or wrong password; which of the two is never said."""
+    """The username or the password is wrong. The server does not say which."""
 
-    message = "The username or the password is wrong."
+    message = "The username or password is wrong."
 
 
 class AccountDisabled(Refusal):
-    """The password is right, and an operator has disabled the account."""
+    """The password is right, but an admin has disabled the account."""
 
-    message = "This account is disabled. Ask an administrator to enable it."
+    message = "This account is disabled. Ask an admin to enable it."
 
 
 class PasswordChangeRequired(Refusal):
-    """The password is right and was chosen by an operator: send `newPassword` too."""
+    """The password is right, but temporary. Send a `newPassword` too."""
 
-    message = "Choose a password of your own."
+    message = "The password is temporary. Choose your own password."
     field = "new_password"
 
 
 class TemporaryPasswordExpired(Refusal):
-    """The password is right, was chosen by an operator, and was not replaced within seven days."""
+    """The password is right, but it was temporary and has expired after seven days."""
 
-    message = "The temporary password has expired. Ask an administrator for a new one."
+    message = "The temporary password has expired. Ask an admin for a new one."
 
 
 class InvalidRefreshToken(Refusal):
-    """The refresh token is not valid any more, or never was: log in again."""
+    """The refresh token is invalid, expired or already used. Sign in again."""
 
-    message = "Your session has ended. Log in again."
+    message = "Your session has ended. Sign in again."
     field = "refresh_token"
 
 
 class SessionNotFound(Refusal):
-    """There is no active session with this id."""
+    """There is no active session with this ID."""
 
-    message = "There is no such session."
+    message = "There is no such session. It may have ended already."
     field = "session_id"

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.audit import Act, Action, record
+from auth.audit import Action, AuditEntry, record
 from auth.clients import HOUSEKEEPING
 from auth.clock import Clock
 from auth.permissions import Actor
@@ -167,7 +167,7 @@ class KeyRing:
         async with self._db.begin() as tx:
             await self._db.lock(tx, _LOCK)
             tx.add(row)
-            record(tx, Act.by(actor, Action.KEYS_ROTATED, now, details={"kid": key.kid}))
+            record(tx, AuditEntry.by(actor, Action.KEYS_ROTATED, now, details={"kid": key.kid}))
         await self._load()
         return key
 
@@ -183,7 +183,7 @@ class KeyRing:
             if not await _newest_is_before(tx, now - max_age):
                 return
             tx.add(row)
-            record(tx, Act(Action.KEYS_ROTATED, now, HOUSEKEEPING, details={"kid": key.kid}))
+            record(tx, AuditEntry(Action.KEYS_ROTATED, now, HOUSEKEEPING, details={"kid": key.kid}))
         log.info("keys.rotated", kid=key.kid, signs_from=key.active_from.isoformat())
         await self._load()
 
@@ -209,7 +209,7 @@ class KeyRing:
             await self._db.lock(tx, _LOCK)
             await _revoke_all(tx, now)
             tx.add(row)
-            record(tx, Act.by(actor, Action.KEYS_REPLACED, now, details={"kid": key.kid}))
+            record(tx, AuditEntry.by(actor, Action.KEYS_REPLACED, now, details={"kid": key.kid}))
         await self._load()
         return key
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from auth.audit import Act, Action, record_all
+from auth.audit import Action, AuditEntry, record_all
 from auth.authorization import (
     check_may_all,
     check_may_grant,
@@ -219,7 +219,7 @@ class _Batches:
         if held:
             await connection.execute(insert(UserRole), held)
         acts = (
-            Act.by(self._actor, Action.USER_IMPORTED, now, subject_id=incoming.id)
+            AuditEntry.by(self._actor, Action.USER_IMPORTED, now, subject_id=incoming.id)
             for incoming in new
         )
         await record_all(tx, acts)

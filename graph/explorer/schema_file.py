@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from auth.errors import Unauthenticated
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from graph.context import read_bearer_token, www_authenticate
 from graph.explorer.built_files import accepts_gzip
@@ -50,7 +50,7 @@ async def _check_account(auth: Auth, request: Request) -> None:
     authorization = request.headers.get("authorization")
     try:
         token = read_bearer_token(authorization.encode("latin-1") if authorization else None)
-        await viewer_of(auth, client_of(request.scope), token)
+        await get_viewer(auth, client_of(request.scope), token)
     except Unauthenticated as denial:
         challenge = {"WWW-Authenticate": www_authenticate(denial.reason)}
         raise HTTPException(401, "Sign in to read the schema.", challenge) from None

@@ -13,7 +13,7 @@ from auth.errors import (
     Unauthenticated,
     UserDisabled,
 )
-from auth.viewers import Viewer, follow, look_again, viewer_of
+from auth.viewers import Viewer, get_viewer, reload_viewer, watch_viewer
 from auth.wiring import Auth
 from graph.context import read_bearer_token
 from graph.errors.graphql_errors import log_unavailable
@@ -41,7 +41,7 @@ class SocketViewer:
     async def check(self) -> Viewer:
         """Returns the viewer as of now. Raises SocketEnd, DatabaseUnavailable."""
         try:
-            viewer = await look_again(self._auth, self._viewer)
+            viewer = await reload_viewer(self._auth, self._viewer)
         except Unauthenticated as denial:
             raise SocketEnd.of(denial) from None
         self._check_rights(viewer)
@@ -58,7 +58,7 @@ class SocketViewer:
     async def wait_for_end(self) -> SocketEnd:
         """Waits until the token expires, the session ends or the rights change."""
         try:
-            async with aclosing(follow(self._auth, self._viewer)) as looks:
+            async with aclosing(watch_viewer(self._auth, self._viewer)) as looks:
                 async for viewer in looks:
                     self._check_rights(viewer)
         except Unauthenticated as denial:
@@ -102,7 +102,7 @@ async def _authenticate(
     """Returns the viewer of a token. Raises SocketEnd."""
     try:
         token = read_token(payload) if payload else read_bearer_token(authorization)
-        return await viewer_of(auth, client, token)
+        return await get_viewer(auth, client, token)
     except Unauthenticated as denial:
         raise SocketEnd.of(denial) from None
     except DatabaseUnavailable as error:
@@ -111,7 +111,7 @@ async def _authenticate(
 
 async def _check_same_session(auth: Auth, viewer: Viewer, authorization: bytes | None) -> None:
     try:
-        other = await viewer_of(auth, viewer.client, read_bearer_token(authorization))
+        other = await get_viewer(auth, viewer.client, read_bearer_token(authorization))
     except (TokenMissing, TokenExpired):
         # Libraries that reconnect repeat the header that they were created with.
         return

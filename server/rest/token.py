@@ -6,7 +6,7 @@ from starlette.responses import Response
 from auth.errors import Refusal
 from auth.login import log_in
 from auth.refresh import refresh
-from auth.token_pairs import SignedIn
+from auth.token_pairs import TokenPair
 from auth.wiring import Auth
 from graph.http.requests import client_of, read_headers
 from graph.idempotency import HEADER, InvalidIdempotencyKey, parse_idempotency_key
@@ -82,7 +82,7 @@ async def _refresh_grant(auth: Auth, request: Request, form: dict[str, str]) -> 
     return _tokens(signed_in)
 
 
-def _tokens(signed_in: SignedIn) -> Response:
+def _tokens(signed_in: TokenPair) -> Response:
     body = {
         "access_token": signed_in.access_token.text,
         "token_type": "Bearer",

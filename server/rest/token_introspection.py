@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from auth.errors import Denial
-from auth.token_introspection import LiveToken, introspect
-from auth.viewers import viewer_of
+from auth.token_introspection import ActiveToken, introspect
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from graph.context import read_bearer_token
 from graph.http.requests import client_of, read_headers
@@ -25,7 +25,7 @@ def introspection_router(auth: Auth) -> APIRouter:
     async def introspection(request: Request) -> Response:
         try:
             bearer = read_bearer_token(read_headers(request.scope).get(b"authorization"))
-            viewer = await viewer_of(auth, client_of(request.scope), bearer)
+            viewer = await get_viewer(auth, client_of(request.scope), bearer)
             form = await read_form(request)
             live = await introspect(auth, viewer, form.get("token", ""))
         except Denial as denial:
@@ -37,7 +37,7 @@ def introspection_router(auth: Auth) -> APIRouter:
     return router
 
 
-def _show(auth: Auth, token: LiveToken | None) -> dict[str, Any]:
+def _show(auth: Auth, token: ActiveToken | None) -> dict[str, Any]:
     # RFC 7662, 2.2: nothing more is said of a token that does not work.
     if token is None:
         return {"active": False}

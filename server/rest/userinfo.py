@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from auth.errors import Denial
 from auth.records import UserRecord
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from graph.context import read_bearer_token
 from graph.http.requests import client_of, read_headers
@@ -28,7 +28,7 @@ def userinfo_router(auth: Auth) -> APIRouter:
     ) -> Response:
         try:
             token = read_bearer_token(read_headers(request.scope).get(b"authorization"))
-            viewer = await viewer_of(auth, client_of(request.scope), token)
+            viewer = await get_viewer(auth, client_of(request.scope), token)
         except Denial as denial:
             return denied(denial)
         return json_reply(_show(viewer.user), headers={"Cache-Control": "no-store"})

@@ -28,7 +28,7 @@ from auth.registration import register
 from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from models.audit_event import AuditEvent
 from models.user import User
 from server.settings import EmailVerification, Settings
@@ -167,7 +167,7 @@ async def test_verification_with_a_new_password_ends_what_a_stranger_prepared(
     api: Api, mailbox: Mailbox
 ) -> None:
     mail, strangers_token = await prepare(api, mailbox)
-    stranger = await viewer_of(api.auth, Client(), strangers_token)
+    stranger = await get_viewer(api.auth, Client(), strangers_token)
     await request_email_change(api.auth, stranger, new_email=STRANGER, password=STRANGERS_PASSWORD)
     await api.send_emails()
     user = await verify_email(api.auth, Client(), mail.token, typed(new=NEW_PASSWORD))
@@ -178,7 +178,7 @@ async def test_verification_with_a_new_password_ends_what_a_stranger_prepared(
 
 async def test_password_reset_ends_what_a_stranger_prepared(api: Api, mailbox: Mailbox) -> None:
     mail, strangers_token = await prepare(api, mailbox)
-    stranger = await viewer_of(api.auth, Client(), strangers_token)
+    stranger = await get_viewer(api.auth, Client(), strangers_token)
     await request_email_change(api.auth, stranger, new_email=STRANGER, password=STRANGERS_PASSWORD)
     await request_password_reset(api.auth, Client(), email=OWNER)
     await api.send_emails()
@@ -192,7 +192,7 @@ async def test_password_reset_ends_what_a_stranger_prepared(api: Api, mailbox: M
 
 async def assert_stranger_is_out(api: Api, mailbox: Mailbox, token: str) -> None:
     with pytest.raises(SessionRevoked):
-        await viewer_of(api.auth, Client(), token)
+        await get_viewer(api.auth, Client(), token)
     assert not await can_log_in(api, STRANGERS_PASSWORD)
     link = mailbox.last(STRANGER).token
     for password in (STRANGERS_PASSWORD, NEW_PASSWORD):
@@ -218,7 +218,7 @@ async def test_verification_with_the_own_password_keeps_the_sessions(
 ) -> None:
     mail, token = await prepare(api, mailbox)
     await verify_email(api.auth, Client(), mail.token, typed(STRANGERS_PASSWORD))
-    assert (await viewer_of(api.auth, Client(), token)).user.email_verified
+    assert (await get_viewer(api.auth, Client(), token)).user.email_verified
 
 
 async def test_failed_verification_is_in_the_audit_log(api: Api, mailbox: Mailbox) -> None:
@@ -233,7 +233,7 @@ async def test_failed_verification_is_in_the_audit_log(api: Api, mailbox: Mailbo
 async def test_verification_does_not_confirm_a_temporary_password(
     api: Api, admin: str, mailbox: Mailbox
 ) -> None:
-    operator = await viewer_of(api.auth, Client(), admin)
+    operator = await get_viewer(api.auth, Client(), admin)
     form = NewUserForm("carol", None, None, STRANGERS_PASSWORD)
     created = await create_user(api.auth, operator, form, [])
     await update_user(api.auth, operator, created.id, UserEdit(email=OWNER))
@@ -248,7 +248,7 @@ async def test_verification_does_not_confirm_a_temporary_password(
 async def test_verification_of_an_account_without_a_password_needs_a_new_one(
     api: Api, alice: str, mailbox: Mailbox
 ) -> None:
-    viewer = await viewer_of(api.auth, Client(), alice)
+    viewer = await get_viewer(api.auth, Client(), alice)
     await request_email_verification(api.auth, viewer)
     await api.send_emails()
     async with api.auth.db.begin() as tx:
@@ -266,7 +266,7 @@ async def test_verification_of_an_account_without_a_password_needs_a_new_one(
 @pytest.fixture
 async def changing(api: Api, alice: str) -> Viewer:
     """Alice, who has asked to use another person's address."""
-    viewer = await viewer_of(api.auth, Client(), alice)
+    viewer = await get_viewer(api.auth, Client(), alice)
     await request_email_change(api.auth, viewer, new_email=OWNER, password=ALICE.password)
     await api.send_emails()
     return viewer

@@ -18,7 +18,7 @@ from auth.records import UserRecord
 from auth.registration import register
 from auth.user_creation import NewUser, NewUserForm, add_user, create_user
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth, RegistrationMode, RegistrationPolicy
 from models.user import User
 from tests.accounts import ALICE
@@ -225,7 +225,7 @@ async def test_a_name_that_is_registered_again_inherits_nothing(auth: Auth) -> N
     new = await register_oneself(auth, form("alice", ALICE.email))
     assert new.id != old.user.id
     with pytest.raises(TokenInvalid):
-        await viewer_of(auth, Client(), old.access_token.text)
+        await get_viewer(auth, Client(), old.access_token.text)
 
 
 def test_a_form_does_not_print_its_password() -> None:

@@ -1,4 +1,4 @@
-"""The audit trail: each act leaves a row, in the same transaction, and no row ever changes."""
+"""The audit log: each action writes an event in its transaction, and events never change."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tests.clock import ManualClock
 from tests.conftest import make_settings
 from tests.sessions import Device
 
-TRAIL = """query Trail($first: Int, $after: String, $last: Int, $before: String, $actorId: ID,
+EVENTS = """query Events($first: Int, $after: String, $last: Int, $before: String, $actorId: ID,
     $subjectId: ID, $action: String) {
   auditEvents(first: $first, after: $after, last: $last, before: $before, actorId: $actorId,
       subjectId: $subjectId, action: $action) {
@@ -33,18 +33,19 @@ TRAIL = """query Trail($first: Int, $after: String, $last: Int, $before: String,
 OWN = "{ me { id auditEvents(first: 100) { nodes { action succeeded actorId } } } }"
 
 
-async def trail(api: Api, **arguments: Any) -> list[dict[str, Any]]:
-    """The trail, oldest first, as the auditor reads it; without what the auditor did for that."""
+async def read_events(api: Api, **arguments: Any) -> list[dict[str, Any]]:
+    """Returns the events as an auditor reads them, oldest first, without the auditor's own."""
     auditor = await api.log_in(AUDITOR)
     own = (await api.data("{ me { id } }", token=auditor))["me"]["id"]
-    data = await api.data(TRAIL, {"first": 100, **arguments}, token=auditor)
+    data = await api.data(EVENTS, {"first": 100, **arguments}, token=auditor)
     nodes: list[dict[str, Any]] = data["auditEvents"]["nodes"]
     return [node for node in reversed(nodes) if node["actorId"] != own]
 
 
-async def acts(api: Api) -> list[str]:
+async def actions(api: Api) -> list[str]:
     return [
-        event["action"] + ("" if event["succeeded"] else " refused") for event in await trail(api)
+        event["action"] + ("" if event["succeeded"] else " refused")
+        for event in await read_events(api)
     ]
 
 
@@ -54,7 +55,7 @@ LOGOUT = "mutation { logout { endedSessions } }"
 EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
 
 
-async def test_the_life_of_an_account_is_written_down(api: Api) -> None:
+async def test_user_actions_write_events(api: Api) -> None:
     carol = (await api.data(REGISTER))["register"]["user"]["id"]
     await api.try_login("carol", "not the one")
     login = await api.try_login("carol", "of course a good one")
@@ -64,7 +65,7 @@ async def test_the_life_of_an_account_is_written_down(api: Api) -> None:
     await api.data(change, {"new": "another one altogether"}, token=token)
     await api.data(change, {"new": "and yet another one"}, token=token)
     await api.data(LOGOUT, token=token)
-    assert await acts(api) == [
+    assert await actions(api) == [
         "user.registered",
         "session.started refused",
         "session.started",
@@ -72,16 +73,16 @@ async def test_the_life_of_an_account_is_written_down(api: Api) -> None:
         "password.changed refused",
         "session.ended",
     ]
-    assert {event["subjectId"] for event in await trail(api)} == {carol}
+    assert {event["subjectId"] for event in await read_events(api)} == {carol}
 
 
-async def test_an_act_tells_who_did_it_to_whom_from_where_and_how(api: Api) -> None:
+async def test_event_has_actor_subject_address_and_device(api: Api) -> None:
     admin, alice = await Device(api).log_in(ADMIN), await Device(api).log_in(ALICE)
     admin_id = (await api.data("{ me { id } }", token=admin.access_token))["me"]["id"]
     alice_id = (await api.data("{ me { id } }", token=alice.access_token))["me"]["id"]
     disable = "mutation($id: ID!) { disableUser(input: {userId: $id}) { errors { code } } }"
     await api.data(disable, {"id": alice_id}, token=admin.access_token)
-    event = (await trail(api))[-1]
+    event = (await read_events(api))[-1]
     assert (event["action"], event["actorId"], event["subjectId"]) == (
         "user.disabled",
         admin_id,
@@ -91,7 +92,7 @@ async def test_an_act_tells_who_did_it_to_whom_from_where_and_how(api: Api) -> N
     assert event["device"].startswith("python-httpx2")
 
 
-async def test_operators_acts_are_written_down(api: Api) -> None:
+async def test_admin_actions_write_events(api: Api) -> None:
     admin = (await Device(api).log_in(ADMIN)).access_token
     alice = await api.id_of(ALICE, admin=admin)
     roles = {r["name"]: r["id"] for r in (await api.data("{roles{id name}}", token=admin))["roles"]}
@@ -112,7 +113,7 @@ async def test_operators_acts_are_written_down(api: Api) -> None:
         await api.data(query, {"id": alice}, token=admin)
     await api.auth.keys.rotate(OPERATOR)
     await end_all_sessions(api.auth, OPERATOR)
-    events = (await trail(api))[1:]
+    events = (await read_events(api))[1:]
     assert [event["action"] for event in events] == [
         "user.created",
         "user.roles_set",
@@ -130,12 +131,12 @@ async def test_operators_acts_are_written_down(api: Api) -> None:
     assert events[-1]["device"] == "console"
 
 
-async def test_a_replay_is_written_down_with_its_session(api: Api, clock: ManualClock) -> None:
+async def test_replay_writes_an_event_with_its_session(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     await device.refresh()
     clock.tick(minutes=2)
     await device.try_refresh(device.used_tokens[0])
-    event = (await trail(api))[-1]
+    event = (await read_events(api))[-1]
     assert (event["action"], event["succeeded"], event["actorId"]) == (
         "session.replayed",
         False,
@@ -144,22 +145,22 @@ async def test_a_replay_is_written_down_with_its_session(api: Api, clock: Manual
     assert event["sessionId"]
 
 
-async def test_sign_outs_are_written_down(api: Api) -> None:
+async def test_sign_outs_write_events(api: Api) -> None:
     one, two = await Device(api).log_in(ALICE), await Device(api).log_in(ALICE)
     await api.http.post("/revoke", data={"token": one.refresh_token})
     await api.data(EVERYWHERE, token=two.access_token)
-    assert (await acts(api))[2:] == ["session.ended", "session.all_ended"]
+    assert (await actions(api))[2:] == ["session.ended", "session.all_ended"]
 
 
-async def test_what_happened_already_is_not_written_again(api: Api) -> None:
+async def test_repeated_revocation_writes_one_event(api: Api) -> None:
     device = await Device(api).log_in(ALICE)
     for _ in range(3):
         await api.http.post("/revoke", data={"token": device.refresh_token})
-    assert (await acts(api)).count("session.ended") == 1
+    assert (await actions(api)).count("session.ended") == 1
 
 
 @pytest.mark.parametrize("typed", ["nobody", "correct horse battery", "a@b.example"])
-async def test_what_was_typed_as_a_name_is_not_kept(api: Api, typed: str) -> None:
+async def test_failed_sign_in_does_not_store_the_typed_values(api: Api, typed: str) -> None:
     await api.try_login(typed, "my secret password")
     async with api.auth.db.read() as session:
         rows = (await session.execute(text("SELECT * FROM audit_events"))).all()
@@ -168,10 +169,10 @@ async def test_what_was_typed_as_a_name_is_not_kept(api: Api, typed: str) -> Non
     assert "my secret password" not in str(rows)
 
 
-async def test_a_refused_sign_in_tells_why_and_how_long_one_waits_now(api: Api) -> None:
+async def test_failed_sign_in_has_reason_and_throttle_delay(api: Api) -> None:
     for _ in range(12):
         await api.try_login("alice", "no")
-    events = await trail(api)
+    events = await read_events(api)
     assert len(events) == 10
     assert events[0]["details"] == [{"name": "reason", "value": "wrong_credentials"}]
     assert {"name": "wait_seconds", "value": "1"} in events[-1]["details"]
@@ -179,13 +180,13 @@ async def test_a_refused_sign_in_tells_why_and_how_long_one_waits_now(api: Api) 
 
 async def test_refresh_and_reset_of_an_unknown_address_write_no_event(api: Api) -> None:
     device = await Device(api).log_in(ALICE)
-    before = await acts(api)
+    before = await actions(api)
     await device.refresh()
     await request_password_reset(api.auth, Client("192.0.2.1"), email="nobody@example.com")
-    assert await acts(api) == before
+    assert await actions(api) == before
 
 
-async def test_an_act_that_is_rolled_back_leaves_no_row(
+async def test_rolled_back_action_writes_no_event(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await users.find_user_by_name(api.auth, "alice")
@@ -198,10 +199,10 @@ async def test_an_act_that_is_rolled_back_leaves_no_row(
         broken.setattr(UserRecord, "of", fail)
         with pytest.raises(ZeroDivisionError):
             await user_access.disable_user(api.auth, OPERATOR, alice.id)
-    assert await acts(api) == []
+    assert await actions(api) == []
 
 
-async def test_no_row_can_be_changed(api: Api) -> None:
+async def test_database_refuses_changes_of_events(api: Api) -> None:
     await api.log_in(ALICE)
     with pytest.raises(DBAPIError, match="not to be changed"):
         async with api.auth.db.begin() as tx:
@@ -214,12 +215,12 @@ EDIT = """mutation($id: ID!) { updateUser(input: {userId: $id, fullName: "Alice"
     errors { code } } }"""
 
 
-async def test_who_may_not_read_the_trail_is_refused(api: Api, alice: str) -> None:
-    result = await api.ask(TRAIL, token=alice)
+async def test_audit_log_needs_permission(api: Api, alice: str) -> None:
+    result = await api.ask(EVENTS, token=alice)
     assert denials(result) == [{"code": "FORBIDDEN", "required": "audit:read"}]
 
 
-async def test_everybody_reads_what_concerns_themselves(api: Api, alice: str, admin: str) -> None:
+async def test_user_reads_own_events(api: Api, alice: str, admin: str) -> None:
     await api.log_in(BOB)
     alice_id = await api.id_of(ALICE, admin=admin)
     await api.data(EDIT, {"id": alice_id}, token=admin)
@@ -227,42 +228,44 @@ async def test_everybody_reads_what_concerns_themselves(api: Api, alice: str, ad
     assert [node["action"] for node in nodes] == ["user.edited", "session.started"]
 
 
-async def test_nobody_reads_what_concerns_others(api: Api, alice: str, admin: str) -> None:
+async def test_user_cannot_read_events_of_others(api: Api, alice: str, admin: str) -> None:
     bob = await api.id_of(BOB, admin=admin)
     query = "query($id: ID!) { user(id: $id) { auditEvents { nodes { id } } } }"
     result = await api.ask(query, {"id": bob}, token=alice)
     assert result["data"]["user"] is None
 
 
-async def test_the_trail_is_filtered(api: Api, alice: str, admin: str) -> None:
+async def test_events_are_filtered_by_actor_subject_and_action(
+    api: Api, alice: str, admin: str
+) -> None:
     alice_id, admin_id = [await api.id_of(who, admin=admin) for who in (ALICE, ADMIN)]
     await api.data(EDIT, {"id": alice_id}, token=admin)
-    by_admin = [event["action"] for event in await trail(api, actorId=admin_id)]
+    by_admin = [event["action"] for event in await read_events(api, actorId=admin_id)]
     assert by_admin == ["session.started", "user.edited"]
-    to_alice = [event["actorId"] for event in await trail(api, subjectId=alice_id)]
+    to_alice = [event["actorId"] for event in await read_events(api, subjectId=alice_id)]
     assert to_alice == [alice_id, admin_id]
-    edited = await trail(api, action="user.edited")
+    edited = await read_events(api, action="user.edited")
     assert [event["subjectId"] for event in edited] == [alice_id]
 
 
 @pytest.mark.parametrize(
     "arguments", [{"actorId": "x"}, {"subjectId": ""}, {"action": "user.gone"}]
 )
-async def test_a_filter_that_makes_no_sense_is_told(
+async def test_invalid_filters_are_bad_user_input(
     sqlite_api: Api, arguments: dict[str, str]
 ) -> None:
     auditor = await sqlite_api.log_in(AUDITOR)
-    result = await sqlite_api.ask(TRAIL, arguments, token=auditor)
+    result = await sqlite_api.ask(EVENTS, arguments, token=auditor)
     assert denials(result) == [{"code": "BAD_USER_INPUT"}]
 
 
-async def test_the_trail_is_read_page_by_page_from_either_end(api: Api) -> None:
+async def test_events_are_paginated_from_both_ends(api: Api) -> None:
     for _ in range(5):
         await api.log_in(ALICE)
     auditor = await api.log_in(AUDITOR)
 
     async def page(**arguments: Any) -> Any:
-        return (await api.data(TRAIL, arguments, token=auditor))["auditEvents"]
+        return (await api.data(EVENTS, arguments, token=auditor))["auditEvents"]
 
     everything = [node["id"] for node in (await page(first=100))["nodes"]]
     assert everything == sorted(everything, reverse=True)
@@ -277,31 +280,28 @@ async def test_the_trail_is_read_page_by_page_from_either_end(api: Api) -> None:
 # Retention
 
 
-async def test_old_rows_are_deleted_after_a_year(api: Api, clock: ManualClock) -> None:
+async def test_events_are_deleted_after_a_year(api: Api, clock: ManualClock) -> None:
     await api.log_in(ALICE)
     clock.tick(days=200)
     await api.log_in(BOB)
     clock.tick(days=165)
     await clean_up(api.auth)
-    assert await acts(api) == ["session.started", "session.started", "keys.rotated"]
+    assert await actions(api) == ["session.started", "session.started", "keys.rotated"]
     clock.tick(seconds=1)
     await clean_up(api.auth)
-    assert await acts(api) == ["session.started", "keys.rotated"]
+    assert await actions(api) == ["session.started", "keys.rotated"]
 
 
-async def test_many_old_rows_are_deleted_some_at_a_time(
-    api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("auth.audit_list.DELETED_AT_ONCE", 2)
+async def test_old_events_are_deleted_in_batches(api: Api, clock: ManualClock) -> None:
     for _ in range(5):
         await api.log_in(ALICE)
     clock.tick(days=1)
     assert api.auth.audit_retention
-    await delete_old_audit_events(api.auth, api.auth.audit_retention / 1000)
-    assert await acts(api) == []
+    await delete_old_audit_events(api.auth, api.auth.audit_retention / 1000, batch=2)
+    assert await actions(api) == []
 
 
-async def test_the_trail_may_be_kept_for_ever(
+async def test_audit_retention_can_be_turned_off(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     settings = make_settings(sqlite_url, tmp_path).model_copy(update={"audit_retention": 0})
@@ -309,8 +309,8 @@ async def test_the_trail_may_be_kept_for_ever(
         await api.log_in(ALICE)
         clock.tick(days=5000)
         await clean_up(api.auth)
-        assert "session.started" in await acts(api)
+        assert "session.started" in await actions(api)
 
 
-def test_every_action_has_a_name_that_programs_can_filter_by() -> None:
+def test_action_names_have_one_dot() -> None:
     assert all(action.value.count(".") == 1 for action in Action)

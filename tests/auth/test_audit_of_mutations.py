@@ -1,4 +1,4 @@
-"""Each mutation that changes something writes one audit event, with who did it and to whom."""
+"""Each mutation that changes something writes one audit event with its actor and subject."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from auth.audit import Action, listed
+from auth.audit import Action, join_detail
 from auth.clients import Client
 from auth.email_change import confirm_email_change, request_email_change
 from auth.email_verification import verify_email
@@ -31,7 +31,7 @@ from tests.api import Api
 from tests.emails import Mailbox
 from tests.mutations import Scene, all_mutations, make_scene, run_mutation, viewer_for
 
-# Acts of an operator: on the user of the scene, on a new user, or on no account.
+# Mutations of an admin, on the user of the scene or on no user.
 ON_USER = {
     "setUserRoles": Action.USER_ROLES_SET,
     "disableUser": Action.USER_DISABLED,
@@ -43,14 +43,14 @@ ON_USER = {
     "setTemporaryPassword": Action.TEMPORARY_PASSWORD_SET,
     "revokeSession": Action.SESSION_ENDED,
 }
-ON_NOBODY = {
+WITHOUT_SUBJECT = {
     "createInvitation": Action.INVITATION_CREATED,
     "deleteInvitation": Action.INVITATION_DELETED,
     "createRole": Action.ROLE_CREATED,
     "updateRole": Action.ROLE_EDITED,
     "deleteRole": Action.ROLE_DELETED,
 }
-ON_ONESELF = {
+ON_OWN_ACCOUNT = {
     "changePassword": Action.PASSWORD_CHANGED,
     "requestEmailChange": Action.EMAIL_CHANGE_REQUESTED,
     "requestEmailVerification": Action.EMAIL_VERIFICATION_REQUESTED,
@@ -59,13 +59,13 @@ ON_ONESELF = {
     "exportAccount": Action.USER_EXPORTED,
     "logoutEverywhere": Action.SESSIONS_ENDED,
 }
-# Tried elsewhere, because they need no viewer: see the test files of each.
+# They need no viewer, or have another actor or subject. Other tests cover them.
 WITHOUT_VIEWER = {
-    "createUser": "its subject is a new account: below",
-    "register": "its actor is a new account: below",
-    "login": "its actor is who signs in: below",
-    "logout": "it ends the session of the token or the cookie: below",
-    "refreshTokens": "writes no event: the session's row says when it was used last",
+    "createUser": "the subject is a new user: below",
+    "register": "the actor is a new user: below",
+    "login": "the actor is the user who signs in: below",
+    "logout": "ends the session of the token or the cookie: below",
+    "refreshTokens": "writes no event: the session has the time of its last use",
     "requestPasswordReset": "writes its event when the email is composed: below",
     "resetPassword": "needs the token of an email: below",
     "verifyEmail": "needs the token of an email: below",
@@ -95,41 +95,41 @@ async def scene(sqlite_api: Api) -> Scene:
     return await make_scene(sqlite_api)
 
 
-def test_every_mutation_is_accounted_for() -> None:
-    known = [*ON_USER, *ON_NOBODY, *ON_ONESELF, *WITHOUT_VIEWER]
+def test_all_mutations_are_covered() -> None:
+    known = [*ON_USER, *WITHOUT_SUBJECT, *ON_OWN_ACCOUNT, *WITHOUT_VIEWER]
     assert sorted(known) == sorted(all_mutations())
 
 
-@pytest.mark.parametrize("mutation", [*ON_USER, *ON_NOBODY])
-async def test_operator_mutation_writes_one_event(
+@pytest.mark.parametrize("mutation", [*ON_USER, *WITHOUT_SUBJECT])
+async def test_admin_mutation_writes_one_event(
     sqlite_api: Api, scene: Scene, mutation: str
 ) -> None:
     if mutation == "enableUser":
         await run_mutation(sqlite_api.auth, scene, "disableUser")
     event = await only_event_of(sqlite_api.auth, scene, mutation)
-    assert event.action == (ON_USER | ON_NOBODY)[mutation]
+    assert event.action == (ON_USER | WITHOUT_SUBJECT)[mutation]
     assert event.actor_id == scene.viewer.user_id
     assert event.subject_id == (scene.user_id if mutation in ON_USER else None)
 
 
-# What an operator can do twice: each time something happens.
+# These have an effect each time.
 REPEATED = ("createInvitation", "requirePasswordReset", "setTemporaryPassword")
 
 
-@pytest.mark.parametrize("mutation", [*ON_USER, *ON_NOBODY])
-async def test_operator_mutation_that_changes_nothing_leaves_no_trace(
+@pytest.mark.parametrize("mutation", [*ON_USER, *WITHOUT_SUBJECT])
+async def test_admin_mutation_that_changes_nothing_has_no_effect(
     sqlite_api: Api, scene: Scene, mutation: str
 ) -> None:
-    """A repeated edit changes nothing: no event, no email, no session ended, no new version."""
+    """No event, no email, no ended session and no new version."""
     auth = sqlite_api.auth
     await run_mutation(auth, scene, mutation)
-    before = await traces(auth)
+    before = await effects(auth)
     await run_mutation(auth, scene, mutation)
-    assert (await traces(auth) == before) is (mutation not in REPEATED)
+    assert (await effects(auth) == before) is (mutation not in REPEATED)
 
 
-async def traces(auth: Auth) -> list[Sequence[Any]]:
-    """What an operator's mutation may leave behind."""
+async def effects(auth: Auth) -> list[Sequence[Any]]:
+    """Returns the rows that an admin mutation may add or change."""
     async with auth.db.read() as session:
         queries = (
             select(AuditEvent.id),
@@ -141,14 +141,14 @@ async def traces(auth: Auth) -> list[Sequence[Any]]:
         return [(await session.execute(query)).all() for query in queries]
 
 
-@pytest.mark.parametrize("mutation", ON_ONESELF)
+@pytest.mark.parametrize("mutation", ON_OWN_ACCOUNT)
 async def test_own_account_mutation_writes_one_event(
     sqlite_api: Api, scene: Scene, mutation: str
 ) -> None:
     event = await only_event_of(sqlite_api.auth, scene, mutation)
     own_id = scene.viewer.user_id
     assert (event.action, event.actor_id, event.subject_id, event.session_id) == (
-        ON_ONESELF[mutation],
+        ON_OWN_ACCOUNT[mutation],
         own_id,
         own_id,
         scene.viewer.session_id,
@@ -191,7 +191,7 @@ Written = tuple[str, UUID | None, UUID | None, str | None]
 
 
 async def written(auth: Auth) -> list[Written]:
-    """The events so far, each with its actor, its subject and its address."""
+    """Returns the action, actor, subject and address of all events."""
     found = await events(auth)
     assert all(event.succeeded for event in found)
     return [(e.action, e.actor_id, e.subject_id, e.client_address) for e in found]
@@ -264,7 +264,7 @@ async def change(auth: Auth, **columns: object) -> None:
         await tx.execute(update(User).where(User.username == "alice").values(**columns))
 
 
-async def test_sign_in_that_needs_another_password_writes_one_event(sqlite_api: Api) -> None:
+async def test_sign_in_that_needs_a_new_password_writes_one_event(sqlite_api: Api) -> None:
     auth = sqlite_api.auth
     await change(auth, password_is_temporary=True, created_at=auth.clock.now())
     required = await refused_reason(auth, PasswordChangeRequired)
@@ -279,7 +279,7 @@ async def details(auth: Auth) -> dict[str, str]:
     return dict((await events(auth))[-1].details)
 
 
-async def test_role_events_state_what_changed(auth: Auth) -> None:
+async def test_role_events_list_the_changes(auth: Auth) -> None:
     role = await create_role(auth, OPERATOR, RoleForm("reader", "", ["users:read"]))
     named = {"role_id": str(role.id), "role": "reader"}
     assert await details(auth) == named | {"added": "users:read"}
@@ -293,7 +293,7 @@ async def test_role_events_state_what_changed(auth: Auth) -> None:
     assert await details(auth) == named | {"removed": "audit:read,users:write"}
 
 
-async def test_roles_event_states_what_was_added_and_removed(auth: Auth) -> None:
+async def test_user_roles_event_lists_added_and_removed_roles(auth: Auth) -> None:
     alice = await find_user_by_name(auth, ALICE.username)
     assert alice
     ids = {role.name: role.id for role in await list_roles(auth, OPERATOR)}
@@ -307,7 +307,7 @@ async def test_roles_event_states_what_was_added_and_removed(auth: Auth) -> None
     }
 
 
-async def test_user_event_states_what_changed(auth: Auth) -> None:
+async def test_user_edited_event_lists_the_fields(auth: Auth) -> None:
     alice = await find_user_by_name(auth, ALICE.username)
     assert alice
     edit = UserEdit(username=ALICE.username, email=ALICE.email, full_name="Alice")
@@ -315,16 +315,16 @@ async def test_user_event_states_what_changed(auth: Auth) -> None:
     assert await details(auth) == {"fields": "full_name"}
 
 
-def test_list_in_details_is_bounded() -> None:
+def test_joined_detail_has_a_maximum_length() -> None:
     words = [f"resource{number:03}:action" for number in range(400)]
-    text = listed(words)
+    text = join_detail(words)
     assert len(text) <= 1010
     kept, _, left = text.rpartition(",+")
     assert len(kept.split(",")) + int(left) == len(words)
     assert set(kept.split(",")) <= set(words)
 
 
-# Addresses of others
+# Addresses of other users
 
 OWN = """{ me { auditEvents(first: 100) {
     nodes { action actorId address device } } } }"""
@@ -332,7 +332,7 @@ OF_USER = """query($id: ID!) { user(id: $id) { auditEvents(first: 100) {
     nodes { action actorId address device } } } }"""
 
 
-async def test_user_does_not_see_address_of_operator(api: Api) -> None:
+async def test_user_does_not_see_address_of_admin(api: Api) -> None:
     alice = await viewer_for(api, ALICE)
     await update_user(
         api.auth, await viewer_for(api, ADMIN), alice.user_id, UserEdit(full_name="Alice")
@@ -341,14 +341,14 @@ async def test_user_does_not_see_address_of_operator(api: Api) -> None:
     token = await api.log_in(ALICE)
     nodes: list[dict[str, Any]] = (await api.data(OWN, token=token))["me"]["auditEvents"]["nodes"]
     shown = {(n["action"], n["actorId"] == str(alice.user_id)): n for n in nodes}
-    operator = shown["user.edited", False]
-    assert (operator["address"], operator["device"]) == (None, None)
-    # The owner must see a guess by an unknown client.
+    by_admin = shown["user.edited", False]
+    assert (by_admin["address"], by_admin["device"]) == (None, None)
+    # The user must see a failed sign-in by an unknown client.
     assert shown["session.started", False]["address"] == "192.0.2.7"
     assert shown["session.started", True]["address"] == "192.0.2.7"
 
 
-async def test_auditor_sees_address_of_operator(api: Api) -> None:
+async def test_auditor_sees_address_of_admin(api: Api) -> None:
     bob = await viewer_for(api, BOB)
     await update_user(
         api.auth, await viewer_for(api, ADMIN), bob.user_id, UserEdit(full_name="Bob")

@@ -1,4 +1,4 @@
-"""Rights that are taken away while a request waits for its transaction no longer count."""
+"""Permissions are checked inside the transaction: those removed while it waits do not count."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -52,7 +52,7 @@ TABLES = (
 
 
 async def rows(auth: Auth) -> dict[str, list[str]]:
-    """All that a mutation could have changed."""
+    """Returns the rows of all tables that a mutation may change."""
     async with auth.db.read() as session:
         return {
             table: sorted(map(str, await session.execute(text(f"SELECT * FROM {table}"))))
@@ -62,7 +62,7 @@ async def rows(auth: Auth) -> dict[str, list[str]]:
 
 @pytest.fixture
 async def scene(api: Api) -> Scene:
-    """An operator who may do everything by a custom role, and what they may act on."""
+    """An admin with all permissions by a custom role, and the objects of the mutations."""
     scene = await make_scene(api)
     # The background job must not send the invitation while rows are compared.
     async with asyncio.timeout(20):
@@ -112,17 +112,17 @@ async def unrevoke(tx: AsyncSession, boss: Viewer, _: Auth) -> None:
     await tx.execute(update(Session).where(Session.id == boss.session_id).values(revoked_at=None))
 
 
-TAKEN_AWAY = [
-    pytest.param(take_role, give_role, Forbidden, id="role-taken"),
+REMOVED_PERMISSIONS = [
+    pytest.param(take_role, give_role, Forbidden, id="role-removed"),
     pytest.param(empty_role, fill_role, Forbidden, id="role-emptied"),
     pytest.param(disable, enable, Unauthenticated, id="disabled"),
     pytest.param(revoke, unrevoke, Unauthenticated, id="session-revoked"),
 ]
-SIGNED_OUT = TAKEN_AWAY[2:]
+SIGNED_OUT = REMOVED_PERMISSIONS[2:]
 
 
 async def lock(tx: AsyncSession, boss: Viewer, take_away: Change) -> None:
-    """Locks the row that the change is about, as the mutation that makes it does."""
+    """Locks the row that is changed, as the mutation for this change does."""
     rows_of: dict[Change, Select[Any]] = {
         empty_role: select(Role.id).where(Role.id == boss.user.roles[0].id),
         revoke: select(Session.id).where(Session.id == boss.session_id),
@@ -133,7 +133,7 @@ async def lock(tx: AsyncSession, boss: Viewer, take_away: Change) -> None:
 
 @asynccontextmanager
 async def waiting(auth: Auth, boss: Viewer, change: Change) -> AsyncIterator[Callable[..., Any]]:
-    """Starts requests that wait for rows; at the end of the block the change is committed."""
+    """Starts requests that wait for locked rows. Commits the change at the end of the block."""
     async with auth.db.begin() as tx:
         await lock(tx, boss, change)
 
@@ -149,7 +149,7 @@ async def waiting(auth: Auth, boss: Viewer, change: Change) -> AsyncIterator[Cal
 async def refused_while_waiting(
     auth: Auth, scene: Scene, mutation: str, take_away: Change, give_back: Change
 ) -> list[Any]:
-    """The errors of a mutation whose caller loses their rights; it must not have any effect."""
+    """Returns the errors of a mutation whose caller loses permissions. It must have no effect."""
     before = await rows(auth)
     async with waiting(auth, scene.viewer, take_away) as start:
         request = await start(run_mutation(auth, scene, mutation))
@@ -160,14 +160,14 @@ async def refused_while_waiting(
     return [error.original_error for error in result.errors or []]
 
 
-def test_every_mutation_that_needs_rights_is_tried() -> None:
+def test_all_mutations_that_need_permissions_are_covered() -> None:
     needing = {*mutations("requires"), *mutations("authenticated")}
-    # It ends the session that it is called from, which needs no rights that could be taken away.
+    # `logout` ends its own session, which needs no permission.
     assert needing - {"logout"} == INPUTS.keys()
 
 
-@pytest.mark.parametrize(("take_away", "give_back", "denial"), TAKEN_AWAY)
-async def test_operator_mutation_is_refused_when_rights_are_taken_while_it_waits(
+@pytest.mark.parametrize(("take_away", "give_back", "denial"), REMOVED_PERMISSIONS)
+async def test_admin_mutation_is_refused_when_permissions_are_removed_while_it_waits(
     auth: Auth, scene: Scene, take_away: Change, give_back: Change, denial: type[Denial]
 ) -> None:
     for mutation in mutations("requires"):
@@ -184,8 +184,8 @@ async def test_own_account_mutation_is_refused_when_session_ends_while_it_waits(
         assert [isinstance(error, denial) for error in errors] == [True], mutation
 
 
-@pytest.mark.parametrize(("take_away", "give_back", "denial"), TAKEN_AWAY)
-async def test_rights_that_are_taken_by_hand_in_an_open_transaction_are_waited_for(
+@pytest.mark.parametrize(("take_away", "give_back", "denial"), REMOVED_PERMISSIONS)
+async def test_mutation_waits_for_a_manual_change_of_permissions(
     auth: Auth, scene: Scene, take_away: Change, give_back: Change, denial: type[Denial]
 ) -> None:
     async with auth.db.begin() as tx:
@@ -222,7 +222,9 @@ async def test_demoted_admin_cannot_restore_role_with_requests_in_flight(api: Ap
         assert [role.name for role in demoted.roles] == ["user"]
 
 
-async def test_deleted_operator_is_refused_while_request_waits(auth: Auth, scene: Scene) -> None:
+async def test_mutation_is_refused_when_its_admin_is_deleted_while_it_waits(
+    auth: Auth, scene: Scene
+) -> None:
     async with waiting(auth, scene.viewer, delete_account) as start:
         request = await start(run_mutation(auth, scene, "disableUser"))
     errors = (await request).errors
@@ -246,7 +248,7 @@ async def test_expired_session_is_refused_inside_the_transaction(
     assert isinstance(errors[0].original_error, TokenExpired)
 
 
-async def test_end_of_all_sessions_does_not_deadlock_with_acts(api: Api, scene: Scene) -> None:
+async def test_end_all_sessions_does_not_deadlock_with_mutations(api: Api, scene: Scene) -> None:
     auth = api.auth
     admin = await viewer_for(api, ADMIN)
     for _ in range(10):
@@ -258,7 +260,7 @@ async def test_end_of_all_sessions_does_not_deadlock_with_acts(api: Api, scene: 
     assert all(isinstance(outcome, int | SessionRevoked) for outcome in outcomes), outcomes
 
 
-async def test_operators_who_act_on_each_other_do_not_deadlock(api: Api, scene: Scene) -> None:
+async def test_admins_who_change_each_other_do_not_deadlock(api: Api, scene: Scene) -> None:
     auth, boss = api.auth, scene.viewer
     admin = await viewer_for(api, ADMIN)
     acts = [

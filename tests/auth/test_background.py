@@ -1,14 +1,14 @@
-"""Work that goes on after the reply."""
+"""Background tasks that continue after the response."""
 
 import asyncio
 
 from structlog.testing import capture_logs
 
-from auth.background import AT_ONCE, Background
+from auth.background import MAX_TASKS, Background
 from models.database import DatabaseUnavailable
 
 
-async def test_background_work_that_fails_is_logged_and_harms_no_other() -> None:
+async def test_background_task_failure_is_logged_and_other_tasks_run() -> None:
     background, done = Background(), asyncio.Event()
 
     async def fail(error: Exception) -> None:
@@ -18,23 +18,23 @@ async def test_background_work_that_fails_is_logged_and_harms_no_other() -> None
         done.set()
 
     with capture_logs() as logs:
-        for _ in range(AT_ONCE + 1):
+        for _ in range(MAX_TASKS + 1):
             await background.start(fail(DatabaseUnavailable("gone")))
         await background.start(fail(ValueError()))
         await background.start(succeed())
         await background.finish()
     assert done.is_set()
-    assert {entry["event"] for entry in logs} == {"background.failed"}
-    assert [entry["log_level"] for entry in logs] == ["warning"] * (AT_ONCE + 1) + ["error"]
+    assert {entry["event"] for entry in logs} == {"background_task.failed"}
+    assert [entry["log_level"] for entry in logs] == ["warning"] * (MAX_TASKS + 1) + ["error"]
 
 
-async def test_background_work_is_bounded() -> None:
+async def test_background_tasks_are_limited() -> None:
     background, release = Background(), asyncio.Event()
 
     async def work() -> None:
         await release.wait()
 
-    for _ in range(AT_ONCE):
+    for _ in range(MAX_TASKS):
         await background.start(work())
     waiting = asyncio.create_task(background.start(work()))
     cancelled = asyncio.create_task(background.start(work()))

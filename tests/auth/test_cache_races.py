@@ -1,4 +1,4 @@
-"""No cache of the process keeps a value that changed while it was read."""
+"""Caches do not keep a value that changed while it was read."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ ME = "{ me { username email roles { name } } }"
 
 
 class SlowLookUps:
-    """Lets the look-ups pass, but for one, which waits with its rows until it may return them."""
+    """Runs the look-ups, but delays the rows of one of them until `may_return` is set."""
 
     def __init__(self, look_up: Callable[..., Any], slow: int) -> None:
         self._look_up = look_up
@@ -32,15 +32,15 @@ class SlowLookUps:
         return rows
 
 
-def forget_everything(auth: Auth) -> None:
+def clear_caches(auth: Auth) -> None:
     for cache in (auth.viewer_cache, auth.user_rows, auth.token_cache):
         cache.everything_changed()
 
 
-# The first look-up reads the session with its account, the second the roles.
+# The first look-up reads the session with its user, the second the roles.
 @pytest.mark.parametrize("slow", [1, 2])
 @pytest.mark.parametrize(
-    ("change", "is_told"),
+    ("change", "seen"),
     [
         ("UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP", "SESSION_REVOKED"),
         ("UPDATE users SET disabled_at = CURRENT_TIMESTAMP", "USER_DISABLED"),
@@ -49,11 +49,11 @@ def forget_everything(auth: Auth) -> None:
         ("DELETE FROM user_roles", "no roles"),
     ],
 )
-async def test_viewer_read_before_a_change_is_not_remembered_after_it(
-    api: Api, monkeypatch: pytest.MonkeyPatch, slow: int, change: str, is_told: str
+async def test_viewer_read_before_a_change_is_not_cached_after_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch, slow: int, change: str, seen: str
 ) -> None:
     token = await api.log_in(ALICE)
-    forget_everything(api.auth)
+    clear_caches(api.auth)
     look_ups = SlowLookUps(api.auth.db.look_up, slow)
     with monkeypatch.context() as patched:
         patched.setattr(api.auth.db, "look_up", look_ups)
@@ -64,11 +64,11 @@ async def test_viewer_read_before_a_change_is_not_remembered_after_it(
         look_ups.may_return.set()
         await asking
     for _ in range(2):
-        assert what_is_told(await api.ask(ME, token=token)) == is_told
+        assert seen_in(await api.ask(ME, token=token)) == seen
 
 
-def what_is_told(result: Any) -> str:
-    """The part of a reply that the changes above are about."""
+def seen_in(result: Any) -> str:
+    """Returns the part of a response that one of the changes above changes."""
     if result["data"]["me"] is None:
         return str(result["errors"][0]["extensions"]["reason"])
     me = result["data"]["me"]
@@ -77,11 +77,11 @@ def what_is_told(result: Any) -> str:
     return ", ".join(role["name"] for role in me["roles"]) or "no roles"
 
 
-async def test_token_verified_before_a_revocation_of_its_key_is_not_remembered_after_it(
+async def test_token_verified_before_its_key_is_revoked_is_not_cached_after_it(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = await api.log_in(ALICE)
-    forget_everything(api.auth)
+    clear_caches(api.auth)
     look_ups = SlowLookUps(api.auth.db.look_up, 1)
     with monkeypatch.context() as patched:
         patched.setattr(api.auth.db, "look_up", look_ups)
@@ -91,4 +91,4 @@ async def test_token_verified_before_a_revocation_of_its_key_is_not_remembered_a
         look_ups.may_return.set()
         await asking
     for _ in range(2):
-        assert what_is_told(await api.ask(ME, token=token)) == "TOKEN_INVALID"
+        assert seen_in(await api.ask(ME, token=token)) == "TOKEN_INVALID"

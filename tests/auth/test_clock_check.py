@@ -1,4 +1,4 @@
-"""A clock that jumped is not believed, and nothing is deleted by it."""
+"""The clock check: a clock that jumped is not trusted for a day."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from auth.clock_check import BELIEVED_AFTER, ClockCheck
+from auth.clock_check import TRUSTED_AFTER, ClockCheck
 from tests.accounts import ALICE
 from tests.api import Api
 from tests.clock import ManualClock
@@ -22,7 +22,7 @@ class Clocks:
         self.wall = wall
         self.monotonic = 1000.0
 
-    def go_on(self, duration: timedelta = TEN_MINUTES) -> None:
+    def advance(self, duration: timedelta = TEN_MINUTES) -> None:
         self.monotonic += duration.total_seconds()
         self.wall.tick(seconds=duration.total_seconds())
 
@@ -40,50 +40,50 @@ def make(clocks: Clocks) -> MakeCheck:
     return lambda api: ClockCheck(api.auth.db, clocks.wall, lambda: clocks.monotonic)
 
 
-async def test_two_looks_that_agree_are_believed(
+async def test_clock_is_trusted_after_two_consistent_checks(
     sqlite_api: Api, make: MakeCheck, clocks: Clocks
 ) -> None:
     check = make(sqlite_api)
-    assert not await check.is_believable()
-    clocks.go_on()
-    assert await check.is_believable()
+    assert not await check.is_trusted()
+    clocks.advance()
+    assert await check.is_trusted()
 
 
 @pytest.mark.parametrize("days", [730, -730])
-async def test_jump_is_not_believed_for_a_day_even_if_the_clock_stays_there(
+async def test_clock_is_not_trusted_for_a_day_after_a_jump(
     sqlite_api: Api, make: MakeCheck, clocks: Clocks, days: int
 ) -> None:
     check = make(sqlite_api)
-    await check.is_believable()
-    clocks.go_on()
+    await check.is_trusted()
+    clocks.advance()
     clocks.wall.tick(days=days)
     with capture_logs() as logs:
-        assert not await check.is_believable()
-    assert (logs[0]["event"], logs[0]["cause"]) == ("clock.doubted", "jumped")
-    clocks.go_on()
-    assert not await check.is_believable()
-    clocks.go_on(BELIEVED_AFTER)
-    assert await check.is_believable()
+        assert not await check.is_trusted()
+    assert (logs[0]["event"], logs[0]["cause"]) == ("clock.jumped", "jumped")
+    clocks.advance()
+    assert not await check.is_trusted()
+    clocks.advance(TRUSTED_AFTER)
+    assert await check.is_trusted()
 
 
-async def test_start_with_a_clock_that_is_ahead_of_everything_written_is_not_believed(
+async def test_clock_far_ahead_of_newest_rows_at_start_is_not_trusted(
     sqlite_api: Api, make: MakeCheck, clocks: Clocks
 ) -> None:
     await Device(sqlite_api).log_in(ALICE)
     clocks.wall.tick(days=730)
     check = make(sqlite_api)
-    assert not await check.is_believable()
-    clocks.go_on()
-    assert not await check.is_believable()
-    clocks.go_on(BELIEVED_AFTER)
-    assert await check.is_believable()
+    assert not await check.is_trusted()
+    clocks.advance()
+    assert not await check.is_trusted()
+    clocks.advance(TRUSTED_AFTER)
+    assert await check.is_trusted()
 
 
-async def test_clock_that_differs_from_the_clock_of_postgresql_is_not_believed(
+async def test_clock_that_differs_from_postgresql_is_not_trusted(
     api: Api, make: MakeCheck, clocks: Clocks
 ) -> None:
     check = make(api)
     clocks.wall.tick(days=20)
-    await check.is_believable()
-    clocks.go_on()
-    assert await check.is_believable() == (api.auth.db.dialect == "sqlite")
+    await check.is_trusted()
+    clocks.advance()
+    assert await check.is_trusted() == (api.auth.db.dialect == "sqlite")

@@ -1,4 +1,4 @@
-"""Devices that have signed in before: strangers cannot delay a sign-in from them."""
+"""Device proofs: password guessing by others does not delay a known device."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ from auth.login import log_in
 from auth.logout import end_session, log_out
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset
-from auth.token_pairs import SignedIn
+from auth.token_pairs import TokenPair
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from tests.accounts import ALICE, BOB, OPERATOR, Account
 from tests.api import BASE_URL, Api, codes, serving
@@ -38,7 +38,7 @@ async def sign_in(
     proofs: Sequence[str] = (),
     account: Account = ALICE,
     password: str | None = None,
-) -> SignedIn:
+) -> TokenPair:
     return await log_in(
         auth,
         client,
@@ -49,14 +49,14 @@ async def sign_in(
 
 
 async def fail(auth: Auth, times: int, client: Client = HOME, proofs: Sequence[str] = ()) -> None:
-    """Fails so often, all of it counted."""
+    """Fails to sign in this often. All failures are counted."""
     for _ in range(times):
         with pytest.raises(InvalidCredentials):
             await sign_in(auth, client, proofs, password="no")
 
 
 async def attack(auth: Auth) -> None:
-    """Strangers try alice's name from everywhere, until all unknown devices are delayed."""
+    """Fails to sign in as alice from many networks, until all unknown devices are delayed."""
     for number in range(20):
         await fail(auth, 1, Client(f"198.51.100.{number}"))
     for client in (HOME, TRAIN):
@@ -64,13 +64,13 @@ async def attack(auth: Auth) -> None:
             await sign_in(auth, client)
 
 
-def proof_of(signed_in: SignedIn) -> str:
+def proof_of(signed_in: TokenPair) -> str:
     assert signed_in.device_proof
     return signed_in.device_proof
 
 
-async def test_known_device_signs_in_whatever_strangers_do(auth: Auth) -> None:
-    """T2: the owner with the right password was refused, 45 times of 45."""
+async def test_known_device_signs_in_during_an_attack(auth: Auth) -> None:
+    """Without device proofs, the user was refused 45 of 45 times with the right password."""
     signed_in = await sign_in(auth)
     await attack(auth)
     for client in (HOME, TRAIN):
@@ -82,19 +82,19 @@ async def test_known_device_is_not_delayed_by_its_network(auth: Auth) -> None:
     proof = proof_of(await sign_in(auth))
     for number in range(100):
         with pytest.raises(InvalidCredentials):
-            await log_in(auth, HOME, username=f"person{number}", password="no")
+            await log_in(auth, HOME, username=f"user{number}", password="no")
     with pytest.raises(RateLimited):
         await sign_in(auth, account=BOB)
     await sign_in(auth, HOME, [proof])
 
 
-async def test_known_device_has_few_guesses(auth: Auth, clock: ManualClock) -> None:
+async def test_known_device_has_a_rate_limit(auth: Auth, clock: ManualClock) -> None:
     proof = proof_of(await sign_in(auth))
     await fail(auth, 10, proofs=[proof])
     with pytest.raises(RateLimited) as refused:
         await sign_in(auth, proofs=[proof])
     assert refused.value.retry_after.total_seconds() == 1
-    # Others are not concerned: neither unknown devices nor other known ones.
+    # Unknown devices and other known devices are not delayed.
     other = await sign_in(auth, TRAIN)
     await sign_in(auth, HOME, [proof_of(other)])
     clock.tick(seconds=1)
@@ -102,21 +102,21 @@ async def test_known_device_has_few_guesses(auth: Auth, clock: ManualClock) -> N
     await fail(auth, 10, proofs=[proof])
 
 
-async def test_device_proof_signs_nobody_in(auth: Auth) -> None:
+async def test_device_proof_does_not_sign_in(auth: Auth) -> None:
     proof = proof_of(await sign_in(auth))
     for password in ("", "no", proof):
         with pytest.raises(InvalidCredentials):
             await sign_in(auth, proofs=[proof], password=password)
 
 
-async def test_device_proof_of_another_account_is_worthless(auth: Auth) -> None:
+async def test_device_proof_of_another_user_is_ignored(auth: Auth) -> None:
     bob = await sign_in(auth, account=BOB)
     await attack(auth)
     with pytest.raises(RateLimited):
         await sign_in(auth, HOME, [proof_of(bob), bob.refresh_token.text])
 
 
-async def test_forged_device_proof_is_worthless(auth: Auth) -> None:
+async def test_forged_device_proof_is_ignored(auth: Auth) -> None:
     proof = proof_of(await sign_in(auth))
     await attack(auth)
     swapped = proof[:-1] + ("A" if proof[-1] != "A" else "B")
@@ -134,10 +134,9 @@ async def test_device_proof_expires(auth: Auth, clock: ManualClock) -> None:
         await sign_in(auth, HOME, [proof])
 
 
-async def test_device_proof_survives_a_rotation_of_the_secret(
+async def test_device_proof_is_valid_after_rotation_of_the_secret(
     database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    """P23."""
     old, new = "the old secret, long enough to be one", "the new secret, as long as the old one"
     settings = make_settings(database_url, tmp_path)
     before = settings.model_copy(update={"secret_key": SecretStr(old)})
@@ -150,11 +149,11 @@ async def test_device_proof_survives_a_rotation_of_the_secret(
         await sign_in(api.auth, TRAIN, [signed_in.refresh_token.text])
 
 
-async def test_refresh_token_of_an_ended_session_proves_the_device(
+async def test_refresh_token_of_an_ended_session_is_a_device_proof(
     auth: Auth, clock: ManualClock
 ) -> None:
     signed_in = await sign_in(auth)
-    viewer = await viewer_of(auth, HOME, signed_in.access_token.text)
+    viewer = await get_viewer(auth, HOME, signed_in.access_token.text)
     await log_out(auth, HOME, viewer.session_id)
     expired = await sign_in(auth, TRAIN)
     clock.tick(days=31)
@@ -163,22 +162,22 @@ async def test_refresh_token_of_an_ended_session_proves_the_device(
         await sign_in(auth, TRAIN, [ended.refresh_token.text])
 
 
-async def test_refresh_token_of_a_device_that_its_owner_signed_out_is_worthless(
+async def test_refresh_token_of_a_device_that_the_user_revoked_is_ignored(
     auth: Auth,
 ) -> None:
-    stolen, owner = await sign_in(auth, TRAIN), await sign_in(auth)
-    thief = await viewer_of(auth, TRAIN, stolen.access_token.text)
-    viewer = await viewer_of(auth, HOME, owner.access_token.text)
-    await end_session(auth, viewer, thief.session_id)
+    stolen, user = await sign_in(auth, TRAIN), await sign_in(auth)
+    attacker = await get_viewer(auth, TRAIN, stolen.access_token.text)
+    viewer = await get_viewer(auth, HOME, user.access_token.text)
+    await end_session(auth, viewer, attacker.session_id)
     await attack(auth)
     with pytest.raises(RateLimited):
         await sign_in(auth, TRAIN, [stolen.refresh_token.text])
 
 
-async def test_proofs_from_before_the_password_share_one_budget(auth: Auth) -> None:
-    """A thief who knew the password could have collected a thousand of them."""
+async def test_proofs_older_than_the_password_share_one_budget(auth: Auth) -> None:
+    """An attacker who knew the old password could have collected many proofs."""
     collected = [await sign_in(auth, TRAIN) for _ in range(5)]
-    viewer = await viewer_of(auth, HOME, (await sign_in(auth)).access_token.text)
+    viewer = await get_viewer(auth, HOME, (await sign_in(auth)).access_token.text)
     await change_password(auth, viewer, current=ALICE.password, new=NEW)
     for signed_in in collected:
         await fail(auth, 1, TRAIN, [proof_of(signed_in)])
@@ -189,9 +188,9 @@ async def test_proofs_from_before_the_password_share_one_budget(auth: Auth) -> N
                 await sign_in(auth, TRAIN, [proof], password="no")
 
 
-async def test_proof_from_before_the_password_still_beats_strangers(auth: Auth) -> None:
+async def test_proof_older_than_the_password_signs_in_during_an_attack(auth: Auth) -> None:
     signed_in = await sign_in(auth, TRAIN)
-    viewer = await viewer_of(auth, HOME, (await sign_in(auth)).access_token.text)
+    viewer = await get_viewer(auth, HOME, (await sign_in(auth)).access_token.text)
     await change_password(auth, viewer, current=ALICE.password, new=NEW)
     await attack(auth)
     await sign_in(auth, TRAIN, [proof_of(signed_in)], password=NEW)
@@ -230,7 +229,7 @@ def with_cookie(value: str, **headers: str) -> dict[str, str]:
     return {"Cookie": f"postern_device_8000={value}", **headers}
 
 
-async def test_login_with_a_cookie_remembers_the_device(sqlite_api: Api) -> None:
+async def test_login_with_cookie_delivery_sets_a_device_cookie(sqlite_api: Api) -> None:
     cookie = device_cookie(await try_login(sqlite_api, delivery="COOKIE"))
     sqlite_api.http.cookies.clear()
     await attack(sqlite_api.auth)
@@ -254,20 +253,20 @@ async def test_device_cookie_stays_after_logout(sqlite_api: Api) -> None:
     assert not any("postern_device" in line for line in out.headers.get_list("set-cookie"))
 
 
-async def test_device_cookie_is_only_set_where_the_refresh_token_is_a_cookie(
+async def test_device_cookie_is_set_only_with_cookie_delivery(
     sqlite_api: Api,
 ) -> None:
     reply = await try_login(sqlite_api)
     assert reply.headers.get_list("set-cookie") == []
 
 
-async def test_device_cookie_holds_several_accounts_and_not_too_many(sqlite_api: Api) -> None:
+async def test_device_cookie_keeps_one_valid_proof_per_user(sqlite_api: Api) -> None:
     one = device_cookie(await try_login(sqlite_api, delivery="COOKIE"))
     headers = with_cookie(one, **OURS)
     both = device_cookie(await try_login(sqlite_api, BOB, headers=headers, delivery="COOKIE"))
     assert both.split(".")[1] == one
-    # A new login replaces the proof of its account, and rubbish is dropped.
-    headers = with_cookie(f"{both}.rubbish", **OURS)
+    # A new sign-in replaces the proof of its user. Invalid proofs are removed.
+    headers = with_cookie(f"{both}.invalid", **OURS)
     again = device_cookie(await try_login(sqlite_api, headers=headers, delivery="COOKIE"))
     assert again.split(".")[1:] == both.split(".")[:1]
     await attack(sqlite_api.auth)
@@ -288,7 +287,7 @@ async def test_device_cookie_over_https_is_bound_to_the_host(
         assert line.endswith("; Secure")
 
 
-async def test_login_takes_a_former_refresh_token_as_proof(sqlite_api: Api) -> None:
+async def test_login_accepts_an_earlier_refresh_token_as_device_proof(sqlite_api: Api) -> None:
     token = payload_of(await try_login(sqlite_api, headers={}))["tokens"]["refreshToken"]
     await attack(sqlite_api.auth)
     for given, expected in ((token, []), ("prt_made-up", ["RATE_LIMITED"])):
@@ -296,7 +295,9 @@ async def test_login_takes_a_former_refresh_token_as_proof(sqlite_api: Api) -> N
         assert codes(payload_of(reply)) == expected
 
 
-async def test_password_grant_takes_a_former_refresh_token_as_proof(sqlite_api: Api) -> None:
+async def test_password_grant_accepts_an_earlier_refresh_token_as_device_proof(
+    sqlite_api: Api,
+) -> None:
     form = {"username": "alice", "password": ALICE.password}
     token = (await sqlite_api.http.post("/token", data=form)).json()["refresh_token"]
     await attack(sqlite_api.auth)
@@ -355,7 +356,7 @@ PROVING: dict[str, tuple[Any, str]] = {
 
 
 async def prove(api: Api, mailbox: Mailbox, mutation: str, **headers: str) -> Any:
-    """Runs one of these mutations, signed in as alice where it needs that."""
+    """Runs one of these mutations, signed in as alice if needed."""
     find_token, given = PROVING[mutation]
     token = await find_token(api, mailbox)
     given = given % token if token else given
@@ -367,14 +368,14 @@ async def prove(api: Api, mailbox: Mailbox, mutation: str, **headers: str) -> An
 
 
 @pytest.mark.parametrize("mutation", PROVING)
-async def test_device_that_proves_the_password_is_known(
+async def test_mutation_that_proves_a_password_sets_a_device_cookie(
     sqlite_api: Api, mailbox: Mailbox, mutation: str
 ) -> None:
-    """The owner who has just reset the password was an unknown device at the next sign-in."""
+    """Otherwise the device of a user who has just reset the password would be unknown."""
     cookie = device_cookie(await prove(sqlite_api, mailbox, mutation, **OURS))
     name = "carol" if mutation == "register" else ALICE.username
     user = await find_user_by_name(sqlite_api.auth, name)
-    proof = sqlite_api.auth.devices.read(cookie)
+    proof = sqlite_api.auth.devices.verify(cookie)
     assert user
     assert proof
     assert proof.user_id == user.id
@@ -382,14 +383,14 @@ async def test_device_that_proves_the_password_is_known(
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
 @pytest.mark.parametrize("mutation", PROVING)
-async def test_device_is_only_remembered_for_pages_of_allowed_origins(
+async def test_device_cookie_is_set_only_for_allowed_origins(
     sqlite_api: Api, mailbox: Mailbox, mutation: str, headers: dict[str, str]
 ) -> None:
     reply = await prove(sqlite_api, mailbox, mutation, **headers)
     assert reply.headers.get_list("set-cookie") == []
 
 
-async def test_owner_signs_in_after_a_reset_whatever_strangers_do(
+async def test_user_signs_in_after_a_reset_during_an_attack(
     sqlite_api: Api, mailbox: Mailbox
 ) -> None:
     cookie = device_cookie(await prove(sqlite_api, mailbox, "resetPassword", **OURS))
@@ -399,7 +400,7 @@ async def test_owner_signs_in_after_a_reset_whatever_strangers_do(
     assert codes(payload_of(reply)) == []
 
 
-async def test_device_that_changed_the_password_shares_no_budget_with_older_ones(
+async def test_device_that_changed_the_password_has_its_own_budget(
     sqlite_api: Api, mailbox: Mailbox
 ) -> None:
     older = [device_cookie(await try_login(sqlite_api, delivery="COOKIE")) for _ in range(2)]
@@ -413,11 +414,11 @@ async def test_device_that_changed_the_password_shares_no_budget_with_older_ones
     await sign_in(sqlite_api.auth, proofs=[cookie], password=CHOSEN)
 
 
-async def test_current_proof_counts_before_an_older_one(auth: Auth) -> None:
-    """A browser keeps the proof of before the change beside its refresh token."""
+async def test_current_proof_is_preferred_to_an_older_one(auth: Auth) -> None:
+    """A browser sends the proof from before the change together with its refresh token."""
     older, other = await sign_in(auth), await sign_in(auth)
     signed_in = await sign_in(auth)
-    viewer = await viewer_of(auth, HOME, signed_in.access_token.text)
+    viewer = await get_viewer(auth, HOME, signed_in.access_token.text)
     await change_password(auth, viewer, current=ALICE.password, new=NEW)
     await fail(auth, 10, proofs=[proof_of(other)])
     proofs = [proof_of(older), signed_in.refresh_token.text]

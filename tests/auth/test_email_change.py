@@ -16,7 +16,7 @@ from auth.password_reset import request_password_reset, reset_password
 from auth.records import UserRecord
 from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from models.audit_event import AuditEvent
 from models.user import User
 from tests.accounts import ADMIN, ALICE, BOB, CREATED_AT, OPERATOR
@@ -29,7 +29,7 @@ NEW = "alice.new@example.com"
 
 @pytest.fixture
 async def viewer(api: Api, alice: str) -> Viewer:
-    return await viewer_of(api.auth, Client(), alice)
+    return await get_viewer(api.auth, Client(), alice)
 
 
 async def ask(api: Api, viewer: Viewer, email: str = NEW) -> None:

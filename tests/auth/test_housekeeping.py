@@ -1,7 +1,6 @@
-"""Housekeeping: what is over goes, what is due is done, and by one process."""
+"""Housekeeping: deletes old rows and rotates keys, in one process at a time."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +10,12 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
-from auth import housekeeping, logout
+from auth import logout
 from auth.housekeeping import (
     Housekeeping,
     clean_up,
     delete_ended_sessions,
-    delete_what_nobody_answered,
+    delete_expired_requests,
 )
 from auth.invitations import create_invitation
 from auth.logout import end_all_sessions
@@ -43,9 +42,7 @@ async def count_sessions(api: Api) -> int:
         return await session.scalar(select(func.count()).select_from(Session)) or 0
 
 
-async def test_a_session_is_deleted_a_month_after_it_was_ended(
-    api: Api, clock: ManualClock
-) -> None:
+async def test_revoked_session_is_deleted_after_30_days(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     await api.data("mutation { logout { endedSessions } }", token=device.access_token)
     clock.tick(days=30)
@@ -55,7 +52,7 @@ async def test_a_session_is_deleted_a_month_after_it_was_ended(
     assert await count_sessions(api) == 0
 
 
-async def test_a_session_is_deleted_a_month_after_it_lapsed(api: Api, clock: ManualClock) -> None:
+async def test_expired_session_is_deleted_after_30_days(api: Api, clock: ManualClock) -> None:
     await Device(api).log_in(ALICE)
     clock.tick(days=60)
     assert await delete_ended_sessions(api.auth) == 0
@@ -63,7 +60,7 @@ async def test_a_session_is_deleted_a_month_after_it_lapsed(api: Api, clock: Man
     assert await delete_ended_sessions(api.auth) == 1
 
 
-async def test_a_session_that_goes_on_stays(api: Api, clock: ManualClock) -> None:
+async def test_active_session_is_not_deleted(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     for _ in range(4):
         clock.tick(days=29)
@@ -89,18 +86,15 @@ async def add_ended_sessions(api: Api, count: int) -> None:
         )
 
 
-async def test_many_are_deleted_in_short_transactions(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(housekeeping, "_FOUND_AT_ONCE", 200)
+async def test_many_ended_sessions_are_deleted_in_batches(api: Api) -> None:
     await add_ended_sessions(api, 450)
     device = await Device(api).log_in(ALICE)
-    assert await delete_ended_sessions(api.auth) == 450
+    assert await delete_ended_sessions(api.auth, select_limit=200) == 450
     assert await count_sessions(api) == 1
     assert await device.is_signed_in()
 
 
-async def test_while_another_process_does_it_there_is_nothing_to_do(
+async def test_ended_sessions_are_not_deleted_while_another_process_deletes_them(
     postgresql_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
@@ -111,17 +105,17 @@ async def test_while_another_process_does_it_there_is_nothing_to_do(
         assert await delete_ended_sessions(api.auth) == 3
 
 
-async def test_several_processes_together_delete_each_session_once(api: Api) -> None:
+async def test_concurrent_deletions_delete_each_session_once(api: Api) -> None:
     await add_ended_sessions(api, 250)
     deleted = await asyncio.gather(*(delete_ended_sessions(api.auth) for _ in range(4)))
     assert sum(deleted) == 250
     assert await count_sessions(api) == 0
 
 
-async def test_deletion_of_ended_sessions_leaves_rows_that_others_hold(
+async def test_deletion_of_ended_sessions_skips_locked_rows(
     postgresql_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    """Two transactions that lock the same sessions in different orders would deadlock."""
+    """Transactions that lock the same sessions in different orders would deadlock."""
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
         await add_ended_sessions(api, 3)
         async with api.auth.db.begin() as tx:
@@ -130,7 +124,7 @@ async def test_deletion_of_ended_sessions_leaves_rows_that_others_hold(
         assert await delete_ended_sessions(api.auth) == 1
 
 
-async def test_deletion_of_old_requests_leaves_rows_that_others_hold(
+async def test_deletion_of_expired_requests_skips_locked_rows(
     postgresql_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
@@ -140,9 +134,9 @@ async def test_deletion_of_old_requests_leaves_rows_that_others_hold(
         clock.tick(days=30)
         async with api.auth.db.begin() as tx:
             await tx.execute(select(Invitation).limit(1).with_for_update())
-            await delete_what_nobody_answered(api.auth)
+            await delete_expired_requests(api.auth)
             assert await tx.scalar(select(func.count()).select_from(Invitation)) == 1
-        await delete_what_nobody_answered(api.auth)
+        await delete_expired_requests(api.auth)
         async with api.auth.db.read() as session:
             assert (await session.scalars(select(Invitation))).all() == []
 
@@ -154,9 +148,7 @@ async def kids(api: Api) -> list[str]:
     return [str(key["kid"]) for key in (await api.auth.keys.jwks())["keys"]]
 
 
-async def test_a_key_is_followed_by_another_when_it_has_signed_for_long(
-    api: Api, clock: ManualClock
-) -> None:
+async def test_signing_key_is_rotated_after_90_days(api: Api, clock: ManualClock) -> None:
     (first,) = await kids(api)
     clock.tick(days=90, seconds=-1)
     await clean_up(api.auth)
@@ -170,13 +162,13 @@ async def test_a_key_is_followed_by_another_when_it_has_signed_for_long(
     assert (await api.auth.keys.signing_key()).kid == second
 
 
-async def test_of_two_processes_one_adds_the_key(api: Api, clock: ManualClock) -> None:
+async def test_concurrent_clean_ups_add_one_key(api: Api, clock: ManualClock) -> None:
     clock.tick(days=91)
     await asyncio.gather(*(clean_up(api.auth) for _ in range(3)))
     assert len(await kids(api)) == 2
 
 
-async def test_keys_need_not_be_rotated(
+async def test_key_rotation_can_be_turned_off(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     settings = make_settings(sqlite_url, tmp_path).model_copy(update={"key_max_age": 0})
@@ -211,14 +203,14 @@ async def opens(api: Api, secret: str) -> bool:
     return True
 
 
-async def test_keys_are_encrypted_anew_under_the_newest_secret(with_two_secrets: Api) -> None:
+async def test_keys_are_encrypted_again_with_the_newest_secret(with_two_secrets: Api) -> None:
     assert await opens(with_two_secrets, OLD)
     await clean_up(with_two_secrets.auth)
     assert await opens(with_two_secrets, NEW)
     assert not await opens(with_two_secrets, OLD)
 
 
-async def test_the_old_secret_can_be_given_up_afterwards(
+async def test_old_secret_can_be_removed_after_clean_up(
     with_two_secrets: Api, database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     token = await with_two_secrets.log_in(ALICE)
@@ -232,40 +224,35 @@ async def test_the_old_secret_can_be_given_up_afterwards(
 # The background task
 
 
-async def test_it_comes_again_after_a_fault(
-    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_housekeeping_runs_again_after_a_failure(sqlite_api: Api) -> None:
     tries: list[type[Exception]] = []
 
     async def fail(_auth: object, *, deletes: bool) -> None:
         tries.append(DatabaseUnavailable if not tries else ValueError)
         raise tries[-1]("no")
 
-    monkeypatch.setattr(housekeeping, "clean_up", fail)
-    monkeypatch.setattr(housekeeping, "EVERY", timedelta())
-    monkeypatch.setattr(random, "uniform", lambda *_: 0)
-    task = Housekeeping(sqlite_api.auth)
+    task = Housekeeping(sqlite_api.auth, interval=timedelta(), job=fail)
     with capture_logs() as logs:
         task.start()
         await wait_until(lambda: len(tries) > 2)
         await task.stop()
-    assert [entry["event"] for entry in logs][:2] == ["housekeeping.put_off", "housekeeping.fault"]
+    assert [entry["event"] for entry in logs][:2] == [
+        "housekeeping.deferred",
+        "housekeeping.failed",
+    ]
 
 
-async def test_background_clean_up_deletes_only_after_two_looks_at_the_clock_agree(
-    sqlite_api: Api, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+async def test_housekeeping_deletes_only_while_the_clock_is_trusted(
+    sqlite_api: Api, clock: ManualClock
 ) -> None:
     deleting: list[bool] = []
 
-    async def note(_auth: object, *, deletes: bool) -> None:
+    async def clean_up_and_jump(_auth: object, *, deletes: bool) -> None:
         deleting.append(deletes)
         if len(deleting) == 2:
             clock.tick(days=730)
 
-    monkeypatch.setattr(housekeeping, "clean_up", note)
-    monkeypatch.setattr(housekeeping, "EVERY", timedelta())
-    monkeypatch.setattr(random, "uniform", lambda *_: 0)
-    task = Housekeeping(sqlite_api.auth)
+    task = Housekeeping(sqlite_api.auth, interval=timedelta(), job=clean_up_and_jump)
     task.start()
     await wait_until(lambda: len(deleting) > 3)
     await task.stop()
@@ -275,11 +262,11 @@ async def test_background_clean_up_deletes_only_after_two_looks_at_the_clock_agr
 @pytest.mark.parametrize(
     ("error", "event"),
     [
-        (DatabaseUnavailable("LockNotAvailableError"), "housekeeping.put_off"),
-        (ValueError("a mistake of ours"), "housekeeping.fault"),
+        (DatabaseUnavailable("LockNotAvailableError"), "housekeeping.deferred"),
+        (ValueError("an internal error"), "housekeeping.failed"),
     ],
 )
-async def test_step_that_fails_does_not_keep_the_others_from_being_done(
+async def test_clean_up_continues_after_a_step_fails(
     api: Api,
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -299,10 +286,10 @@ async def test_step_that_fails_does_not_keep_the_others_from_being_done(
     assert first in await kids(api)
     assert len(await kids(api)) == 2
     (line,) = [entry for entry in logs if entry["log_level"] in {"warning", "error"}]
-    assert (line["event"], line["step"]) == (event, "_forget_old_attempts")
+    assert (line["event"], line["step"]) == (event, "_delete_old_attempts")
 
 
-async def test_clean_up_deletes_nothing_while_the_clock_is_doubted(
+async def test_clean_up_deletes_nothing_without_a_trusted_clock(
     api: Api, clock: ManualClock
 ) -> None:
     await add_ended_sessions(api, 3)
@@ -312,41 +299,40 @@ async def test_clean_up_deletes_nothing_while_the_clock_is_doubted(
     assert len(await kids(api)) == 1
 
 
-# After a restored backup
+# Ending all sessions, as after a restored backup
 
 
-async def test_ending_all_sessions_goes_by_batches_and_tells_how_many(
+async def test_end_all_sessions_works_in_batches_and_reports_progress(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logout, "ENDED_AT_ONCE", 2)
     devices = [await Device(api).log_in(ALICE) for _ in range(5)]
-    told: list[int] = []
-    assert await end_all_sessions(api.auth, Console(api.auth.permissions), told.append) == 5
-    assert told == [2, 4, 5]
+    reported: list[int] = []
+    assert await end_all_sessions(api.auth, Console(api.auth.permissions), reported.append) == 5
+    assert reported == [2, 4, 5]
     for device in devices:
         assert (await device.try_refresh(device.refresh_token))["tokens"] is None
 
 
-async def test_ending_all_sessions_comes_back_to_those_that_are_locked(
+async def test_end_all_sessions_retries_locked_sessions(
     postgresql_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
-        told: list[int] = []
+        reported: list[int] = []
         await Device(api).log_in(ALICE)
         await Device(api).log_in(ALICE)
         async with api.auth.db.begin() as tx:
             await tx.execute(select(Session).limit(1).with_for_update())
             console = Console(api.auth.permissions)
-            ending = asyncio.create_task(end_all_sessions(api.auth, console, told.append))
-            await wait_until(lambda: told == [1])
+            ending = asyncio.create_task(end_all_sessions(api.auth, console, reported.append))
+            await wait_until(lambda: reported == [1])
             assert not ending.done()
         assert await ending == 2
 
 
-async def test_one_command_signs_everybody_out_and_replaces_the_keys(api: Api) -> None:
-
+async def test_end_all_sessions_signs_out_all_users_and_replaces_the_keys(api: Api) -> None:
     alice, (key,) = await Device(api).log_in(ALICE), await kids(api)
-    # What a backup brings back: a session that had been revoked.
+    # As after a restored backup: the session is active again.
     await api.data("mutation { logout { endedSessions } }", token=alice.access_token)
     async with api.auth.db.begin() as tx:
         await tx.execute(update(Session).values(revoked_at=None, revocation_reason=None))

@@ -23,7 +23,7 @@ from auth.roles import find_roles_by_name
 from auth.user_access import disable_user, set_user_roles
 from auth.user_creation import NewUserForm
 from auth.users import find_user_by_name
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
 from models.role import Role, RolePermission
@@ -51,7 +51,7 @@ async def inviter(api: Api) -> Inviter:
     bob = await find_user_by_name(api.auth, BOB.username)
     assert bob
     await set_user_roles(api.auth, OPERATOR, bob.id, [own.id])
-    return Inviter(await viewer_of(api.auth, Client(), await api.log_in(BOB)), own, given)
+    return Inviter(await get_viewer(api.auth, Client(), await api.log_in(BOB)), own, given)
 
 
 async def invite(auth: Auth, inviter: Inviter, *role_ids: UUID) -> InvitationRecord:

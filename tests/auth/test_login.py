@@ -18,10 +18,10 @@ from auth.login import log_in
 from auth.password_change import change_password
 from auth.permissions import Console
 from auth.records import UserRecord
-from auth.token_pairs import SignedIn
+from auth.token_pairs import TokenPair
 from auth.user_access import disable_user, enable_user
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.role import UserRole
@@ -262,7 +262,7 @@ async def test_current_password_is_right_while_a_login_renews_the_hash(
 ) -> None:
     """The same for what a signed-in user proves the password for."""
     signed_in = await log_in(auth, BROWSER, username="alice", password=ALICE.password)
-    viewer = await viewer_of(auth, BROWSER, signed_in.access_token.text)
+    viewer = await get_viewer(auth, BROWSER, signed_in.access_token.text)
     hash_, renewed = auth.passwords.hash, bcrypt.using(rounds=4).hash(ALICE.password)
 
     async def hash_meanwhile(password: str, **how: Any) -> str:
@@ -305,7 +305,7 @@ async def test_no_login_that_races_a_disable_outlives_it(auth: Auth) -> None:
         outcomes = await asyncio.gather(
             *logins, disable_user(auth, console, alice.id), return_exceptions=True
         )
-        assert all(isinstance(o, SignedIn | UserRecord | AccountDisabled) for o in outcomes)
+        assert all(isinstance(o, TokenPair | UserRecord | AccountDisabled) for o in outcomes)
         assert await count_sessions(auth) == 0
         await enable_user(auth, console, alice.id)
 

@@ -1,4 +1,4 @@
-"""Names: two that look the same are the same, and what cannot be seen is not let in."""
+"""Names: spellings that look the same are equal, and invisible characters are refused."""
 
 import unicodedata
 
@@ -16,7 +16,7 @@ BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", 
 @pytest.mark.parametrize(
     "username", ["al", "alice", "Алиса", "j.r.r-tolkien_7", "李小龙", "a" * 64]
 )
-def test_a_username_is_letters_digits_and_few_signs(username: str) -> None:
+def test_valid_usernames_are_accepted(username: str) -> None:
     assert parse_username(username) == username
 
 
@@ -44,7 +44,7 @@ def test_a_username_is_letters_digits_and_few_signs(username: str) -> None:
         "alice🚪",
     ],
 )
-def test_other_usernames_are_refused(username: str) -> None:
+def test_invalid_usernames_are_refused(username: str) -> None:
     with pytest.raises(UsernameInvalid):
         parse_username(username)
 
@@ -53,17 +53,17 @@ def test_other_usernames_are_refused(username: str) -> None:
     ("one", "other"),
     [("Alice", "ALICE"), ("\uff41lice", "alice"), ("straße", "STRASSE"), ("é", "e\u0301")],
 )
-def test_spellings_that_look_alike_have_one_key(one: str, other: str) -> None:
+def test_canonical_form_is_equal_for_spellings_that_look_alike(one: str, other: str) -> None:
     assert canonical(one) == canonical(other)
 
 
 @given(st.text())
-def test_a_key_of_a_key_is_itself(text: str) -> None:
+def test_canonical_form_is_idempotent(text: str) -> None:
     assert canonical(canonical(text)) == canonical(text)
 
 
 @given(st.text(max_size=70))
-def test_no_accepted_username_holds_an_unseen_character(text: str) -> None:
+def test_accepted_usernames_have_no_invisible_characters(text: str) -> None:
     try:
         username = parse_username(text)
     except UsernameInvalid:
@@ -74,13 +74,13 @@ def test_no_accepted_username_holds_an_unseen_character(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(categories=["L", "M", "N"]), min_size=2, max_size=20))
-def test_every_form_of_a_name_has_one_key(text: str) -> None:
+def test_canonical_form_is_equal_for_all_unicode_normal_forms(text: str) -> None:
     forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")]
     assert {canonical(form) for form in [*forms, canonical(text)]} == {canonical(text)}
 
 
 @given(st.text(max_size=70))
-def test_a_username_is_found_as_it_was_typed(text: str) -> None:
+def test_lookup_finds_username_as_typed(text: str) -> None:
     try:
         username = parse_username(text)
     except UsernameInvalid:
@@ -89,7 +89,7 @@ def test_a_username_is_found_as_it_was_typed(text: str) -> None:
     assert parse_username(username) == username
 
 
-UNSEEN = {
+INVISIBLE = {
     "control": "\x07",
     "delete": "\x7f",
     "soft hyphen": "\u00ad",
@@ -115,15 +115,15 @@ UNSEEN = {
 }
 
 
-@pytest.mark.parametrize("kind", UNSEEN)
-def test_nothing_unseen_stands_in_a_username(kind: str) -> None:
-    for username in (f"al{UNSEEN[kind]}ice", f"alice{UNSEEN[kind]}x", f"x{UNSEEN[kind]}"):
+@pytest.mark.parametrize("kind", INVISIBLE)
+def test_usernames_with_invisible_characters_are_refused(kind: str) -> None:
+    for username in (f"al{INVISIBLE[kind]}ice", f"alice{INVISIBLE[kind]}x", f"x{INVISIBLE[kind]}"):
         with pytest.raises(UsernameInvalid):
             parse_username(username)
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "Al.Ice+tag@Example.COM", "ä@exämple.de"])
-def test_an_email_address_is_normalised(email: str) -> None:
+def test_email_address_is_trimmed_and_normalized(email: str) -> None:
     assert parse_email(f" {email} ").partition("@")[0] == email.partition("@")[0]
 
 
@@ -140,7 +140,7 @@ def test_an_email_address_is_normalised(email: str) -> None:
         "a@" + "b" * 300 + ".de",
     ],
 )
-def test_other_addresses_are_refused(email: str) -> None:
+def test_invalid_email_addresses_are_refused(email: str) -> None:
     with pytest.raises(EmailInvalid):
         parse_email(email)
 
@@ -148,25 +148,25 @@ def test_other_addresses_are_refused(email: str) -> None:
 @pytest.mark.parametrize(
     ("given_name", "kept"), [(" Ada  Lovelace ", "Ada  Lovelace"), ("  ", None)]
 )
-def test_a_full_name_is_trimmed(given_name: str, kept: str | None) -> None:
+def test_full_name_is_trimmed(given_name: str, kept: str | None) -> None:
     assert parse_full_name(given_name) == kept
 
 
 @pytest.mark.parametrize(
     "name", ["x" * 201, "a\0b", "a\nb", "a\u202eb", "a\ud800b", "ﷺ\u0344" * 100]
 )
-def test_a_full_name_holds_no_control_characters(name: str) -> None:
+def test_full_names_with_control_characters_are_refused(name: str) -> None:
     with pytest.raises(FullNameInvalid):
         parse_full_name(name)
 
 
 @pytest.mark.parametrize("name", ["nul\0", "half \ud800", "x" * 255])
-def test_nobody_can_be_looked_up_by_an_impossible_name(name: str) -> None:
+def test_lookup_key_of_impossible_name_is_none(name: str) -> None:
     assert lookup_key(name) is None
 
 
 @given(st.text(max_size=300))
-def test_no_text_makes_the_parsers_stumble(text: str) -> None:
+def test_parsers_raise_only_refusals(text: str) -> None:
     for parse in (parse_username, parse_email, parse_full_name):
         try:
             parse(text)
@@ -174,7 +174,7 @@ def test_no_text_makes_the_parsers_stumble(text: str) -> None:
             continue
 
 
-def normal_by_the_library(text: str) -> str | None:
+def normalized_by_library(text: str) -> str | None:
     try:
         return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError:
@@ -189,17 +189,17 @@ local_parts = st.sampled_from(["postmaster", "Postmaster", "INFO", "a" * 64]) | 
 
 
 @given(st.builds("{}@{}".format, local_parts, domains) | st.emails())
-def test_a_plain_address_is_read_as_the_library_reads_it(text: str) -> None:
+def test_email_parsing_agrees_with_email_validator(text: str) -> None:
     try:
         email = parse_email(text)
     except EmailInvalid:
         email = None
-    wanted = normal_by_the_library(text.strip())
+    wanted = normalized_by_library(text.strip())
     assert email == wanted
 
 
 @given(st.builds("{}@{}".format, local_parts, domains) | st.emails())
-def test_email_that_is_accepted_is_found_as_it_was_typed(text: str) -> None:
+def test_lookup_finds_email_as_typed(text: str) -> None:
     try:
         email = parse_email(text)
     except EmailInvalid:
@@ -216,11 +216,11 @@ def test_email_that_is_accepted_is_found_as_it_was_typed(text: str) -> None:
         ("a@bu\u0308cher.example", "a@bücher.example"),
     ],
 )
-def test_login_finds_an_email_by_each_form_of_its_domain(typed: str, stored: str) -> None:
+def test_lookup_finds_email_by_each_form_of_its_domain(typed: str, stored: str) -> None:
     assert parse_email(typed) == stored
     assert lookup_key(typed) == lookup_key(stored) == canonical(stored)
 
 
-def test_lookalikes_of_other_scripts_are_different_names() -> None:
+def test_lookalikes_in_other_scripts_are_different_names() -> None:
     latin, cyrillic = "alice", "\N{CYRILLIC SMALL LETTER A}lice"
     assert canonical(parse_username(latin)) != canonical(parse_username(cyrillic))

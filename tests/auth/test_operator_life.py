@@ -1,4 +1,4 @@
-"""Random sequences of operators' acts: whatever they do, some things stay true."""
+"""Random sequences of admin operations keep the invariants."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ from tests.databases import PostgresqlTemplates, SqliteTemplates
 EXAMPLES = int(os.environ.get("OPERATOR_LIFE_EXAMPLES", "6"))
 
 PERMISSIONS = ["users:read", "users:write", "roles:write", "sessions:revoke", "audit:read"]
-NAMES = [f"person{number}" for number in range(6)]
+NAMES = [f"user{number}" for number in range(6)]
 ROLES = ["clerk", "keeper", "warden"]
 HERE = Client("192.0.2.7", "test")
 ANY = st.integers(0, 1000)
@@ -60,8 +60,8 @@ ORPHANS = [
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody who tries to do an operator's work, with what they may do at this moment."""
+class UserActor:
+    """An actor with the permissions that a user has now."""
 
     user_id: UUID
     permissions: frozenset[str]
@@ -70,7 +70,7 @@ class Person:
 
 
 class OperatorLife(RuleBasedStateMachine):
-    """Anybody tries anything; the model is the set of permissions that each act takes."""
+    """All users try all operations. The model is the permission that each operation needs."""
 
     url: ClassVar[str]
     folder: ClassVar[Path]
@@ -99,45 +99,45 @@ class OperatorLife(RuleBasedStateMachine):
     def one_of(self, found: list[Any], which: int) -> Any:
         return found[which % len(found)]
 
-    async def acts(self) -> int:
+    async def count_events(self) -> int:
         async with self.auth.db.read() as session:
             return await session.scalar(select(func.count()).select_from(AuditEvent)) or 0
 
-    def tries(
+    def attempt(
         self,
         who: int,
         needs: str,
-        act: Callable[[Person], Awaitable[object]],
+        act: Callable[[UserActor], Awaitable[object]],
         *,
         may_change_nothing: bool = False,
     ) -> None:
-        """Acts as this user: refused without the permission, recorded if something changes."""
+        """Runs an operation as this user. Checks the permission and the number of audit events."""
         user = self.one_of(self.run(self.users()), who)
-        person = Person(user.id, user.permissions)
-        before = self.run(self.acts())
+        actor = UserActor(user.id, user.permissions)
+        before = self.run(self.count_events())
         try:
-            self.run(act(person))
+            self.run(act(actor))
         except Forbidden:
-            assert self.run(self.acts()) == before
+            assert self.run(self.count_events()) == before
         except AuthError:
-            assert needs in person.permissions
-            assert self.run(self.acts()) == before
+            assert needs in actor.permissions
+            assert self.run(self.count_events()) == before
         else:
-            assert needs in person.permissions
-            recorded = self.run(self.acts()) - before
+            assert needs in actor.permissions
+            recorded = self.run(self.count_events()) - before
             assert recorded == 1 or (may_change_nothing and recorded == 0)
 
     @rule(who=ANY, name=st.sampled_from(NAMES), role=ANY, address=st.booleans())
     def create(self, who: int, name: str, role: int, address: bool) -> None:
         form = NewUserForm(name, f"{name}@example.com" if address else None)
         roles = [self.one_of(self.run(self.roles()), role).id]
-        self.tries(who, "users:write", lambda p: create_user(self.auth, p, form, roles))
+        self.attempt(who, "users:write", lambda p: create_user(self.auth, p, form, roles))
 
     @rule(who=ANY, whom=ANY, name=st.sampled_from(NAMES), stale=st.booleans())
     def edit(self, who: int, whom: int, name: str, stale: bool) -> None:
         user = self.one_of(self.run(self.users()), whom)
         edit = UserEdit(username=name, version=user.version - stale)
-        self.tries(
+        self.attempt(
             who,
             "users:write",
             lambda p: update_user(self.auth, p, user.id, edit),
@@ -148,7 +148,7 @@ class OperatorLife(RuleBasedStateMachine):
     def disable_enable_or_delete(self, who: int, whom: int, act: Any) -> None:
         user = self.one_of(self.run(self.users()), whom)
         unchanged = {disable_user: user.disabled, enable_user: not user.disabled}.get(act, False)
-        self.tries(
+        self.attempt(
             who,
             "users:write",
             lambda p: act(self.auth, p, user.id),
@@ -158,14 +158,14 @@ class OperatorLife(RuleBasedStateMachine):
     @rule(who=ANY, whom=ANY)
     def require_a_password(self, who: int, whom: int) -> None:
         user = self.one_of(self.run(self.users()), whom)
-        self.tries(who, "users:write", lambda p: require_password_reset(self.auth, p, user.id))
+        self.attempt(who, "users:write", lambda p: require_password_reset(self.auth, p, user.id))
 
     @rule(who=ANY, whom=ANY, roles=st.lists(ANY, max_size=2))
     def give_roles(self, who: int, whom: int, roles: list[int]) -> None:
         user = self.one_of(self.run(self.users()), whom)
         there = self.run(self.roles())
         ids = list({self.one_of(there, role).id for role in roles})
-        self.tries(
+        self.attempt(
             who,
             "roles:write",
             lambda p: set_user_roles(self.auth, p, user.id, ids),
@@ -175,7 +175,7 @@ class OperatorLife(RuleBasedStateMachine):
     @rule(who=ANY, whom=ANY)
     def end_sessions(self, who: int, whom: int) -> None:
         user = self.one_of(self.run(self.users()), whom)
-        self.tries(
+        self.attempt(
             who,
             "sessions:revoke",
             lambda p: revoke_user_sessions(self.auth, p, user.id),
@@ -189,13 +189,13 @@ class OperatorLife(RuleBasedStateMachine):
     )
     def create_a_role(self, who: int, name: str, permissions: list[str]) -> None:
         form = RoleForm(name, "", permissions)
-        self.tries(who, "roles:write", lambda p: create_role(self.auth, p, form))
+        self.attempt(who, "roles:write", lambda p: create_role(self.auth, p, form))
 
     @rule(who=ANY, which=ANY, permissions=st.lists(st.sampled_from(PERMISSIONS), unique=True))
     def edit_a_role(self, who: int, which: int, permissions: list[str]) -> None:
         role = self.one_of(self.run(self.roles()), which)
         form = RoleForm(permissions=permissions)
-        self.tries(
+        self.attempt(
             who,
             "roles:write",
             lambda p: update_role(self.auth, p, role.id, form),
@@ -205,27 +205,29 @@ class OperatorLife(RuleBasedStateMachine):
     @rule(who=ANY, which=ANY)
     def delete_a_role(self, who: int, which: int) -> None:
         role = self.one_of(self.run(self.roles()), which)
-        self.tries(who, "roles:write", lambda p: delete_role(self.auth, p, role.id))
+        self.attempt(who, "roles:write", lambda p: delete_role(self.auth, p, role.id))
 
     @rule(who=ANY, name=st.sampled_from(NAMES), role=ANY)
     def invite(self, who: int, name: str, role: int) -> None:
         email, roles = f"{name}@example.com", [self.one_of(self.run(self.roles()), role).id]
-        self.tries(
+        self.attempt(
             who,
             "users:write",
             lambda p: create_invitation(self.auth, p, email=email, role_ids=roles),
         )
 
     @rule(who=ANY, which=ANY)
-    def withdraw(self, who: int, which: int) -> None:
+    def delete_an_invitation(self, who: int, which: int) -> None:
         found = self.run(list_invitations(self.auth, OPERATOR, Page(limit=100))).invitations
         if found:
             invitation = self.one_of(found, which)
-            self.tries(who, "users:write", lambda p: delete_invitation(self.auth, p, invitation.id))
+            self.attempt(
+                who, "users:write", lambda p: delete_invitation(self.auth, p, invitation.id)
+            )
 
     @rule(seed=ANY)
     def two_at_once(self, seed: int) -> None:
-        """The same two acts side by side: the rules hold whichever comes first."""
+        """Runs two operations concurrently. The invariants hold in any order."""
         chosen = random.Random(seed)
         users = self.run(self.users())
         acts = [
@@ -238,16 +240,16 @@ class OperatorLife(RuleBasedStateMachine):
         assert all(isinstance(o, AuthError) or not isinstance(o, Exception) for o in outcomes)
 
     @rule(whom=ANY)
-    def everybody_may_look_at_themselves(self, whom: int) -> None:
+    def users_may_read_themselves(self, whom: int) -> None:
         user = self.one_of(self.run(self.users()), whom)
-        assert self.run(find_user(self.auth, Person(user.id, frozenset()), user.id)) == user
+        assert self.run(find_user(self.auth, UserActor(user.id, frozenset()), user.id)) == user
 
     @invariant()
-    def there_is_an_administrator(self) -> None:
+    def an_active_admin_is_left(self) -> None:
         assert self.run(self.count(ADMINS)) >= 1
 
     @invariant()
-    def nothing_is_left_of_what_is_gone(self) -> None:
+    def no_rows_refer_to_deleted_rows(self) -> None:
         assert [self.run(self.count(query)) for query in ORPHANS] == [0] * len(ORPHANS)
 
     async def count(self, query: str) -> int:
@@ -260,7 +262,7 @@ async def _both(acts: Sequence[Awaitable[object]]) -> list[object]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_whatever_operators_do_some_things_stay_true(
+def test_random_admin_operations_keep_the_invariants(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     if kind == "sqlite":

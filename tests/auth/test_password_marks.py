@@ -20,7 +20,7 @@ from auth.password_change import change_password
 from auth.password_marks import names_of_password
 from auth.password_reset import request_password_reset, reset_password
 from auth.tokens.link_tokens import LIFETIMES, Purpose, read_token
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.link import Link
 from models.user import User
@@ -103,7 +103,7 @@ async def test_email_change_link_survives_a_raised_cost(
 ) -> None:
     """The hash is renewed by the sign-in after the request, in a process with another cost."""
     signed_in = await log_in(api.auth, HERE, username=ALICE.username, password=ALICE.password)
-    viewer = await viewer_of(dearer.auth, HERE, signed_in.access_token.text)
+    viewer = await get_viewer(dearer.auth, HERE, signed_in.access_token.text)
     email = "new@example.com"
     await request_email_change(dearer.auth, viewer, new_email=email, password=ALICE.password)
     await dearer.send_emails()
@@ -177,7 +177,7 @@ async def test_address_is_verified_while_a_sign_in_renews_the_hash(
     auth = api.auth
     signed_in = await log_in(auth, HERE, username=ALICE.username, password=ALICE.password)
     await set_hash(auth, IMPORTED["bcrypt"])
-    viewer = await viewer_of(auth, HERE, signed_in.access_token.text)
+    viewer = await get_viewer(auth, HERE, signed_in.access_token.text)
     await request_email_verification(auth, viewer)
     await api.send_emails()
     verify = auth.passwords.verify
@@ -252,7 +252,7 @@ async def test_device_proofs_share_a_budget_after_a_change_and_a_renewal(
 ) -> None:
     proofs = [await sign_in(api.auth), await sign_in(api.auth)]
     signed_in = await log_in(api.auth, HERE, username=ALICE.username, password=ALICE.password)
-    viewer = await viewer_of(api.auth, HERE, signed_in.access_token.text)
+    viewer = await get_viewer(api.auth, HERE, signed_in.access_token.text)
     await change_password(api.auth, viewer, current=ALICE.password, new=NEW)
     await sign_in(dearer.auth, password=NEW)
     assert not await have_own_budgets(dearer.auth, proofs, NEW)

@@ -27,7 +27,7 @@ from auth.user_access import disable_user
 from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.link import Link
@@ -73,7 +73,7 @@ async def test_a_reset_ends_every_session_and_is_told(api: Api, mailbox: Mailbox
     await ask(api)
     assert await reset(api.auth, mailbox.last(ALICE.email).token) == 1
     with pytest.raises(SessionRevoked):
-        await viewer_of(api.auth, HERE, token)
+        await get_viewer(api.auth, HERE, token)
     await api.send_emails()
     assert "was changed" in mailbox.last(ALICE.email).subject
 
@@ -126,7 +126,7 @@ async def test_a_link_ends_after_an_hour(api: Api, mailbox: Mailbox, clock: Manu
 async def test_a_change_of_the_password_ends_the_link(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     token = mailbox.last(ALICE.email).token
-    viewer = await viewer_of(api.auth, HERE, await api.log_in(ALICE))
+    viewer = await get_viewer(api.auth, HERE, await api.log_in(ALICE))
     await change_password(api.auth, viewer, current=ALICE.password, new=NEW)
     with pytest.raises(LinkInvalid):
         await reset(api.auth, token, "another of my own")
@@ -281,7 +281,7 @@ async def test_reset_request_for_a_new_account_is_not_paused(
 
 async def test_emails_of_strangers_do_not_use_up_the_reset(api: Api, mailbox: Mailbox) -> None:
     """T2: `register` and `requestEmailChange` with the owner's address did."""
-    viewer = await viewer_of(api.auth, HERE, await api.log_in(BOB))
+    viewer = await get_viewer(api.auth, HERE, await api.log_in(BOB))
     for number in range(5):
         form = NewUserForm(f"stranger{number}", ALICE.email, password=NEW)
         with suppress(Refusals, RateLimited):
@@ -400,7 +400,7 @@ async def test_an_operator_makes_somebody_choose_another(api: Api, mailbox: Mail
     assert user
     await require_password_reset(api.auth, OPERATOR, user.id)
     with pytest.raises(SessionRevoked):
-        await viewer_of(api.auth, HERE, token)
+        await get_viewer(api.auth, HERE, token)
     with pytest.raises(InvalidCredentials):
         await log_in_with(api.auth, ALICE.password)
     await api.send_emails()

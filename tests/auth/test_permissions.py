@@ -1,4 +1,4 @@
-"""Permissions: those that exist, and who holds them."""
+"""Permissions: the registry of all permissions, and checks of an actor."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -28,7 +28,7 @@ class Clerk:
 
 
 @pytest.mark.parametrize("held", [[], ["users:write"], ["users"], [EVERYTHING]])
-def test_only_the_very_permission_will_do(held: list[str]) -> None:
+def test_check_requires_the_exact_permission(held: list[str]) -> None:
     clerk = Clerk(frozenset(held))
     assert not may(clerk, "users:read")
     with pytest.raises(Forbidden) as denied:
@@ -36,23 +36,23 @@ def test_only_the_very_permission_will_do(held: list[str]) -> None:
     assert denied.value.required == "users:read"
 
 
-def test_who_holds_a_permission_may() -> None:
+def test_check_passes_with_the_permission() -> None:
     clerk = Clerk(frozenset({"users:read"}))
     assert may(clerk, "users:read")
     check_may(clerk, "users:read")
 
 
-def test_everything_means_all_that_exist_those_of_own_code_too() -> None:
+def test_wildcard_grants_all_permissions_with_custom_ones() -> None:
     assert REGISTRY.expand([EVERYTHING]) == {*BUILT_IN_PERMISSIONS, "notes:read"}
 
 
 @pytest.mark.parametrize("granted", [[], ["gone:now"], ["USERS:READ"], ["users:*"], ["**"]])
-def test_a_permission_that_does_not_exist_is_not_granted(granted: list[str]) -> None:
+def test_unknown_permissions_are_not_granted(granted: list[str]) -> None:
     assert REGISTRY.expand(granted) == frozenset()
     assert REGISTRY.expand([*granted, "users:read"]) == {"users:read"}
 
 
-def test_the_permissions_are_listed_in_order() -> None:
+def test_permissions_are_sorted() -> None:
     assert list(REGISTRY) == sorted({*BUILT_IN_PERMISSIONS, "notes:read"})
     assert "notes:read" in REGISTRY
     assert EVERYTHING not in REGISTRY
@@ -75,12 +75,12 @@ def test_the_permissions_are_listed_in_order() -> None:
         "x" * 70 + ":y",
     ],
 )
-def test_own_permissions_must_look_like_ours(bad: str) -> None:
+def test_invalid_permission_names_are_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="resource:action"):
         PermissionRegistry({bad: "?"})
 
 
-def test_the_console_may_do_everything_as_nobody() -> None:
+def test_console_has_all_permissions_and_no_user() -> None:
     console = Console(REGISTRY)
     assert console.user_id is None
     assert console.permissions == frozenset(REGISTRY)

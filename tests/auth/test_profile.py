@@ -7,7 +7,7 @@ from auth.audit import Action
 from auth.clients import Client
 from auth.errors import RateLimited
 from auth.profile import update_profile
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from models.audit_event import AuditEvent
 from tests.accounts import ALICE
 from tests.api import Api, codes
@@ -16,7 +16,7 @@ from tests.clock import ManualClock
 
 @pytest.fixture
 async def viewer(api: Api, alice: str) -> Viewer:
-    return await viewer_of(api.auth, Client("192.0.2.7"), alice)
+    return await get_viewer(api.auth, Client("192.0.2.7"), alice)
 
 
 async def count_edits(api: Api) -> int:

@@ -31,7 +31,7 @@ from auth.registration import register
 from auth.roles import find_roles_by_name
 from auth.user_creation import NewUserForm
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth, RegistrationMode, RegistrationPolicy
 from models.audit_event import AuditEvent
 from models.pending_registration import PendingRegistration
@@ -85,20 +85,20 @@ class TestAtOnce:
         assert sum(isinstance(outcome, refused) for outcome in outcomes) == 19
 
     async def test_verification_emails_of_one_account_are_few(self, api: Api) -> None:
-        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        viewer = await get_viewer(api.auth, Client(), await api.log_in(ALICE))
         for _ in range(3):
             await request_email_verification(api.auth, viewer)
         with pytest.raises(RateLimited):
             await request_email_verification(api.auth, viewer)
 
     async def test_another_link_can_be_asked_for(self, api: Api, mailbox: Mailbox) -> None:
-        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        viewer = await get_viewer(api.auth, Client(), await api.log_in(ALICE))
         await request_email_verification(api.auth, viewer)
         await api.send_emails()
         await verify_email(
             api.auth, Client(), mailbox.last(ALICE.email).token, TypedPassword(ALICE.password)
         )
-        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        viewer = await get_viewer(api.auth, Client(), await api.log_in(ALICE))
         with pytest.raises(EmailAlreadyVerified):
             await request_email_verification(api.auth, viewer)
 
@@ -298,7 +298,7 @@ class TestByInvitation:
             await register(club, Client(), form(), older)
 
     async def test_nobody_invites_to_more_than_they_may(self, api: Api) -> None:
-        viewer = await viewer_of(api.auth, Client(), await api.log_in(SUPPORT))
+        viewer = await get_viewer(api.auth, Client(), await api.log_in(SUPPORT))
         with pytest.raises(Forbidden):
             await create_invitation(api.auth, viewer, email=CAROL, role_ids=[])
 
@@ -344,7 +344,7 @@ class TestByInvitation:
             await invite(api, email=SUPPORT.email)
 
     async def test_a_role_that_is_none_is_told(self, api: Api) -> None:
-        viewer = await viewer_of(api.auth, Client(), await api.log_in(ALICE))
+        viewer = await get_viewer(api.auth, Client(), await api.log_in(ALICE))
         with pytest.raises(RoleNotFound):
             await create_invitation(api.auth, OPERATOR, email=CAROL, role_ids=[viewer.user_id])
 

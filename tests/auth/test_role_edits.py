@@ -1,4 +1,4 @@
-"""Own roles: made, changed and deleted, and never more than who makes them may do."""
+"""Custom roles: create, change and delete, within the permissions of the actor."""
 
 import asyncio
 from uuid import uuid4
@@ -22,7 +22,7 @@ from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import find_roles_by_name, list_roles
 from auth.user_access import set_user_roles
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.role import RolePermission
 from tests.accounts import ALICE, BOB, OPERATOR
@@ -35,7 +35,7 @@ async def make(auth: Auth, form: RoleForm = READER) -> RoleRecord:
     return await create_role(auth, OPERATOR, form)
 
 
-async def test_a_role_permits_what_was_said(auth: Auth) -> None:
+async def test_created_role_has_the_given_permissions(auth: Auth) -> None:
     role = await make(auth)
     assert (role.name, role.built_in, *role.permissions) == ("reader", False, "users:read")
     assert role.name in [found.name for found in await list_roles(auth, OPERATOR)]
@@ -58,7 +58,7 @@ async def test_a_role_permits_what_was_said(auth: Auth) -> None:
         ),
     ],
 )
-async def test_everything_that_is_wrong_is_told(
+async def test_create_role_reports_all_errors_of_the_form(
     auth: Auth, form: RoleForm, codes: list[str]
 ) -> None:
     with pytest.raises(Refusals) as refused:
@@ -66,23 +66,23 @@ async def test_everything_that_is_wrong_is_told(
     assert [refusal.code for refusal in refused.value.refusals] == codes
 
 
-async def test_a_name_belongs_to_one_role(auth: Auth) -> None:
+async def test_concurrent_creations_with_one_name_create_one_role(auth: Auth) -> None:
     outcomes = await asyncio.gather(*(make(auth) for _ in range(5)), return_exceptions=True)
     assert sum(isinstance(outcome, RoleNameTaken) for outcome in outcomes) == 4
 
 
-async def test_a_role_changes_for_who_has_it_at_once(api: Api) -> None:
+async def test_role_change_applies_at_once_to_its_users(api: Api) -> None:
     role = await make(api.auth)
     alice = await find_user_by_name(api.auth, "alice")
     assert alice
     await set_user_roles(api.auth, OPERATOR, alice.id, [role.id])
     token = await api.log_in(ALICE)
-    assert (await viewer_of(api.auth, Client(), token)).permissions == {"users:read"}
+    assert (await get_viewer(api.auth, Client(), token)).permissions == {"users:read"}
     await update_role(api.auth, OPERATOR, role.id, RoleForm(permissions=["audit:read"]))
-    assert (await viewer_of(api.auth, Client(), token)).permissions == {"audit:read"}
+    assert (await get_viewer(api.auth, Client(), token)).permissions == {"audit:read"}
 
 
-async def test_role_update_keeps_what_is_not_given(auth: Auth) -> None:
+async def test_role_update_keeps_omitted_fields(auth: Auth) -> None:
     role = await make(auth)
     changed = await update_role(auth, OPERATOR, role.id, RoleForm(description="Looks."))
     assert (changed.name, changed.description, *changed.permissions) == (
@@ -100,7 +100,7 @@ async def test_role_name_cannot_be_changed(auth: Auth) -> None:
     assert (same.name, same.description) == ("reader", "x")
 
 
-async def test_of_two_operators_the_second_is_told(auth: Auth) -> None:
+async def test_role_update_with_an_old_version_conflicts(auth: Auth) -> None:
     role = await make(auth)
     await update_role(auth, OPERATOR, role.id, RoleForm(description="x"), role.version)
     with pytest.raises(EditConflict):
@@ -108,7 +108,7 @@ async def test_of_two_operators_the_second_is_told(auth: Auth) -> None:
 
 
 @pytest.mark.parametrize("name", ["admin", "support", "auditor", "user"])
-async def test_what_comes_with_postern_stays_as_it_is(auth: Auth, name: str) -> None:
+async def test_built_in_roles_cannot_be_changed_or_deleted(auth: Auth, name: str) -> None:
     (role,) = await find_roles_by_name(auth, [name])
     with pytest.raises(RoleBuiltIn):
         await update_role(auth, OPERATOR, role.id, RoleForm(description="mine"))
@@ -116,7 +116,7 @@ async def test_what_comes_with_postern_stays_as_it_is(auth: Auth, name: str) -> 
         await delete_role(auth, OPERATOR, role.id)
 
 
-async def test_a_role_that_somebody_has_stays(auth: Auth) -> None:
+async def test_role_in_use_cannot_be_deleted(auth: Auth) -> None:
     role = await make(auth)
     bob = await find_user_by_name(auth, "bob")
     assert bob
@@ -127,7 +127,7 @@ async def test_a_role_that_somebody_has_stays(auth: Auth) -> None:
     await delete_role(auth, OPERATOR, role.id)
 
 
-async def test_a_role_goes_with_its_permissions(auth: Auth) -> None:
+async def test_deletion_of_a_role_deletes_its_permissions(auth: Auth) -> None:
     role = await make(auth)
     await delete_role(auth, OPERATOR, role.id)
     async with auth.db.read() as session:
@@ -137,24 +137,24 @@ async def test_a_role_goes_with_its_permissions(auth: Auth) -> None:
         await update_role(auth, OPERATOR, role.id, RoleForm(description="again"))
 
 
-async def test_a_role_is_not_deleted_while_it_is_given(auth: Auth) -> None:
+async def test_role_cannot_be_deleted_while_it_is_assigned(auth: Auth) -> None:
     role = await make(auth)
     bob = await find_user_by_name(auth, "bob")
     assert bob
-    given, gone = await asyncio.gather(
+    assigned, deleted = await asyncio.gather(
         set_user_roles(auth, OPERATOR, bob.id, [role.id]),
         delete_role(auth, OPERATOR, role.id),
         return_exceptions=True,
     )
-    assert isinstance(given, RoleNotFound) or isinstance(gone, RoleInUse)
+    assert isinstance(assigned, RoleNotFound) or isinstance(deleted, RoleInUse)
 
 
-async def test_nobody_makes_a_role_that_permits_more_than_they_may(api: Api) -> None:
+async def test_role_edits_need_all_permissions_of_the_role(api: Api) -> None:
     clerk = await make(api.auth, RoleForm("clerk", "", ["roles:write", "users:read"]))
     bob = await find_user_by_name(api.auth, "bob")
     assert bob
     await set_user_roles(api.auth, OPERATOR, bob.id, [clerk.id])
-    actor = await viewer_of(api.auth, Client(), await api.log_in(BOB))
+    actor = await get_viewer(api.auth, Client(), await api.log_in(BOB))
     with pytest.raises(Forbidden):
         await create_role(api.auth, actor, RoleForm("boss", "", ["users:write"]))
     with pytest.raises(Forbidden):
@@ -166,7 +166,7 @@ async def test_nobody_makes_a_role_that_permits_more_than_they_may(api: Api) -> 
         await delete_role(api.auth, actor, boss.id)
 
 
-async def test_a_role_that_is_not_there_is_told(auth: Auth) -> None:
+async def test_edits_of_unknown_roles_are_refused(auth: Auth) -> None:
     for act in (update_role(auth, OPERATOR, uuid4(), READER), delete_role(auth, OPERATOR, uuid4())):
         with pytest.raises(RoleNotFound):
             await act

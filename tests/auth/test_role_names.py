@@ -1,4 +1,4 @@
-"""The name of a role is not a way around permissions: tokens and guards trust names."""
+"""Role names: tokens and guards trust them, so they are reserved and fixed."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from auth.roles import find_roles_by_name
 from auth.user_access import disable_user, set_user_roles
 from auth.user_creation import NewUserForm, create_user
 from auth.users import find_user_by_name
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from postern import HasRole
 from tests.accounts import ALICE, BOB, OPERATOR
@@ -24,15 +24,15 @@ from tests.conftest import make_settings
 
 
 async def with_role(api: Api, role: RoleRecord) -> Viewer:
-    """Bob, with this role only."""
+    """Returns the viewer bob, who has only this role."""
     bob = await find_user_by_name(api.auth, BOB.username)
     assert bob
     await set_user_roles(api.auth, OPERATOR, bob.id, [role.id])
-    return await viewer_of(api.auth, Client(), await api.log_in(BOB))
+    return await get_viewer(api.auth, Client(), await api.log_in(BOB))
 
 
 async def make_clerk(api: Api, *permissions: str) -> Viewer:
-    """Bob, who may write roles and what else is said."""
+    """Returns the viewer bob, who has `roles:write` and these permissions."""
     form = RoleForm("clerk", "", ["roles:write", *permissions])
     return await with_role(api, await create_role(api.auth, OPERATOR, form))
 
@@ -54,26 +54,26 @@ async def test_role_name_is_fixed_even_for_an_admin(auth: Auth) -> None:
         await update_role(auth, OPERATOR, role.id, RoleForm(name="other"))
 
 
-async def test_name_of_deleted_role_needs_what_it_granted(api: Api) -> None:
+async def test_name_of_deleted_role_needs_its_permissions(api: Api) -> None:
     auth, actor = api.auth, await make_clerk(api)
     await delete_role(auth, OPERATOR, (await make(auth, "users:write")).id)
     with pytest.raises(Forbidden) as denied:
         await create_role(auth, actor, RoleForm("payroll", "", []))
     assert denied.value.required == "users:write"
-    # Made without permissions and deleted again, the name is still what it was.
+    # A new role with this name and without permissions does not change that.
     await delete_role(auth, OPERATOR, (await make(auth)).id)
     with pytest.raises(Forbidden):
         await create_role(auth, actor, RoleForm("payroll", "", []))
 
 
-async def test_name_of_deleted_role_is_free_for_those_who_hold_what_it_granted(api: Api) -> None:
+async def test_name_of_deleted_role_can_be_used_with_its_permissions(api: Api) -> None:
     auth, actor = api.auth, await make_clerk(api, "users:write")
     await delete_role(auth, OPERATOR, (await make(auth, "users:write")).id)
     role = await create_role(auth, actor, RoleForm("payroll", "", []))
     assert role.permissions == frozenset()
 
 
-async def test_name_cannot_be_taken_while_its_role_is_being_deleted(api: Api) -> None:
+async def test_name_cannot_be_used_while_its_role_is_deleted(api: Api) -> None:
     auth, actor = api.auth, await make_clerk(api)
     for _ in range(5):
         role = await make(auth, "users:write")
@@ -100,14 +100,14 @@ async def test_built_in_names_are_reserved(auth: Auth, name: str) -> None:
     "name",
     ["Admin", "ADMIN", "аdmin", "admin ", " admin", "admin\n", "ad\u200bmin", "ａdmin", "admın"],
 )
-async def test_lookalikes_of_a_name_are_refused(auth: Auth, name: str) -> None:
+async def test_names_that_look_like_a_built_in_name_are_refused(auth: Auth, name: str) -> None:
     with pytest.raises(Refusals) as refused:
         await create_role(auth, OPERATOR, RoleForm(name, "", []))
     assert [refusal.code for refusal in refused.value.refusals] == ["ROLE_NAME_INVALID"]
 
 
-async def test_role_with_everything_needs_everything(api: Api) -> None:
-    # Each permission by itself is less than `*`, which includes those to come.
+async def test_role_with_wildcard_needs_the_wildcard(api: Api) -> None:
+    # All single permissions are less than `*`, which includes future permissions.
     everything = ("audit:read", "sessions:revoke", "tokens:introspect", "users:read", "users:write")
     actor = await make_clerk(api, *everything)
     (admin,) = await find_roles_by_name(api.auth, ["admin"])
@@ -115,12 +115,12 @@ async def test_role_with_everything_needs_everything(api: Api) -> None:
         await create_user(api.auth, actor, NewUserForm("dora"), [admin.id])
 
 
-# Roles that a permission class asks for
+# Roles that a permission class requires
 
 
 @strawberry.type
 class Vault:
-    """A field that a role opens, whatever the role permits."""
+    """Fields that require a role."""
 
     @strawberry.field(permission_classes=[HasRole("treasurer")])
     def gold(self) -> str | None:
@@ -131,7 +131,7 @@ class Vault:
         return "copper"
 
 
-async def test_role_that_a_guard_asks_for_is_given_by_its_holders_only(
+async def test_role_that_a_guard_requires_is_assigned_only_by_its_users(
     database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(database_url, tmp_path), clock, queries=[Vault]) as api:

@@ -1,4 +1,4 @@
-"""Roles: what they permit, who may give them, and that somebody is always left in charge."""
+"""Roles: their permissions, who may assign them, and the last active admin."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ CONSOLE = Console(PermissionRegistry())
 
 @pytest.fixture
 def sqlite(sqlite_api: Api) -> Auth:
-    """For what does not depend on the database."""
+    """For tests that do not depend on the database."""
     return sqlite_api.auth
 
 
@@ -65,11 +65,11 @@ async def active_admins(auth: Auth) -> int:
         return len(list(await session.scalars(query)))
 
 
-Ousting = Callable[[Auth, UUID], Awaitable[UserRecord]]
-OUSTING = [demote, disable]
+Removal = Callable[[Auth, UUID], Awaitable[UserRecord]]
+REMOVALS = [demote, disable]
 
 
-async def test_the_roles_are_listed_by_name_with_what_they_permit(auth: Auth) -> None:
+async def test_roles_are_listed_by_name_with_permissions(auth: Auth) -> None:
     roles = {role.name: role.permissions for role in await list_roles(auth, CONSOLE)}
     assert list(roles) == ["admin", "auditor", "support", "user"]
     assert roles["admin"] == BUILT_IN_PERMISSIONS.keys()
@@ -78,12 +78,12 @@ async def test_the_roles_are_listed_by_name_with_what_they_permit(auth: Auth) ->
 
 
 @pytest.mark.parametrize("names", [["king"], ["user", "king"], ["User"], ["%"]])
-async def test_a_role_that_is_not_there_is_told(auth: Auth, names: list[str]) -> None:
+async def test_unknown_role_names_are_refused(auth: Auth, names: list[str]) -> None:
     with pytest.raises(RoleNotFound):
         await find_roles_by_name(auth, names)
 
 
-async def test_roles_are_got_all_or_none(sqlite: Auth) -> None:
+async def test_get_roles_raises_if_one_role_is_missing(sqlite: Auth) -> None:
     ids = await role_ids(sqlite, "user", "support")
     async with sqlite.db.read() as session:
         found = await get_roles(session, sqlite.permissions, [*ids, *ids])
@@ -93,7 +93,7 @@ async def test_roles_are_got_all_or_none(sqlite: Auth) -> None:
             await get_roles(session, sqlite.permissions, [*ids, uuid4()])
 
 
-async def test_nobody_grants_a_role_that_permits_more_than_they_may(sqlite: Auth) -> None:
+async def test_role_cannot_be_granted_without_its_permissions(sqlite: Auth) -> None:
     support, admin = await find_roles_by_name(sqlite, ["support", "admin"])
     roles = {role.name: role for role in (support, admin)}
     held = frozenset({"users:read", "sessions:revoke", "roles:write"})
@@ -104,41 +104,41 @@ async def test_nobody_grants_a_role_that_permits_more_than_they_may(sqlite: Auth
     assert denied.value.required == "audit:read"
 
 
-@pytest.mark.parametrize("oust", OUSTING)
-async def test_the_last_administrator_stays_one(auth: Auth, oust: Ousting) -> None:
+@pytest.mark.parametrize("remove", REMOVALS)
+async def test_last_admin_cannot_be_removed(auth: Auth, remove: Removal) -> None:
     with pytest.raises(LastAdmin):
-        await oust(auth, await id_of(auth, "admin"))
+        await remove(auth, await id_of(auth, "admin"))
     assert await active_admins(auth) == 1
 
 
-@pytest.mark.parametrize("oust", OUSTING)
-async def test_a_disabled_administrator_does_not_count(auth: Auth, oust: Ousting) -> None:
+@pytest.mark.parametrize("remove", REMOVALS)
+async def test_disabled_admins_do_not_count(auth: Auth, remove: Removal) -> None:
     alice = await promote(auth, "alice")
     await disable(auth, alice)
     with pytest.raises(LastAdmin):
-        await oust(auth, await id_of(auth, "admin"))
+        await remove(auth, await id_of(auth, "admin"))
     await demote(auth, alice)
     await enable_user(auth, CONSOLE, alice)
     assert await active_admins(auth) == 1
 
 
-@pytest.mark.parametrize("oust", OUSTING)
-async def test_where_another_is_left_an_administrator_may_go(auth: Auth, oust: Ousting) -> None:
+@pytest.mark.parametrize("remove", REMOVALS)
+async def test_admin_can_be_removed_while_another_is_active(auth: Auth, remove: Removal) -> None:
     await promote(auth, "alice")
-    await oust(auth, await id_of(auth, "admin"))
+    await remove(auth, await id_of(auth, "admin"))
     assert await active_admins(auth) == 1
 
 
-async def test_the_last_administrator_may_be_given_other_roles_beside(auth: Auth) -> None:
+async def test_last_admin_can_get_more_roles(auth: Auth) -> None:
     admin, ids = await id_of(auth, "admin"), await role_ids(auth, "admin", "support")
     user = await set_user_roles(auth, CONSOLE, admin, ids)
     assert [role.name for role in user.roles] == ["admin", "support"]
 
 
-@pytest.mark.parametrize("first", OUSTING)
-@pytest.mark.parametrize("second", OUSTING)
-async def test_of_two_administrators_ousted_at_once_one_stays(
-    auth: Auth, first: Ousting, second: Ousting
+@pytest.mark.parametrize("first", REMOVALS)
+@pytest.mark.parametrize("second", REMOVALS)
+async def test_concurrent_removals_leave_one_admin(
+    auth: Auth, first: Removal, second: Removal
 ) -> None:
     admin, alice = await id_of(auth, "admin"), await promote(auth, "alice")
     outcomes = await asyncio.gather(first(auth, admin), second(auth, alice), return_exceptions=True)
@@ -146,7 +146,7 @@ async def test_of_two_administrators_ousted_at_once_one_stays(
     assert await active_admins(auth) == 1
 
 
-async def test_of_two_transactions_that_oust_one_waits_for_the_other(auth: Auth) -> None:
+async def test_concurrent_removals_of_admins_wait_for_each_other(auth: Auth) -> None:
     admin, alice = await id_of(auth, "admin"), await promote(auth, "alice")
     user = await find_user_by_name(auth, "admin")
     assert user

@@ -1,4 +1,4 @@
-"""Session events: what happens to one's own sessions, whoever does it and wherever."""
+"""Events of the viewer's sessions: sign-in, refresh and end, from all processes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from auth import session_events as module
 from auth import user_changes as watching
 from auth.clients import Client
 from auth.session_events import SessionEvent, session_events
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from models.database import DatabaseUnavailable
 from tests.accounts import ALICE, BOB
 from tests.api import Api, serving
@@ -22,7 +22,7 @@ from tests.sessions import Device
 
 
 class Listening:
-    """Alice, who listens; `next` is what she hears."""
+    """A subscriber. `next` returns the kind of the next event."""
 
     def __init__(self, events: AsyncGenerator[SessionEvent, None]) -> None:
         self._events = events
@@ -34,13 +34,13 @@ class Listening:
         self._next = asyncio.ensure_future(anext(self._events))
         return event.kind.name
 
-    async def is_over(self) -> bool:
+    async def has_ended(self) -> bool:
         async with asyncio.timeout(60):
             return isinstance(
                 (await asyncio.wait([self._next]))[0].pop().exception(), StopAsyncIteration
             )
 
-    async def hears_nothing(self) -> bool:
+    async def receives_nothing(self) -> bool:
         await asyncio.sleep(0.3)
         return not self._next.done()
 
@@ -58,9 +58,9 @@ async def here(api: Api) -> Device:
 async def listening(
     api: Api, here: Device, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Listening, None]:
-    # What is not heard by itself is not heard before the test gives up.
+    # Without a notification, no event arrives before the timeout of the test.
     monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 60)
-    viewer = await viewer_of(api.auth, Client(), here.access_token)
+    viewer = await get_viewer(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
         await asyncio.sleep(0.1)
@@ -68,43 +68,45 @@ async def listening(
         await listening.stop()
 
 
-async def test_a_sign_in_on_another_device_is_told(api: Api, listening: Listening) -> None:
+async def test_sign_in_on_another_device_is_reported(api: Api, listening: Listening) -> None:
     await Device(api).log_in(ALICE)
     assert await listening.next() == "SIGNED_IN"
 
 
-async def test_a_refresh_is_told(listening: Listening, here: Device) -> None:
+async def test_refresh_is_reported(listening: Listening, here: Device) -> None:
     await here.refresh()
     assert await listening.next() == "REFRESHED"
     await here.refresh()
     assert await listening.next() == "REFRESHED"
 
 
-async def test_the_end_of_another_session_is_told(api: Api, listening: Listening) -> None:
+async def test_end_of_another_session_is_reported(api: Api, listening: Listening) -> None:
     there = await Device(api).log_in(ALICE)
     assert await listening.next() == "SIGNED_IN"
     await api.data("mutation { logout { endedSessions } }", token=there.access_token)
     assert await listening.next() == "REVOKED"
 
 
-async def test_it_ends_with_this_session(api: Api, listening: Listening, here: Device) -> None:
+async def test_events_end_with_the_session_of_the_viewer(
+    api: Api, listening: Listening, here: Device
+) -> None:
     await api.data("mutation { logout { endedSessions } }", token=here.access_token)
     assert await listening.next() == "REVOKED"
-    assert await listening.is_over()
+    assert await listening.has_ended()
 
 
-async def test_nothing_is_told_of_other_people(api: Api, listening: Listening) -> None:
+async def test_sessions_of_other_users_are_not_reported(api: Api, listening: Listening) -> None:
     await Device(api).log_in(BOB)
-    assert await listening.hears_nothing()
+    assert await listening.receives_nothing()
 
 
-async def test_a_change_that_is_no_event_is_not_told(api: Api, listening: Listening) -> None:
+async def test_other_changes_of_the_user_are_not_reported(api: Api, listening: Listening) -> None:
     async with api.auth.db.begin() as tx:
         await tx.execute(text("UPDATE users SET full_name = 'Alice' WHERE username = 'alice'"))
-    assert await listening.hears_nothing()
+    assert await listening.receives_nothing()
 
 
-async def test_a_session_that_was_old_is_told_when_it_goes_on(
+async def test_refresh_of_an_older_session_is_reported(
     api: Api, listening: Listening, clock: ManualClock
 ) -> None:
     there = await Device(api).log_in(ALICE)
@@ -114,7 +116,7 @@ async def test_a_session_that_was_old_is_told_when_it_goes_on(
     assert await listening.next() == "REFRESHED"
 
 
-async def test_what_happens_in_another_process_is_told(
+async def test_events_of_another_process_are_reported(
     api: Api, listening: Listening, tmp_path: Path, clock: ManualClock
 ) -> None:
     url = api.auth.db.engine.url.render_as_string(hide_password=False)
@@ -123,12 +125,12 @@ async def test_what_happens_in_another_process_is_told(
         assert await listening.next() == "SIGNED_IN"
 
 
-async def test_without_the_feed_it_is_told_a_little_later(
+async def test_events_are_reported_without_the_change_feed(
     api: Api, here: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
     await api.auth.db.changes.stop()
-    viewer = await viewer_of(api.auth, Client(), here.access_token)
+    viewer = await get_viewer(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
         await asyncio.sleep(0.1)
@@ -137,7 +139,7 @@ async def test_without_the_feed_it_is_told_a_little_later(
         await listening.stop()
 
 
-async def test_what_happened_while_the_database_was_away_is_told_afterwards(
+async def test_events_continue_after_a_database_outage(
     api: Api, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)

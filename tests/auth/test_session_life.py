@@ -1,4 +1,4 @@
-"""The life of a session, against a model of a few lines: any order of acts, the same outcome."""
+"""Random sequences of session operations give the results of a simple model."""
 
 import asyncio
 import os
@@ -36,9 +36,9 @@ EXAMPLES = int(os.environ.get("SESSION_LIFE_EXAMPLES", "8"))
 
 
 class SessionLife(RuleBasedStateMachine):
-    """One session of alice's; the model is `ended`, `used_at`, `key` and the tokens in their order.
+    """One session of alice. The model is `ended`, `used_at`, `key` and the list of tokens.
 
-    `key` is that of the refresh that made the newest token.
+    `key` is the idempotency key of the last refresh.
     """
 
     url: ClassVar[str]
@@ -75,14 +75,14 @@ class SessionLife(RuleBasedStateMachine):
     def has_ended(self) -> bool:
         return self.ended or self.clock.now() >= self.used_at + IDLE
 
-    def is_over(self) -> bool:
+    def is_refused(self) -> bool:
         return self.disabled or self.has_ended()
 
     @rule()
     def refresh(self) -> None:
         refused = codes(self.run(self.device.try_refresh("prt_nothing")))
         assert refused == ["INVALID_REFRESH_TOKEN"]
-        if self.is_over():
+        if self.is_refused():
             payload = self.run(self.device.try_refresh(self.device.refresh_token))
             assert payload["tokens"] is None
             return
@@ -91,18 +91,18 @@ class SessionLife(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), tries=st.integers(1, 3), outage=st.integers(0, 86400))
     def refresh_through_an_outage(self, key: str, tries: int, outage: int) -> None:
-        """Replies are lost, and the client repeats the refresh until one arrives."""
-        spent, began = self.device.refresh_token, self.clock.now()
-        was_over = self.is_over()
+        """Responses are lost, and the client repeats the refresh until one arrives."""
+        spent, started_at = self.device.refresh_token, self.clock.now()
+        was_refused = self.is_refused()
         for _ in range(tries):
             payload = self.run(self.device.try_refresh(spent, key=key))
             self.clock.tick(seconds=outage)
-        if was_over:
+        if was_refused:
             assert payload["tokens"] is None
             return
         self.device.used_tokens.append(spent)
         self.device.keep(payload["tokens"])
-        self.used_at, self.key = began, key
+        self.used_at, self.key = started_at, key
 
     @precondition(lambda self: bool(self.device.used_tokens))
     @rule(age=st.integers(1, 3), key=st.sampled_from([None, *KEYS]))
@@ -112,11 +112,11 @@ class SessionLife(RuleBasedStateMachine):
         in_grace = self.clock.now() - self.used_at <= GRACE
         repeated = is_previous and (in_grace or (key is not None and key == self.key))
         payload = self.run(self.device.try_refresh(token, key=key))
-        if repeated and not self.is_over():
+        if repeated and not self.is_refused():
             assert payload["tokens"]["refreshToken"] == self.device.refresh_token
             return
         assert payload["tokens"] is None
-        # A replay is one, whether its owner is disabled or not.
+        # A replay ends the session even if the user is disabled.
         self.ended = self.ended or not repeated
 
     @rule(seconds=st.sampled_from([1, 30, 60, 61, 3600, 86400, 29 * 86400]))
@@ -150,13 +150,13 @@ class SessionLife(RuleBasedStateMachine):
             self.ended = True
 
     @invariant()
-    def the_access_token_opens_nothing_once_it_is_over(self) -> None:
-        if self.is_over():
+    def access_token_of_an_ended_session_is_refused(self) -> None:
+        if self.is_refused():
             assert not self.run(self.device.is_signed_in())
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_every_order_of_acts_ends_as_the_model_says(
+def test_random_session_operations_match_the_model(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     if kind == "sqlite":

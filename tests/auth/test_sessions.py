@@ -1,4 +1,4 @@
-"""A session: how long it lasts, what it remembers, and that it ends once."""
+"""Sessions: timeouts, revocation and the stored client."""
 
 from datetime import timedelta
 
@@ -21,12 +21,12 @@ from models.session import RevocationReason, Session
 from tests.accounts import ALICE, BOB, Account
 from tests.clock import ManualClock
 
-NOWHERE = Client()
+NO_CLIENT = Client()
 REASON = RevocationReason.REVOKED_BY_OWNER
 
 
-async def begin(auth: Auth, account: Account = ALICE, client: Client = NOWHERE) -> Session:
-    """A session of somebody, as its row."""
+async def start(auth: Auth, account: Account = ALICE, client: Client = NO_CLIENT) -> Session:
+    """Signs a user in. Returns the row of the session."""
     signed_in = await log_in(auth, client, username=account.username, password=account.password)
     async with auth.db.read() as db:
         newest = select(Session).where(Session.user_id == signed_in.user.id)
@@ -38,15 +38,15 @@ async def reload(auth: Auth, session: Session) -> Session:
         return await db.get_one(Session, session.id)
 
 
-async def test_a_session_ends_when_it_is_not_used(auth: Auth, clock: ManualClock) -> None:
-    session = await begin(auth)
+async def test_session_ends_at_idle_timeout(auth: Auth, clock: ManualClock) -> None:
+    session = await start(auth)
     clock.tick(days=30, seconds=-1)
     assert is_active(session, clock.now())
     clock.tick(seconds=1)
     assert not is_active(session, clock.now())
 
 
-async def test_a_session_ends_at_its_greatest_age_however_used(clock: ManualClock) -> None:
+async def test_session_ends_at_absolute_timeout(clock: ManualClock) -> None:
     now = clock.now()
     session = Session(idle_expires_at=now + timedelta(days=30), expires_at=now)
     assert not is_active(session, now)
@@ -58,7 +58,7 @@ async def test_a_session_ends_at_its_greatest_age_however_used(clock: ManualCloc
 async def test_sql_and_python_agree_on_active_sessions(
     auth: Auth, clock: ManualClock, *, revoked: bool, idle: int, absolute: int
 ) -> None:
-    session, now = await begin(auth), clock.now()
+    session, now = await start(auth), clock.now()
     values = {
         "revoked_at": now if revoked else None,
         "idle_expires_at": now + timedelta(seconds=idle),
@@ -74,15 +74,15 @@ async def test_sql_and_python_agree_on_active_sessions(
     assert (found is not None, is_active(await reload(auth, session), now)) == (active, active)
 
 
-async def test_a_revoked_session_has_ended(auth: Auth, clock: ManualClock) -> None:
-    session = await begin(auth)
+async def test_revoked_session_has_ended(auth: Auth, clock: ManualClock) -> None:
+    session = await start(auth)
     async with auth.db.begin() as tx:
         assert await revoke_session(tx, session.id, REASON, clock.now()) == 1
     assert not is_active(await reload(auth, session), clock.now())
 
 
-async def test_a_session_ends_once_and_for_its_first_reason(auth: Auth, clock: ManualClock) -> None:
-    session, ended_at = await begin(auth), clock.now()
+async def test_revocation_keeps_the_first_time_and_reason(auth: Auth, clock: ManualClock) -> None:
+    session, ended_at = await start(auth), clock.now()
     async with auth.db.begin() as tx:
         await revoke_session(tx, session.id, REASON, ended_at)
     clock.tick(hours=1)
@@ -94,24 +94,24 @@ async def test_a_session_ends_once_and_for_its_first_reason(auth: Auth, clock: M
     assert (row.revoked_at, row.revocation_reason) == (ended_at, REASON)
 
 
-async def test_ending_all_of_a_users_sessions_ends_nobody_elses(
+async def test_revocation_of_all_sessions_is_limited_to_the_user(
     auth: Auth, clock: ManualClock
 ) -> None:
-    first, second, of_bob = await begin(auth), await begin(auth), await begin(auth, BOB)
+    first, second, of_bob = await start(auth), await start(auth), await start(auth, BOB)
     async with auth.db.begin() as tx:
         assert await revoke_sessions_of(tx, first.user_id, REASON, clock.now()) == 2
     ended = [(await reload(auth, s)).revoked_at for s in (first, second, of_bob)]
     assert ended == [clock.now(), clock.now(), None]
 
 
-async def test_a_session_that_is_not_there_is_not_ended(auth: Auth, clock: ManualClock) -> None:
+async def test_revocation_of_unknown_session_does_nothing(auth: Auth, clock: ManualClock) -> None:
     async with auth.db.begin() as tx:
         assert await revoke_session(tx, uuid7(), REASON, clock.now()) == 0
 
 
-async def test_unused_is_never_longer_than_at_all(auth: Auth, clock: ManualClock) -> None:
+async def test_idle_timeout_is_at_most_the_absolute_timeout(auth: Auth, clock: ManualClock) -> None:
     policy = SessionPolicy(idle_lifetime=timedelta(days=30), max_age=timedelta(days=1))
-    user_id = (await begin(auth)).user_id
+    user_id = (await start(auth)).user_id
     async with auth.db.begin() as tx:
         connection = await tx.connection()
         session = await start_session(connection, policy, user_id, Client(), clock.now())
@@ -129,8 +129,8 @@ async def test_unused_is_never_longer_than_at_all(auth: Auth, clock: ManualClock
         ("\0" * 300 + "x", "x"),
     ],
 )
-async def test_of_what_a_client_says_of_itself_the_printable_is_kept(
+async def test_user_agent_is_truncated_and_printable(
     auth: Auth, sent: str | None, kept: str | None
 ) -> None:
-    session = await begin(auth, client=Client(address="192.0.2.7", user_agent=sent))
+    session = await start(auth, client=Client(address="192.0.2.7", user_agent=sent))
     assert (session.client_address, session.user_agent) == ("192.0.2.7", kept)

@@ -25,7 +25,7 @@ from auth.transfer.import_lines import Line
 from auth.transfer.user_import import import_users
 from auth.user_creation import NewUserForm, create_user
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from models.audit_event import AuditEvent
 from models.base import uuid7
 from models.user import User
@@ -41,7 +41,7 @@ OWN = "roses in december"
 
 async def create(api: Api, admin: str) -> UUID:
     """An admin creates Carol with a temporary password."""
-    operator = await viewer_of(api.auth, Client(), admin)
+    operator = await get_viewer(api.auth, Client(), admin)
     form = NewUserForm("carol", "carol@example.com", None, TEMPORARY)
     return (await create_user(api.auth, operator, form, [])).id
 
@@ -124,7 +124,7 @@ async def test_temporary_password_ends_sessions_and_links(
     token = mailbox.last(ALICE.email).token
     await set_temporary_password(api.auth, OPERATOR, await id_of(api, ALICE.username), TEMPORARY)
     with pytest.raises(SessionRevoked):
-        await viewer_of(api.auth, Client(), alice)
+        await get_viewer(api.auth, Client(), alice)
     with pytest.raises(LinkInvalid):
         await reset_password(api.auth, Client(), token=token, new=OWN)
     await api.send_emails()
@@ -132,13 +132,13 @@ async def test_temporary_password_ends_sessions_and_links(
 
 
 async def test_temporary_password_needs_the_rights_of_its_owner(api: Api, admin: str) -> None:
-    support: Actor = await viewer_of(api.auth, Client(), await api.log_in(SUPPORT))
-    for actor in (support, await viewer_of(api.auth, Client(), await api.log_in(ALICE))):
+    support: Actor = await get_viewer(api.auth, Client(), await api.log_in(SUPPORT))
+    for actor in (support, await get_viewer(api.auth, Client(), await api.log_in(ALICE))):
         with pytest.raises(Forbidden):
             await set_temporary_password(
                 api.auth, actor, await id_of(api, ADMIN.username), TEMPORARY
             )
-    assert await viewer_of(api.auth, Client(), admin)
+    assert await get_viewer(api.auth, Client(), admin)
 
 
 async def test_temporary_password_obeys_the_policy(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""A process without the permissions of custom code leaves them in the roles that it edits."""
+"""Edits of roles keep the permissions of custom code that the process does not know."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from auth.role_edits import RoleForm, create_role, delete_role, update_role
 from auth.roles import list_roles
 from auth.user_access import set_user_roles
 from auth.users import find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from tests.accounts import BOB, OPERATOR
 from tests.api import Api, serving
@@ -42,7 +42,7 @@ async def reread(auth: Auth, role: RoleRecord) -> RoleRecord:
     return found
 
 
-async def test_unknown_permissions_survive_an_edit(
+async def test_role_edit_keeps_unknown_permissions(
     api: Api, custom: Auth, role: RoleRecord
 ) -> None:
     edit = RoleForm(description="x", permissions=["audit:read"])
@@ -54,7 +54,7 @@ async def test_unknown_permissions_survive_an_edit(
     assert there.unknown_permissions == frozenset()
 
 
-async def test_unknown_permissions_are_removed_by_name_only(
+async def test_unknown_permissions_are_removed_only_by_name(
     api: Api, custom: Auth, role: RoleRecord
 ) -> None:
     edit = RoleForm(unknown_permissions=["notes:read"])
@@ -74,16 +74,16 @@ async def test_unknown_permissions_are_shown(api: Api, role: RoleRecord, admin: 
     assert shown["admin"] == []
 
 
-async def test_role_with_unknown_permissions_needs_them(
+async def test_edit_of_role_needs_its_unknown_permissions(
     api: Api, custom: Auth, role: RoleRecord
 ) -> None:
-    """Where they are unknown the role looks weaker than it is elsewhere."""
+    """A process that does not know the permissions must not treat the role as weaker."""
     form = RoleForm("clerk", "", ["roles:write", "users:read"])
     weak = await create_role(custom, Console(custom.permissions), form)
     bob = await find_user_by_name(api.auth, BOB.username)
     assert bob
     await set_user_roles(api.auth, OPERATOR, bob.id, [weak.id])
-    actor = await viewer_of(api.auth, Client(), await api.log_in(BOB))
+    actor = await get_viewer(api.auth, Client(), await api.log_in(BOB))
     for act in (
         set_user_roles(api.auth, actor, bob.id, [weak.id, role.id]),
         update_role(api.auth, actor, role.id, RoleForm(unknown_permissions=[])),

@@ -34,7 +34,7 @@ from auth.user_access import revoke_user_sessions, set_user_roles
 from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.role import UserRole
@@ -56,7 +56,7 @@ async def get(auth: Auth, account: Account) -> UserRecord:
 
 
 async def view(api: Api, account: Account) -> Viewer:
-    return await viewer_of(api.auth, HERE, await api.log_in(account))
+    return await get_viewer(api.auth, HERE, await api.log_in(account))
 
 
 class TestEdits:
@@ -134,7 +134,7 @@ class TestEdits:
         alice = await get(api.auth, ALICE)
         assert await revoke_user_sessions(api.auth, actor, alice.id) == 1
         with pytest.raises(SessionRevoked):
-            await viewer_of(api.auth, HERE, token)
+            await get_viewer(api.auth, HERE, token)
 
 
 class TestFirstPasswords:
@@ -208,7 +208,7 @@ class TestDeletion:
         token = await api.log_in(ALICE)
         await delete_account(api.auth, await view(api, ALICE), password=ALICE.password)
         with pytest.raises(TokenInvalid):
-            await viewer_of(api.auth, HERE, token)
+            await get_viewer(api.auth, HERE, token)
 
     async def test_it_takes_the_password(self, api: Api) -> None:
         with pytest.raises(WrongPassword):
@@ -292,13 +292,13 @@ class TestExport:
 
 async def test_an_edit_is_known_to_the_next_request(api: Api) -> None:
     token = await api.log_in(ALICE)
-    before = await viewer_of(api.auth, HERE, token)
+    before = await get_viewer(api.auth, HERE, token)
     await update_user(api.auth, OPERATOR, before.user_id, UserEdit(full_name="New"))
-    assert (await viewer_of(api.auth, HERE, token)).user.full_name == "New"
+    assert (await get_viewer(api.auth, HERE, token)).user.full_name == "New"
 
 
 async def test_an_edit_by_hand_is_too(api: Api) -> None:
     token = await api.log_in(ALICE)
     async with api.auth.db.begin() as tx:
         await tx.execute(update(User).where(User.username == "alice").values(full_name="Hand"))
-    assert (await viewer_of(api.auth, HERE, token)).user.full_name == "Hand"
+    assert (await get_viewer(api.auth, HERE, token)).user.full_name == "Hand"

@@ -21,7 +21,7 @@ from auth.user_access import disable_user, enable_user, set_user_roles
 from auth.user_creation import NewUserForm, create_user
 from auth.user_list import UserFilter, list_users
 from auth.users import find_user, find_user_by_name
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.user import User
 from tests.accounts import ALL_ACCOUNTS
@@ -136,9 +136,9 @@ async def test_a_role_counts_from_the_next_request_on(auth: Auth) -> None:
     token = await token_of(auth, "alice")
     alice = await named(auth, "alice")
     await set_user_roles(auth, CONSOLE, alice.id, await role_ids(auth, "auditor"))
-    assert (await viewer_of(auth, Client(), token)).permissions == {"users:read", "audit:read"}
+    assert (await get_viewer(auth, Client(), token)).permissions == {"users:read", "audit:read"}
     await set_user_roles(auth, CONSOLE, alice.id, [])
-    assert (await viewer_of(auth, Client(), token)).permissions == frozenset()
+    assert (await get_viewer(auth, Client(), token)).permissions == frozenset()
 
 
 async def test_disabling_ends_a_persons_access_at_once_and_for_good(auth: Auth) -> None:
@@ -146,11 +146,11 @@ async def test_disabling_ends_a_persons_access_at_once_and_for_good(auth: Auth) 
     alice = await named(auth, "alice")
     await disable_user(auth, CONSOLE, alice.id)
     with pytest.raises(UserDisabled):
-        await viewer_of(auth, Client(), token)
+        await get_viewer(auth, Client(), token)
     await enable_user(auth, CONSOLE, alice.id)
     with pytest.raises(SessionRevoked):
-        await viewer_of(auth, Client(), token)
-    assert (await viewer_of(auth, Client(), of_bob)).user.username == "bob"
+        await get_viewer(auth, Client(), token)
+    assert (await get_viewer(auth, Client(), of_bob)).user.username == "bob"
 
 
 async def test_disabling_again_keeps_the_time_of_the_first(auth: Auth, clock: ManualClock) -> None:

@@ -1,7 +1,6 @@
-"""The cache of viewers: no query while nothing changes, and never a stale answer."""
+"""The viewer cache: no query while nothing changes, and no stale values."""
 
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from auth import viewer_cache
 from auth.records import UserRecord
 from auth.tokens.token_cache import MAX_TOKENS
-from auth.viewer_cache import MAX_VIEWERS, SignedInUser, ViewerCache
+from auth.viewer_cache import MAX_AGE_SECONDS, MAX_VIEWERS, SignedInUser, ViewerCache
 from models.changes import ChangeFeed, NoChanges
 from models.database import Database
 from tests.accounts import ALICE, BOB
@@ -26,14 +24,14 @@ from tests.sessions import Device
 ME = "{ me { username roles { name } permissions } }"
 
 
-async def test_me_needs_no_query_when_the_viewer_is_known(api: Api, alice: str) -> None:
+async def test_me_of_cached_viewer_needs_no_query(api: Api, alice: str) -> None:
     first = await api.data(ME, token=alice)
     with recorded_statements() as statements:
         assert await api.data(ME, token=alice) == first
     assert statements == []
 
 
-async def test_a_login_of_somebody_else_forgets_nobody(api: Api, alice: str, admin: str) -> None:
+async def test_sign_in_does_not_remove_other_viewers(api: Api, alice: str, admin: str) -> None:
     await api.data(ME, token=alice)
     await Device(api).log_in(ALICE)
     await api.data(ME, token=alice)
@@ -44,17 +42,17 @@ async def test_a_login_of_somebody_else_forgets_nobody(api: Api, alice: str, adm
     assert statements == []
 
 
-async def test_a_known_viewer_shows_what_changed_since(api: Api, alice: str) -> None:
+async def test_cached_viewer_is_updated_after_a_change(api: Api, alice: str) -> None:
     await api.data(ME, token=alice)
-    stranger = Database.connect(api.auth.db.engine.url.render_as_string(hide_password=False))
-    async with stranger.begin() as tx:
+    other = Database.connect(api.auth.db.engine.url.render_as_string(hide_password=False))
+    async with other.begin() as tx:
         await tx.execute(text("UPDATE users SET username = 'alison' WHERE username = 'alice'"))
     await api.auth.db.changes.catch_up()
     assert (await api.data(ME, token=alice))["me"]["username"] == "alison"
-    await stranger.close()
+    await other.close()
 
 
-async def test_a_known_session_still_ends_in_time(api: Api, alice: str, clock: ManualClock) -> None:
+async def test_cached_session_expires(api: Api, alice: str, clock: ManualClock) -> None:
     async with api.auth.db.begin() as tx:
         later = (clock.now() + timedelta(minutes=5)).replace(tzinfo=None)
         await tx.execute(text(f"UPDATE sessions SET expires_at = '{later}'"))
@@ -66,14 +64,14 @@ async def test_a_known_session_still_ends_in_time(api: Api, alice: str, clock: M
     assert statements == []
 
 
-async def test_a_known_token_still_expires(api: Api, alice: str, clock: ManualClock) -> None:
+async def test_cached_token_expires(api: Api, alice: str, clock: ManualClock) -> None:
     await api.data(ME, token=alice)
     clock.tick(minutes=30)
     result = await api.ask(ME, token=alice)
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
 
 
-async def test_without_the_feed_every_request_asks_the_database(api: Api, alice: str) -> None:
+async def test_cache_is_not_used_without_the_change_feed(api: Api, alice: str) -> None:
     await api.data(ME, token=alice)
     await api.auth.db.changes.stop()
     with recorded_statements() as statements:
@@ -81,7 +79,7 @@ async def test_without_the_feed_every_request_asks_the_database(api: Api, alice:
     assert statements != []
 
 
-async def test_what_changes_while_it_is_read_is_not_kept(
+async def test_viewer_that_changes_while_it_is_read_is_not_cached(
     api: Api, alice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = api.auth.user_rows.read
@@ -96,7 +94,7 @@ async def test_what_changes_while_it_is_read_is_not_kept(
     assert len(api.auth.viewer_cache) == 0
 
 
-async def test_past_its_bound_it_forgets_and_is_never_wrong(api: Api) -> None:
+async def test_full_cache_evicts_and_returns_no_stale_viewer(api: Api) -> None:
     small = ViewerCache(api.auth.db.changes, max_viewers=5)
     object.__setattr__(api.auth, "viewer_cache", small)
     devices = [await Device(api).log_in(ALICE if n % 2 else BOB) for n in range(20)]
@@ -106,14 +104,14 @@ async def test_past_its_bound_it_forgets_and_is_never_wrong(api: Api) -> None:
         for number in choice.sample(range(20), 10):
             assert await devices[number].is_signed_in() is (number not in signed_out)
             assert len(api.auth.viewer_cache) <= 5
-        gone = choice.randrange(20)
-        if gone not in signed_out:
-            token = devices[gone].access_token
+        number = choice.randrange(20)
+        if number not in signed_out:
+            token = devices[number].access_token
             await api.data("mutation { logout { endedSessions } }", token=token)
-            signed_out.add(gone)
+            signed_out.add(number)
 
 
-# The cache alone.
+# The cache without a server.
 
 
 class AlwaysCurrent(NoChanges):
@@ -144,9 +142,9 @@ def signed_in(user_id: UUID | None = None) -> SignedInUser:
     return SignedInUser(uuid4(), user, revoked_at=None, idle_expires_at=NOW, expires_at=NOW)
 
 
-def keep(cache: ViewerCache, *people: SignedInUser) -> None:
-    for person in people:
-        cache.keep(person, cache.mark())
+def put(cache: ViewerCache, *viewers: SignedInUser) -> None:
+    for viewer in viewers:
+        cache.put(viewer, cache.version())
 
 
 @pytest.fixture
@@ -159,19 +157,19 @@ def cache(feed: ChangeFeed) -> ViewerCache:
     return ViewerCache(feed, max_viewers=3)
 
 
-def test_there_is_room_for_the_token_of_each_viewer() -> None:
+def test_token_cache_has_room_for_the_token_of_each_viewer() -> None:
     assert MAX_TOKENS >= MAX_VIEWERS
 
 
-def test_it_keeps_no_more_than_its_bound(cache: ViewerCache) -> None:
-    people = [signed_in() for _ in range(100)]
-    keep(cache, *people)
+def test_cache_size_is_bounded(cache: ViewerCache) -> None:
+    viewers = [signed_in() for _ in range(100)]
+    put(cache, *viewers)
     assert len(cache) == 3
-    assert cache.get(people[-1].session_id) == people[-1]
+    assert cache.get(viewers[-1].session_id) == viewers[-1]
     assert len(cache._sessions_of) == 3
 
 
-async def test_me_slows_down_gradually_when_more_sessions_are_active_than_fit(api: Api) -> None:
+async def test_hit_rate_falls_gradually_when_the_cache_is_too_small(api: Api) -> None:
     small = ViewerCache(api.auth.db.changes, max_viewers=20)
     object.__setattr__(api.auth, "viewer_cache", small)
     tokens = [(await Device(api).log_in(ALICE)).access_token for _ in range(24)]
@@ -185,46 +183,47 @@ async def test_me_slows_down_gradually_when_more_sessions_are_active_than_fit(ap
     assert len(statements) < 240
 
 
-def test_a_change_of_a_user_forgets_all_their_sessions_and_no_others(cache: ViewerCache) -> None:
+def test_change_of_a_user_removes_only_their_sessions(cache: ViewerCache) -> None:
     here, other = signed_in(), signed_in()
     there = signed_in(here.user.id)
-    keep(cache, here, there, other)
+    put(cache, here, there, other)
     cache.user_changed(here.user.id)
     assert cache.get(here.session_id) is None
     assert cache.get(there.session_id) is None
     assert cache.get(other.session_id) == other
 
 
-def test_a_change_of_everything_forgets_everybody(cache: ViewerCache) -> None:
-    keep(cache, signed_in(), signed_in())
+def test_change_of_everything_clears_the_cache(cache: ViewerCache) -> None:
+    put(cache, signed_in(), signed_in())
     cache.everything_changed()
     assert len(cache) == 0
 
 
-def test_what_was_read_before_a_change_is_not_kept(cache: ViewerCache) -> None:
-    person = signed_in()
-    mark = cache.mark()
-    cache.user_changed(person.user.id)
-    cache.keep(person, mark)
-    assert cache.get(person.session_id) is None
+def test_viewer_read_before_a_change_is_not_cached(cache: ViewerCache) -> None:
+    viewer = signed_in()
+    version = cache.version()
+    cache.user_changed(viewer.user.id)
+    cache.put(viewer, version)
+    assert cache.get(viewer.session_id) is None
 
 
-def test_while_nothing_is_heard_nothing_is_known(cache: ViewerCache, feed: AlwaysCurrent) -> None:
-    person = signed_in()
-    keep(cache, person)
+def test_cache_is_empty_while_the_change_feed_is_disconnected(
+    cache: ViewerCache, feed: AlwaysCurrent
+) -> None:
+    viewer = signed_in()
+    put(cache, viewer)
     feed.current = False
-    assert cache.get(person.session_id) is None
-    keep(cache, other := signed_in())
+    assert cache.get(viewer.session_id) is None
+    put(cache, other := signed_in())
     feed.current = True
     assert cache.get(other.session_id) is None
 
 
-def test_nothing_is_believed_for_longer_than_a_minute(
-    cache: ViewerCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    person = signed_in()
-    keep(cache, person)
-    later = time.monotonic() + viewer_cache.BELIEVED_FOR_SECONDS
-    monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert cache.get(person.session_id) is None
+def test_entries_expire_after_a_minute(feed: AlwaysCurrent) -> None:
+    now = 1000.0
+    cache = ViewerCache(feed, monotonic=lambda: now)
+    viewer = signed_in()
+    put(cache, viewer)
+    now += MAX_AGE_SECONDS
+    assert cache.get(viewer.session_id) is None
     assert len(cache) == 0

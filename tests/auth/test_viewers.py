@@ -1,4 +1,4 @@
-"""The rows decide, not the token: what changes counts from the next request on."""
+"""Viewers: changes in the database apply from the next request on."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from auth.clients import Client
 from auth.tokens.access_tokens import Grant, TokenPolicy, issue
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from tests.accounts import ADMIN, ALICE, OPERATOR
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
@@ -26,7 +26,7 @@ CHANGES_BY_HAND = {
 
 
 @pytest.mark.parametrize("statement", CHANGES_BY_HAND)
-async def test_a_change_typed_into_the_database_counts_at_once(
+async def test_manual_change_in_the_database_applies_at_once(
     api: Api, alice: str, statement: str
 ) -> None:
     async with api.auth.db.begin() as tx:
@@ -42,39 +42,37 @@ SET_ROLES = """mutation($id: ID!, $roles: [ID!]!) {
 }"""
 
 
-async def why_refused(api: Api, token: str) -> str:
+async def denial_of(api: Api, token: str) -> str:
     (denial,) = denials(await api.ask("{ me { id } }", token=token))
     return f"{denial['code']} {denial['reason']}"
 
 
-async def test_a_disabled_user_is_refused_from_the_next_request_on(
+async def test_disabled_user_is_refused_at_the_next_request(
     api: Api, alice: str, admin: str
 ) -> None:
     await api.data(DISABLE, {"id": await api.id_of(ALICE, admin=admin)}, token=admin)
-    assert await why_refused(api, alice) == "UNAUTHENTICATED USER_DISABLED"
+    assert await denial_of(api, alice) == "UNAUTHENTICATED USER_DISABLED"
 
 
-async def test_the_old_token_of_a_user_who_is_enabled_again_stays_refused(
+async def test_old_token_is_refused_after_user_is_enabled_again(
     api: Api, alice: str, admin: str
 ) -> None:
     user = {"id": await api.id_of(ALICE, admin=admin)}
     await api.data(DISABLE, user, token=admin)
     await api.data(ENABLE, user, token=admin)
-    assert await why_refused(api, alice) == "UNAUTHENTICATED SESSION_REVOKED"
+    assert await denial_of(api, alice) == "UNAUTHENTICATED SESSION_REVOKED"
     assert await api.data("{ me { id } }", token=await api.log_in(ALICE))
 
 
-async def test_logging_out_ends_this_session_and_no_other(api: Api, alice: str) -> None:
+async def test_logout_ends_only_its_session(api: Api, alice: str) -> None:
     elsewhere = await api.log_in(ALICE)
     await api.data("mutation { logout { errors { code } } }", token=alice)
-    assert await why_refused(api, alice) == "UNAUTHENTICATED SESSION_REVOKED"
+    assert await denial_of(api, alice) == "UNAUTHENTICATED SESSION_REVOKED"
     assert await api.data("{ me { id } }", token=elsewhere)
 
 
 @pytest.mark.parametrize("statement", CHANGES_BY_HAND)
-async def test_a_token_that_opens_nothing_any_more_stops_nobody_from_logging_in(
-    sqlite_api: Api, statement: str
-) -> None:
+async def test_login_ignores_an_invalid_bearer_token(sqlite_api: Api, statement: str) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.auth.db.begin() as tx:
         await tx.execute(text(statement))
@@ -82,7 +80,7 @@ async def test_a_token_that_opens_nothing_any_more_stops_nobody_from_logging_in(
     assert payload["errors"] == []
 
 
-async def test_roles_that_were_set_count_at_once_for_the_token_of_before(
+async def test_role_assignment_applies_at_once_to_older_tokens(
     api: Api, alice: str, admin: str
 ) -> None:
     roles = (await api.data("{ roles { id name } }", token=admin))["roles"]
@@ -95,32 +93,32 @@ async def test_roles_that_were_set_count_at_once_for_the_token_of_before(
     assert denials(result) == [{"code": "FORBIDDEN", "required": "users:read"}]
 
 
-async def test_a_role_that_was_taken_away_counts_at_once(api: Api, admin: str) -> None:
+async def test_removed_role_applies_at_once(api: Api, admin: str) -> None:
     async with api.auth.db.begin() as tx:
         await tx.execute(text("DELETE FROM user_roles"))
     result = await api.ask("{ users { nodes { id } } }", token=admin)
     assert denials(result) == [{"code": "FORBIDDEN", "required": "users:read"}]
 
 
-LAPSES: dict[str, Callable[[str], str]] = {
+EXPIRIES: dict[str, Callable[[str], str]] = {
     "idle": lambda now: f"UPDATE sessions SET idle_expires_at = '{now}'",
     "absolute": lambda now: f"UPDATE sessions SET expires_at = '{now}'",
 }
 
 
-@pytest.mark.parametrize("lapse", LAPSES)
-async def test_a_session_past_its_time_opens_nothing(
-    api: Api, alice: str, clock: ManualClock, lapse: str
+@pytest.mark.parametrize("expiry", EXPIRIES)
+async def test_expired_session_is_refused(
+    api: Api, alice: str, clock: ManualClock, expiry: str
 ) -> None:
     now = clock.now().strftime("%Y-%m-%d %H:%M:%S.%f")
     suffix = "+00" if api.auth.db.dialect == "postgresql" else ""
     async with api.auth.db.begin() as tx:
-        await tx.execute(text(LAPSES[lapse](now + suffix)))
+        await tx.execute(text(EXPIRIES[expiry](now + suffix)))
     result = await api.ask("{ me { id } }", token=alice)
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
 
 
-async def test_a_session_that_lapses_before_its_token_would_takes_the_token_along(
+async def test_access_token_expires_no_later_than_its_session(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     settings = make_settings(sqlite_url, tmp_path).model_copy(update={"session_max_age": 60})
@@ -129,19 +127,17 @@ async def test_a_session_that_lapses_before_its_token_would_takes_the_token_alon
         assert payload["tokens"]["expiresIn"] == 60
         clock.tick(seconds=60)
         token = payload["tokens"]["accessToken"]
-        assert await why_refused(api, token) == "UNAUTHENTICATED TOKEN_EXPIRED"
+        assert await denial_of(api, token) == "UNAUTHENTICATED TOKEN_EXPIRED"
 
 
-async def test_a_viewer_is_who_the_rows_say(api: Api, alice: str) -> None:
+async def test_viewer_has_the_user_and_session_of_the_token(api: Api, alice: str) -> None:
     claims = jwt.decode(alice, options={"verify_signature": False})
-    viewer = await viewer_of(api.auth, Client(), alice)
+    viewer = await get_viewer(api.auth, Client(), alice)
     assert (str(viewer.user_id), str(viewer.session_id)) == (claims["sub"], claims["sid"])
     assert viewer.user.username == "alice"
 
 
-async def test_an_unreachable_database_is_neither_yes_nor_no(
-    sqlite_api: Api,
-) -> None:
+async def test_database_outage_returns_service_unavailable(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     with sqlite_api.without_database():
         reply = await sqlite_api.post("{ me { id } }", token=token)
@@ -150,7 +146,7 @@ async def test_an_unreachable_database_is_neither_yes_nor_no(
     assert denials(reply.json()) == [{"code": "SERVICE_UNAVAILABLE"}]
 
 
-async def test_a_deleted_name_that_is_registered_again_inherits_nothing(api: Api) -> None:
+async def test_token_of_deleted_user_is_invalid_after_name_is_registered_again(api: Api) -> None:
     token = await api.log_in(ALICE)
     async with api.auth.db.begin() as tx:
         await tx.execute(text("DELETE FROM users WHERE username = 'alice'"))
@@ -161,14 +157,14 @@ async def test_a_deleted_name_that_is_registered_again_inherits_nothing(api: Api
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}]
 
 
-async def test_the_token_itself_holds_no_name_and_no_address(api: Api) -> None:
+async def test_access_token_has_no_username_or_email(api: Api) -> None:
     claims = jwt.decode(await api.log_in(ADMIN), options={"verify_signature": False})
     assert set(claims) == {
         *("iss", "aud", "sub", "sid", "jti", "iat", "exp", "roles", "scope"),
     }
 
 
-async def test_a_token_of_a_key_that_is_being_revoked_is_never_remembered(
+async def test_token_of_a_revoked_key_is_never_cached(
     database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     settings = make_settings(database_url, tmp_path)
@@ -177,7 +173,7 @@ async def test_a_token_of_a_key_that_is_being_revoked_is_never_remembered(
         await there.auth.keys.replace_compromised(OPERATOR)
         await here.catch_up_with_changes()
         for _ in range(2):
-            # The first looks for the keys; the others come meanwhile.
+            # The first request loads the keys while the others run.
             results = await asyncio.gather(
                 *(here.ask("{ me { id } }", token=token) for token in tokens)
             )
@@ -185,14 +181,14 @@ async def test_a_token_of_a_key_that_is_being_revoked_is_never_remembered(
             assert reasons == ["TOKEN_INVALID"] * 6
 
 
-async def test_a_token_of_a_key_that_has_retired_is_no_longer_remembered(
+async def test_cached_token_of_a_retired_key_is_refused(
     sqlite_api: Api, clock: ManualClock
 ) -> None:
     auth = sqlite_api.auth
     client = Client(address=None, user_agent=None)
-    viewer = await viewer_of(auth, client, await sqlite_api.log_in(ALICE))
+    viewer = await get_viewer(auth, client, await sqlite_api.log_in(ALICE))
     days = timedelta(days=20)
-    # As who has stolen the key would sign one.
+    # A token as an attacker with a stolen key could sign it.
     stolen = TokenPolicy(auth.token_policy.issuer, auth.token_policy.audience, lifetime=days)
     grant = Grant(viewer.user_id, viewer.session_id, (), (), ends_at=clock.now() + days)
     forged = (await issue(auth.keys, stolen, grant, clock.now())).text
@@ -200,10 +196,10 @@ async def test_a_token_of_a_key_that_has_retired_is_no_longer_remembered(
     await auth.keys.rotate(OPERATOR)
     assert "errors" not in await sqlite_api.ask("{ me { id } }", token=forged)
     clock.tick(hours=2)
-    assert await why_refused(sqlite_api, forged) == "UNAUTHENTICATED TOKEN_INVALID"
+    assert await denial_of(sqlite_api, forged) == "UNAUTHENTICATED TOKEN_INVALID"
 
 
-async def test_a_token_that_was_verified_before_a_change_is_not_remembered_after_it(
+async def test_token_verified_before_a_change_is_not_cached_after_it(
     sqlite_api: Api, clock: ManualClock
 ) -> None:
     cache, text_ = sqlite_api.auth.token_cache, await sqlite_api.log_in(ALICE)

@@ -18,7 +18,7 @@ from auth.tokens import keys
 from auth.tokens.jws import MAX_TOKEN_LENGTH
 from auth.tokens.key_set import MAX_ACCESS_TOKEN_LIFETIME
 from auth.tokens.link_tokens import LIFETIMES, Purpose
-from auth.viewer_cache import BELIEVED_FOR_SECONDS, MAX_VIEWERS
+from auth.viewer_cache import MAX_AGE_SECONDS, MAX_VIEWERS
 from graph.cookies import MAX_DEVICE_PROOFS
 from graph.documents.operations import OperationPolicy
 from graph.documents.preparation_budget import NETWORKS_PER_SITE, SHARE
@@ -93,7 +93,7 @@ SECURITY = [
     f"`POSTERN_SESSION_IDLE_TTL` ({span(SESSIONS.idle_lifetime)})",
     f"permissions; at most {MAX_VIEWERS:,})",
     f"in the last {worded(seconds(TRUSTED_FOR_SECONDS))} it does not use the cache",
-    f"No entry is used for longer than {worded(seconds(BELIEVED_FOR_SECONDS))}",
+    f"No entry is used for longer than {worded(seconds(MAX_AGE_SECONDS))}",
     f"For {default('refresh_grace')} seconds after the commit of a refresh",
     f"A session ends after {span(SESSIONS.idle_lifetime)} without a refresh",
     f"Rows of sessions are deleted {span(SESSIONS.kept_after_end)} after the session ended",

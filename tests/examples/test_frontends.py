@@ -62,7 +62,7 @@ def test_a_person_signs_in_and_out(clients: Clients, server: Process) -> None:
     for told in clients.do("signIn", username=ALICE.username, password="wrong"):
         (error,) = told["errors"]
         assert error["code"] == "INVALID_CREDENTIALS"
-        assert error["message"] == "The username or the password is wrong."
+        assert error["message"] == "The username or password is wrong."
     assert clients.do("me") == clients.each(me=None)
     clients.sign_in()
     session_ids = clients.session_ids()

@@ -96,7 +96,7 @@ def test_a_page_stays_signed_in_until_another_tab_signs_out(site: Site, database
     tab = site.open_tab()
     assert not is_signed_in(tab)
     site.sign_in(tab, replace(ALICE, password="wrong"))
-    tab.get_by_text("The username or the password is wrong.").wait_for()
+    tab.get_by_text("The username or password is wrong.").wait_for()
     site.sign_in(tab)
     tab.get_by_text("Signed in as alice.").wait_for()
     # No script can read what keeps the person signed in.
@@ -181,7 +181,7 @@ def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
     button = tab.get_by_role("button", name="Sign in")
     for _ in range(10):
         site.sign_in(tab, replace(ALICE, password="wrong"))
-        tab.get_by_text("The username or the password is wrong.").wait_for()
+        tab.get_by_text("The username or password is wrong.").wait_for()
         tab.evaluate("document.getElementById('told').textContent = ''")
     site.sign_in(tab)
     tab.get_by_text("Too many attempts").wait_for()

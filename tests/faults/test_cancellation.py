@@ -20,7 +20,7 @@ from auth.password_change import change_password
 from auth.refresh import refresh
 from auth.registration import register
 from auth.user_creation import NewUserForm
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from models.audit_event import AuditEvent
 from models.role import UserRole
 from models.session import Session
@@ -63,7 +63,7 @@ class UseCases:
         return lambda: register(self._auth, CLIENT, form)
 
     async def change_password(self) -> UseCase:
-        viewer = await viewer_of(self._auth, CLIENT, (await self._signed_in()).access_token.text)
+        viewer = await get_viewer(self._auth, CLIENT, (await self._signed_in()).access_token.text)
         return lambda: change_password(
             self._auth, viewer, current=self._password, new=f"{self._password}!"
         )
@@ -78,7 +78,7 @@ class UseCases:
 
     async def viewer(self) -> UseCase:
         token = (await self._signed_in()).access_token.text
-        return lambda: viewer_of(self._auth, CLIENT, token)
+        return lambda: get_viewer(self._auth, CLIENT, token)
 
     async def _signed_in(self) -> Any:
         await self._find_password()

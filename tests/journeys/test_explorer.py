@@ -238,7 +238,7 @@ def test_a_session_whose_time_is_over_says_so(browser: Browser, tmp_path: Path) 
         opened(browser, server.base_url) as explorer,
     ):
         explorer.sign_in()
-        explorer.says("Your session has ended. Log in again.")
+        explorer.says("Your session has ended. Sign in again.")
         assert "Not sent: the session" in explorer.ask("{ me { username } }")
         explorer.press("Forget alice")
         explorer.panel.get_by_role("radio").first.wait_for(state="detached")

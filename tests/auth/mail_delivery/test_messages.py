@@ -12,7 +12,7 @@ from auth.password_change import change_password
 from auth.password_reset import request_password_reset
 from auth.registration import register
 from auth.user_creation import NewUserForm
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from models.user import User
 from server.settings import EmailVerification, Settings
 from tests.accounts import ALICE
@@ -45,7 +45,7 @@ async def test_no_email_holds_a_link_of_a_stranger(
     """The same in all emails that a stranger can have sent to an address."""
     await register(sqlite_api.auth, HERE, NewUserForm(username, VICTIM, password=PASSWORD))
     token = (await sqlite_api.try_login(username, PASSWORD))["tokens"]["accessToken"]
-    viewer = await viewer_of(sqlite_api.auth, HERE, token)
+    viewer = await get_viewer(sqlite_api.auth, HERE, token)
     await request_email_verification(sqlite_api.auth, viewer)
     await request_password_reset(sqlite_api.auth, HERE, email=VICTIM)
     await sqlite_api.send_emails()

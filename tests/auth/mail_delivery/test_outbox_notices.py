@@ -16,7 +16,7 @@ from auth.permissions import Actor
 from auth.user_access import disable_user
 from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
-from auth.viewers import Viewer, viewer_of
+from auth.viewers import Viewer, get_viewer
 from models.user import User
 from tests.accounts import ALICE, OPERATOR
 from tests.api import Api
@@ -35,7 +35,7 @@ async def quiet(api: Api) -> Api:
 
 @pytest.fixture
 async def viewer(quiet: Api, alice: str) -> Viewer:
-    return await viewer_of(quiet.auth, Client(), alice)
+    return await get_viewer(quiet.auth, Client(), alice)
 
 
 async def subjects_to(api: Api, mailbox: Mailbox, email: str) -> list[str]:
@@ -96,7 +96,7 @@ async def test_operator_email_change_notice_is_sent_after_deletion(
 async def test_temporary_password_notice_is_sent_after_deletion(
     quiet: Api, admin: str, mailbox: Mailbox
 ) -> None:
-    operator = await viewer_of(quiet.auth, Client(), admin)
+    operator = await get_viewer(quiet.auth, Client(), admin)
     form = NewUserForm("carol", "carol@example.com", None, "tulips in november")
     user = await create_user(quiet.auth, operator, form, [])
     await log_in(

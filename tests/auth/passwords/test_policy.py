@@ -91,7 +91,7 @@ def test_the_list_is_longer_than_the_standards_ask_for() -> None:
 
 def test_a_longer_minimum_can_be_asked_for() -> None:
     found = list(PasswordPolicy(15).problems("fourteen chars", username="a", email=None))
-    assert found[0].message == "A password has at least 15 characters."
+    assert found[0].message == "A password must have at least 15 characters."
 
 
 @pytest.mark.parametrize("character", ["\u00e9", "\uac00", "\u1f82"])

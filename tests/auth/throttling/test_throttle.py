@@ -19,7 +19,7 @@ from auth.errors import RateLimited, WrongPassword
 from auth.login import log_in
 from auth.reauthentication import prove_password
 from auth.throttling.budgets import DEVICE, NAME, NETWORK, SITE, Budget, Limit, network_of, site_of
-from auth.viewers import viewer_of
+from auth.viewers import get_viewer
 from models.audit_event import AuditEvent
 from models.throttle import Throttle
 from server.settings import Settings, Switch
@@ -268,7 +268,7 @@ async def test_full_hash_queue_is_not_a_wrong_current_password(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T3: during re-authentication it counted as one."""
-    viewer = await viewer_of(api.auth, HERE, await api.log_in(ALICE))
+    viewer = await get_viewer(api.auth, HERE, await api.log_in(ALICE))
     action = Action.PASSWORD_CHANGED
     with full_queue(api, monkeypatch):
         for _ in range(15):

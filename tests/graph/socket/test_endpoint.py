@@ -326,10 +326,10 @@ async def test_other_roles_make_it_begin_again(api: Api, subscribed: tuple[Socke
 async def test_a_sign_out_between_the_look_and_the_watch_is_not_missed(
     api: Api, alice: str
 ) -> None:
-    viewer = await viewers.viewer_of(api.auth, Client(), alice)
+    viewer = await viewers.get_viewer(api.auth, Client(), alice)
     await run(api, REVOKE)
     with pytest.raises(SessionRevoked):
-        await anext(viewers.follow(api.auth, viewer))
+        await anext(viewers.watch_viewer(api.auth, viewer))
 
 
 async def test_while_the_database_is_away_nobody_is_signed_out(

@@ -64,10 +64,10 @@ def test_roles_are_replaced() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("user", "enable", "nobody"), "There is no such user."),
-        (("user", "roles", "alice", "king"), "There is no such role."),
-        (("user", "roles", "admin"), "This is the last active administrator."),
-        (("user", "create", "--username", "alice"), "This username is taken."),
+        (("user", "enable", "nobody"), "There is no such user. The account may have been deleted."),
+        (("user", "roles", "alice", "king"), "There is no such role. It may have been deleted."),
+        (("user", "roles", "admin"), "This is the last active admin."),
+        (("user", "create", "--username", "alice"), "This username is taken. Choose another one."),
     ],
 )
 def test_a_refusal_is_told_in_words(arguments: tuple[str, ...], said: str) -> None:
@@ -76,7 +76,7 @@ def test_a_refusal_is_told_in_words(arguments: tuple[str, ...], said: str) -> No
 
 def test_a_weak_password_is_refused_here_too() -> None:
     said = run_failing("user", "create", "--username", "carol", "--password-stdin", stdin="carol\n")
-    assert said[0] == "A password has at least 8 characters."
+    assert said[0] == "A password must have at least 8 characters."
     assert said[1].startswith("A password must not contain your username")
 
 
