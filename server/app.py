@@ -174,7 +174,7 @@ def build_auth(
         registration_policy=RegistrationPolicy(
             mode=settings.registration, verifies_email=settings.verifies_email
         ),
-        sends_mail=bool(settings.mail_address),
+        sends_mail=bool(settings.transport_url),
         key_max_age=_or_never(settings.key_max_age),
         audit_retention=_or_never(settings.audit_retention),
     )

@@ -1,4 +1,4 @@
-"""Reads the settings: from the environment, from `.env`, and from files that hold a secret."""
+"""Reads the settings from the environment, from `.env` and from secret files."""
 
 import os
 import stat
@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from server.settings import DOTENV, FROM_FILES, PREFIX, ConfigurationError, Settings
 
-# Variables, and the fields of the settings that they are.
+# The field of the settings for each variable.
 _NAMES = {PREFIX + field.upper(): field for field in Settings.model_fields}
-# Secrets, and the variables that name the files which hold them.
-_NAMES_OF_FILES = {name: f"{PREFIX}{name}_FILE" for name in FROM_FILES}
+# The variable with the path of a file, for each secret.
+_FILE_NAMES = {name: f"{PREFIX}{name}_FILE" for name in FROM_FILES}
 
 
 def load_settings() -> Settings:
-    """Reads the settings. Raises ConfigurationError when one cannot be read or is not known."""
+    """Reads the settings. Raises ConfigurationError for an invalid or unknown setting."""
     dotenv = _read_dotenv()
     unknown = _unknown({*dotenv, *os.environ})
     if unknown:
@@ -38,26 +38,26 @@ def find_world_readable_files() -> list[str]:
     given = _ours(os.environ)
     return [
         name
-        for name in _NAMES_OF_FILES.values()
+        for name in _FILE_NAMES.values()
         if (path := given.get(name)) and Path(path).stat().st_mode & stat.S_IROTH
     ]
 
 
 def _ours(environ: Mapping[str, str | None]) -> dict[str, str]:
-    """What begins with POSTERN_, in whatever case it is written."""
+    """Returns the variables that start with POSTERN_, in any case."""
     return {
         name.upper(): value
         for name, value in environ.items()
-        # A line of `.env` without `=` says nothing.
+        # A line of `.env` without `=` has the value None.
         if value is not None and name.upper().startswith(PREFIX)
     }
 
 
 def _unknown(names: Iterable[str]) -> list[str]:
-    """What is wrong with names of ours that are no setting: most likely they are misspelt."""
-    known = {*_NAMES, *_NAMES_OF_FILES.values()}
+    """Returns a problem for each POSTERN_ name that is not a setting."""
+    known = {*_NAMES, *_FILE_NAMES.values()}
     return [
-        f"{name} is not a setting of Postern: correct its name or remove it (see docs/settings.md)"
+        f"{name} is not a setting of Postern. Correct the name or remove it (see docs/settings.md)."
         for name in sorted(names)
         if name.upper().startswith(PREFIX) and name.upper() not in known
     ]
@@ -71,26 +71,28 @@ def _read_dotenv() -> dict[str, str | None]:
     try:
         return dict(dotenv_values(DOTENV))
     except UnicodeDecodeError:
-        raise ConfigurationError([f"{DOTENV}: this file is no UTF-8 text"]) from None
+        raise ConfigurationError([f"{DOTENV}: this file is not UTF-8 text."]) from None
 
 
 def _values_of_files(given: Mapping[str, str]) -> dict[str, str]:
     values = {}
-    for secret, name in _NAMES_OF_FILES.items():
+    for secret, name in _FILE_NAMES.items():
         path = given.get(name)
         if not path:
             continue
         if given.get(PREFIX + secret):
             raise ConfigurationError(
-                [f"{PREFIX}{secret} and {name} are both set: keep one of them"]
+                [f"{PREFIX}{secret} and {name} are both set. Remove one of them."]
             )
-        # What was given stays out of the message: it may be the secret itself, in the wrong place.
+        # The message does not contain the value: it may be the secret itself, set by mistake.
         try:
             values[secret.lower()] = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ConfigurationError([f"{name}: cannot read this file: {error.strerror}"]) from None
+            raise ConfigurationError(
+                [f"{name}: cannot read this file: {error.strerror}."]
+            ) from None
         except UnicodeDecodeError:
-            raise ConfigurationError([f"{name}: this file is no UTF-8 text"]) from None
+            raise ConfigurationError([f"{name}: this file is not UTF-8 text."]) from None
     return values
 
 

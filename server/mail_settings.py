@@ -1,6 +1,6 @@
-"""Mail after the settings: what carries it, who writes it, and what is wrong with them.
+"""Email delivery, built from the settings, and the checks of the email settings.
 
-What writes and carries is imported only where mail is sent: templates and SMTP take megabytes.
+Templates and SMTP take megabytes, so they are imported only if emails are sent.
 """
 
 from email.utils import parseaddr
@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from auth.mail_delivery.delivery import MailDelivery
 
 
+_CONSOLE_IN_PRODUCTION = (
+    "POSTERN_MAIL_URL=console: prints links that give access to accounts. Use it in development"
+    " only."
+)
+
+
 def build_delivery(settings: Settings, auth: Auth) -> "MailDelivery | None":
-    """The background job that sends mail; None where none is sent."""
-    if not settings.mail_address:
+    """Returns the background job that sends emails, or None if no emails are sent."""
+    if not settings.transport_url:
         return None
     from auth.mail.transports import parse_mail_url  # noqa: PLC0415
     from auth.mail_delivery.delivery import MailDelivery  # noqa: PLC0415
     from auth.mail_delivery.messages import Letters  # noqa: PLC0415
 
-    transport = parse_mail_url(settings.mail_address)
+    transport = parse_mail_url(settings.transport_url)
     if transport is None:
         return None
     letters = Letters(auth, settings.link_url)
@@ -31,7 +37,7 @@ def build_delivery(settings: Settings, auth: Auth) -> "MailDelivery | None":
 
 
 def build_writer(settings: Settings) -> "MailWriter":
-    """Who fills the templates."""
+    """Returns the writer that renders email templates."""
     from auth.mail.rendering import Letterhead, MailWriter  # noqa: PLC0415
 
     return MailWriter(
@@ -45,23 +51,28 @@ def build_writer(settings: Settings) -> "MailWriter":
 
 
 def problems_of(settings: Settings) -> list[str]:
-    """What keeps mail from working, each with what to do about it."""
-    problems = [*_problems_of_transport(settings), *_problems_of_words(settings)]
+    """Returns what is wrong with the email settings, and what to do."""
+    problems = [*_problems_of_transport(settings), *_problems_of_content(settings)]
     if settings.account_url and urlsplit(settings.account_url).scheme not in {"http", "https"}:
-        problems.append("POSTERN_ACCOUNT_URL: must look like https://app.example.com/account")
-    if settings.mail_address:
+        problems.append(
+            "POSTERN_ACCOUNT_URL must be a URL, for example https://app.example.com/account."
+        )
+    if settings.transport_url:
         return problems
     if settings.verifies_email:
         problems.append(
-            "POSTERN_EMAIL_VERIFICATION: required needs mail: set POSTERN_MAIL_URL, or say optional"
+            "POSTERN_EMAIL_VERIFICATION=required needs email. Set POSTERN_MAIL_URL, or set"
+            " POSTERN_EMAIL_VERIFICATION=optional."
         )
     if settings.registration is RegistrationMode.INVITATION:
-        problems.append("POSTERN_REGISTRATION: invitations are mails: set POSTERN_MAIL_URL")
+        problems.append(
+            "POSTERN_REGISTRATION=invitation needs email to send invitations. Set POSTERN_MAIL_URL."
+        )
     return problems
 
 
 def _problems_of_transport(settings: Settings) -> list[str]:
-    if not settings.mail_address:
+    if not settings.transport_url:
         return []
     from auth.mail.transports import (  # noqa: PLC0415
         ConsoleTransport,
@@ -70,23 +81,21 @@ def _problems_of_transport(settings: Settings) -> list[str]:
     )
 
     try:
-        transport = parse_mail_url(settings.mail_address)
+        transport = parse_mail_url(settings.transport_url)
     except UnsupportedMailUrl as error:
-        # The address itself stays out of the message: it may hold a password.
+        # The message does not contain the URL, which may contain a password.
         return [f"POSTERN_MAIL_URL: {error}"]
     if isinstance(transport, ConsoleTransport) and not settings.in_development:
-        return [
-            "POSTERN_MAIL_URL: console: would print links that open accounts: it is for development"
-        ]
+        return [_CONSOLE_IN_PRODUCTION]
     return []
 
 
-def _problems_of_words(settings: Settings) -> list[str]:
+def _problems_of_content(settings: Settings) -> list[str]:
     if settings.mail_templates and not settings.mail_templates.is_dir():
-        return ["POSTERN_MAIL_TEMPLATES: there is no such folder"]
-    is_used = settings.mail_address or settings.mail_from
+        return ["POSTERN_MAIL_TEMPLATES: this folder does not exist."]
+    is_used = settings.transport_url or settings.mail_from
     if is_used and not _is_address(parseaddr(settings.sender)[1]):
-        return ["POSTERN_MAIL_FROM: must look like Example <accounts@example.com>"]
+        return ["POSTERN_MAIL_FROM must look like this: Example <accounts@example.com>"]
     return _problems_of_templates(settings) if settings.mail_templates else []
 
 

@@ -1,4 +1,4 @@
-"""Trusted documents after the settings: those of the manifest, and those of Postern's own pages."""
+"""Reads the manifest of trusted documents, and adds the documents of the account pages."""
 
 from dataclasses import replace
 
@@ -8,11 +8,11 @@ from server.settings import Settings, Switch
 
 
 def read_trusted_documents(settings: Settings) -> TrustedDocuments:
-    """Reads the manifest, if there is one. Raises InvalidManifest."""
+    """Returns the trusted documents of the manifest, if there is one. Raises InvalidManifest."""
     only = settings.trusted_documents_only is Switch.ON
     if settings.trusted_documents is None:
         if only:
-            raise InvalidManifest("POSTERN_TRUSTED_DOCUMENTS_ONLY needs this file")
+            raise InvalidManifest("POSTERN_TRUSTED_DOCUMENTS_ONLY=on needs this file.")
         return TrustedDocuments()
     documents = TrustedDocuments.read(settings.trusted_documents, only=only)
     pages = frozenset(DOCUMENTS.values()) if settings.shows_account_pages else frozenset[str]()

@@ -26,7 +26,7 @@ def mail_test(email: Annotated[str, typer.Argument(help="Where to send it.")]) -
     settings = read_settings()
 
     async def work(auth: Auth, _console: Console) -> None:
-        transport = parse_mail_url(settings.mail_address)
+        transport = parse_mail_url(settings.transport_url)
         if transport is None:
             raise MailUnavailable
         parse_email(email)

@@ -61,7 +61,7 @@ def run_doctor() -> None:
     problems = asyncio.run(doctor.diagnose(read_settings()))
     if problems:
         raise CommandFailed(*problems)
-    typer.echo("All is well.")
+    typer.echo("No problems found.")
 
 
 @app.command()

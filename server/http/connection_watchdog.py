@@ -24,7 +24,7 @@ class ConnectionWatchdog:
     """
 
     def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         self._check_seconds = min(_CHECK_SECONDS, timeout / 4)
         self._server_state: ServerState | None = None
         self._buffer: ReplyBuffer | None = None
@@ -58,7 +58,7 @@ class ConnectionWatchdog:
             step.value
             for connection in connections
             if isinstance(connection, TimedProtocol)
-            and (step := connection.close_if_timed_out(now, self._timeout))
+            and (step := connection.close_if_timed_out(now, self.timeout))
         )
         if steps:
             # One line for all of them, so that an attacker cannot fill the disk.
@@ -72,7 +72,7 @@ class ConnectionWatchdog:
             if not isinstance(socket, TimedProtocol) and socket.transport.is_closing()
         }
         for socket, since in self._closing.items():
-            if now - since >= self._timeout:
+            if now - since >= self.timeout:
                 socket.transport.abort()
 
 

@@ -185,7 +185,7 @@ async def test_doctor_reports_keys_that_the_secret_does_not_decrypt(
     async with serving(old, clock):
         pass
     (problem,) = await diagnose(settings.model_copy(update={"secret_key": SecretStr(NEW)}))
-    assert problem.startswith("POSTERN_SECRET_KEY does not open the signing keys")
+    assert problem.startswith("POSTERN_SECRET_KEY does not decrypt the signing keys")
     assert "postern sessions end-all" in problem
 
 

@@ -131,7 +131,7 @@ async def test_the_old_secret_can_go_once_no_key_needs_it(
     async with serving(load_settings(), clock):
         pass
     monkeypatch.setenv("POSTERN_SECRET_KEY", NEW_SECRET)
-    with pytest.raises(ConfigurationError, match="does not open the signing keys"):
+    with pytest.raises(ConfigurationError, match="does not decrypt the signing keys"):
         async with serving(load_settings(), clock):
             pass
     monkeypatch.setenv("POSTERN_SECRET_KEY", f"{NEW_SECRET},{SECRET}")

@@ -196,8 +196,8 @@ async def test_production_does_not_migrate_by_itself(
 ) -> None:
     for url in ("sqlite:///empty.db", postgresql_templates.empty()):
         empty = production(database_url=SecretStr(url))
-        assert "run `postern migrate`" in await start_and_fail(empty, clock)
-        assert "run `postern migrate`" in await start_and_fail(empty, clock)
+        assert "Run `postern migrate`" in await start_and_fail(empty, clock)
+        assert "Run `postern migrate`" in await start_and_fail(empty, clock)
 
 
 async def test_development_migrates_and_lets_alice_in(
@@ -217,7 +217,7 @@ async def test_a_start_with_the_wrong_secret_makes_no_key_over_the_old_one(
     async with serving(production(), clock):
         pass
     other = production(secret_key=SecretStr(SECRET[::-1]))
-    assert "does not open the signing keys" in await start_and_fail(other, clock)
+    assert "does not decrypt the signing keys" in await start_and_fail(other, clock)
     db = Database.connect(sqlite_url)
     async with db.read() as session:
         assert len(list(await session.scalars(select(SigningKey)))) == 1

@@ -1,4 +1,4 @@
-"""Settings: read from the environment, checked before the start, never printed."""
+"""Settings: reading and checking them without printing secrets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,18 +20,18 @@ PRODUCTION = {
 SECRET_FILE = "POSTERN_SECRET_KEY_FILE"
 
 
-Say = Callable[..., None]
+SetEnvironment = Callable[..., None]
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch) -> Say:
+def set_environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
     """Sets environment variables."""
 
-    def say(**environment: str) -> None:
-        for name, value in environment.items():
+    def set_variables(**variables: str) -> None:
+        for name, value in variables.items():
             monkeypatch.setenv(name, value)
 
-    return say
+    return set_variables
 
 
 def problems() -> list[str]:
@@ -41,8 +41,8 @@ def problems() -> list[str]:
         return error.problems
 
 
-def test_production_is_the_default_and_complete_with_two_settings(say: Say) -> None:
-    say(**PRODUCTION)
+def test_production_is_the_default_and_needs_two_settings(set_environment: SetEnvironment) -> None:
+    set_environment(**PRODUCTION)
     settings = load_settings()
     assert not settings.in_development
     assert not settings.shows_explorer
@@ -50,10 +50,10 @@ def test_production_is_the_default_and_complete_with_two_settings(say: Say) -> N
     assert problems() == []
 
 
-def test_nothing_said_is_told_with_what_to_do() -> None:
-    told = " ".join(problems())
-    assert "POSTERN_SECRET_KEY is missing: make one with" in told
-    assert "POSTERN_PUBLIC_URL is missing" in told
+def test_missing_settings_are_reported_with_advice() -> None:
+    reported = " ".join(problems())
+    assert "POSTERN_SECRET_KEY is missing. Create a secret with" in reported
+    assert "POSTERN_PUBLIC_URL is missing" in reported
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,17 @@ def test_nothing_said_is_told_with_what_to_do() -> None:
         f"short,{GOOD_SECRET}",
     ],
 )
-def test_a_weak_secret_is_refused_and_not_printed(say: Say, secret: str) -> None:
-    say(**{**PRODUCTION, "POSTERN_SECRET_KEY": secret})
+def test_weak_secret_is_reported_without_its_value(
+    set_environment: SetEnvironment, secret: str
+) -> None:
+    set_environment(**{**PRODUCTION, "POSTERN_SECRET_KEY": secret})
     (problem,) = problems()
     assert problem.startswith("POSTERN_SECRET_KEY")
     assert GOOD_SECRET not in problem
 
 
-def test_older_secrets_follow_the_first(say: Say) -> None:
-    say(POSTERN_SECRET_KEY=f" {GOOD_SECRET} , older ")
+def test_secret_key_can_list_older_secrets(set_environment: SetEnvironment) -> None:
+    set_environment(POSTERN_SECRET_KEY=f" {GOOD_SECRET} , older ")
     assert load_settings().secrets == [GOOD_SECRET, "older"]
 
 
@@ -112,86 +114,96 @@ def test_older_secrets_follow_the_first(say: Say) -> None:
         ("POSTERN_SHUTDOWN_DELAY", "-1"),
     ],
 )
-def test_a_setting_that_cannot_work_is_named(say: Say, name: str, value: str) -> None:
-    say(**{**PRODUCTION, name: value})
+def test_invalid_setting_is_reported_by_name(
+    set_environment: SetEnvironment, name: str, value: str
+) -> None:
+    set_environment(**{**PRODUCTION, name: value})
     (problem,) = problems()
     assert problem.startswith(name)
     assert "hunter2" not in problem
 
 
-def test_a_misspelt_setting_is_told(say: Say) -> None:
-    say(POSTERN_SECRET="x", POSTERN_DEBUG="1")
-    told = problems()
-    assert [problem.split()[0] for problem in told] == ["POSTERN_DEBUG", "POSTERN_SECRET"]
+def test_unknown_setting_is_reported(set_environment: SetEnvironment) -> None:
+    set_environment(POSTERN_SECRET="x", POSTERN_DEBUG="1")
+    names = [problem.split()[0] for problem in problems()]
+    assert names == ["POSTERN_DEBUG", "POSTERN_SECRET"]
 
 
-def test_a_file_of_settings_is_read_and_its_misspellings_are_told(tmp_path: Path) -> None:
+def test_dotenv_file_is_read_and_its_unknown_settings_are_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("POSTERN_PORT=9000\nOTHER=1\n")
     assert load_settings().port == 9000
     (tmp_path / ".env").write_text("POSTERN_PROT=9000\n")
     assert problems()[0].startswith("POSTERN_PROT is not a setting")
 
 
-def test_a_setting_may_be_written_in_small_letters(say: Say, tmp_path: Path) -> None:
+def test_setting_name_can_be_lower_case(set_environment: SetEnvironment, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("postern_port=9000\nPOSTERN_HOST=file\n")
-    say(postern_host="environment")
+    set_environment(postern_host="environment")
     assert (load_settings().port, load_settings().host) == (9000, "environment")
 
 
-def test_a_misspelt_setting_is_told_as_it_was_written(say: Say) -> None:
-    say(postern_prot="9000")
+def test_unknown_setting_is_reported_as_it_was_written(set_environment: SetEnvironment) -> None:
+    set_environment(postern_prot="9000")
     assert problems()[0].startswith("postern_prot is not a setting")
 
 
-def test_a_line_of_the_file_without_a_value_says_nothing(tmp_path: Path) -> None:
+def test_dotenv_line_without_a_value_is_ignored(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("POSTERN_HOST\nPOSTERN_PORT\nPOSTERN_MAIL_TEMPLATES\n")
     settings = load_settings()
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.mail_templates is None
 
 
-def test_a_misspelt_line_of_the_file_without_a_value_is_told(tmp_path: Path) -> None:
+def test_unknown_dotenv_line_without_a_value_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("POSTERN_PROT\n")
     assert problems()[0].startswith("POSTERN_PROT is not a setting")
 
 
-def test_settings_of_code_are_not_misspelt_either() -> None:
-    misspelt: dict[str, Any] = {"prot": 9000}
+def test_settings_object_rejects_unknown_fields() -> None:
+    unknown: dict[str, Any] = {"prot": 9000}
     with pytest.raises(ValidationError, match="prot"):
-        Settings(**misspelt)
+        Settings(**unknown)
 
 
-def test_a_file_of_settings_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_dotenv_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"POSTERN_PORT=\xff\xfe")
-    assert problems() == [".env: this file is no UTF-8 text"]
+    assert problems() == [".env: this file is not UTF-8 text."]
 
 
-def test_the_environment_goes_before_the_file(say: Say, tmp_path: Path) -> None:
+def test_environment_takes_precedence_over_dotenv(
+    set_environment: SetEnvironment, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("POSTERN_PORT=9000\n")
-    say(POSTERN_PORT="9001")
+    set_environment(POSTERN_PORT="9001")
     assert load_settings().port == 9001
 
 
 @pytest.mark.parametrize("name", FROM_FILES)
-def test_what_is_secret_may_come_from_a_file(say: Say, tmp_path: Path, name: str) -> None:
+def test_secret_can_be_read_from_a_file(
+    set_environment: SetEnvironment, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "file").write_text(f"{GOOD_SECRET}\n")
-    say(**{f"POSTERN_{name}_FILE": str(tmp_path / "file")})
+    set_environment(**{f"POSTERN_{name}_FILE": str(tmp_path / "file")})
     assert getattr(load_settings(), name.lower()).get_secret_value() == GOOD_SECRET
 
 
 @pytest.mark.parametrize("name", FROM_FILES)
-def test_what_is_said_twice_is_refused(say: Say, tmp_path: Path, name: str) -> None:
+def test_secret_and_its_file_are_not_both_allowed(
+    set_environment: SetEnvironment, tmp_path: Path, name: str
+) -> None:
     (tmp_path / ".env").write_text(f"POSTERN_{name}={GOOD_SECRET}\n")
-    say(**{f"POSTERN_{name}_FILE": str(tmp_path)})
+    set_environment(**{f"POSTERN_{name}_FILE": str(tmp_path)})
     (problem,) = problems()
     assert problem.startswith(f"POSTERN_{name} and POSTERN_{name}_FILE are both set")
 
 
 @pytest.mark.parametrize("name", FROM_FILES)
 @pytest.mark.parametrize("file", ["nowhere", ".", "bytes"])
-def test_a_file_that_cannot_be_read_is_told(say: Say, tmp_path: Path, name: str, file: str) -> None:
+def test_unreadable_secret_file_is_reported(
+    set_environment: SetEnvironment, tmp_path: Path, name: str, file: str
+) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    say(**{f"POSTERN_{name}_FILE": str(tmp_path / file)})
+    set_environment(**{f"POSTERN_{name}_FILE": str(tmp_path / file)})
     (problem,) = problems()
     assert problem.startswith(f"POSTERN_{name}_FILE: ")
 
@@ -214,34 +226,38 @@ def test_a_file_that_cannot_be_read_is_told(say: Say, tmp_path: Path, name: str,
         {"POSTERN_PASSWORD_GRANT": "hunter2"},
     ],
 )
-def test_a_problem_prints_no_value(say: Say, environment: dict[str, str]) -> None:
-    say(**{"POSTERN_PUBLIC_URL": "https://auth.example.com", **environment})
-    told = problems()
-    assert any(next(iter(environment)) in problem for problem in told)
-    assert "hunter2" not in " ".join(told)
-    assert GOOD_SECRET not in " ".join(told)
+def test_problem_does_not_contain_the_value(
+    set_environment: SetEnvironment, environment: dict[str, str]
+) -> None:
+    set_environment(**{"POSTERN_PUBLIC_URL": "https://auth.example.com", **environment})
+    reported = problems()
+    assert any(next(iter(environment)) in problem for problem in reported)
+    assert "hunter2" not in " ".join(reported)
+    assert GOOD_SECRET not in " ".join(reported)
 
 
-def test_settings_do_not_print_their_secrets(say: Say) -> None:
-    say(**PRODUCTION, POSTERN_DATABASE_URL="postgresql://u:hunter2@h/d")
+def test_repr_of_settings_does_not_contain_secrets(set_environment: SetEnvironment) -> None:
+    set_environment(**PRODUCTION, POSTERN_DATABASE_URL="postgresql://u:hunter2@h/d")
     shown = repr(load_settings())
     assert GOOD_SECRET not in shown
     assert "hunter2" not in shown
 
 
-def test_development_listens_to_its_own_machine_only(say: Say) -> None:
-    say(POSTERN_ENVIRONMENT="development", POSTERN_HOST="0.0.0.0")
-    assert "public passwords" in problems()[0]
+def test_development_must_listen_on_loopback(set_environment: SetEnvironment) -> None:
+    set_environment(POSTERN_ENVIRONMENT="development", POSTERN_HOST="0.0.0.0")
+    assert "the passwords are public" in problems()[0]
 
 
-def test_the_public_address_names_the_host(say: Say) -> None:
-    say(**PRODUCTION, POSTERN_ALLOWED_HOSTS="internal, Other.example")
+def test_hosts_are_those_of_the_public_url_and_the_allowed_hosts(
+    set_environment: SetEnvironment,
+) -> None:
+    set_environment(**PRODUCTION, POSTERN_ALLOWED_HOSTS="internal, Other.example")
     assert load_settings().hosts == {"auth.example.com", "internal", "other.example"}
 
 
-@pytest.mark.parametrize(("mode", "told"), [(0o600, []), (0o640, []), (0o644, [SECRET_FILE])])
-def test_a_secret_file_that_everybody_may_read_is_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int, told: list[str]
+@pytest.mark.parametrize(("mode", "found"), [(0o600, []), (0o640, []), (0o644, [SECRET_FILE])])
+def test_world_readable_secret_file_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int, found: list[str]
 ) -> None:
     file = tmp_path / "secret"
     file.write_text("x")
@@ -249,4 +265,4 @@ def test_a_secret_file_that_everybody_may_read_is_told(
     for name in (SECRET_FILE, SECRET_FILE.lower()):
         with monkeypatch.context() as environment:
             environment.setenv(name, str(file))
-            assert find_world_readable_files() == told
+            assert find_world_readable_files() == found

@@ -1,4 +1,4 @@
-"""Starting: with a configuration that cannot work the server stops at once and says what to do."""
+"""Commands with an invalid configuration exit at once and print what to do."""
 
 import asyncio
 import io
@@ -26,7 +26,7 @@ PRODUCTION = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command has done."""
+    """The exit status and the output of a command."""
 
     returncode: int
     stdout: str
@@ -40,13 +40,13 @@ Postern = Callable[..., Result]
 def postern(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], restore_logging: None
 ) -> Postern:
-    """Runs a command in production and in a folder of its own, in this process."""
-    monkeypatch.setattr(cli_serve, "run_server", lambda *_: pytest.fail("it must not serve"))
+    """Runs a command in production mode and in a temporary folder, in this process."""
+    monkeypatch.setattr(cli_serve, "run_server", lambda *_: pytest.fail("must not start"))
 
     def run(*arguments: str, stdin: str = "", **settings: str) -> Result:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {**PRODUCTION, **settings}.items():
-                # What is empty is not said at all.
+                # An empty value means that the variable is not set.
                 if value:
                     patch.setenv(name, value)
             patch.setattr(sys, "argv", ["postern", *arguments])
@@ -58,8 +58,8 @@ def postern(
     return run
 
 
-def told(result: Result) -> str:
-    """What a command that stopped has said."""
+def error_output(result: Result) -> str:
+    """Returns the error output of a command that failed."""
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert SECRET not in result.stdout + result.stderr
@@ -67,48 +67,48 @@ def told(result: Result) -> str:
 
 
 @pytest.mark.parametrize("secret", ["", "changeme"])
-def test_without_a_good_secret_it_does_not_start(postern: Postern, secret: str) -> None:
-    assert "POSTERN_SECRET_KEY" in told(postern("serve", POSTERN_SECRET_KEY=secret))
+def test_serve_without_a_valid_secret_fails(postern: Postern, secret: str) -> None:
+    assert "POSTERN_SECRET_KEY" in error_output(postern("serve", POSTERN_SECRET_KEY=secret))
 
 
-def test_an_unmigrated_sqlite_file_is_told(postern: Postern) -> None:
-    assert "run `postern migrate`" in told(postern("serve"))
+def test_serve_reports_an_unmigrated_sqlite_database(postern: Postern) -> None:
+    assert "Run `postern migrate`" in error_output(postern("serve"))
 
 
-def test_an_unmigrated_postgresql_is_told(
+def test_serve_reports_an_unmigrated_postgresql_database(
     postern: Postern, postgresql_templates: PostgresqlTemplates
 ) -> None:
     url = postgresql_templates.empty()
-    assert "run `postern migrate`" in told(postern("serve", POSTERN_DATABASE_URL=url))
+    assert "Run `postern migrate`" in error_output(postern("serve", POSTERN_DATABASE_URL=url))
 
 
-def test_an_unreachable_database_is_told_without_its_password(
-    postern: Postern,
-) -> None:
+def test_serve_reports_an_unreachable_database_without_its_password(postern: Postern) -> None:
     url = "postgresql://postern:hunter2@127.0.0.1:1/postern"
-    said = told(postern("serve", POSTERN_DATABASE_URL=url))
-    assert "cannot be reached" in said
-    assert "hunter2" not in said
+    output = error_output(postern("serve", POSTERN_DATABASE_URL=url))
+    assert "cannot be reached" in output
+    assert "hunter2" not in output
 
 
-def test_another_secret_than_that_of_the_keys_is_told(postern: Postern) -> None:
+def test_serve_reports_a_secret_that_does_not_decrypt_the_keys(postern: Postern) -> None:
     assert postern("migrate").returncode == 0
     assert postern("keys", "list").returncode == 0
     other = SECRET[::-1]
-    assert "does not open the signing keys" in told(postern("serve", POSTERN_SECRET_KEY=other))
+    assert "does not decrypt the signing keys" in error_output(
+        postern("serve", POSTERN_SECRET_KEY=other)
+    )
     both = postern("doctor", POSTERN_SECRET_KEY=f"{other},{SECRET}")
-    assert both.stdout == "All is well.\n"
+    assert both.stdout == "No problems found.\n"
 
 
-def test_a_database_of_a_newer_version_is_told(postern: Postern, tmp_path: Path) -> None:
+def test_serve_reports_a_database_of_a_newer_version(postern: Postern, tmp_path: Path) -> None:
     postern("migrate")
-    asyncio.run(_become_newer(f"sqlite:///{tmp_path / 'postern.db'}"))
-    assert "newer version" in told(postern("serve"))
+    asyncio.run(_set_newer_version(f"sqlite:///{tmp_path / 'postern.db'}"))
+    assert "newer version" in error_output(postern("serve"))
 
 
-def test_an_operator_manages_accounts(postern: Postern) -> None:
+def test_operator_can_create_but_not_disable_the_last_admin(postern: Postern) -> None:
     postern("migrate")
-    password = "an operator's first one\n"
+    password = "a first password\n"
     made = postern(
         *("user", "create", "--username", "ada", "--email", "ada@example.com"),
         *("--role", "admin", "--password-stdin"),
@@ -116,15 +116,15 @@ def test_an_operator_manages_accounts(postern: Postern) -> None:
     )
     assert re.fullmatch(r"[0-9a-f-]{36}  ada  ada@example.com  admin  active\n", made.stdout)
     assert password.strip() not in made.stdout + made.stderr
-    assert "last active administrator" in told(postern("user", "disable", "ada"))
+    assert "last active administrator" in error_output(postern("user", "disable", "ada"))
 
 
-def test_migrating_twice_is_harmless(postern: Postern) -> None:
+def test_migrate_can_run_twice(postern: Postern) -> None:
     for _ in range(2):
         assert postern("migrate").stdout == "The database is up to date.\n"
 
 
-async def _become_newer(url: str) -> None:
+async def _set_newer_version(url: str) -> None:
     db = Database.connect(url)
     async with db.begin() as tx:
         await tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))

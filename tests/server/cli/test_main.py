@@ -90,7 +90,7 @@ def test_keys_are_listed_and_rotated() -> None:
 
 def test_the_doctor_says_that_all_is_well() -> None:
     run("keys", "list")
-    assert run("doctor") == "All is well.\n"
+    assert run("doctor") == "No problems found.\n"
 
 
 def test_the_doctor_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_command_on_an_empty_database_says_to_migrate_it(
     monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///empty.db")
-    with pytest.raises((CommandFailed, ConfigurationError), match="run `postern migrate`"):
+    with pytest.raises((CommandFailed, ConfigurationError), match="Run `postern migrate`"):
         CliRunner().invoke(cli.app, command, catch_exceptions=False)
 
 
@@ -216,7 +216,7 @@ def test_worker_waits_for_slow_clients_as_long_as_the_setting_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("POSTERN_REQUEST_TIMEOUT", "3.5")
-    assert new_server().config.http._seconds == 3.5  # type: ignore[union-attr]
+    assert new_server().config.http.timeout == 3.5  # type: ignore[union-attr]
 
 
 def test_an_option_goes_before_the_environment_and_reaches_the_workers(
@@ -291,7 +291,7 @@ def test_serve_in_development_migrates_by_itself(
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
     run("serve")
     assert len(started) == 1
-    assert run("doctor") == "All is well.\n"
+    assert run("doctor") == "No problems found.\n"
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ def test_serve_in_production_does_not_migrate_and_listens_to_nobody(
     started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
-    assert "run `postern migrate`" in run_failing("serve")[0]
+    assert "Run `postern migrate`" in run_failing("serve")[0]
     assert started == []
 
 
