@@ -1,8 +1,8 @@
-"""The failure of a command, as the terminal shows it."""
+"""The exception of a failed command."""
 
 
 class CommandFailed(Exception):
-    """A command cannot go on. Each line says why, or what to do."""
+    """A command cannot continue. Each line says why, or what to do."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("; ".join(lines))

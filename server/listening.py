@@ -1,4 +1,4 @@
-"""The sockets that the server listens on: the same ones for one process and for several."""
+"""Opens the sockets that the server listens on."""
 
 import socket
 from typing import Any
@@ -9,9 +9,9 @@ _BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listens on every address of the host. Raises CommandFailed if the port is taken.
+    """Listens on every address of the host. Raises CommandFailed if the port is in use.
 
-    `::` takes IPv4 too: the addresses of such clients are mapped ones (RFC 4291, 2.5.5.2).
+    `::` also accepts IPv4; such clients have IPv4-mapped addresses (RFC 4291, 2.5.5.2).
     """
     sockets: list[socket.socket] = []
     try:
@@ -22,14 +22,14 @@ def listen(host: str, port: int) -> list[socket.socket]:
             opened.close()
         raise CommandFailed(
             f"Cannot listen on {host}, port {port}: {error.strerror}.",
-            "End what listens there, or choose another: POSTERN_PORT, POSTERN_HOST.",
+            "Stop the program that listens there, or set POSTERN_PORT or POSTERN_HOST.",
         ) from None
     return sockets
 
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # A name may be in the table of hosts twice.
+    # A host name can be twice in /etc/hosts.
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 

@@ -63,8 +63,7 @@ class Settings(LimitSettings):
         description="`sqlite:///path` or `postgresql://user:password@host/name`.",
     )
     data_dir: Path = Field(
-        Path("data"),
-        description="The folder of the development secret. It is created if it does not exist.",
+        Path("data"), description="The folder of the development secret; created if missing."
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
@@ -78,14 +77,10 @@ class Settings(LimitSettings):
         " in production. Default in development: `http://localhost:<port>`.",
     )
     issuer: str = Field(
-        "",
-        max_length=512,
-        description="The `iss` claim of tokens. Default: the value of `POSTERN_PUBLIC_URL`.",
+        "", max_length=512, description="The `iss` claim of tokens. Default: `POSTERN_PUBLIC_URL`."
     )
     audience: str = Field(
-        "",
-        max_length=512,
-        description="The `aud` claim of tokens. Default: the value of `POSTERN_PUBLIC_URL`.",
+        "", max_length=512, description="The `aud` claim of tokens. Default: `POSTERN_PUBLIC_URL`."
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),
@@ -94,12 +89,10 @@ class Settings(LimitSettings):
     )
     cors_origins: tuple[str, ...] = Field(
         (),
-        description="Origins whose pages may call this server, separated by commas, such as"
-        " `https://app.example.com` or, for apps, `capacitor://localhost`.",
+        description="Origins whose pages may call this server, separated by commas, e.g."
+        " `https://app.example.com`, or `capacitor://localhost` for apps.",
     )
-    jwt_algorithm: Algorithm = Field(
-        Algorithm.ES256, description="The algorithm that signs access tokens."
-    )
+    jwt_algorithm: Algorithm = Field(Algorithm.ES256, description="Signs the access tokens.")
     key_max_age: int = Field(
         90 * 86400,
         ge=0,
@@ -109,15 +102,10 @@ class Settings(LimitSettings):
         1800, ge=1, le=3600, description="The lifetime of an access token, in seconds."
     )
     session_idle_ttl: int = Field(
-        30 * 86400,
-        ge=1,
-        description="The idle timeout: a session that is not used for this many seconds expires.",
+        30 * 86400, ge=1, description="Seconds after which an unused session expires."
     )
     session_max_age: int = Field(
-        365 * 86400,
-        ge=1,
-        le=10 * 365 * 86400,
-        description="The absolute timeout: every session expires after this many seconds.",
+        365 * 86400, ge=1, le=3650 * 86400, description="Seconds after which any session expires."
     )
     refresh_grace: int = Field(
         60,
@@ -136,14 +124,11 @@ class Settings(LimitSettings):
         0.0,
         ge=0,
         le=300,
-        description="Seconds between SIGTERM and the shutdown. In this time `/readyz` returns 503"
-        " and all else works, so that load balancers can stop sending requests.",
+        description="Seconds between SIGTERM and the shutdown. In this time only `/readyz` fails,"
+        " with 503, so that load balancers stop sending requests.",
     )
     bcrypt_cost: int = Field(
-        12,
-        ge=4,
-        le=16,
-        description="The cost of password hashes. Each step doubles the time of a hash.",
+        12, ge=4, le=16, description="The cost of password hashes. Each step doubles the time."
     )
     password_min_length: int = Field(
         8,
@@ -164,12 +149,11 @@ class Settings(LimitSettings):
     password_grant: Switch = Field(
         Switch.ON,
         description="Whether `POST /token` accepts the password grant. RFC 9700 advises against"
-        " this grant for third-party clients. See docs/security.md.",
+        " it for third-party clients. See docs/security.md.",
     )
     registration: RegistrationMode = Field(
         RegistrationMode.OPEN,
-        description="Who can register: everyone (`open`), invited users (`invitation`) or nobody"
-        " (`closed`).",
+        description="Who can register: everyone, only invited users (`invitation`), or nobody.",
     )
     email_verification: EmailVerification | Literal[""] = Field(
         "",
@@ -197,9 +181,7 @@ class Settings(LimitSettings):
         "en", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="The language of emails."
     )
     site_name: str = Field(
-        "",
-        max_length=100,
-        description="The name of your site in emails. Default: the host of `POSTERN_PUBLIC_URL`.",
+        "", max_length=100, description="The site's name in emails. Default: the public host name."
     )
     account_url: str = Field(
         "",
@@ -224,8 +206,7 @@ class Settings(LimitSettings):
         " characters. Without it there are no metrics. Each worker process has its own counters.",
     )
     trusted_documents_only: Switch = Field(
-        Switch.OFF,
-        description="Whether documents that are not in the manifest are refused.",
+        Switch.OFF, description="Whether documents that are not in the manifest are refused."
     )
 
     @field_validator("allowed_hosts", "cors_origins", "trusted_proxies", mode="before")

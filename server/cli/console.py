@@ -1,4 +1,4 @@
-"""Running a use case from the command line, as the operator at the console."""
+"""Runs a use case for a command, on behalf of the operator."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,16 +19,16 @@ T = TypeVar("T")
 
 
 def read_settings() -> Settings:
-    """The settings of this machine. Raises ConfigurationError."""
+    """Returns the settings of the environment. Raises ConfigurationError."""
     return with_development_secret(load_settings())
 
 
 def run_as_console(
     work: Callable[[Auth, Console], Awaitable[T]], *, replaces_keys: bool = False
 ) -> T:
-    """Runs one use case on a database that was checked.
+    """Checks the database and runs one use case on it.
 
-    With `replaces_keys` it runs even if the secret does not decrypt the keys.
+    With `replaces_keys`, it runs even if the secret does not decrypt the signing keys.
 
     Raises CommandFailed for a refusal, ConfigurationError, DatabaseUnavailable.
     """

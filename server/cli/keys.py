@@ -8,12 +8,12 @@ from auth.permissions import Console
 from auth.wiring import Auth
 from server.cli.console import run_as_console
 
-keys_app = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
+keys_app = typer.Typer(help="Manage the keys that sign access tokens.", no_args_is_help=True)
 
 
 @keys_app.command("list")
 def keys_list() -> None:
-    """Lists the keys that still verify, newest first."""
+    """List the signing keys that are not expired, newest first."""
 
     async def work(auth: Auth, _console: Console) -> None:
         for key, state in await auth.keys.states():
@@ -29,10 +29,10 @@ def keys_rotate(
     *,
     compromised: Annotated[
         bool,
-        typer.Option(help="Revoke all keys at once: every access token stops working."),
+        typer.Option(help="Revoke all keys at once. All access tokens become invalid."),
     ] = False,
 ) -> None:
-    """Adds a key that is published now and signs in ten minutes, so that no request fails."""
+    """Add a signing key. It is published now and used from ten minutes on, so no request fails."""
 
     async def work(auth: Auth, console: Console) -> None:
         rotate = auth.keys.replace_compromised if compromised else auth.keys.rotate

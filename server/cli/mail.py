@@ -1,4 +1,4 @@
-"""`postern mail`: what waits to be sent, and whether it can be."""
+"""`postern mail`: the outbox, and a test of email delivery."""
 
 from typing import Annotated
 from uuid import uuid4
@@ -17,12 +17,12 @@ from server.cli.console import read_settings, run_as_console
 from server.command_failure import CommandFailed
 from server.mail_settings import build_writer
 
-mail_app = typer.Typer(help="Mail.", no_args_is_help=True)
+mail_app = typer.Typer(help="Test email delivery and manage unsent emails.", no_args_is_help=True)
 
 
 @mail_app.command("test")
-def mail_test(email: Annotated[str, typer.Argument(help="Where to send it.")]) -> None:
-    """Sends a mail at once, and says what the mail server answers."""
+def mail_test(email: Annotated[str, typer.Argument(help="The recipient.")]) -> None:
+    """Send a test email at once, and print the answer of the mail server if it fails."""
     settings = read_settings()
 
     async def work(auth: Auth, _console: Console) -> None:
@@ -37,17 +37,17 @@ def mail_test(email: Annotated[str, typer.Argument(help="Where to send it.")]) -
     try:
         run_as_console(work)
     except NotDelivered as error:
-        raise CommandFailed(f"The mail was not taken: {error}") from None
-    typer.echo("The mail is on its way.")
+        raise CommandFailed(f"The email could not be sent: {error}") from None
+    typer.echo("The email was sent.")
 
 
 @mail_app.command("list")
 def mail_list() -> None:
-    """Lists what has not been sent yet, oldest first."""
+    """List the emails that have not been sent, oldest first."""
 
     async def work(auth: Auth, _console: Console) -> None:
         async for mail in list_waiting_mails(auth):
-            when = mail.next_attempt_at.isoformat() if mail.next_attempt_at else "given up"
+            when = mail.next_attempt_at.isoformat() if mail.next_attempt_at else "failed"
             typer.echo(
                 f"{mail.id}  {mail.kind}  {mail.attempts} attempts  {when}  {mail.error or '-'}"
             )
@@ -57,9 +57,9 @@ def mail_list() -> None:
 
 @mail_app.command("retry")
 def mail_retry() -> None:
-    """Send failed emails again. Exits with 1 if some cannot be sent any more."""
+    """Retry failed emails. The exit status is 1 if some of them cannot be sent any more."""
     result = run_as_console(lambda auth, _console: retry_mails(auth))
-    typer.echo(f"{result.retried} mails will be tried again.")
+    typer.echo(f"Emails to be sent again: {result.retried}")
     for mail in result.obsolete:
         typer.echo(f"{mail.id}  {mail.kind}  cannot be sent: {mail.error}", err=True)
     if result.obsolete:

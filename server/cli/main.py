@@ -1,4 +1,4 @@
-"""The command line: `postern`."""
+"""The `postern` command and its subcommands."""
 
 import asyncio
 from typing import Annotated
@@ -17,13 +17,13 @@ from server.cli.transfer import export_command, import_command
 from server.cli.users import user_app
 from server.command_failure import CommandFailed
 
-# Typer's own tracebacks print local variables, and with them passwords.
+# Typer's tracebacks would print local variables, which can contain passwords.
 app = typer.Typer(
-    help="Postern: accounts and sign-in behind one GraphQL API.",
+    help="Postern is a self-hosted authentication server with a GraphQL API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
+schema_app = typer.Typer(help="Export the GraphQL schema.", no_args_is_help=True)
 user_app.command("import")(import_command)
 user_app.command("export")(export_command)
 app.add_typer(user_app, name="user")
@@ -34,7 +34,7 @@ app.add_typer(schema_app, name="schema")
 
 
 def main() -> None:
-    """Runs the command line; a problem is told in plain words, without a traceback."""
+    """Runs the command line. Prints errors without a traceback."""
     cli_serve.run_command_line(app)
 
 
@@ -44,20 +44,20 @@ def serve(
     port: Annotated[int | None, typer.Option(help=cli_serve.PORT_HELP)] = None,
     workers: Annotated[int, typer.Option(min=1, help=cli_serve.WORKERS_HELP)] = 1,
 ) -> None:
-    """Starts the server."""
+    """Start the server."""
     cli_serve.serve(host, port, workers)
 
 
 @app.command()
 def migrate() -> None:
-    """Brings the database to the state that this version needs."""
+    """Migrate the database to this version of Postern."""
     asyncio.run(cli_serve.migrate_database(read_settings()))
     typer.echo("The database is up to date.")
 
 
 @app.command("doctor")
 def run_doctor() -> None:
-    """Says in plain words what is wrong with the configuration."""
+    """Check the configuration and the database."""
     problems = asyncio.run(doctor.diagnose(read_settings()))
     if problems:
         raise CommandFailed(*problems)
@@ -66,23 +66,23 @@ def run_doctor() -> None:
 
 @app.command()
 def access() -> None:
-    """Prints who may ask for which field (docs/access.md)."""
+    """Print who may use each field (docs/access.md)."""
     typer.echo(reference.access_page(build_schema(PermissionRegistry())), nl=False)
 
 
 @app.command()
 def errors() -> None:
-    """Prints every error code (docs/errors.md)."""
+    """Print all error codes (docs/errors.md)."""
     typer.echo(reference.errors_page(), nl=False)
 
 
 @app.command("settings")
 def print_settings() -> None:
-    """Prints every setting with its default (docs/settings.md)."""
+    """Print all settings with their defaults (docs/settings.md)."""
     typer.echo(reference.settings_page(), nl=False)
 
 
 @schema_app.command("export")
 def export() -> None:
-    """Prints the schema in GraphQL's own language (schema.graphql)."""
+    """Print the GraphQL schema (schema.graphql)."""
     typer.echo(build_schema(PermissionRegistry()).as_str())

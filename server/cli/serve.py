@@ -1,6 +1,7 @@
-"""`postern serve`, which loads nothing that only the other commands need: that is memory.
+"""`postern serve`.
 
-So it reads its options with argparse; `cli.py` has them again, among all commands.
+To save memory, this module does not import what only the other commands need. It parses its options
+with argparse; `server/cli/main.py` repeats them for the help of all commands.
 """
 
 import argparse
@@ -30,49 +31,49 @@ from server.worker import new_server, run
 
 log = structlog.get_logger("postern.server")
 
-_FROM_CDN = " (loads GraphiQL from a CDN; `make explorer` builds a better one)"
+_FROM_CDN = " (loads GraphiQL from a CDN; run `make explorer` to build Postern's explorer)"
 
 HOST_HELP = "The address to listen on."
 PORT_HELP = "The port to listen on."
-WORKERS_HELP = "How many processes."
+WORKERS_HELP = "The number of worker processes."
 
 
 def main() -> None:
-    """Runs `serve` alone, of the command line."""
+    """Parses the options of `postern serve` and runs it."""
     parser = argparse.ArgumentParser(
-        "postern serve", description="Starts the server.", allow_abbrev=False
+        "postern serve", description="Start the server.", allow_abbrev=False
     )
     parser.add_argument("--host", help=HOST_HELP)
     parser.add_argument("--port", type=int, help=PORT_HELP)
-    parser.add_argument("--workers", type=int, default=1, help=f"{WORKERS_HELP} 1 if not said.")
+    parser.add_argument("--workers", type=int, default=1, help=f"{WORKERS_HELP} Default: 1.")
     options = parser.parse_args(sys.argv[2:])
     if options.workers < 1:
-        parser.error("argument --workers: at least 1")
+        parser.error("argument --workers: must be at least 1")
     run_command_line(lambda: serve(options.host, options.port, options.workers))
 
 
 def run_command_line(app: Callable[[], object]) -> None:
-    """Runs commands; a problem is told in plain words, without a traceback."""
+    """Runs a command. Prints errors without a traceback, and exits with their status."""
     try:
         app()
-    except CommandFailed as stop:
-        _fail(stop.lines)
+    except CommandFailed as failure:
+        _fail(failure.lines)
     except ConfigurationError as error:
         _fail(error.problems)
     except DatabaseUnavailable as error:
         _fail([doctor.unreachable(error)])
     except KeyboardInterrupt:
-        # As a shell tells it of what a signal ended.
+        # The status that shells report for a process that was ended by a signal.
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
-        # Nobody reads what we say any more; Python would try once more when it ends.
+        # The reader has closed the pipe. Without this, Python would flush to it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
 def serve(host: str | None, port: int | None, workers: int) -> None:
     """Starts the server. Raises CommandFailed, ConfigurationError, DatabaseUnavailable."""
-    # The worker processes read the environment too.
+    # Set in the environment, because the worker processes read it too.
     given = {"POSTERN_HOST": host, "POSTERN_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     settings = read_settings()
@@ -86,29 +87,29 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     for name in find_world_readable_files():
         log.warning("settings.file_world_readable", setting=name, advice="chmod o-r")
     if settings.in_development:
-        _say_where(settings)
+        _print_urls(settings)
     run_server(settings, sockets, workers)
 
 
 def run_server(settings: Settings, sockets: Sequence[socket.socket], workers: int) -> None:
-    """Serves until a signal ends it. Exits with a status other than 0 after a failure."""
+    """Runs the server until a signal ends it. Exits with a status other than 0 after a failure."""
     if workers > 1:
         supervisor = Supervisor(sockets, workers=workers, shutdown_delay=settings.shutdown_delay)
         sys.exit(supervisor.run())
     run(new_server(), sockets)
 
 
-def _say_where(settings: Settings) -> None:
+def _print_urls(settings: Settings) -> None:
     hint = "" if is_built() else _FROM_CDN
     if settings.trusted_documents_only is Switch.ON:
         hint = " (off: only trusted documents run)"
-    sys.stdout.write(f"Postern serves at {settings.base_url}\n")
+    sys.stdout.write(f"Postern runs at {settings.base_url}\n")
     sys.stdout.write(f"  explorer {settings.base_url}/graphql{hint}\n")
     sys.stdout.flush()
 
 
 async def migrate_database(settings: Settings) -> None:
-    """Brings the database to the state that this version needs. Raises DatabaseUnavailable."""
+    """Migrates the database. Raises ConfigurationError, DatabaseUnavailable."""
     from models.migrate import upgrade  # noqa: PLC0415 - Alembic is large, and `serve` needs none
 
     doctor.check(settings)

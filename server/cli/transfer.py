@@ -1,4 +1,4 @@
-"""`postern user import` and `postern user export`: accounts come and go by the thousand."""
+"""`postern user import` and `postern user export`."""
 
 import os
 import stat
@@ -16,64 +16,65 @@ from auth.transfer.user_export import export_users
 from auth.transfer.user_import import ImportCounts, import_users
 from auth.wiring import Auth
 from server.cli.console import run_as_console
-from server.cli.transfer_reading import Format, format_of, read_lines
-from server.cli.transfer_writing import encoder_of, whole_file
+from server.cli.transfer_reading import Format, choose_format, read_lines
+from server.cli.transfer_writing import atomic_file, encoder_of
 from server.command_failure import CommandFailed
 
 _CLEAR_LINE = "\r\033[K"
+_FORMAT_HELP = "The format of the file. Default: the one of its name."
 
 
 def import_command(
-    file: Annotated[Path, typer.Argument(help="JSON lines, or CSV with a header.")],
-    form: Annotated[
-        Format | None, typer.Option("--format", help="Instead of what the file's name says.")
-    ] = None,
+    file: Annotated[Path, typer.Argument(help="A file of JSON lines, or CSV with a header.")],
+    form: Annotated[Format | None, typer.Option("--format", help=_FORMAT_HELP)] = None,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Report what would happen, and write nothing.")
+        bool, typer.Option("--dry-run", help="Report what would be imported, but change nothing.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(help="Where to write the problems, instead of to stderr.")
+        Path | None, typer.Option(help="Write the problems to this file instead of stderr.")
     ] = None,
 ) -> None:
-    """Imports accounts; run it again after an interruption, and it goes on."""
-    chosen = format_of(file, form)
+    """Import accounts. If it is interrupted, run it again: it continues."""
+    chosen = choose_format(file, form)
     with ExitStack() as stack:
-        source = stack.enter_context(_opened(file))
-        problems = _Problems(stack.enter_context(_written(report)) if report else None)
+        source = stack.enter_context(_open_source(file))
+        problems = _Problems(stack.enter_context(_open_report(report)) if report else None)
         advance = stack.enter_context(_progress(source))
         lines = read_lines(source, chosen, advance)
 
         async def work(auth: Auth, console: Console) -> ImportCounts:
             return await import_users(auth, console, lines, tell=problems.tell, dry_run=dry_run)
 
-        with _told(file):
+        with _reporting_os_errors(file):
             counts = run_as_console(work)
     typer.echo(
         f"{'would import' if dry_run else 'imported'} {counts.imported:,},"
-        f" already there {counts.already_there:,}, refused {counts.refused:,}"
+        f" existing {counts.already_there:,}, refused {counts.refused:,}"
     )
     if counts.refused:
         raise typer.Exit(1)
 
 
 def export_command(
-    file: Annotated[Path | None, typer.Argument(help="Where to; stdout if left out.")] = None,
-    form: Annotated[
-        Format | None, typer.Option("--format", help="Instead of what the file's name says.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file. Default: stdout.")] = None,
+    form: Annotated[Format | None, typer.Option("--format", help=_FORMAT_HELP)] = None,
     *,
     with_password_hashes: Annotated[
-        bool, typer.Option("--with-password-hashes", help="Guard the file as you do the database.")
+        bool,
+        typer.Option(
+            "--with-password-hashes",
+            help="Include password hashes. Protect the file like the database.",
+        ),
     ] = False,
 ) -> None:
-    """Exports all accounts, in a form that `postern user import` takes back."""
-    chosen = format_of(file, form) if file else form or Format.JSONL
+    """Export all accounts in a format that `postern user import` reads."""
+    chosen = choose_format(file, form) if file else form or Format.JSONL
 
     async def work(auth: Auth, console: Console) -> int:
         encode = encoder_of(chosen, with_password_hashes=with_password_hashes)
         count = 0
-        with _target(file) as target:
+        with _open_target(file) as target:
             target.write(encode([]))
             pages = export_users(auth, console, with_password_hashes=with_password_hashes)
             async for page in pages:
@@ -81,21 +82,21 @@ def export_command(
                 count += len(page)
         return count
 
-    with _told(file or Path("stdout")):
+    with _reporting_os_errors(file or Path("stdout")):
         count = run_as_console(work)
     typer.echo(f"exported {count:,}", err=True)
 
 
 class _Problems:
-    """Where the problems go, one a line."""
+    """Writes the problems of an import, one per line."""
 
     def __init__(self, report: TextIO | None) -> None:
         self._report = report
-        # The progress bar stands there.
+        # Removes the progress bar before a line is written.
         self._before = _CLEAR_LINE if sys.stderr.isatty() else ""
 
     def tell(self, problem: Problem) -> None:
-        """Writes a problem down."""
+        """Writes one problem."""
         if self._report:
             self._report.write(f"{problem}\n")
         else:
@@ -103,8 +104,8 @@ class _Problems:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Says of a file in words that it cannot be read or written."""
+def _reporting_os_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError of the file into CommandFailed."""
     try:
         yield
     except OSError as error:
@@ -112,16 +113,16 @@ def _told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    with _told(path):
+def _open_source(path: Path) -> Iterator[BinaryIO]:
+    with _reporting_os_errors(path):
         file = path.open("rb")
     with file:
         yield file
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[TextIO]:
-    with _told(path):
+def _open_report(path: Path) -> Iterator[TextIO]:
+    with _reporting_os_errors(path):
         file = path.open("w", encoding="utf-8", buffering=1)
     with file:
         yield file
@@ -129,7 +130,7 @@ def _written(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _progress(file: BinaryIO) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, by bytes read; a pipe has no length, and gets none."""
+    """Shows a progress bar on a terminal, by bytes read. Pipes have no length and get none."""
     status = os.fstat(file.fileno())
     hidden = not sys.stderr.isatty() or not stat.S_ISREG(status.st_mode)
     with typer.progressbar(length=status.st_size, file=sys.stderr, hidden=hidden) as bar:
@@ -137,10 +138,10 @@ def _progress(file: BinaryIO) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _target(path: Path | None) -> Iterator[BinaryIO]:
+def _open_target(path: Path | None) -> Iterator[BinaryIO]:
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         yield file

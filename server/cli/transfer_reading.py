@@ -1,7 +1,7 @@
-"""Files of accounts, read line by line: JSON lines, or CSV.
+"""Reads files of accounts line by line, as JSON lines or CSV.
 
-A CSV record is one line here: no value that an account may have holds a line break, and so a
-quotation mark that is never closed costs one line and not the rest of the file.
+A CSV record is always one line, because no field of an account can contain a line break. So an
+unclosed quotation mark makes one line invalid, not the rest of the file.
 """
 
 import csv
@@ -20,39 +20,42 @@ LINE_MAX_BYTES = 64 * 1024
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_TRUTHS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-_FLAG_COLUMNS = frozenset({"email_verified", "disabled", "password_is_temporary"})
-_UNDONE_FORMULA = re.compile(r"'+[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+_BOOLEAN_COLUMNS = frozenset({"email_verified", "disabled", "password_is_temporary"})
+_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\uff1d\uff0b\uff0d\uff20]")
 ROLE_SEPARATOR = ";"
 
 
 class Format(StrEnum):
-    """How a file of accounts is written."""
+    """The format of a file of accounts."""
 
     JSONL = "jsonl"
     CSV = "csv"
 
 
-def format_of(path: Path, given: Format | None) -> Format:
-    """The format that was asked for, or else that of the file's name. Raises CommandFailed."""
+def choose_format(path: Path, given: Format | None) -> Format:
+    """Returns the given format, or else that of the file's name. Raises CommandFailed."""
     by_name = {".csv": Format.CSV, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
     found = given or by_name.get(path.suffix.lower())
     if found is None:
-        raise CommandFailed(f"{path}: say --format jsonl or --format csv, or name the file so")
+        raise CommandFailed(
+            f"{path}: the format is unknown. Add --format jsonl or --format csv, or rename the file"
+            " to .jsonl or .csv."
+        )
     return found
 
 
 def read_lines(file: BinaryIO, form: Format, advance: Callable[[int], object]) -> Iterator[Line]:
-    """The lines of a file, blank ones left out; `advance` is told of each how many bytes it has.
+    """Yields the lines of a file, without blank ones; calls `advance` with the bytes of each line.
 
-    Raises CommandFailed for a file that is empty, or whose header cannot be used.
+    Raises CommandFailed if the file is empty or its header is invalid.
     """
     raw = _raw_lines(file, advance)
     first = next(raw, None)
     if first is None:
-        raise CommandFailed("the file is empty")
+        raise CommandFailed("The file is empty.")
     if first[1] is not None and first[1].startswith(_UTF16_MARKS):
-        raise CommandFailed("line 1: the file is UTF-16; save it as UTF-8")
+        raise CommandFailed("line 1: the file is UTF-16. Save it as UTF-8.")
     if form is Format.JSONL:
         yield _json_line(*first)
         yield from (_json_line(*line) for line in raw)
@@ -64,7 +67,7 @@ def read_lines(file: BinaryIO, form: Format, advance: Callable[[int], object]) -
 def _raw_lines(
     file: BinaryIO, advance: Callable[[int], object]
 ) -> Iterator[tuple[int, bytes | None]]:
-    """Numbered lines without their ends; None for one that is too long to be looked at."""
+    """Yields numbered lines without line ends; None for a line that is too long."""
     number = 0
     while chunk := file.readline(LINE_MAX_BYTES):
         number += 1
@@ -100,7 +103,7 @@ def _problem_of_json(raw: bytes, error: orjson.JSONDecodeError) -> str:
         raw.decode()
     except UnicodeDecodeError:
         return "is not UTF-8"
-    return f"is not valid JSON, from column {error.colno}; each line holds one object"
+    return f"is not valid JSON at column {error.colno}; each line must be one object"
 
 
 def _columns(number: int, raw: bytes | None) -> list[str]:
@@ -113,7 +116,7 @@ def _columns(number: int, raw: bytes | None) -> list[str]:
         problems.append(f"line {number}: a column occurs twice")
     if "username" not in names:
         problems.append(
-            f"line {number}: the header names no column username; commas stand between columns"
+            f"line {number}: the header has no column username; columns are separated by commas"
         )
     if problems:
         raise CommandFailed(*dict.fromkeys(problems))
@@ -125,14 +128,14 @@ def _csv_line(number: int, raw: bytes | None, columns: list[str]) -> Line:
     if isinstance(cells, str):
         return Line(number, None, cells)
     if len(cells) != len(columns):
-        return Line(number, None, f"has {len(cells)} columns, and the header has {len(columns)}")
+        return Line(number, None, f"has {len(cells)} columns, but the header has {len(columns)}")
     return Line(
         number, {name: _value(name, cell) for name, cell in zip(columns, cells, strict=True)}
     )
 
 
 def _cells(raw: bytes | None) -> list[str] | str:
-    """The cells of a line, or what is wrong with it."""
+    """Returns the cells of a line, or the problem of an invalid one."""
     if raw is None:
         return _too_long(0).problem or ""
     try:
@@ -140,19 +143,19 @@ def _cells(raw: bytes | None) -> list[str] | str:
     except UnicodeDecodeError:
         return "is not UTF-8"
     except (csv.Error, StopIteration):
-        return "is not valid CSV: look for a quotation mark that is not closed, or not doubled"
+        return "is not valid CSV; check for a quotation mark that is not closed or not doubled"
 
 
 def _value(column: str, cell: str) -> object:
     if column == "roles":
-        # The column is there, so an empty cell says that there are none.
+        # An empty cell means no roles; a missing column means the default roles.
         return [name.strip() for name in cell.split(ROLE_SEPARATOR) if name.strip()]
-    if column in _FLAG_COLUMNS and cell:
-        return _TRUTHS.get(cell.lower(), cell)
-    if _UNDONE_FORMULA.match(cell):
+    if column in _BOOLEAN_COLUMNS and cell:
+        return _BOOLEANS.get(cell.lower(), cell)
+    if _ESCAPED_FORMULA.match(cell):
         return cell[1:]
     return cell or None
 
 
 def _too_long(number: int) -> Line:
-    return Line(number, None, f"has more than {LINE_MAX_BYTES // 1024} KiB")
+    return Line(number, None, f"is longer than {LINE_MAX_BYTES // 1024} KiB")

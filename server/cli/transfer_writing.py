@@ -1,4 +1,4 @@
-"""Files of accounts, written whole or not at all, and for their owner's eyes only."""
+"""Writes files of accounts: atomically, and readable by their owner only."""
 
 import csv
 import io
@@ -17,14 +17,14 @@ from server.cli.transfer_reading import ROLE_SEPARATOR, Format
 
 Account = Mapping[str, object]
 
-# A spreadsheet runs a cell that begins so; an apostrophe before it makes it text, and is taken
-# away again by an import. The full-width signs count in Japanese editions.
+# A spreadsheet runs cells that start like this as formulas. An apostrophe before it makes it text;
+# the import removes it. The full-width signs are those of Japanese spreadsheets.
 _FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when all is written, readable by its owner only.
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a new file that replaces `path` at the end of the block. Only its owner can read it.
 
     Raises OSError.
     """
@@ -43,7 +43,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def encoder_of(form: Format, *, with_password_hashes: bool) -> Callable[[Iterable[Account]], bytes]:
-    """What turns accounts into the bytes of a file; a CSV file begins with its header."""
+    """Returns an encoder of accounts; that of CSV writes the header first."""
     if form is Format.JSONL:
         return _encode_json
     names = [name for name in FIELDS if with_password_hashes or name != "password_hash"]
@@ -63,14 +63,14 @@ def _encode_json(accounts: Iterable[Account]) -> bytes:
 class _CsvEncoder:
     def __init__(self, names: list[str]) -> None:
         self._names = names
-        self._begun = False
+        self._has_header = False
 
     def __call__(self, accounts: Iterable[Account]) -> bytes:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        if not self._begun:
+        if not self._has_header:
             writer.writerow(self._names)
-            self._begun = True
+            self._has_header = True
         writer.writerows([_cell(account.get(name)) for name in self._names] for account in accounts)
         return text.getvalue().encode()
 

@@ -1,4 +1,4 @@
-"""`postern user`: accounts."""
+"""`postern user`: creates, changes and lists accounts."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -23,21 +23,23 @@ from auth.users import find_user_by_name
 from auth.wiring import Auth
 from server.cli.console import run_as_console
 
-user_app = typer.Typer(help="Accounts.", no_args_is_help=True)
+user_app = typer.Typer(help="Manage user accounts.", no_args_is_help=True)
+
+_ROLE_HELP = "A role. Repeat the option for more roles."
 
 
 @user_app.command("create")
 def user_create(
-    username: Annotated[str, typer.Option(help="The name to log in with.")],
-    email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
-    full_name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
-    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    username: Annotated[str, typer.Option(help="The username to sign in with.")],
+    email: Annotated[str | None, typer.Option(help="The email address.")] = None,
+    full_name: Annotated[str | None, typer.Option(help="The full name.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help=_ROLE_HELP)] = None,
     *,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Creates an account; without --password-stdin nobody can log in to it yet."""
+    """Create an account. Without --password-stdin it has no password and cannot sign in."""
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
 
     async def work(auth: Auth, console: Console) -> UserRecord:
@@ -51,10 +53,10 @@ def user_create(
 @user_app.command("list")
 def user_list(
     search: Annotated[
-        str | None, typer.Option(help="Beginning of a username or an e-mail address.")
+        str | None, typer.Option(help="The start of a username or an email address.")
     ] = None,
 ) -> None:
-    """Lists all accounts, newest first."""
+    """List all accounts, newest first."""
 
     async def work(auth: Auth, console: Console) -> None:
         after: UUID | None = None
@@ -72,7 +74,7 @@ def user_list(
 
 @user_app.command("disable")
 def user_disable(username: str) -> None:
-    """Ends a person's access at once."""
+    """Disable an account and end its sessions."""
     _show_user(
         run_as_console(lambda auth, console: _on_user(auth, console, username, disable_user))
     )
@@ -80,7 +82,7 @@ def user_disable(username: str) -> None:
 
 @user_app.command("enable")
 def user_enable(username: str) -> None:
-    """Lets a disabled person log in again."""
+    """Enable a disabled account."""
     _show_user(run_as_console(lambda auth, console: _on_user(auth, console, username, enable_user)))
 
 
@@ -88,21 +90,21 @@ def user_enable(username: str) -> None:
 def user_delete(
     username: str,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Deletes an account, for good."""
+    """Delete an account permanently."""
     if not yes:
-        typer.confirm(f"Delete the account {username} for good?", abort=True)
+        typer.confirm(f"Delete the account {username} permanently?", abort=True)
 
     async def work(auth: Auth, console: Console) -> UUID:
-        return await delete_user(auth, console, (await _find(auth, username)).id)
+        return await delete_user(auth, console, (await _get_user(auth, username)).id)
 
     typer.echo(f"{run_as_console(work)}  deleted")
 
 
 @user_app.command("require-password-reset")
 def user_require_password_reset(username: str) -> None:
-    """Takes the password away, ends all sessions, and has a link sent to choose another."""
+    """Remove the password of an account, end its sessions and send a link to set a new one."""
     _show_user(
         run_as_console(
             lambda auth, console: _on_user(auth, console, username, require_password_reset)
@@ -112,11 +114,11 @@ def user_require_password_reset(username: str) -> None:
 
 @user_app.command("set-temporary-password")
 def user_set_temporary_password(username: str) -> None:
-    """Set a password, read from standard input, that the user has to replace within seven days."""
+    """Set a password from standard input that the user must replace within seven days."""
     password = sys.stdin.readline().rstrip("\r\n")
 
     async def work(auth: Auth, console: Console) -> UserRecord:
-        user = await _find(auth, username)
+        user = await _get_user(auth, username)
         return await set_temporary_password(auth, console, user.id, password)
 
     _show_user(run_as_console(work))
@@ -125,9 +127,9 @@ def user_set_temporary_password(username: str) -> None:
 @user_app.command("invite")
 def user_invite(
     email: str,
-    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help=_ROLE_HELP)] = None,
 ) -> None:
-    """Has an invitation to register sent."""
+    """Send an invitation."""
 
     async def work(auth: Auth, console: Console) -> InvitationRecord:
         roles = await find_roles_by_name(auth, role or [])
@@ -141,13 +143,13 @@ def user_invite(
 @user_app.command("roles")
 def user_roles(
     username: str,
-    role: Annotated[list[str] | None, typer.Argument(help="All roles the user shall have.")] = None,
+    role: Annotated[list[str] | None, typer.Argument(help="All roles of the user.")] = None,
 ) -> None:
-    """Replaces the roles of a user; with none given, takes every role away."""
+    """Replace the roles of a user. Without roles, remove all of them."""
 
     async def work(auth: Auth, console: Console) -> UserRecord:
         roles = await find_roles_by_name(auth, role or [])
-        user = await _find(auth, username)
+        user = await _get_user(auth, username)
         return await set_user_roles(auth, console, user.id, [found.id for found in roles])
 
     _show_user(run_as_console(work))
@@ -157,12 +159,12 @@ async def _on_user(
     auth: Auth,
     console: Console,
     username: str,
-    act: Callable[[Auth, Console, UUID], Awaitable[UserRecord]],
+    use_case: Callable[[Auth, Console, UUID], Awaitable[UserRecord]],
 ) -> UserRecord:
-    return await act(auth, console, (await _find(auth, username)).id)
+    return await use_case(auth, console, (await _get_user(auth, username)).id)
 
 
-async def _find(auth: Auth, username: str) -> UserRecord:
+async def _get_user(auth: Auth, username: str) -> UserRecord:
     user = await find_user_by_name(auth, username)
     if user is None:
         raise UserNotFound

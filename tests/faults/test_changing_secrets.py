@@ -131,7 +131,7 @@ async def test_leaked_secret_is_replaced_without_a_fault_on_a_running_pair(
             said = await asyncio.to_thread(
                 run, tmp_path, database_url, "sessions", "end-all", secret=NEW
             )
-            assert said.startswith("ended sessions: 2;")
+            assert said.startswith("Sessions ended: 2.")
             for client, device in zip(old, devices, strict=True):
                 await until_not_ready(client)
                 await has_no_fault(client, device)
@@ -215,7 +215,7 @@ async def test_a_restored_backup_brings_sessions_back_and_one_command_ends_them(
             alice.api = client
             assert await alice.is_signed_in()
             said = await asyncio.to_thread(run, tmp_path, sqlite_url, "sessions", "end-all")
-            assert said.startswith("ended sessions: 1;")
+            assert said.startswith("Sessions ended: 1.")
             assert not await alice.is_signed_in()
             assert (await alice.try_refresh(alice.refresh_token))["tokens"] is None
             assert await (await signed_in(client)).is_signed_in()

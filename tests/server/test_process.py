@@ -131,7 +131,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     assert second.returncode != 0
     assert f"port {port}: Address already in use" in second.stderr
     assert "POSTERN_PORT" in second.stderr
-    assert "serves at" not in second.stdout
+    assert "Postern runs at" not in second.stdout
 
 
 def test_migrations_that_start_together_all_succeed(tmp_path: Path) -> None:

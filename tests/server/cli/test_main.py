@@ -1,4 +1,4 @@
-"""The command line, in this process."""
+"""The `postern` command, run in the test process."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ def test_accounts_are_listed_newest_first() -> None:
     assert len(run("user", "list", "--search", "al").splitlines()) == 1
 
 
-def test_a_long_list_is_whole(sqlite_url: str) -> None:
+def test_user_list_lists_more_than_one_page(sqlite_url: str) -> None:
     names = [f"user{number}" for number in range(101)]
     rows = [{"username": name, "username_key": name, "created_at": CREATED_AT} for name in names]
     asyncio.run(_add(sqlite_url, rows))
@@ -51,18 +51,18 @@ async def _add(url: str, rows: list[dict[str, Any]]) -> None:
     await db.close()
 
 
-def test_a_user_is_disabled_and_enabled_by_name_or_address() -> None:
+def test_user_is_disabled_and_enabled_by_username_or_email() -> None:
     assert run("user", "disable", "alice").endswith("disabled\n")
     assert run("user", "enable", "ALICE@example.com").endswith("active\n")
 
 
-def test_roles_are_replaced() -> None:
+def test_user_roles_replaces_all_roles() -> None:
     assert " support,user  active" in run("user", "roles", "alice", "support", "user")
     assert " -  active" in run("user", "roles", "alice")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("user", "enable", "nobody"), "There is no such user. The account may have been deleted."),
         (("user", "roles", "alice", "king"), "There is no such role. It may have been deleted."),
@@ -70,14 +70,16 @@ def test_roles_are_replaced() -> None:
         (("user", "create", "--username", "alice"), "This username is taken. Choose another one."),
     ],
 )
-def test_a_refusal_is_told_in_words(arguments: tuple[str, ...], said: str) -> None:
-    assert run_failing(*arguments)[0].startswith(said)
+def test_refusal_is_printed_as_a_message(arguments: tuple[str, ...], message: str) -> None:
+    assert run_failing(*arguments)[0].startswith(message)
 
 
-def test_a_weak_password_is_refused_here_too() -> None:
-    said = run_failing("user", "create", "--username", "carol", "--password-stdin", stdin="carol\n")
-    assert said[0] == "A password must have at least 8 characters."
-    assert said[1].startswith("A password must not contain your username")
+def test_user_create_refuses_a_weak_password() -> None:
+    messages = run_failing(
+        "user", "create", "--username", "carol", "--password-stdin", stdin="carol\n"
+    )
+    assert messages[0] == "A password must have at least 8 characters."
+    assert messages[1].startswith("A password must not contain your username")
 
 
 def test_keys_are_listed_and_rotated() -> None:
@@ -88,15 +90,15 @@ def test_keys_are_listed_and_rotated() -> None:
     assert len(run("keys", "list").splitlines()) == 1
 
 
-def test_the_doctor_says_that_all_is_well() -> None:
+def test_doctor_reports_no_problems_of_a_valid_configuration() -> None:
     run("keys", "list")
     assert run("doctor") == "No problems found.\n"
 
 
-def test_the_doctor_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_all_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTERN_ENVIRONMENT", "production")
-    said = run_failing("doctor")
-    assert [line.split()[0] for line in said] == [
+    problems = run_failing("doctor")
+    assert [line.split()[0] for line in problems] == [
         "POSTERN_SECRET_KEY",
         "POSTERN_PUBLIC_URL",
         "POSTERN_BCRYPT_COST:",
@@ -112,7 +114,7 @@ def test_the_doctor_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         (("settings",), "docs/settings.md"),
     ],
 )
-def test_the_written_pages_are_printed(command: tuple[str, ...], page: str) -> None:
+def test_reference_pages_are_printed(command: tuple[str, ...], page: str) -> None:
     assert run(*command) == (ROOT / page).read_text(encoding="utf-8")
 
 
@@ -120,7 +122,7 @@ def test_the_written_pages_are_printed(command: tuple[str, ...], page: str) -> N
     "problem",
     [CommandFailed("One.", "Two."), ConfigurationError(["One.", "Two."])],
 )
-def test_a_problem_ends_in_words_and_not_in_a_traceback(
+def test_error_is_printed_without_a_traceback(
     problem: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
@@ -133,7 +135,7 @@ def test_a_problem_ends_in_words_and_not_in_a_traceback(
     assert capsys.readouterr().err == "postern: One.\npostern: Two.\n"
 
 
-def test_an_unreachable_database_ends_in_words_too(
+def test_unreachable_database_is_printed_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "postgresql://postern:hunter2@127.0.0.1:1/postern")
@@ -141,13 +143,13 @@ def test_an_unreachable_database_ends_in_words_too(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    said = capsys.readouterr().err
-    assert said.startswith("postern: The database cannot be reached (ConnectionRefusedError)")
-    assert "POSTERN_DATABASE_URL" in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("postern: The database cannot be reached (ConnectionRefusedError)")
+    assert "POSTERN_DATABASE_URL" in printed
 
 
 @pytest.mark.parametrize("command", [("user", "list"), ("keys", "list"), ("doctor",)])
-def test_a_command_on_an_empty_database_says_to_migrate_it(
+def test_command_on_an_empty_database_asks_to_migrate_it(
     monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///empty.db")
@@ -155,21 +157,21 @@ def test_a_command_on_an_empty_database_says_to_migrate_it(
         CliRunner().invoke(cli.app, command, catch_exceptions=False)
 
 
-def test_migrating_makes_the_database_and_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrate_creates_the_database_and_can_run_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///folder/new.db")
     for _ in range(2):
         assert run("migrate") == "The database is up to date.\n"
     assert run("user", "list") == ""
 
 
-def test_a_password_is_no_argument() -> None:
+def test_password_is_not_accepted_as_an_option() -> None:
     command = ["user", "create", "--username", "carol", "--password", "hunter2 and more"]
     assert CliRunner().invoke(cli.app, command).exit_code == 2
     assert len(run("user", "list").splitlines()) == 5
 
 
 @pytest.mark.parametrize("username", ["carol", "alice"])
-def test_a_password_is_never_echoed(username: str) -> None:
+def test_password_is_not_printed(username: str) -> None:
     password = "hunter2 and more"
     result = CliRunner().invoke(
         cli.app, ["user", "create", "--username", username, "--password-stdin"], input=password
@@ -179,7 +181,7 @@ def test_a_password_is_never_echoed(username: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What `serve` was about to run."""
+    """The arguments with which `serve` would start the server."""
 
     host: str
     port: int
@@ -188,7 +190,7 @@ class Start:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, restore_logging: None) -> list[Start]:
-    """The servers that commands have started. None of them listens: the port may be in use."""
+    """The servers that commands have started. None of them listens, as the port may be in use."""
     starts: list[Start] = []
 
     def run_server(_settings: Settings, addresses: list[tuple[str, int]], workers: int) -> None:
@@ -201,25 +203,25 @@ def started(monkeypatch: pytest.MonkeyPatch, restore_logging: None) -> list[Star
     return starts
 
 
-def test_serve_listens_to_this_machine_unless_told_otherwise(started: list[Start]) -> None:
+def test_serve_listens_on_loopback_by_default(started: list[Start]) -> None:
     run("serve")
     assert started == [Start("127.0.0.1", 8000, 1)]
 
 
-def test_worker_trusts_no_proxy_and_logs_through_us_only() -> None:
+def test_worker_uses_neither_proxy_headers_nor_logs_of_uvicorn() -> None:
     config = new_server().config
     for option in ("proxy_headers", "access_log", "server_header", "log_config"):
         assert not getattr(config, option)
 
 
-def test_worker_waits_for_slow_clients_as_long_as_the_setting_says(
+def test_worker_uses_the_request_timeout_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("POSTERN_REQUEST_TIMEOUT", "3.5")
     assert new_server().config.http.timeout == 3.5  # type: ignore[union-attr]
 
 
-def test_an_option_goes_before_the_environment_and_reaches_the_workers(
+def test_serve_option_overrides_the_environment_also_in_workers(
     started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_PORT", "9000")
@@ -229,7 +231,7 @@ def test_an_option_goes_before_the_environment_and_reaches_the_workers(
     assert "http://localhost:9001/graphql" in shown
 
 
-def test_serve_alone_reads_the_same_options(
+def test_serve_entry_point_reads_the_options(
     started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -239,7 +241,7 @@ def test_serve_alone_reads_the_same_options(
     assert started == [Start("localhost", 9001, 2)]
 
 
-def test_serve_alone_tells_of_every_option_that_it_has_among_all_commands(
+def test_serve_entry_point_has_the_same_options_as_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["postern", "serve", "--help"])
@@ -252,7 +254,7 @@ def test_serve_alone_tells_of_every_option_that_it_has_among_all_commands(
 @pytest.mark.parametrize(
     "words", [["--workers", "0"], ["--port", "high"], ["--prot", "9001"], ["--po", "9001"]]
 )
-def test_serve_alone_refuses_what_is_no_option(
+def test_serve_entry_point_refuses_invalid_options(
     words: list[str], started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["postern", "serve", *words])
@@ -261,7 +263,7 @@ def test_serve_alone_refuses_what_is_no_option(
     assert (ended.value.code, started) == (2, [])
 
 
-def test_who_presses_control_and_c_sees_no_traceback(
+def test_keyboard_interrupt_prints_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -274,18 +276,18 @@ def test_who_presses_control_and_c_sees_no_traceback(
     assert (ended.value.code, capsys.readouterr().err) == (130, "")
 
 
-def test_who_stops_reading_what_is_printed_sees_no_traceback(
+def test_broken_pipe_prints_no_traceback(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def print_to_nobody() -> None:
+    def print_to_closed_pipe() -> None:
         raise BrokenPipeError
 
     with pytest.raises(SystemExit) as ended:
-        cli_serve.run_command_line(print_to_nobody)
+        cli_serve.run_command_line(print_to_closed_pipe)
     assert (ended.value.code, capfd.readouterr().err) == (1, "")
 
 
-def test_serve_in_development_migrates_by_itself(
+def test_serve_in_development_migrates_the_database(
     started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")
@@ -303,13 +305,13 @@ def production(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("production")
-def test_serve_in_production_prints_nothing_but_logs(started: list[Start]) -> None:
+def test_serve_in_production_prints_only_logs(started: list[Start]) -> None:
     assert run("serve") == ""
     assert len(started) == 1
 
 
 @pytest.mark.usefixtures("production")
-def test_serve_in_production_does_not_migrate_and_listens_to_nobody(
+def test_serve_in_production_does_not_migrate_and_does_not_start(
     started: list[Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTERN_DATABASE_URL", "sqlite:///new.db")

@@ -1,4 +1,4 @@
-"""Files of accounts: whatever is wrong with one is told at its line, and nothing else is lost."""
+"""Reading and writing files of accounts."""
 
 import csv
 import io
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.cli.transfer_reading import LINE_MAX_BYTES, Format, format_of, read_lines
-from server.cli.transfer_writing import encoder_of, whole_file
+from server.cli.transfer_reading import LINE_MAX_BYTES, Format, choose_format, read_lines
+from server.cli.transfer_writing import atomic_file, encoder_of
 from server.command_failure import CommandFailed
 
 JSONL, CSV = Format.JSONL, Format.CSV
@@ -23,21 +23,21 @@ def read(content: bytes, form: Format) -> list[tuple[int, Any]]:
 
 
 def refused(content: bytes, form: Format) -> list[str]:
-    with pytest.raises(CommandFailed) as stop:
+    with pytest.raises(CommandFailed) as failure:
         read(content, form)
-    return list(stop.value.lines)
+    return list(failure.value.lines)
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_json_lines_are_objects(mark: bytes, end: bytes) -> None:
+def test_json_lines_are_read_as_objects(mark: bytes, end: bytes) -> None:
     content = mark + end.join([b'{"username": "carol"}', b"", b'{"username": "dave"}'])
     assert read(content, JSONL) == [(1, {"username": "carol"}), (3, {"username": "dave"})]
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_csv_has_a_header(mark: bytes, end: bytes) -> None:
+def test_csv_is_read_with_its_header(mark: bytes, end: bytes) -> None:
     content = mark + end.join([b"username,full_name", b'carol,"C, D ""E"""', b"dave,", b""])
     assert read(content, CSV) == [
         (2, {"username": "carol", "full_name": 'C, D "E"'}),
@@ -45,7 +45,7 @@ def test_csv_has_a_header(mark: bytes, end: bytes) -> None:
     ]
 
 
-def test_cells_are_roles_and_truths() -> None:
+def test_csv_cells_are_read_as_roles_and_booleans() -> None:
     content = b"username,roles,disabled\ncarol,user; admin,true\ndave,,F\nerin,user,maybe\n"
     assert [fields for _, fields in read(content, CSV)] == [
         {"username": "carol", "roles": ["user", "admin"], "disabled": True},
@@ -55,70 +55,70 @@ def test_cells_are_roles_and_truths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        (b'{"username": ', "is not valid JSON, from column 14; each line holds one object"),
+        (b'{"username": ', "is not valid JSON at column 14; each line must be one object"),
         (b'{"username": "\\ud800"}', "is not valid JSON"),
         (b'{"username": NaN}', "is not valid JSON"),
         (b"[" * 20_000, "is not valid JSON"),
         (b'{"username": "\xff"}', "is not UTF-8"),
-        (b'{"username": "' + b"a" * LINE_MAX_BYTES + b'"}', "has more than 64 KiB"),
-        (b"a" * 3 * LINE_MAX_BYTES, "has more than 64 KiB"),
+        (b'{"username": "' + b"a" * LINE_MAX_BYTES + b'"}', "is longer than 64 KiB"),
+        (b"a" * 3 * LINE_MAX_BYTES, "is longer than 64 KiB"),
     ],
 )
-def test_a_broken_json_line_costs_that_line(line: bytes, said: str) -> None:
+def test_invalid_json_line_does_not_affect_other_lines(line: bytes, message: str) -> None:
     first, broken, last = read(b'{"a": 1}\n' + line + b'\n{"b": 2}', JSONL)
     assert (first, last) == ((1, {"a": 1}), (3, {"b": 2}))
     assert broken[0] == 2
-    assert broken[1].startswith(said)
+    assert broken[1].startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        (b"carol", "has 1 columns, and the header has 2"),
-        (b"carol,a,b", "has 3 columns, and the header has 2"),
+        (b"carol", "has 1 columns, but the header has 2"),
+        (b"carol,a,b", "has 3 columns, but the header has 2"),
         (b'carol,"never closed', "is not valid CSV"),
         (b'carol,"a"b', "is not valid CSV"),
         (b"carol,\xff", "is not UTF-8"),
-        (b"carol," + b"a" * 2 * LINE_MAX_BYTES, "has more than 64 KiB"),
+        (b"carol," + b"a" * 2 * LINE_MAX_BYTES, "is longer than 64 KiB"),
     ],
 )
-def test_a_broken_csv_line_costs_that_line(line: bytes, said: str) -> None:
+def test_invalid_csv_line_does_not_affect_other_lines(line: bytes, message: str) -> None:
     broken, last = read(b"username,email\n" + line + b"\ndave,\n", CSV)
     assert broken[0] == 2
-    assert broken[1].startswith(said)
+    assert broken[1].startswith(message)
     assert last == (3, {"username": "dave", "email": None})
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "messages"),
     [
-        (b"", ["the file is empty"]),
-        (b"\xef\xbb\xbf\n\n", ["the file is empty"]),
-        (b"\xff\xfeu\0s\0", ["line 1: the file is UTF-16; save it as UTF-8"]),
+        (b"", ["The file is empty."]),
+        (b"\xef\xbb\xbf\n\n", ["The file is empty."]),
+        (b"\xff\xfeu\0s\0", ["line 1: the file is UTF-16. Save it as UTF-8."]),
         (b"\xff", ["line 1: the header is not UTF-8"]),
         (b"username,username", ["line 1: a column occurs twice"]),
-        (b"email", ["line 1: the header names no column username; commas stand between columns"]),
+        (b"email", ["line 1: the header has no column username; columns are separated by commas"]),
         (b"username,nickname,nickname2", ["line 1: nickname: there is no such field"]),
-        (b"username," + b"a" * LINE_MAX_BYTES, ["line 1: the header has more than 64 KiB"]),
+        (b"username," + b"a" * LINE_MAX_BYTES, ["line 1: the header is longer than 64 KiB"]),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_whole(content: bytes, said: list[str]) -> None:
-    assert refused(content, CSV)[: len(said)] == said
+def test_unusable_file_is_refused(content: bytes, messages: list[str]) -> None:
+    assert refused(content, CSV)[: len(messages)] == messages
 
 
-def test_a_header_with_passwords_is_refused() -> None:
-    (said,) = refused(b"username,password\ncarol,hunter2\n", CSV)
-    assert said.startswith("line 1: password: plain-text passwords are not imported")
+def test_header_with_a_password_column_is_refused() -> None:
+    (message,) = refused(b"username,password\ncarol,hunter2\n", CSV)
+    assert message.startswith("line 1: password: plain-text passwords are not imported")
 
 
-def test_a_missing_header_tells_no_account() -> None:
-    said = refused(b"carol,carol@example.com,$2b$12$abcdef\n", CSV)
-    assert "$2b$" not in str(said)
+def test_error_of_a_missing_header_does_not_contain_the_hash() -> None:
+    messages = refused(b"carol,carol@example.com,$2b$12$abcdef\n", CSV)
+    assert "$2b$" not in str(messages)
 
 
-def test_bytes_are_counted_to_the_last() -> None:
+def test_progress_counts_all_bytes() -> None:
     advanced: list[int] = []
     content = b"\xef\xbb\xbf{}\r\n\n" + b"a" * 3 * LINE_MAX_BYTES + b"\n{}"
     list(read_lines(io.BytesIO(content), JSONL, advanced.append))
@@ -126,7 +126,7 @@ def test_bytes_are_counted_to_the_last() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(Format))
-def test_any_bytes_are_lines_or_are_refused(content: bytes, form: Format) -> None:
+def test_any_bytes_are_read_as_lines_or_refused(content: bytes, form: Format) -> None:
     try:
         lines = read(content, form)
     except CommandFailed:
@@ -134,19 +134,19 @@ def test_any_bytes_are_lines_or_are_refused(content: bytes, form: Format) -> Non
     assert [number for number, _ in lines] == sorted({number for number, _ in lines})
 
 
-def test_the_name_of_a_file_says_its_format() -> None:
-    assert format_of(Path("a.CSV"), None) is CSV
-    assert format_of(Path("a.ndjson"), None) is JSONL
-    assert format_of(Path("a.csv"), JSONL) is JSONL
-    with pytest.raises(CommandFailed, match="say --format"):
-        format_of(Path("accounts"), None)
+def test_format_is_chosen_by_option_or_file_name() -> None:
+    assert choose_format(Path("a.CSV"), None) is CSV
+    assert choose_format(Path("a.ndjson"), None) is JSONL
+    assert choose_format(Path("a.csv"), JSONL) is JSONL
+    with pytest.raises(CommandFailed, match="Add --format"):
+        choose_format(Path("accounts"), None)
 
 
 full_names = st.text(st.sampled_from("'=+-@\uff1d\uff0b\uff0d\uff20,;\" aé"), min_size=1)
 
 
 @given(full_names)
-def test_a_name_that_looks_like_a_formula_is_text_and_comes_back(name: str) -> None:
+def test_formulas_are_escaped_in_csv_and_read_back(name: str) -> None:
     written = encoder_of(CSV, with_password_hashes=False)(
         [{"username": "carol", "full_name": name}]
     )
@@ -157,23 +157,23 @@ def test_a_name_that_looks_like_a_formula_is_text_and_comes_back(name: str) -> N
 
 
 @pytest.mark.parametrize("form", Format)
-def test_a_file_names_hashes_only_if_asked(form: Format) -> None:
+def test_password_hashes_are_only_written_if_requested(form: Format) -> None:
     account = {"username": "carol", "password_hash": None}
     assert b"password_hash" not in encoder_of(form, with_password_hashes=False)([account])
 
 
-def test_only_its_owner_may_read_a_file_and_its_half_is_never_seen(tmp_path: Path) -> None:
+def test_atomic_file_is_private_and_appears_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(b"half")
         assert not path.exists()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_bytes() == b"half"
 
 
-def test_a_file_that_could_not_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+def test_atomic_file_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_bytes(b"old")
-    with pytest.raises(TypeError), whole_file(path) as file:
+    with pytest.raises(TypeError), atomic_file(path) as file:
         file.writelines([b"new", None])  # type: ignore[list-item]
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("out.csv", b"old")]
