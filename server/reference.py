@@ -63,7 +63,7 @@ def access_page(schema: Schema) -> str:
         "## Permissions",
         _table(
             "Permission",
-            "Allows to",
+            "Description",
             [f"| `{name}` | {text} |" for name, text in BUILT_IN_PERMISSIONS.items()],
         ),
     )
