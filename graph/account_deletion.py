@@ -11,7 +11,7 @@ from graph.permissions import IsAuthenticated
 
 @strawberry.input
 class DeleteAccountInput:
-    """The proof that it is you."""
+    """The password that confirms the deletion."""
 
     password: str = strawberry.field(description="The current password; never logged.")
 
@@ -21,7 +21,7 @@ class DeleteAccountPayload:
     """Result of `deleteAccount`."""
 
     user_id: strawberry.ID | None = strawberry.field(
-        description="The account that is no more.", default=None
+        description="The ID of the deleted account.", default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -37,7 +37,7 @@ class AccountDeletionMutations:
     async def delete_account(
         self, info: Info, input: DeleteAccountInput
     ) -> DeleteAccountPayload | None:
-        """Deletes one's own account, for good and at once."""
+        """Deletes the caller's account immediately and permanently."""
         context = info.context
         user_id = await delete_account(context.auth, context.viewer, password=input.password)
         return DeleteAccountPayload(user_id=strawberry.ID(str(user_id)))

@@ -14,7 +14,7 @@ class ExportAccountPayload:
     """Result of `exportAccount`."""
 
     document: str | None = strawberry.field(
-        description="A JSON document with the account, its sessions and what was done, to keep.",
+        description="A JSON document with the account, its sessions and its audit events.",
         default=None,
     )
     errors: list[UserError] = errors_field()
@@ -26,6 +26,6 @@ class AccountExportMutations:
 
     @strawberry.mutation(permission_classes=[IsAuthenticated], extensions=[Fails(RateLimited)])
     async def export_account(self, info: Info) -> ExportAccountPayload | None:
-        """Hands out all that is kept about oneself."""
+        """Returns all data that the server stores about the caller."""
         context = info.context
         return ExportAccountPayload(document=await export_account(context.auth, context.viewer))

@@ -1,4 +1,4 @@
-"""The audit trail in GraphQL: who did what to whom."""
+"""The audit log: its events, and the query that searches it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,41 +21,42 @@ ACTIONS = ", ".join(f"`{action}`" for action in Action)
 
 @strawberry.type
 class AuditDetail:
-    """A detail of an act."""
+    """An additional fact about an audit event."""
 
-    name: str = strawberry.field(description="What it tells, e.g. `reason`.")
-    value: str = strawberry.field(description="In a word or two.")
+    name: str = strawberry.field(description="Name of the detail, e.g. `reason`.")
+    value: str = strawberry.field(description="Value of the detail.")
 
 
 @strawberry.type
 class AuditEvent:
     """One act: who did what to whom, from where, when, and how it went."""
 
-    id: strawberry.ID = strawberry.field(description="UUID; later acts sort after earlier ones.")
-    at: datetime = strawberry.field(description="When it was done.")
-    action: str = strawberry.field(description=f"What was done: {ACTIONS}.")
-    succeeded: bool = strawberry.field(description="False for an attempt that was refused.")
+    id: strawberry.ID = strawberry.field(description="UUID; sorts by time.")
+    at: datetime = strawberry.field(description="When it happened.")
+    action: str = strawberry.field(description=f"One of {ACTIONS}.")
+    succeeded: bool = strawberry.field(description="False if the attempt was refused.")
     actor_id: strawberry.ID | None = strawberry.field(
-        description="Whose account did it; null for strangers, the console and the server itself."
+        description="ID of the user who did it; null if the caller was not signed in, and for the"
+        " command line and the server itself."
     )
     subject_id: strawberry.ID | None = strawberry.field(
-        description="To whose account it was done; null if to none, or to one that is not there."
+        description="ID of the user it was done to; null if there is none."
     )
     session_id: strawberry.ID | None = strawberry.field(
-        description="The session that it was done in, or to; null if none."
+        description="ID of the session in which, or to which, it was done; null if there is none."
     )
     address: str | None = strawberry.field(
-        description="Network address of the client; null if not known, or if another account did"
-        " it and you may not read the whole audit log."
+        description="IP address of the client; null if unknown, or if another user did it and you"
+        " do not hold `audit:read`."
     )
     device: str | None = strawberry.field(
         description="Browser and system, e.g. `Firefox on Linux`; null where `address` is."
     )
-    details: list[AuditDetail] = strawberry.field(description="What else is worth knowing.")
+    details: list[AuditDetail] = strawberry.field(description="Additional facts.")
 
     @classmethod
     def of(cls, event: AuditRecord) -> Self:
-        """Shows an act."""
+        """Returns an audit event in its GraphQL form."""
         return cls(
             id=strawberry.ID(str(event.id)),
             at=event.at,
@@ -71,14 +72,14 @@ class AuditEvent:
 
 
 def audit_connection(page: AuditSlice) -> Connection[AuditEvent]:
-    """Shows a page of the trail."""
+    """Returns a page of the audit log as a connection."""
     items: Sequence[tuple[UUID, AuditEvent]] = [(e.id, AuditEvent.of(e)) for e in page.events]
     return Connection[AuditEvent].of(items, has_next=page.has_next, has_previous=page.has_previous)
 
 
 @strawberry.type
 class AuditQueries:
-    """Root fields about the audit trail."""
+    """The query of the audit log."""
 
     @strawberry.field(permission_classes=[HasPermission("audit:read")])
     async def audit_events(  # noqa: PLR0913, PLR0917 - the arguments of a connection, and the filters
@@ -89,17 +90,18 @@ class AuditQueries:
         last: Last = strawberry.UNSET,
         before: Before = strawberry.UNSET,
         actor_id: Annotated[
-            strawberry.ID | None, strawberry.argument(description="Only what this user did.")
+            strawberry.ID | None,
+            strawberry.argument(description="Only events that this user caused."),
         ] = strawberry.UNSET,
         subject_id: Annotated[
             strawberry.ID | None,
-            strawberry.argument(description="Only what was done to this user."),
+            strawberry.argument(description="Only events that concern this user."),
         ] = strawberry.UNSET,
         action: Annotated[
             str | None, strawberry.argument(description="Only this action.")
         ] = strawberry.UNSET,
     ) -> Connection[AuditEvent] | None:
-        """What was done, by and to everybody, newest first."""
+        """All audit events, newest first."""
         page = await list_audit_events(
             info.context.auth,
             info.context.viewer,
@@ -120,12 +122,12 @@ def _id(identifier: UUID | None) -> strawberry.ID | None:
 def _read_id(name: str, text: str | None) -> UUID | None:
     identifier = None if text is None else parse_id(text)
     if text is not None and identifier is None:
-        raise BadUserInput(f"`{name}` is the id of a user, a UUID.")
+        raise BadUserInput(f"`{name}` is not a user ID. Send a UUID.")
     return identifier
 
 
 def _read_action(text: str | None) -> str | None:
-    # A misspelt action would find nothing, and look like peace.
+    # A misspelt action must not look like an empty result.
     if text is not None and text not in set(Action):
-        raise BadUserInput(f"There is no such action; there are {ACTIONS}.")
+        raise BadUserInput(f"Unknown action. Send one of {ACTIONS}.")
     return text

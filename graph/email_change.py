@@ -23,29 +23,29 @@ from graph.users import User
 
 @strawberry.input
 class RequestEmailChangeInput:
-    """The next address, and the proof that it is you."""
+    """The new address, and the password that confirms the change."""
 
-    new_email: str = strawberry.field(description="E-mail address.")
+    new_email: str = strawberry.field(description="The new email address.")
     password: str = strawberry.field(description="The current password; never logged.")
 
 
 @strawberry.type
 class RequestEmailChangePayload:
-    """Result of `requestEmailChange`: the same whether or not another account has the address."""
+    """Result of `requestEmailChange`; does not reveal if another account has the address."""
 
     email_sent_to: str | None = strawberry.field(
-        description="Where the link was sent: the new address.", default=None
+        description="The new address, which received the link.", default=None
     )
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class ConfirmEmailChangeInput:
-    """The token of the link, and the password of the account."""
+    """The token from the link, and the password of the account."""
 
     token: str = strawberry.field(description="The token from the link in the email.")
     password: str | None = strawberry.field(
-        description="The current password, typed again; `PASSWORD_REQUIRED` without it. Never"
+        description="The current password; without it, the error is `PASSWORD_REQUIRED`. Never"
         " logged.",
         default=strawberry.UNSET,
     )
@@ -53,10 +53,10 @@ class ConfirmEmailChangeInput:
 
 @strawberry.type
 class ConfirmEmailChangePayload:
-    """Result of `confirmEmailChange`. It does not log in."""
+    """Result of `confirmEmailChange`. Does not sign in."""
 
     user: User | None = strawberry.field(
-        description="The account as it is now.", permission_classes=[Public], default=None
+        description="The account with its new address.", permission_classes=[Public], default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -72,7 +72,7 @@ class EmailChangeMutations:
     async def request_email_change(
         self, info: Info, input: RequestEmailChangeInput
     ) -> RequestEmailChangePayload | None:
-        """Sends a link to another address; it is the account's when that is followed."""
+        """Sends a link to a new email address; the address changes when the link is confirmed."""
         context = info.context
         await request_email_change(
             context.auth, context.viewer, new_email=input.new_email, password=input.password
@@ -86,7 +86,7 @@ class EmailChangeMutations:
     async def confirm_email_change(
         self, info: Info, input: ConfirmEmailChangeInput
     ) -> ConfirmEmailChangePayload:
-        """Changes the email address to the new one and notifies the old one."""
+        """Changes the email address and notifies the old address."""
         context = info.context
         user = await confirm_email_change(
             context.auth, context.client, input.token, password=given(input.password)

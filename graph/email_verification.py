@@ -29,7 +29,7 @@ class RequestEmailVerificationPayload:
     """Result of `requestEmailVerification`."""
 
     email_sent_to: str | None = strawberry.field(
-        description="Where the link was sent.", default=None
+        description="The address that received the link.", default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -43,22 +43,22 @@ class VerifyEmailInput:
 
     token: str = strawberry.field(description="The token from the link in the email.")
     password: str | None = strawberry.field(
-        description="The password that was chosen for this account, typed again; never logged.",
+        description="The current password of the account; never logged.",
         default=strawberry.UNSET,
     )
     new_password: str | None = strawberry.field(
-        description="A new password instead, if the old one is unknown or was chosen by another"
-        " person. Ends every session of the account; `password` is then not used. Never logged.",
+        description="Replaces a password that the owner of the address does not know or did not"
+        " choose. Ends all sessions of the account; `password` is ignored. Never logged.",
         default=strawberry.UNSET,
     )
 
 
 @strawberry.type
 class VerifyEmailPayload:
-    """Result of `verifyEmail`. It does not log in."""
+    """Result of `verifyEmail`. Does not sign in."""
 
     user: User | None = strawberry.field(
-        description="The account, which may have begun by this.",
+        description="The account; created now if the registration waited for this.",
         permission_classes=[Public],
         default=None,
     )
@@ -76,7 +76,7 @@ class EmailVerificationMutations:
     async def request_email_verification(
         self, info: Info
     ) -> RequestEmailVerificationPayload | None:
-        """Sends a link to one's own address, to verify it."""
+        """Sends a verification link to the email address of the caller."""
         viewer = info.context.viewer
         await request_email_verification(info.context.auth, viewer)
         return RequestEmailVerificationPayload(email_sent_to=viewer.user.email)

@@ -1,4 +1,4 @@
-"""Invitations in GraphQL."""
+"""Invitations: admins invite users by email, and withdraw invitations."""
 
 from datetime import datetime
 from typing import Self
@@ -29,19 +29,19 @@ from graph.roles import Role
 
 @strawberry.type
 class Invitation:
-    """Somebody was asked by mail to make an account, and has not yet."""
+    """An invitation by email to create an account, which is not accepted yet."""
 
-    id: strawberry.ID = strawberry.field(description="UUID of the invitation.")
-    email: str = strawberry.field(description="The address that the account will have.")
+    id: strawberry.ID = strawberry.field(description="UUID.")
+    email: str = strawberry.field(description="The email address of the future account.")
     roles: list[Role] = strawberry.field(
-        description="The roles that the account will have; `user` if there are none."
+        description="The roles of the future account; `user` if the list is empty."
     )
-    created_at: datetime = strawberry.field(description="When it was sent.")
-    expires_at: datetime = strawberry.field(description="Until when the link works.")
+    created_at: datetime = strawberry.field(description="When the invitation was sent.")
+    expires_at: datetime = strawberry.field(description="When the link expires.")
 
     @classmethod
     def of(cls, invitation: InvitationRecord) -> Self:
-        """Shows an invitation."""
+        """Returns an invitation in its GraphQL form."""
         return cls(
             id=strawberry.ID(str(invitation.id)),
             email=invitation.email,
@@ -53,11 +53,11 @@ class Invitation:
 
 @strawberry.input
 class CreateInvitationInput:
-    """Whom to invite."""
+    """The address to invite, and the roles of the future account."""
 
-    email: str = strawberry.field(description="Where the link is sent.")
+    email: str = strawberry.field(description="The address that receives the link.")
     role_ids: list[strawberry.ID] = strawberry.field(
-        description="The roles to begin with; giving any needs `roles:write` too.",
+        description="The roles of the user; setting any also requires `roles:write`.",
         default_factory=list,
     )
 
@@ -66,15 +66,17 @@ class CreateInvitationInput:
 class CreateInvitationPayload:
     """Result of `createInvitation`."""
 
-    invitation: Invitation | None = strawberry.field(description="The invitation.", default=None)
+    invitation: Invitation | None = strawberry.field(
+        description="The created invitation.", default=None
+    )
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class DeleteInvitationInput:
-    """Which invitation to withdraw."""
+    """The invitation to withdraw."""
 
-    invitation_id: strawberry.ID = strawberry.field(description="One of `invitations`.")
+    invitation_id: strawberry.ID = strawberry.field(description="ID of an invitation.")
 
 
 @strawberry.type
@@ -82,20 +84,20 @@ class DeleteInvitationPayload:
     """Result of `deleteInvitation`."""
 
     invitation_id: strawberry.ID | None = strawberry.field(
-        description="The invitation that is no more.", default=None
+        description="The ID of the withdrawn invitation.", default=None
     )
     errors: list[UserError] = errors_field()
 
 
 @strawberry.type
 class InvitationQueries:
-    """Root fields about invitations."""
+    """The query of invitations."""
 
     @strawberry.field(permission_classes=[HasPermission("users:read")])
     async def invitations(
         self, info: Info, first: First = strawberry.UNSET, after: After = strawberry.UNSET
     ) -> Connection[Invitation] | None:
-        """Invitations that nobody has used yet, newest first."""
+        """Open invitations, newest first."""
         context = info.context
         page = read_page(given(first), given(after), None, None)
         found = await list_invitations(context.auth, context.viewer, page)
@@ -108,7 +110,7 @@ class InvitationQueries:
 
 @strawberry.type
 class InvitationMutations:
-    """Root fields that change invitations."""
+    """The mutations of invitations."""
 
     @strawberry.mutation(
         permission_classes=[HasPermission("users:write")],
@@ -126,7 +128,7 @@ class InvitationMutations:
     async def create_invitation(
         self, info: Info, input: CreateInvitationInput
     ) -> CreateInvitationPayload | None:
-        """Invites somebody by mail; an earlier invitation of the address ends."""
+        """Sends an invitation by email. It replaces an earlier invitation of the same address."""
         context = info.context
         invitation = await create_invitation(
             context.auth,
@@ -142,10 +144,10 @@ class InvitationMutations:
     async def delete_invitation(
         self, info: Info, input: DeleteInvitationInput
     ) -> DeleteInvitationPayload | None:
-        """Withdraws an invitation: its link works no more."""
+        """Withdraws an invitation; its link stops working."""
         context = info.context
         invitation_id = parse_id(input.invitation_id)
         if invitation_id is None:
             raise InvitationNotFound
-        gone = await delete_invitation(context.auth, context.viewer, invitation_id)
-        return DeleteInvitationPayload(invitation_id=strawberry.ID(str(gone)))
+        deleted_id = await delete_invitation(context.auth, context.viewer, invitation_id)
+        return DeleteInvitationPayload(invitation_id=strawberry.ID(str(deleted_id)))

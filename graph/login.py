@@ -22,35 +22,35 @@ from graph.users import User
 
 @strawberry.input
 class LoginInput:
-    """What the person typed."""
+    """The credentials, and how to deliver the tokens."""
 
-    username: str = strawberry.field(description="Username or e-mail address.")
-    password: str = strawberry.field(description="As typed; never logged.")
+    username: str = strawberry.field(description="Username or email address.")
+    password: str = strawberry.field(description="Never logged.")
     delivery: TokenDelivery = strawberry.field(
-        description="How the refresh token shall come.", default=TokenDelivery.BODY
+        description="How the refresh token is delivered.", default=TokenDelivery.BODY
     )
     new_password: str | None = strawberry.field(
-        description="Takes the place of `password` where an operator chose that"
-        " (`PASSWORD_CHANGE_REQUIRED`); means nothing otherwise.",
+        description="Replaces a temporary password, after `PASSWORD_CHANGE_REQUIRED`; ignored"
+        " otherwise. Never logged.",
         default=strawberry.UNSET,
     )
     refresh_token: str | None = strawberry.field(
-        description="A refresh token of an earlier session on this device, expired or not. It does"
-        " not sign in: it proves that the device has signed in before, so that wrong passwords from"
-        " elsewhere do not delay this login. A browser has a cookie for that.",
+        description="A refresh token of an earlier session on this device, expired or not. It"
+        " proves that the device has signed in before, so failed attempts from elsewhere do not"
+        " delay this one. Browsers use a cookie instead.",
         default=strawberry.UNSET,
     )
 
 
 @strawberry.type
 class LoginPayload:
-    """Result of `login`: `tokens` and `user` on success, `errors` on refusal."""
+    """Result of `login`: `tokens` and `user` on success, otherwise `errors`."""
 
     tokens: Tokens | None = strawberry.field(
         description="The tokens of the new session.", default=None
     )
     user: User | None = strawberry.field(
-        description="Who logged in.", permission_classes=[Public], default=None
+        description="The signed-in user.", permission_classes=[Public], default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -73,7 +73,7 @@ class LoginMutations:
         ],
     )
     async def login(self, info: Info, input: LoginInput) -> LoginPayload:
-        """Signs a person in and starts a session."""
+        """Signs a user in and starts a session."""
         context = info.context
         if input.delivery is TokenDelivery.COOKIE:
             context.cookies.check_can_be_set()

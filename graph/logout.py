@@ -15,7 +15,7 @@ class LogoutPayload:
     """Result of `logout` and of `logoutEverywhere`."""
 
     ended_sessions: int | None = strawberry.field(
-        description="How many sessions were ended; 0 if this one had ended already.", default=None
+        description="Number of ended sessions; 0 if the session had already ended.", default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -26,7 +26,7 @@ class LogoutMutations:
 
     @strawberry.mutation(permission_classes=[HasSession], extensions=[Fails()])
     async def logout(self, info: Info) -> LogoutPayload | None:
-        """Ends the current session; its tokens stop working at once."""
+        """Ends the current session; its tokens stop working immediately."""
         session_id = info.context.session_id
         ended = await log_out(info.context.auth, info.context.client, session_id)
         _forget(info.context, session_id)
@@ -34,13 +34,13 @@ class LogoutMutations:
 
     @strawberry.mutation(permission_classes=[IsAuthenticated], extensions=[Fails()])
     async def logout_everywhere(self, info: Info) -> LogoutPayload | None:
-        """Ends every session of the caller, this one too."""
+        """Ends all sessions of the caller, including the current one."""
         ended = await log_out_everywhere(info.context.auth, info.context.viewer)
         _forget(info.context, info.context.viewer.session_id)
         return LogoutPayload(ended_sessions=ended)
 
 
 def _forget(context: Context, session_id: UUID) -> None:
-    # A cookie of another session may be another person's, in the same browser.
+    # The cookie may belong to a session of another user in the same browser.
     if context.cookie_session_id == session_id:
         context.cookies.clear()

@@ -13,19 +13,19 @@ from graph.users import User
 
 @strawberry.input
 class ChangePasswordInput:
-    """The current password and the next."""
+    """The current password and the new one."""
 
-    current_password: str = strawberry.field(description="As typed; never logged.")
-    new_password: str = strawberry.field(description="As typed; never logged.")
+    current_password: str = strawberry.field(description="Never logged.")
+    new_password: str = strawberry.field(description="Never logged.")
 
 
 @strawberry.type
 class ChangePasswordPayload:
     """Result of `changePassword`."""
 
-    user: User | None = strawberry.field(description="Whose password it is.", default=None)
+    user: User | None = strawberry.field(description="The user.", default=None)
     ended_sessions: int | None = strawberry.field(
-        description="How many other sessions were ended; this one goes on.", default=None
+        description="Number of ended sessions; the current session continues.", default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -41,7 +41,7 @@ class PasswordChangeMutations:
     async def change_password(
         self, info: Info, input: ChangePasswordInput
     ) -> ChangePasswordPayload | None:
-        """Changes one's own password, and ends every other session."""
+        """Changes the caller's password and ends all their other sessions."""
         context, viewer = info.context, info.context.viewer
         ended = await change_password(
             context.auth, viewer, current=input.current_password, new=input.new_password

@@ -13,35 +13,35 @@ from graph.permissions import Public
 
 @strawberry.input
 class RequestPasswordResetInput:
-    """Whose password was forgotten."""
+    """The account whose password was forgotten."""
 
-    email: str = strawberry.field(description="The e-mail address of the account.")
+    email: str = strawberry.field(description="The email address of the account.")
 
 
 @strawberry.type
 class RequestPasswordResetPayload:
-    """Result of `requestPasswordReset`: the same whether or not there is an account."""
+    """Result of `requestPasswordReset`; does not reveal if the account exists."""
 
     email_sent_to: str | None = strawberry.field(
-        description="Where a link is sent, if an account has the address.", default=None
+        description="The address that receives a link if it belongs to an account.", default=None
     )
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class ResetPasswordInput:
-    """The proof, and the next password."""
+    """The token from the link, and the new password."""
 
-    token: str = strawberry.field(description="The token out of the link in the mail.")
-    new_password: str = strawberry.field(description="As typed; never logged.")
+    token: str = strawberry.field(description="The token from the link in the email.")
+    new_password: str = strawberry.field(description="Never logged.")
 
 
 @strawberry.type
 class ResetPasswordPayload:
-    """Result of `resetPassword`. It does not log in."""
+    """Result of `resetPassword`. Does not sign in."""
 
     ended_sessions: int | None = strawberry.field(
-        description="How many sessions were ended: all there were.", default=None
+        description="Number of ended sessions: all sessions of the user.", default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -56,7 +56,7 @@ class PasswordResetMutations:
     async def request_password_reset(
         self, info: Info, input: RequestPasswordResetInput
     ) -> RequestPasswordResetPayload:
-        """Sends a link to choose another password, if an account has the address."""
+        """Sends a password reset link if an account has the address."""
         context = info.context
         await request_password_reset(
             context.auth, context.client, email=input.email, proofs=context.cookies.device_proofs
@@ -68,7 +68,7 @@ class PasswordResetMutations:
         extensions=[Fails(LinkInvalid, RateLimited, *PASSWORD_REFUSALS)],
     )
     async def reset_password(self, info: Info, input: ResetPasswordInput) -> ResetPasswordPayload:
-        """Sets another password by the link in the mail, and ends every session."""
+        """Sets a new password with the token of a reset link, and ends all sessions."""
         context = info.context
         done = await reset_password(
             context.auth, context.client, token=input.token, new=input.new_password

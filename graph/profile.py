@@ -13,11 +13,11 @@ from graph.users import User
 
 @strawberry.input
 class UpdateProfileInput:
-    """What shall be different."""
+    """The new values of the profile."""
 
-    full_name: str | None = strawberry.field(description="Name for people; null for none.")
+    full_name: str | None = strawberry.field(description="Full name; null removes it.")
     version: int | None = strawberry.field(
-        description="`version` of the account that was edited; left out, the last edit wins.",
+        description="The `version` that was edited, to detect conflicts; optional.",
         default=strawberry.UNSET,
     )
 
@@ -26,7 +26,7 @@ class UpdateProfileInput:
 class UpdateProfilePayload:
     """Result of `updateProfile`."""
 
-    user: User | None = strawberry.field(description="The account as it is now.", default=None)
+    user: User | None = strawberry.field(description="The updated account.", default=None)
     errors: list[UserError] = errors_field()
 
 
@@ -41,7 +41,7 @@ class ProfileMutations:
     async def update_profile(
         self, info: Info, input: UpdateProfileInput
     ) -> UpdateProfilePayload | None:
-        """Changes what one may change about oneself at any time."""
+        """Updates the caller's profile."""
         context = info.context
         user = await update_profile(
             context.auth,

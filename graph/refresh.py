@@ -15,10 +15,10 @@ from graph.users import User
 
 @strawberry.input
 class RefreshTokensInput:
-    """The token to spend."""
+    """The refresh token to exchange."""
 
     refresh_token: str | None = strawberry.field(
-        description="The newest one; leave it out where it travels as a cookie.",
+        description="The latest refresh token; leave it out if it is in a cookie.",
         default=strawberry.UNSET,
     )
 
@@ -27,9 +27,9 @@ class RefreshTokensInput:
 class RefreshTokensPayload:
     """Result of `refreshTokens`."""
 
-    tokens: Tokens | None = strawberry.field(description="The next tokens.", default=None)
+    tokens: Tokens | None = strawberry.field(description="The new tokens.", default=None)
     user: User | None = strawberry.field(
-        description="Whose session it is.", permission_classes=[Public], default=None
+        description="The user of the session.", permission_classes=[Public], default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -40,16 +40,15 @@ class RefreshMutations:
 
     @strawberry.mutation(permission_classes=[Public], extensions=[Fails(InvalidRefreshToken)])
     async def refresh_tokens(self, info: Info, input: RefreshTokensInput) -> RefreshTokensPayload:
-        """Exchanges a refresh token, once, for a new pair of tokens.
+        """Exchanges a refresh token for new tokens; each refresh token works once.
 
-        Send a random `Idempotency-Key` header, and the same one when you repeat a refresh that had
-        no reply.
+        Send a random `Idempotency-Key` header. Repeat it when you retry after a lost reply.
         """
         cookies = info.context.cookies
         typed = given(input.refresh_token)
         if typed is None:
             cookies.check_can_be_set()
-            # The successor of the cookie's token is never in the body: scripts can read that.
+            # Scripts can read the body, so the new token stays in the cookie.
             delivery, token = TokenDelivery.COOKIE, cookies.refresh_token or ""
         else:
             delivery, token = TokenDelivery.BODY, typed
@@ -59,7 +58,7 @@ class RefreshMutations:
                 info.context.auth, info.context.client, token, idempotency_key=key
             )
         except InvalidRefreshToken:
-            # A cookie that was not read may be a good one: the caller is another page, or no page.
+            # Without a token here, the cookie was ignored because of the `Origin`; it may be valid.
             if typed is None and cookies.refresh_token is not None:
                 cookies.clear()
             raise

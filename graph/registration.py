@@ -16,33 +16,34 @@ from graph.users import User
 
 @strawberry.input
 class RegisterInput:
-    """The account to register."""
+    """The new account, as the user entered it."""
 
-    username: str = strawberry.field(description="2 to 64 letters, digits, `.`, `-` or `_`.")
-    email: str = strawberry.field(description="E-mail address.")
-    password: str = strawberry.field(description="As typed; never logged.")
+    username: str = strawberry.field(
+        description="2 to 64 characters: letters, digits, `.`, `-` or `_`."
+    )
+    email: str = strawberry.field(
+        description="Email address; the server may require that it is verified first."
+    )
+    password: str = strawberry.field(description="Never logged.")
     full_name: str | None = strawberry.field(
-        description="Name for people.", default=strawberry.UNSET
+        description="Full name; optional.", default=strawberry.UNSET
     )
     invitation: str | None = strawberry.field(
-        description="The token out of the link of an invitation.", default=strawberry.UNSET
+        description="The token from the link of an invitation.", default=strawberry.UNSET
     )
 
 
 @strawberry.type
 class RegisterPayload:
-    """Result of `register`: one of `user` and `emailSentTo` on success, `errors` on refusal.
-
-    It does not log in.
-    """
+    """Result of `register`: either `user` or `emailSentTo` on success. Does not sign in."""
 
     user: User | None = strawberry.field(
-        description="The new account; null where its address has to be verified first.",
+        description="The new account; null if its email address must be verified first.",
         permission_classes=[Public],
         default=None,
     )
     email_sent_to: str | None = strawberry.field(
-        description="Where the link was sent that begins the account; null where none is needed.",
+        description="The address that received a verification link; null if none is required.",
         default=None,
     )
     errors: list[UserError] = errors_field()
@@ -59,7 +60,7 @@ class RegistrationMutations:
         ],
     )
     async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
-        """Creates one's own account; `login` then starts a session."""
+        """Creates an account for the caller. Use `login` to sign in afterwards."""
         form = NewUserForm(
             username=input.username,
             email=input.email,
@@ -72,6 +73,6 @@ class RegistrationMutations:
         if user is None:
             return RegisterPayload(email_sent_to=parse_email(input.email))
         if invitation:
-            # Only then it is proved that the address is the caller's.
+            # Only an invitation proves that the caller owns the address.
             await remember_device(context, user.id)
         return RegisterPayload(user=User.of(user))

@@ -1,4 +1,4 @@
-"""What operators do with roles in GraphQL: make, change and delete their own."""
+"""Admins create, update and delete roles."""
 
 import strawberry
 
@@ -25,14 +25,16 @@ _FORM_REFUSALS = (RoleNameInvalid, RoleNameTaken, RoleDescriptionInvalid, Permis
 
 @strawberry.input
 class CreateRoleInput:
-    """The role to make."""
+    """The role to create."""
 
-    name: str = strawberry.field(description="2 to 64 small letters, digits, `-` or `_`.")
+    name: str = strawberry.field(
+        description="2 to 64 characters: lowercase letters, digits, `-` or `_`."
+    )
     description: str = strawberry.field(
-        description="One sentence on what the role is for.", default=""
+        description="One sentence about the purpose of the role.", default=""
     )
     permissions: list[str] = strawberry.field(
-        description="What it permits, of `permissions`; nothing that you may not do yourself."
+        description="Names from `Query.permissions`; only permissions that the caller holds."
     )
 
 
@@ -40,33 +42,33 @@ class CreateRoleInput:
 class CreateRolePayload:
     """Result of `createRole`."""
 
-    role: Role | None = strawberry.field(description="The new role.", default=None)
+    role: Role | None = strawberry.field(description="The created role.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class UpdateRoleInput:
-    """Which role, and what shall be different; what is left out stays."""
+    """The role to update, and the new values; fields that are left out do not change."""
 
-    role_id: strawberry.ID = strawberry.field(description="One of `roles` that is not built in.")
+    role_id: strawberry.ID = strawberry.field(description="ID of a role that is not built in.")
     name: str | None = strawberry.field(
-        description="The present name of the role; any other is refused.",
+        description="The current name of the role; any other name is refused.",
         default=strawberry.UNSET,
         deprecation_reason="The name of a role cannot be changed: `ROLE_NAME_FIXED`.",
     )
     description: str | None = strawberry.field(
-        description="One sentence on what the role is for.", default=strawberry.UNSET
+        description="One sentence about the purpose of the role.", default=strawberry.UNSET
     )
     permissions: list[str] | None = strawberry.field(
-        description="All that it permits from now on; `unknownPermissions` of the role stay.",
+        description="Replaces the permissions of the role; `unknownPermissions` do not change.",
         default=strawberry.UNSET,
     )
     unknown_permissions: list[str] | None = strawberry.field(
-        description="Those `unknownPermissions` of the role that stay; left out, all of them.",
+        description="The `unknownPermissions` of the role to keep; all of them if left out.",
         default=strawberry.UNSET,
     )
     version: int | None = strawberry.field(
-        description="`version` of the role that was edited; left out, the last edit wins.",
+        description="The `version` that was edited, to detect conflicts; optional.",
         default=strawberry.UNSET,
     )
 
@@ -75,15 +77,15 @@ class UpdateRoleInput:
 class UpdateRolePayload:
     """Result of `updateRole`."""
 
-    role: Role | None = strawberry.field(description="The role as it is now.", default=None)
+    role: Role | None = strawberry.field(description="The updated role.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class DeleteRoleInput:
-    """Which role to delete."""
+    """The role to delete."""
 
-    role_id: strawberry.ID = strawberry.field(description="A role that nobody has.")
+    role_id: strawberry.ID = strawberry.field(description="ID of a role that no user has.")
 
 
 @strawberry.type
@@ -91,20 +93,20 @@ class DeleteRolePayload:
     """Result of `deleteRole`."""
 
     role_id: strawberry.ID | None = strawberry.field(
-        description="The role that is no more.", default=None
+        description="The ID of the deleted role.", default=None
     )
     errors: list[UserError] = errors_field()
 
 
 @strawberry.type
 class RoleMutations:
-    """Root fields that change roles."""
+    """The mutations that edit roles."""
 
     @strawberry.mutation(
         permission_classes=[HasPermission("roles:write")], extensions=[Fails(*_FORM_REFUSALS)]
     )
     async def create_role(self, info: Info, input: CreateRoleInput) -> CreateRolePayload | None:
-        """Makes a role."""
+        """Creates a role."""
         context = info.context
         form = RoleForm(input.name, input.description, input.permissions)
         return CreateRolePayload(
@@ -116,7 +118,7 @@ class RoleMutations:
         extensions=[Fails(RoleNotFound, RoleBuiltIn, EditConflict, RoleNameFixed, *_FORM_REFUSALS)],
     )
     async def update_role(self, info: Info, input: UpdateRoleInput) -> UpdateRolePayload | None:
-        """Changes a role, for everybody who has it, at once."""
+        """Updates a role; the change applies immediately to all users who have it."""
         context = info.context
         role_id = read_role_id(input.role_id)
         form = RoleForm(
@@ -133,8 +135,8 @@ class RoleMutations:
         extensions=[Fails(RoleNotFound, RoleBuiltIn, RoleInUse)],
     )
     async def delete_role(self, info: Info, input: DeleteRoleInput) -> DeleteRolePayload | None:
-        """Deletes a role that nobody has."""
+        """Deletes a role that no user has."""
         context = info.context
         role_id = read_role_id(input.role_id)
-        gone = await delete_role(context.auth, context.viewer, role_id)
-        return DeleteRolePayload(role_id=strawberry.ID(str(gone)))
+        deleted_id = await delete_role(context.auth, context.viewer, role_id)
+        return DeleteRolePayload(role_id=strawberry.ID(str(deleted_id)))

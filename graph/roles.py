@@ -1,4 +1,4 @@
-"""Roles in GraphQL."""
+"""Roles and permissions: the types and the queries."""
 
 from functools import lru_cache
 
@@ -14,30 +14,32 @@ from graph.permissions import HasPermission
 class Role:
     """A named set of permissions."""
 
-    id: strawberry.ID = strawberry.field(description="UUID of the role.")
+    id: strawberry.ID = strawberry.field(description="UUID.")
     name: str = strawberry.field(description="Unique name, e.g. `admin`.")
-    description: str = strawberry.field(description="One sentence on what the role is for.")
+    description: str = strawberry.field(description="One sentence about the purpose of the role.")
     built_in: bool = strawberry.field(
-        description="Whether the role comes with Postern and stays as it is."
+        description="True for the roles of Postern, which cannot be changed."
     )
     permissions: list[str] = strawberry.field(
-        description="What the role permits, each as `resource:action`, sorted."
+        description="Permissions that the role grants, as `resource:action`, sorted."
     )
     unknown_permissions: list[str] = strawberry.field(
-        description="What the role also grants and this server does not know, sorted; it is kept,"
-        " and counts where it is known."
+        description="Permissions of the role that this server does not know, sorted. They have"
+        " effect on servers that know them."
     )
-    version: int = strawberry.field(description="Counts edits, for `updateRole`.")
+    version: int = strawberry.field(
+        description="Incremented by each edit; pass it to `updateRole`."
+    )
 
     @classmethod
     def of(cls, role: RoleRecord) -> "Role":
-        """Shows a role."""
-        return _show(role)
+        """Returns a role in its GraphQL form."""
+        return _role(role)
 
 
-# Roles are few, and every account on a page has some.
+# Every user on a page has roles, and there are few of them.
 @lru_cache(maxsize=1024)
-def _show(role: RoleRecord) -> Role:
+def _role(role: RoleRecord) -> Role:
     return Role(
         id=strawberry.ID(str(role.id)),
         name=role.name,
@@ -51,24 +53,26 @@ def _show(role: RoleRecord) -> Role:
 
 @strawberry.type
 class Permission:
-    """Something that a role can permit."""
+    """A permission that a role can grant."""
 
     name: str = strawberry.field(description="`resource:action`, e.g. `users:read`.")
-    description: str = strawberry.field(description="What it permits, in one sentence.")
+    description: str = strawberry.field(
+        description="One sentence about what the permission allows."
+    )
 
 
 @strawberry.type
 class RoleQueries:
-    """Root fields about roles."""
+    """The queries of roles and permissions."""
 
     @strawberry.field(permission_classes=[HasPermission("users:read")])
     async def roles(self, info: Info) -> list[Role] | None:
-        """Every role, by name."""
+        """All roles, sorted by name."""
         context = info.context
         return [Role.of(role) for role in await list_roles(context.auth, context.viewer)]
 
     @strawberry.field(permission_classes=[HasPermission("users:read")])
     def permissions(self, info: Info) -> list[Permission] | None:
-        """Everything that roles can permit on this server, by name."""
+        """All permissions of this server, sorted by name."""
         registry = info.context.auth.permissions
         return [Permission(name=name, description=registry.describe(name)) for name in registry]

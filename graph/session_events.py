@@ -1,4 +1,4 @@
-"""`sessionEvents`: what happens to one's own sessions, as it happens."""
+"""Session events: the subscription `sessionEvents`."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,36 +13,34 @@ from graph.permissions import IsAuthenticated
 from graph.sessions import Session
 
 
+# The names are those of the kinds in `auth/session_events.py`.
 @strawberry.enum
 class SessionEventKind(Enum):
-    """What can happen to a session."""
+    """The kind of a session event."""
 
-    SIGNED_IN = strawberry.enum_value("signed_in", description="It was started by a sign-in.")
-    REFRESHED = strawberry.enum_value("refreshed", description="It was given new tokens.")
+    SIGNED_IN = strawberry.enum_value("signed_in", description="A sign-in started the session.")
+    REFRESHED = strawberry.enum_value("refreshed", description="The session was refreshed.")
     REVOKED = strawberry.enum_value(
-        "revoked", description="It was ended; `session { endReason }` says why."
+        "revoked", description="The session was ended; see `session { endReason }`."
     )
 
 
 @strawberry.type
 class SessionEvent:
-    """Something that happened to a session."""
+    """A change of a session."""
 
-    kind: SessionEventKind = strawberry.field(description="What happened.")
-    session: Session = strawberry.field(description="The session, as it is afterwards.")
+    kind: SessionEventKind = strawberry.field(description="The kind of the change.")
+    session: Session = strawberry.field(description="The session after the change.")
     at: datetime = strawberry.field(description="When it happened.")
 
 
 @strawberry.type
 class SessionSubscriptions:
-    """Root fields that tell of sessions as they change."""
+    """The subscription to session events."""
 
     @strawberry.subscription(permission_classes=[IsAuthenticated])
     async def session_events(self, info: Info) -> AsyncGenerator[SessionEvent, None]:
-        """What happens to one's own sessions from now on, on every device.
-
-        It ends with this session.
-        """
+        """Events of the caller's sessions from now on. Ends with the current session."""
         viewer = info.context.viewer
         async with aclosing(session_events(info.context.auth, viewer)) as events:
             async for event in events:

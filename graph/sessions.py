@@ -1,4 +1,4 @@
-"""Sessions in GraphQL: where one is signed in, and how to end that."""
+"""Sessions: the type `Session`, and the mutation that ends one."""
 
 from datetime import datetime
 from enum import Enum
@@ -16,61 +16,62 @@ from graph.errors.user_errors import Fails, UserError, errors_field
 from graph.permissions import IsAuthenticated
 
 
+# The names are those of the reasons in `models/session.py`.
 @strawberry.enum
 class SessionEnd(Enum):
-    """Why a session ended before its time."""
+    """Why a session was ended before it expired."""
 
-    LOGGED_OUT = strawberry.enum_value("logged_out", description="Its user logged out.")
+    LOGGED_OUT = strawberry.enum_value("logged_out", description="The user signed out.")
     LOGGED_OUT_EVERYWHERE = strawberry.enum_value(
-        "logged_out_everywhere", description="Its user logged out everywhere."
+        "logged_out_everywhere", description="The user signed out everywhere."
     )
     REVOKED_BY_OWNER = strawberry.enum_value(
-        "revoked_by_owner", description="Its user ended it from another session."
+        "revoked_by_owner", description="The user ended it from another session."
     )
     REVOKED_BY_OPERATOR = strawberry.enum_value(
-        "revoked_by_operator", description="An operator ended it."
+        "revoked_by_operator", description="An admin ended it."
     )
     REFRESH_TOKEN_REPLAYED = strawberry.enum_value(
         "refresh_token_replayed",
-        description="A refresh token was used twice: it may have been stolen.",
+        description="A refresh token was used twice, so it may have been stolen.",
     )
-    USER_DISABLED = strawberry.enum_value("user_disabled", description="The account was disabled.")
+    USER_DISABLED = strawberry.enum_value("user_disabled", description="The user was disabled.")
     PASSWORD_CHANGED = strawberry.enum_value(
         "password_changed", description="The password was changed from another session, or reset."
     )
     PASSWORD_RESET_REQUIRED = strawberry.enum_value(
-        "password_reset_required", description="An operator asked for another password."
+        "password_reset_required", description="An admin required a password reset."
     )
 
 
 @strawberry.type
 class Session:
-    """One sign-in on one device, until its sign-out."""
+    """A session, from the sign-in on a device to the sign-out."""
 
     id: strawberry.ID = strawberry.field(description="UUID; the `sid` claim of its tokens.")
     device: str | None = strawberry.field(
-        description="Browser and system, e.g. `Firefox on Linux`; null if not known."
+        description="Browser and system, e.g. `Firefox on Linux`; null if unknown."
     )
     address: str | None = strawberry.field(
-        description="Network address of the sign-in; null if not known."
+        description="IP address of the sign-in; null if unknown."
     )
-    current: bool = strawberry.field(description="Whether this request belongs to the session.")
+    current: bool = strawberry.field(description="True for the session of this request.")
     created_at: datetime = strawberry.field(description="When the user signed in.")
     last_used_at: datetime = strawberry.field(
-        description="When its refresh token was last used, or the sign-in."
+        description="When the session was last refreshed; equals `createdAt` before that."
     )
-    expires_at: datetime = strawberry.field(description="When it ends if it is not used.")
+    expires_at: datetime = strawberry.field(description="When it expires unless it is refreshed.")
     ended_at: datetime | None = strawberry.field(
-        description="When it was ended before its time; null if it was not."
+        description="When it was ended before it expired; null if it was not."
     )
     end_reason: SessionEnd | None = strawberry.field(
-        description="Why it was ended; null if it was not, or if a newer version of the server"
-        " ended it for a reason that this one does not know."
+        description="Why it was ended; null if it was not, or if a newer server version ended it"
+        " for a reason that this version does not know."
     )
 
     @classmethod
     def of(cls, session: SessionRecord, *, current: UUID) -> Self:
-        """Shows a session; `current` is the viewer's."""
+        """Returns a session in its GraphQL form; `current` is the ID of the viewer's session."""
         return cls(
             id=strawberry.ID(str(session.id)),
             device=session.device,
@@ -88,7 +89,7 @@ class Session:
 class RevokeSessionInput:
     """The session to end."""
 
-    session_id: strawberry.ID = strawberry.field(description="One of `me { sessions }`.")
+    session_id: strawberry.ID = strawberry.field(description="ID of a session.")
 
 
 @strawberry.type
@@ -96,20 +97,20 @@ class RevokeSessionPayload:
     """Result of `revokeSession`."""
 
     session_id: strawberry.ID | None = strawberry.field(
-        description="The session that was ended.", default=None
+        description="The ID of the ended session.", default=None
     )
     errors: list[UserError] = errors_field()
 
 
 @strawberry.type
 class SessionMutations:
-    """Root fields that end other sessions."""
+    """The mutation that ends a session."""
 
     @strawberry.mutation(permission_classes=[IsAuthenticated], extensions=[Fails(SessionNotFound)])
     async def revoke_session(
         self, info: Info, input: RevokeSessionInput
     ) -> RevokeSessionPayload | None:
-        """Ends one session: one's own, or anybody's for `sessions:revoke`."""
+        """Ends a session of the caller, or of any user for holders of `sessions:revoke`."""
         session_id = parse_id(input.session_id)
         if session_id is None:
             raise SessionNotFound

@@ -12,15 +12,13 @@ from graph.cookies import CookieJar
 class TokenDelivery(Enum):
     """How the refresh token reaches the client."""
 
-    BODY = strawberry.enum_value("body", description="In `tokens`; for apps.")
-    COOKIE = strawberry.enum_value(
-        "cookie", description="In a cookie that scripts cannot read; for browsers."
-    )
+    BODY = strawberry.enum_value("body", description="In `Tokens.refreshToken`; for apps.")
+    COOKIE = strawberry.enum_value("cookie", description="In an `HttpOnly` cookie; for browsers.")
 
 
 @strawberry.type
 class Tokens:
-    """Tokens of one session, named as in RFC 6749."""
+    """The tokens of a session, named as in RFC 6749, section 5.1."""
 
     access_token: str = strawberry.field(
         description="JWT (RFC 9068) for the `Authorization: Bearer` header."
@@ -28,7 +26,7 @@ class Tokens:
     token_type: str = strawberry.field(description="Always `Bearer`.")
     expires_in: int = strawberry.field(description="Seconds until `accessToken` expires.")
     refresh_token: str | None = strawberry.field(
-        description="Opaque, for one use; null where it was set as a cookie."
+        description="Opaque, for one use; null if it was set as a cookie."
     )
 
 

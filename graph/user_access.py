@@ -13,44 +13,44 @@ from graph.users import User
 
 @strawberry.input
 class DisableUserInput:
-    """Whom to disable."""
+    """The user to disable."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user to shut out.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user to disable.")
 
 
 @strawberry.type
 class DisableUserPayload:
     """Result of `disableUser`."""
 
-    user: User | None = strawberry.field(description="The disabled account.", default=None)
+    user: User | None = strawberry.field(description="The disabled user.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class EnableUserInput:
-    """Whom to enable."""
+    """The user to enable."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user to let in again.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user to enable.")
 
 
 @strawberry.type
 class EnableUserPayload:
     """Result of `enableUser`."""
 
-    user: User | None = strawberry.field(description="The enabled account.", default=None)
+    user: User | None = strawberry.field(description="The enabled user.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class SetUserRolesInput:
-    """Whose roles, and which."""
+    """The user, and all their roles."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user to change.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user.")
     role_ids: list[strawberry.ID] = strawberry.field(
-        description="All roles the user shall have; an empty list takes every role away."
+        description="IDs of all roles of the user; an empty list removes all roles."
     )
     version: int | None = strawberry.field(
-        description="`version` of the account that was edited; left out, the last edit wins.",
+        description="The `version` that was edited, to detect conflicts; optional.",
         default=strawberry.UNSET,
     )
 
@@ -59,17 +59,15 @@ class SetUserRolesInput:
 class SetUserRolesPayload:
     """Result of `setUserRoles`."""
 
-    user: User | None = strawberry.field(
-        description="The account with its new roles.", default=None
-    )
+    user: User | None = strawberry.field(description="The user with the new roles.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class RevokeUserSessionsInput:
-    """Whose sessions to end."""
+    """The user whose sessions end."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user to sign out everywhere.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user to sign out everywhere.")
 
 
 @strawberry.type
@@ -77,7 +75,7 @@ class RevokeUserSessionsPayload:
     """Result of `revokeUserSessions`."""
 
     ended_sessions: int | None = strawberry.field(
-        description="How many sessions were ended.", default=None
+        description="Number of ended sessions.", default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -91,7 +89,7 @@ class UserAccessMutations:
         extensions=[Fails(UserNotFound, LastAdmin)],
     )
     async def disable_user(self, info: Info, input: DisableUserInput) -> DisableUserPayload | None:
-        """Ends a person's access at once: every session, whatever token they hold."""
+        """Disables a user and ends all their sessions immediately."""
         context = info.context
         user = await disable_user(context.auth, context.viewer, read_user_id(input.user_id))
         return DisableUserPayload(user=User.of(user))
@@ -100,7 +98,7 @@ class UserAccessMutations:
         permission_classes=[HasPermission("users:write")], extensions=[Fails(UserNotFound)]
     )
     async def enable_user(self, info: Info, input: EnableUserInput) -> EnableUserPayload | None:
-        """Lets a disabled person log in again; their old sessions stay ended."""
+        """Enables a disabled user, who can then sign in again."""
         context = info.context
         user = await enable_user(context.auth, context.viewer, read_user_id(input.user_id))
         return EnableUserPayload(user=User.of(user))
@@ -112,7 +110,10 @@ class UserAccessMutations:
     async def set_user_roles(
         self, info: Info, input: SetUserRolesInput
     ) -> SetUserRolesPayload | None:
-        """Replaces the roles of a user; nobody grants more than they may do themselves."""
+        """Replaces the roles of a user.
+
+        The caller must hold all permissions of the roles that are added or removed.
+        """
         context = info.context
         user_id, role_ids = read_user_id(input.user_id), read_role_ids(input.role_ids)
         version = given(input.version)
@@ -125,7 +126,7 @@ class UserAccessMutations:
     async def revoke_user_sessions(
         self, info: Info, input: RevokeUserSessionsInput
     ) -> RevokeUserSessionsPayload | None:
-        """Signs a user out everywhere."""
+        """Ends all sessions of a user."""
         context = info.context
         user_id = read_user_id(input.user_id)
         ended = await revoke_user_sessions(context.auth, context.viewer, user_id)

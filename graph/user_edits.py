@@ -33,20 +33,24 @@ from graph.users import User
 
 @strawberry.input
 class CreateUserInput:
-    """The account to create."""
+    """The user to create."""
 
-    username: str = strawberry.field(description="2 to 64 letters, digits, `.`, `-` or `_`.")
-    email: str | None = strawberry.field(description="E-mail address.", default=strawberry.UNSET)
+    username: str = strawberry.field(
+        description="2 to 64 characters: letters, digits, `.`, `-` or `_`."
+    )
+    email: str | None = strawberry.field(
+        description="Email address; optional.", default=strawberry.UNSET
+    )
     password: str | None = strawberry.field(
-        description="A temporary password: the owner must replace it at the first login, within"
-        " seven days. Without one they are sent a link to choose theirs.",
+        description="A temporary password, which the user must replace within seven days, at the"
+        " first sign-in. Without it, the user receives an email with a link to choose one.",
         default=strawberry.UNSET,
     )
     full_name: str | None = strawberry.field(
-        description="Name for people.", default=strawberry.UNSET
+        description="Full name; optional.", default=strawberry.UNSET
     )
     role_ids: list[strawberry.ID] = strawberry.field(
-        description="The roles to begin with; giving any needs `roles:write` too.",
+        description="The roles of the user; setting any also requires `roles:write`.",
         default_factory=list,
     )
 
@@ -55,27 +59,28 @@ class CreateUserInput:
 class CreateUserPayload:
     """Result of `createUser`."""
 
-    user: User | None = strawberry.field(description="The new account.", default=None)
+    user: User | None = strawberry.field(description="The created user.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class UpdateUserInput:
-    """Which account, and what shall be different; what is left out stays."""
+    """The user to update, and the new values; fields that are left out do not change."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user to change.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user to update.")
     username: str | None = strawberry.field(
-        description="2 to 64 letters, digits, `.`, `-` or `_`.", default=strawberry.UNSET
+        description="2 to 64 characters: letters, digits, `.`, `-` or `_`.",
+        default=strawberry.UNSET,
     )
     email: str | None = strawberry.field(
-        description="E-mail address, which is not verified then; null takes it away.",
+        description="Email address, which becomes unverified; null removes it.",
         default=strawberry.UNSET,
     )
     full_name: str | None = strawberry.field(
-        description="Name for people; null takes it away.", default=strawberry.UNSET
+        description="Full name; null removes it.", default=strawberry.UNSET
     )
     version: int | None = strawberry.field(
-        description="`version` of the account that was edited; left out, the last edit wins.",
+        description="The `version` that was edited, to detect conflicts; optional.",
         default=strawberry.UNSET,
     )
 
@@ -84,15 +89,15 @@ class UpdateUserInput:
 class UpdateUserPayload:
     """Result of `updateUser`."""
 
-    user: User | None = strawberry.field(description="The account as it is now.", default=None)
+    user: User | None = strawberry.field(description="The updated user.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class DeleteUserInput:
-    """Whom to delete."""
+    """The user to delete."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user to delete, for good.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user to delete permanently.")
 
 
 @strawberry.type
@@ -100,33 +105,34 @@ class DeleteUserPayload:
     """Result of `deleteUser`."""
 
     user_id: strawberry.ID | None = strawberry.field(
-        description="The account that is no more.", default=None
+        description="The ID of the deleted user.", default=None
     )
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class RequirePasswordResetInput:
-    """Who shall choose another password."""
+    """The user who must choose a new password."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user to ask.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user.")
 
 
 @strawberry.type
 class RequirePasswordResetPayload:
     """Result of `requirePasswordReset`."""
 
-    user: User | None = strawberry.field(description="Who was sent a link.", default=None)
+    user: User | None = strawberry.field(description="The user, who receives a link.", default=None)
     errors: list[UserError] = errors_field()
 
 
 @strawberry.input
 class SetTemporaryPasswordInput:
-    """The user, and their temporary password."""
+    """The user, and the temporary password."""
 
-    user_id: strawberry.ID = strawberry.field(description="The user who gets it.")
+    user_id: strawberry.ID = strawberry.field(description="ID of the user.")
     password: str = strawberry.field(
-        description="Allows choosing another one for seven days; never logged."
+        description="The temporary password, which the user must replace within seven days; never"
+        " logged."
     )
 
 
@@ -135,7 +141,7 @@ class SetTemporaryPasswordPayload:
     """Result of `setTemporaryPassword`."""
 
     user: User | None = strawberry.field(
-        description="The user who has to choose another password at the next sign-in.", default=None
+        description="The user, who must choose a new password at the next sign-in.", default=None
     )
     errors: list[UserError] = errors_field()
 
@@ -149,7 +155,7 @@ class UserEditMutations:
         extensions=[Fails(*FORM_REFUSALS, RoleNotFound)],
     )
     async def create_user(self, info: Info, input: CreateUserInput) -> CreateUserPayload | None:
-        """Creates an account for somebody else."""
+        """Creates a user."""
         form = NewUserForm(
             username=input.username,
             email=given(input.email),
@@ -168,7 +174,7 @@ class UserEditMutations:
         ],
     )
     async def update_user(self, info: Info, input: UpdateUserInput) -> UpdateUserPayload | None:
-        """Changes an account; nobody changes that of somebody who may do more."""
+        """Updates a user. The caller must hold all permissions of that user."""
         context = info.context
         user_id = read_user_id(input.user_id)
         user = await update_user(context.auth, context.viewer, user_id, _edit(input))
@@ -179,10 +185,10 @@ class UserEditMutations:
         extensions=[Fails(UserNotFound, LastAdmin)],
     )
     async def delete_user(self, info: Info, input: DeleteUserInput) -> DeleteUserPayload | None:
-        """Deletes an account, for good and at once."""
+        """Deletes a user immediately and permanently."""
         context = info.context
-        gone = await delete_user(context.auth, context.viewer, read_user_id(input.user_id))
-        return DeleteUserPayload(user_id=strawberry.ID(str(gone)))
+        user_id = await delete_user(context.auth, context.viewer, read_user_id(input.user_id))
+        return DeleteUserPayload(user_id=strawberry.ID(str(user_id)))
 
     @strawberry.mutation(
         permission_classes=[HasPermission("users:write")],
@@ -193,7 +199,7 @@ class UserEditMutations:
     async def require_password_reset(
         self, info: Info, input: RequirePasswordResetInput
     ) -> RequirePasswordResetPayload | None:
-        """Revokes the password and the sessions of a user and sends a password reset link."""
+        """Revokes the password and all sessions of a user, and sends a password reset link."""
         context = info.context
         user_id = read_user_id(input.user_id)
         user = await require_password_reset(context.auth, context.viewer, user_id)
@@ -216,7 +222,7 @@ class UserEditMutations:
 def _edit(input: UpdateUserInput) -> UserEdit:
     left_out = strawberry.UNSET
     if input.username is None:
-        raise BadUserInput("`username` cannot be taken away: leave it out, or give another.")
+        raise BadUserInput("`username` cannot be null. Leave it out to keep the current one.")
     return UserEdit(
         username=UNCHANGED if input.username is left_out else input.username,
         email=UNCHANGED if input.email is left_out else input.email,

@@ -1,4 +1,4 @@
-"""Accounts in GraphQL: who am I, who is that, and who is there."""
+"""Users: the type `User` and its queries."""
 
 from datetime import datetime
 from functools import lru_cache
@@ -24,27 +24,29 @@ from graph.sessions import Session
 
 @strawberry.type
 class User:
-    """An account."""
+    """A user of the server."""
 
     id: strawberry.ID = strawberry.field(
         description="UUID; equals the `sub` claim of the user's tokens."
     )
-    username: str = strawberry.field(description="Unique name, as its owner writes it.")
-    email: str | None = strawberry.field(description="E-mail address; null if there is none.")
+    username: str = strawberry.field(description="Unique name, in the user's own spelling.")
+    email: str | None = strawberry.field(description="Email address; null if there is none.")
     email_verified: bool | None = strawberry.field(
-        description="Whether the owner has proved to receive mail at `email`; null without one."
+        description="True if the user has confirmed `email` with a link; null without an address."
     )
-    full_name: str | None = strawberry.field(description="Name for people; null if not given.")
-    disabled: bool = strawberry.field(description="Whether an operator has closed the account.")
-    roles: list[Role] = strawberry.field(description="The roles that the user has, by name.")
+    full_name: str | None = strawberry.field(description="Full name; null if not set.")
+    disabled: bool = strawberry.field(description="True if an admin has disabled the user.")
+    roles: list[Role] = strawberry.field(description="Roles of the user, sorted by name.")
     permissions: list[str] = strawberry.field(
-        description="What the user may do by all roles together, sorted."
+        description="Permissions that all roles grant together, as `resource:action`, sorted."
     )
-    created_at: datetime = strawberry.field(description="When the account was made.")
+    created_at: datetime = strawberry.field(description="When the account was created.")
     last_login_at: datetime | None = strawberry.field(
-        description="When the user last logged in; null if never."
+        description="When the user last signed in; null if never."
     )
-    version: int = strawberry.field(description="Counts edits, for those who edit accounts.")
+    version: int = strawberry.field(
+        description="Incremented by each edit; pass it to mutations to detect conflicts."
+    )
 
     @strawberry.field(permission_classes=[IsSelfOr("users:read")])
     async def sessions(
@@ -54,10 +56,10 @@ class User:
         after: After = strawberry.UNSET,
         ended: Annotated[
             bool | None,
-            strawberry.argument(description="True lists the sessions that are over instead."),
+            strawberry.argument(description="True returns the ended sessions instead."),
         ] = strawberry.UNSET,
     ) -> Connection[Session] | None:
-        """Where the user is signed in, newest first."""
+        """Active sessions, newest first."""
         viewer = info.context.viewer
         page = await list_sessions(
             info.context.auth,
@@ -81,7 +83,7 @@ class User:
         last: Last = strawberry.UNSET,
         before: Before = strawberry.UNSET,
     ) -> Connection[AuditEvent] | None:
-        """What the user did, and what was done to them, newest first."""
+        """Audit events that the user caused or that concern them, newest first."""
         page = read_page(given(first), given(after), given(last), given(before))
         context = info.context
         return audit_connection(
@@ -90,7 +92,7 @@ class User:
 
     @classmethod
     def of(cls, user: UserRecord) -> Self:
-        """Shows an account."""
+        """Returns a user in its GraphQL form."""
         return cls(
             id=strawberry.ID(str(user.id)),
             username=user.username,
@@ -107,20 +109,20 @@ class User:
 
 
 @lru_cache(maxsize=2048)
-def _show(user: UserRecord) -> User:
-    # An account whose row says the same is the same record: see `auth/user_records.py`.
+def _user(user: UserRecord) -> User:
+    # Equal rows give the same record object (`auth/user_records.py`), so the cache finds it.
     return User.of(user)
 
 
 @strawberry.type
 class UserQueries:
-    """Root fields about accounts."""
+    """The queries of users."""
 
     @strawberry.field(permission_classes=[IsAuthenticated])
     @reads_only_context
     def me(self, info: Info) -> User | None:
-        """The signed-in user; null when nobody is."""
-        return _show(info.context.viewer.user)
+        """The signed-in user; null, with an error, if the caller is not signed in."""
+        return _user(info.context.viewer.user)
 
     @strawberry.field(permission_classes=[IsSelfOr("users:read")])
     async def user(
@@ -128,12 +130,12 @@ class UserQueries:
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="UUID of the user.")],
     ) -> User | None:
-        """An account by its id; null if there is none."""
+        """The user with this ID; null if there is none."""
         user_id = parse_id(id)
         if user_id is None:
             return None
         user = await find_user(info.context.auth, info.context.viewer, user_id)
-        return _show(user) if user else None
+        return _user(user) if user else None
 
     @strawberry.field(permission_classes=[HasPermission("users:read")])
     async def users(  # noqa: PLR0913, PLR0917 - the arguments of a connection, and the filters
@@ -146,18 +148,19 @@ class UserQueries:
         search: Annotated[
             str | None,
             strawberry.argument(
-                description="Only users whose username or e-mail address begins like this."
+                description="Only users whose username or email address starts with this text."
             ),
         ] = strawberry.UNSET,
         role: Annotated[
-            str | None, strawberry.argument(description="Only users with the role of this name.")
+            str | None,
+            strawberry.argument(description="Only users with the role of this name, e.g. `admin`."),
         ] = strawberry.UNSET,
         disabled: Annotated[
             bool | None,
-            strawberry.argument(description="Only disabled users, or only those who are not."),
+            strawberry.argument(description="True for disabled users only, false for the others."),
         ] = strawberry.UNSET,
     ) -> Connection[User] | None:
-        """Accounts, newest first."""
+        """All users, newest first."""
         page = await list_users(
             info.context.auth,
             info.context.viewer,
@@ -167,7 +170,7 @@ class UserQueries:
             ),
         )
         return Connection[User].of(
-            [(user.id, _show(user)) for user in page.users],
+            [(user.id, _user(user)) for user in page.users],
             has_next=page.has_next,
             has_previous=page.has_previous,
         )
