@@ -13,7 +13,7 @@ help: ## Shows these lines
 run: $(VENV)/.run ## Starts Postern on this machine, with a SQLite file in data/
 	@command -v npm >/dev/null || exit 0; $(MAKE) --silent explorer || \
 	  echo "The explorer could not be built; until it is, the page loads GraphiQL from a CDN."
-	POSTERN_ENVIRONMENT=development $(BIN)/postern serve
+	exec env POSTERN_ENVIRONMENT=development $(BIN)/postern serve
 
 explorer: $(EXPLORER) ## Builds the files of the explorer, with npm
 

@@ -45,6 +45,7 @@ from server.http.cross_origin import CrossOriginPolicy
 from server.http.head_requests import refuse_method
 from server.http.middleware import GRAPHQL, EndpointMiddleware, RequestMiddleware
 from server.http.proxy_headers import ProxyMiddleware
+from server.logs import configure_embedded_logs
 from server.rest.account_pages import account_routes
 from server.rest.docs_page import add_docs_page
 from server.rest.health import health_router
@@ -82,6 +83,7 @@ def create_app(
     UnknownPermission, UnsupportedSchema; a database that is not migrated stops the start.
     """
     settings = development.with_development_secret(settings or load_settings())
+    configure_embedded_logs(for_people=settings.in_development)
     doctor.check(settings)
     auth = build_auth(settings, PermissionRegistry(permissions), clock or Clock())
     schema = build_schema(

@@ -23,6 +23,7 @@ _HTTP = "postern.http"
 # The request that is being answered, for the lines that are logged meanwhile.
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
+_FOR_OUR_FORMATTER = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
 _ROOT = logging.getLogger()
 _log = structlog.get_logger(_HTTP)
 
@@ -58,7 +59,49 @@ class _JsonLines(logging.StreamHandler):  # type: ignore[type-arg] # not subscri
 
 def configure_logs(*, for_people: bool) -> None:
     """Sends every log line, of libraries too, through one formatter to standard output."""
-    shared: list[structlog.typing.Processor] = [
+    _configure_structlog(_FOR_OUR_FORMATTER, cached=True)
+    handler = (logging.StreamHandler if for_people else _JsonLines)(sys.stdout)
+    handler.setFormatter(_formatter(for_people=for_people))
+    _ROOT.handlers = [handler]
+    _ROOT.setLevel(logging.INFO)
+    # Alembic logs each step of a migration.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def configure_embedded_logs(*, for_people: bool) -> None:
+    """Formats the lines of Postern in an application that has not configured structlog itself.
+
+    The defaults of structlog print the local variables of a traceback, and passwords with them.
+    """
+    if structlog.is_configured():
+        return
+    logger = logging.getLogger("postern")
+    if logger.hasHandlers():
+        # The handlers of the application get the event, its fields as `extra`, and the exception.
+        _configure_structlog(structlog.stdlib.render_to_log_kwargs, cached=False)
+        return
+    _configure_structlog(_FOR_OUR_FORMATTER, cached=False)
+    handler = _StandardOutput()
+    handler.setFormatter(_formatter(for_people=for_people))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+class _StandardOutput(logging.StreamHandler):  # type: ignore[type-arg] # not subscriptable in 3.11
+    """Writes to what `sys.stdout` is at that moment: applications replace it."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stdout
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        """Ignores the stream that the base class chooses."""
+
+
+def _shared_processors() -> list[structlog.typing.Processor]:
+    return [
         structlog.contextvars.merge_contextvars,
         add_request_id,
         structlog.stdlib.add_log_level,
@@ -66,22 +109,21 @@ def configure_logs(*, for_people: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
     ]
+
+
+def _configure_structlog(last: structlog.typing.Processor, *, cached: bool) -> None:
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_shared_processors(), last],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=cached,
     )
-    handler = (logging.StreamHandler if for_people else _JsonLines)(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=_rendering(for_people=for_people)
-        )
+
+
+def _formatter(*, for_people: bool) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared_processors(), processors=_rendering(for_people=for_people)
     )
-    _ROOT.handlers = [handler]
-    _ROOT.setLevel(logging.INFO)
-    # Alembic tells each step of a migration; its own lines suffice at WARNING.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def log_request(method: str, path: bytes, status: int, seconds: float, request_id: str) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from server import process
 from server.logs import configure_logs, hide_secrets
 from tests.accounts import ALICE
 from tests.api import Api
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("restore_logging")
 
@@ -143,3 +147,56 @@ async def test_a_fault_is_logged_by_the_id_that_the_caller_was_told(
     fault, request = await lines(shown)
     assert fault["request_id"] == request["request_id"] == reply.headers["x-request-id"]
     assert "RuntimeError: the safe is open" in fault["exception"]
+
+
+EMBEDDED = """
+import asyncio, logging, sys
+import httpx2, strawberry, structlog
+from postern import Public, create_app
+from server.settings import Settings
+
+@strawberry.type
+class Query:
+    @strawberry.field(permission_classes=[Public])
+    def fail(self, password: str) -> str:
+        raise RuntimeError(len(password))
+
+async def main():
+    settings = Settings(
+        secret_key="kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa", public_url="https://auth.example.com",
+        database_url=sys.argv[1],
+    )
+    app = create_app(settings, queries=[Query])
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.com") as http:
+        variables = {"password": "HUNTER-TWO"}
+        query = "query ($password: String!) { fail(password: $password) }"
+        await http.post("/graphql", json={"query": query, "variables": variables})
+
+PREPARE
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "prepare", ["", "logging.basicConfig(level=logging.INFO, stream=sys.stdout)"]
+)
+def test_embedded_application_logs_no_values_of_variables(prepare: str, sqlite_url: str) -> None:
+    """As under plain uvicorn, or in an application with its own handlers."""
+    program = EMBEDDED.replace("PREPARE", prepare)
+    command = [sys.executable, "-c", program, sqlite_url]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    printed = done.stdout + done.stderr
+    assert "RuntimeError: 10" in printed
+    assert "HUNTER" not in printed
+    if not prepare:
+        events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+        assert events == ["graphql.internal_error", "http.request_completed"]
+
+
+def test_application_that_configured_structlog_keeps_its_own(sqlite_url: str) -> None:
+    prepare = "structlog.configure(processors=[lambda *_: sys.stdout.write('own\\n') and '' or ''])"
+    command = [sys.executable, "-c", EMBEDDED.replace("PREPARE", prepare), sqlite_url]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    assert "own\n" in done.stdout
+    assert "RuntimeError" not in done.stdout
