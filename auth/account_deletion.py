@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Action
 from auth.authorization import authorized, check_may_grant, own_account
 from auth.errors import as_field
-from auth.mail.outbox import Kind, queue_notice
+from auth.mail.outbox import EmailKind, queue_notice
 from auth.permissions import Actor
 from auth.reauthentication import act_on_proof, get_proved, prove_password
 from auth.records import UserRecord
@@ -47,6 +47,6 @@ async def delete_user(auth: Auth, actor: Actor, user_id: UUID) -> UUID:
 
 async def _delete(tx: AsyncSession, auth: Auth, row: User) -> None:
     await check_not_last_admin(auth.db, tx, UserRecord.of(row, auth.permissions))
-    notice = Kind.ACCOUNT_DELETED
+    notice = EmailKind.ACCOUNT_DELETED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
     await tx.delete(row)

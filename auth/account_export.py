@@ -36,7 +36,7 @@ async def export_account(auth: Auth, viewer: Viewer) -> str:
     Sessions and events are the newest 10,000 each. It holds no password hash, and not from where
     others acted on the account. Raises RateLimited.
     """
-    await auth.throttle.spend(Budget(EXPORT, str(viewer.user_id)))
+    await auth.throttle.consume(Budget(EXPORT, str(viewer.user_id)))
     async with auth.db.read() as session:
         members = {
             "exported_at": _write(auth.clock.now()),

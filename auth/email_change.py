@@ -13,7 +13,7 @@ from auth.errors import (
     as_field,
 )
 from auth.link_passwords import LinkedAccount, prove_linked_password
-from auth.mail.outbox import Kind, queue_notice
+from auth.mail.outbox import EmailKind, queue_notice
 from auth.names import canonical, parse_email
 from auth.reauthentication import act_on_proof, get_proved, prove_password
 from auth.records import UserRecord
@@ -42,13 +42,13 @@ async def request_email_change(
 
     Raises MailUnavailable, EmailInvalid, WrongPassword, RateLimited.
     """
-    if not auth.sends_mail:
+    if not auth.sends_email:
         raise MailUnavailable
     with as_field("new_email"):
         address = parse_email(new_email)
     with as_field("password"):
         stored = await prove_password(auth, viewer, password, Action.EMAIL_CHANGE_REQUESTED)
-    await auth.throttle.spend(
+    await auth.throttle.consume(
         Budget(EMAIL_CHANGE, str(viewer.user_id)),
         Budget(MAIL, canonical(address)),
         *network_budgets(MAIL_NETWORK, MAIL_SITE, viewer.client.address),
@@ -57,7 +57,7 @@ async def request_email_change(
     async def request(proved: str) -> None:
         async with own_account(auth, viewer, Action.EMAIL_CHANGE_REQUESTED) as operation:
             row = await get_proved(operation, proved)
-            purpose, kind = Purpose.EMAIL_CHANGE, Kind.EMAIL_CHANGE
+            purpose, kind = Purpose.EMAIL_CHANGE, EmailKind.EMAIL_CHANGE
             await send_link(operation.tx, auth, row, purpose, kind, email=address)
 
     with as_field("password"):
@@ -100,12 +100,12 @@ async def _take(tx: AsyncSession, auth: Auth, client: Client, token: str) -> Use
     old, now = row.email, auth.clock.now()
     details = await release_email(tx, await find_unproved_holder(tx, link.email, but=row.id))
     set_email(row, link.email, verified_at=now)
-    await auth.throttle.forget(tx, *reset_budgets(link.email))
+    await auth.throttle.reset(tx, *reset_budgets(link.email))
     row.version += 1
     # Links that were sent to the old address.
     await end_requests(tx, row.id, *Purpose)
     record(tx, AuditEntry(Action.EMAIL_CHANGED, now, client, row.id, row.id, details=details))
-    notice = Kind.EMAIL_CHANGED
+    notice = EmailKind.EMAIL_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     await tx.flush()
     return UserRecord.of(await get_row(tx, row.id), auth.permissions)

@@ -18,7 +18,7 @@ from auth.errors import (
     as_field,
 )
 from auth.link_passwords import LinkedAccount, TypedPassword, prove_or_choose_password
-from auth.mail.outbox import Kind, queue
+from auth.mail.outbox import EmailKind, queue_email
 from auth.names import canonical
 from auth.password_marks import have_same_password
 from auth.password_reset import take_over
@@ -42,17 +42,17 @@ async def request_email_verification(auth: Auth, viewer: Viewer) -> None:
     Raises MailUnavailable, EmailMissing, EmailAlreadyVerified, RateLimited.
     """
     user = viewer.user
-    if not auth.sends_mail:
+    if not auth.sends_email:
         raise MailUnavailable
     if user.email is None:
         raise EmailMissing
     if user.email_verified:
         raise EmailAlreadyVerified
     # Only the owner of the account can spend this: strangers cannot use it up.
-    await auth.throttle.spend(Budget(VERIFICATION, f"{user.id} {canonical(user.email)}"))
+    await auth.throttle.consume(Budget(VERIFICATION, f"{user.id} {canonical(user.email)}"))
     async with own_account(auth, viewer, Action.EMAIL_VERIFICATION_REQUESTED) as operation:
         tx, row = operation.tx, await operation.get_subject()
-        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
+        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, EmailKind.EMAIL_VERIFICATION)
 
 
 async def verify_email(auth: Auth, client: Client, token: str, typed: TypedPassword) -> UserRecord:
@@ -120,7 +120,7 @@ async def hold_registration(auth: Auth, new: NewUser) -> None:
     Whether an account has the address already is asked when the mail is composed.
     """
     async with auth.db.begin() as tx:
-        mail_id = queue(tx, auth, Kind.REGISTRATION)
+        mail_id = queue_email(tx, auth, EmailKind.REGISTRATION)
         assert mail_id
         assert new.email
         assert new.password_hash

@@ -17,7 +17,7 @@ from models.base import Base
 from models.database import DatabaseUnavailable
 from models.invitation import Invitation
 from models.link import Link
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 from models.pending_registration import PendingRegistration
 from models.session import Session
 
@@ -75,15 +75,15 @@ async def delete_expired_requests(auth: Auth) -> None:
     now = auth.clock.now()
     # The lifetime of a link starts when its email is sent, which may be days after the request.
     long_ago = now - _REQUEST_RETENTION
-    failed = OutgoingMail.next_attempt_at.is_(None)
+    failed = OutgoingEmail.next_attempt_at.is_(None)
     # A request is kept as long as its email is in the outbox.
-    waiting = select(OutgoingMail.id)
+    waiting = select(OutgoingEmail.id)
     for request in (Link, PendingRegistration):
         old = request.created_at < long_ago, request.id.not_in(waiting)
         await _delete_in_batches(auth, request, *old)
     await _delete_in_batches(auth, Invitation, Invitation.expires_at < long_ago)
     await _delete_in_batches(
-        auth, OutgoingMail, failed, OutgoingMail.created_at < now - _FAILED_EMAIL_RETENTION
+        auth, OutgoingEmail, failed, OutgoingEmail.created_at < now - _FAILED_EMAIL_RETENTION
     )
 
 
@@ -109,7 +109,7 @@ async def _delete_free(
 
 
 async def _delete_old_attempts(auth: Auth) -> None:
-    await auth.throttle.delete_forgotten()
+    await auth.throttle.delete_expired()
 
 
 async def _delete_old_audit_events(auth: Auth) -> None:

@@ -28,8 +28,8 @@ from auth.errors import (
     RoleNotFound,
 )
 from auth.list_pages import Page
-from auth.mail.operator_budget import count_operator_mail
-from auth.mail.outbox import Kind, queue
+from auth.mail.operator_budget import count_operator_email
+from auth.mail.outbox import EmailKind, queue_email
 from auth.names import canonical, parse_email
 from auth.permissions import DEFAULT_ROLE, Actor, Console, check_may
 from auth.records import RoleRecord, UserRecord
@@ -84,7 +84,7 @@ async def create_invitation(
     """
     needed = _needed(role_ids)
     check_may_all(actor, needed)
-    if not auth.sends_mail:
+    if not auth.sends_email:
         raise MailUnavailable
     address = parse_email(email)
     if not await is_free_to_prove(auth, address):
@@ -95,13 +95,13 @@ async def create_invitation(
         check_may_grant(operation.actor, roles)
         # Two operators may invite one person at once: the later invitation holds.
         await auth.db.lock(tx, "invitations")
-        await count_operator_mail(auth, operation, address)
+        await count_operator_email(auth, operation, address)
         await tx.execute(delete(Invitation).where(Invitation.email_key == canonical(address)))
         row = _row(address, now, operation.actor)
         tx.add(row)
         await tx.flush()
         await _add_roles(tx, row.id, [role.id for role in roles])
-        queue(tx, auth, Kind.INVITATION, invitation_id=str(row.id))
+        queue_email(tx, auth, EmailKind.INVITATION, invitation_id=str(row.id))
         operation.details["invitation_id"] = str(row.id)
     return InvitationRecord(row.id, address, tuple(roles), now, row.expires_at)
 

@@ -40,7 +40,7 @@ async def prove_or_choose_password(auth: Auth, account: LinkedAccount, typed: Ty
     if typed.new is None:
         return await prove_linked_password(auth, account, typed.current)
     check_new_password(auth, typed.new, username=account.username, email=account.email)
-    async with auth.throttle.guessing(_budget(account)):
+    async with auth.throttle.count_failure(_budget(account)):
         return await auth.passwords.hash(typed.new)
 
 
@@ -52,7 +52,7 @@ async def prove_linked_password(auth: Auth, account: LinkedAccount, password: st
     if password is None:
         raise PasswordRequired
     stored = account.password_hash
-    async with auth.throttle.guessing(_budget(account)):
+    async with auth.throttle.count_failure(_budget(account)):
         if not await auth.passwords.verify(password, stored) or stored is None:
             with as_field("password"):
                 raise WrongPassword

@@ -29,7 +29,7 @@ from auth.errors import (
     Refusals,
     TemporaryPasswordExpired,
 )
-from auth.mail.outbox import Kind, queue_notice
+from auth.mail.outbox import EmailKind, queue_notice
 from auth.password_marks import names_of_password
 from auth.passwords.hashing import Share, normalise
 from auth.reauthentication import check_new_password
@@ -76,13 +76,13 @@ async def log_in(
         found = await find_credentials(auth.db, username)
         device = await _find_device(auth, found, proofs)
         budgets = _budgets(auth, client, username, device)
-        attempt = await auth.throttle.begin(*budgets)
+        attempt = await auth.throttle.start(*budgets)
     login = _Login(auth, client, password, new_password, attempt, device)
     try:
         return await login.run(found)
     except RateLimited:
         # The queue of hashes is full: nothing was tried.
-        await auth.throttle.give_back(attempt)
+        await auth.throttle.cancel(attempt)
         raise
     except InvalidCredentials:
         await login.record_failure(found)
@@ -119,7 +119,7 @@ def _budgets(auth: Auth, client: Client, username: str, device: Budget | None) -
     return [
         *name_budgets(username, client.address),
         *network_budgets(NETWORK, SITE, client.address),
-        auth.throttle.everywhere,
+        auth.throttle.unknown_devices,
     ]
 
 
@@ -218,7 +218,7 @@ class _Login:
             await keep_credentials(connection, proved, kept, password_id, now)
             if proved.password_is_temporary:
                 # Links for a forgotten password end with the password.
-                await auth.throttle.forget(tx, *reset_budgets(proved.email))
+                await auth.throttle.reset(tx, *reset_budgets(proved.email))
                 await _record_own_password(tx, auth, self.client, proved, now)
             session = await self._add_session(tx, proved.user_id, now)
             await auth.throttle.succeed(connection, self.attempt)
@@ -247,7 +247,7 @@ class _Login:
 async def _record_own_password(
     tx: AsyncSession, auth: Auth, client: Client, proved: Credentials, now: datetime
 ) -> None:
-    user_id, notice = proved.user_id, Kind.PASSWORD_CHANGED
+    user_id, notice = proved.user_id, EmailKind.PASSWORD_CHANGED
     record(
         tx, AuditEntry(Action.PASSWORD_CHANGED, now, client, actor_id=user_id, subject_id=user_id)
     )

@@ -2,7 +2,7 @@
 
 from auth.audit import Action
 from auth.authorization import own_account
-from auth.mail.outbox import Kind, queue_notice
+from auth.mail.outbox import EmailKind, queue_notice
 from auth.password_marks import make_mark, new_password_id
 from auth.passwords.hashing import Share
 from auth.reauthentication import act_on_proof, check_new_password, get_proved, prove_password
@@ -37,9 +37,9 @@ async def _change(auth: Auth, viewer: Viewer, proved: str, hashed: str) -> int:
         row.password_hash = hashed
         row.password_mark = make_mark(new_password_id(), hashed)
         row.password_is_temporary = False
-        await auth.throttle.forget(tx, *reset_budgets(row.email))
+        await auth.throttle.reset(tx, *reset_budgets(row.email))
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
-        notice = Kind.PASSWORD_CHANGED
+        notice = EmailKind.PASSWORD_CHANGED
         queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
         # A login or a refresh that waits for these rows finds another password, or no session.
         return await revoke_other_sessions(

@@ -17,8 +17,8 @@ from auth.errors import (
     MailUnavailable,
     RateLimited,
 )
-from auth.mail.operator_budget import count_operator_mail
-from auth.mail.outbox import Kind, queue, queue_notice
+from auth.mail.operator_budget import count_operator_email
+from auth.mail.outbox import EmailKind, queue_email, queue_notice
 from auth.names import canonical, parse_email
 from auth.password_marks import make_mark, names_of_password, new_password_id
 from auth.permissions import Actor, check_may
@@ -32,8 +32,8 @@ from auth.throttling.budgets import (
     Budget,
     name_budgets,
     network_budgets,
+    reduced_reset_budget,
     reset_budgets,
-    sparing_reset_budget,
 )
 from auth.tokens.link_tokens import Purpose
 from auth.user_creation import find_owner_of_email
@@ -55,14 +55,14 @@ async def request_password_reset(
     network that has passed its limit still gets links. `proofs` are those of the caller's device,
     which has a budget of its own. Raises MailUnavailable, EmailInvalid.
     """
-    if not auth.sends_mail:
+    if not auth.sends_email:
         raise MailUnavailable
     address = parse_email(email)
     device = await _find_device(auth, address, proofs)
     networks = network_budgets(RESET_NETWORK, RESET_SITE, client.address)
     budgets = [device] if device else [*reset_budgets(address), *networks]
     try:
-        sends = await auth.throttle.spend_unless_paused(*budgets)
+        sends = await auth.throttle.consume_unless_paused(*budgets)
     except RateLimited:
         # To refuse would let a stranger in the owner's network delay the owner.
         await auth.background.start(_send_sparingly(auth, client, address))
@@ -76,15 +76,17 @@ async def _send_sparingly(auth: Auth, client: Client, address: str) -> None:
 
     Writes nothing for an address without an account: a network past its limit could fill the disk.
     """
-    budget = sparing_reset_budget(address)
-    if await find_owner_of_email(auth, address) and await auth.throttle.spend_unless_paused(budget):
+    budget = reduced_reset_budget(address)
+    if await find_owner_of_email(auth, address) and await auth.throttle.consume_unless_paused(
+        budget
+    ):
         await _queue(auth, client, address)
 
 
 async def _queue(auth: Auth, client: Client, address: str) -> None:
     async with auth.db.begin() as tx:
         from_where = {"address": client.address or "", "agent": client.user_agent or ""}
-        queue(tx, auth, Kind.PASSWORD_RESET, email=address, **from_where)
+        queue_email(tx, auth, EmailKind.PASSWORD_RESET, email=address, **from_where)
 
 
 async def _find_device(auth: Auth, address: str, proofs: Sequence[str]) -> Budget | None:
@@ -150,7 +152,7 @@ async def take_over(
     await _forgive(tx, auth, client, row)
     await end_requests(tx, row.id, *Purpose)
     record(tx, AuditEntry(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
-    notice = Kind.PASSWORD_CHANGED
+    notice = EmailKind.PASSWORD_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
     return await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)
 
@@ -159,7 +161,7 @@ async def _forgive(tx: AsyncSession, auth: Auth, client: Client, row: User) -> N
     """Guesses at the old password do not delay the owner, nor does the next reset wait."""
     names = [name for name in (row.username, row.email) if name]
     guesses = [budget for name in names for budget in name_budgets(name, client.address)]
-    await auth.throttle.forget(tx, *guesses, *reset_budgets(row.email))
+    await auth.throttle.reset(tx, *guesses, *reset_budgets(row.email))
 
 
 async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
@@ -168,7 +170,7 @@ async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> Use
     Raises Forbidden, UserNotFound, EmailMissing, MailUnavailable, RateLimited.
     """
     check_may(actor, "users:write")
-    if not auth.sends_mail:
+    if not auth.sends_email:
         raise MailUnavailable
     async with authorized(
         auth, actor, Action.PASSWORD_RESET_REQUIRED, "users:write", subject_id=user_id
@@ -178,10 +180,10 @@ async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> Use
         check_may_grant(operation.actor, user.roles)
         if row.email is None:
             raise EmailMissing
-        await count_operator_mail(auth, operation, row.email)
+        await count_operator_email(auth, operation, row.email)
         row.password_hash = None
-        await auth.throttle.forget(tx, *reset_budgets(row.email))
+        await auth.throttle.reset(tx, *reset_budgets(row.email))
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
         await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
-        await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.PASSWORD_RESET_REQUIRED)
+        await send_link(tx, auth, row, Purpose.PASSWORD_RESET, EmailKind.PASSWORD_RESET_REQUIRED)
     return user

@@ -18,7 +18,7 @@ async def update_profile(
     Raises FullNameInvalid, RateLimited, EditConflict.
     """
     name = None if full_name is None else parse_full_name(full_name)
-    await auth.throttle.spend(Budget(PROFILE, str(viewer.user_id)))
+    await auth.throttle.consume(Budget(PROFILE, str(viewer.user_id)))
     async with own_account(auth, viewer, Action.PROFILE_EDITED) as operation:
         row = await operation.get_subject()
         check_version(row, version)

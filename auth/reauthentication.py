@@ -24,7 +24,7 @@ async def prove_password(auth: Auth, viewer: Viewer, password: str, action: Acti
     A failure is recorded as a failed `action`. Raises WrongPassword, RateLimited.
     """
     # Per session: guesses from a stolen one delay neither sign-ins nor the owner's other sessions.
-    async with auth.throttle.guessing(Budget(REAUTHENTICATION, str(viewer.session_id))):
+    async with auth.throttle.count_failure(Budget(REAUTHENTICATION, str(viewer.session_id))):
         stored = await _verify(auth, viewer, password)
         if stored is None:
             async with auth.db.begin() as tx:

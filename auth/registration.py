@@ -8,7 +8,7 @@ from auth.errors import (
     RegistrationClosed,
 )
 from auth.invitations import register_invited
-from auth.mail.outbox import Kind
+from auth.mail.outbox import EmailKind
 from auth.names import canonical
 from auth.permissions import DEFAULT_ROLE
 from auth.records import UserRecord
@@ -50,12 +50,12 @@ async def register(
     if policy.mode is RegistrationMode.INVITATION and not invitation:
         raise InvitationRequired
     networks = network_budgets(REGISTRATION, REGISTRATION_SITE, client.address)
-    async with auth.throttle.counting(*networks):
+    async with auth.throttle.count(*networks):
         if invitation:
             return await register_invited(auth, client, form, invitation)
         new = await prepare_user(auth, form, tells_taken_email=not policy.verifies_email)
     if policy.verifies_email:
-        await auth.throttle.spend(*_mail_budgets(client, new))
+        await auth.throttle.consume(*_mail_budgets(client, new))
         await hold_registration(auth, new)
         return None
     return await _add(auth, client, new)
@@ -72,9 +72,9 @@ async def _add(auth: Auth, client: Client, new: NewUser) -> UserRecord:
     roles = await find_roles_by_name(auth, [DEFAULT_ROLE])
     role_ids = [role.id for role in roles]
     async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
-        if auth.sends_mail:
-            await auth.throttle.spend_within(tx, *_mail_budgets(client, new))
+        if auth.sends_email:
+            await auth.throttle.consume_in(tx, *_mail_budgets(client, new))
         row = await insert_user(tx, auth, new, role_ids)
         record(tx, AuditEntry(Action.USER_REGISTERED, row.created_at, client, row.id, row.id))
-        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
+        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, EmailKind.EMAIL_VERIFICATION)
         return UserRecord.of(row, auth.permissions)

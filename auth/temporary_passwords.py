@@ -8,7 +8,7 @@ from sqlalchemy import select
 from auth.audit import Action
 from auth.authorization import authorized, check_may_grant
 from auth.errors import Refusals, UserNotFound
-from auth.mail.outbox import Kind, queue_notice
+from auth.mail.outbox import EmailKind, queue_notice
 from auth.permissions import Actor, check_may
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
@@ -54,7 +54,7 @@ async def set_temporary_password(
         row.temporary_password_expires_at = expiry_of(temporary=True, now=now)
         await end_requests(tx, row.id, *Purpose)
         await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
-        notice = Kind.PASSWORD_CHANGED
+        notice = EmailKind.PASSWORD_CHANGED
         queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
         return UserRecord.of(row, auth.permissions)
 

@@ -88,7 +88,7 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
         if operation.changed:
             row.disabled_at = None
             # No link was sent while the account was disabled.
-            await auth.throttle.forget(operation.tx, *reset_budgets(row.email))
+            await auth.throttle.reset(operation.tx, *reset_budgets(row.email))
         return UserRecord.of(row, auth.permissions)
 
 

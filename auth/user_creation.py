@@ -15,8 +15,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from auth.audit import Action, AuditEntry, record
 from auth.authorization import authorized, check_may_all, check_may_grant
 from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
-from auth.mail.operator_budget import count_operator_mail
-from auth.mail.outbox import Kind
+from auth.mail.operator_budget import count_operator_email
+from auth.mail.outbox import EmailKind
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.password_marks import make_mark, new_password_id
 from auth.permissions import Actor
@@ -103,8 +103,8 @@ async def create_user(
         row = await insert_user(tx, auth, new, [role.id for role in roles])
         operation.subject_id = row.id
         if row.email and row.password_hash is None:
-            await count_operator_mail(auth, operation, row.email)
-            await send_link(tx, auth, row, Purpose.PASSWORD_RESET, Kind.ACCOUNT_CREATED)
+            await count_operator_email(auth, operation, row.email)
+            await send_link(tx, auth, row, Purpose.PASSWORD_RESET, EmailKind.ACCOUNT_CREATED)
         return UserRecord.of(row, auth.permissions)
 
 
@@ -144,7 +144,7 @@ async def insert_user(
     row = _row(new, auth.clock.now())
     tx.add(row)
     await tx.flush()
-    await auth.throttle.forget(tx, *reset_budgets(row.email))
+    await auth.throttle.reset(tx, *reset_budgets(row.email))
     await give_roles(tx, row.id, role_ids)
     return await tx.get_one(User, row.id, options=[WITH_ROLES], populate_existing=True)
 

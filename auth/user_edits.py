@@ -8,8 +8,8 @@ from uuid import UUID
 from auth.audit import Action, join_detail
 from auth.authorization import Operation, authorized, check_may_grant
 from auth.errors import Refusal, Refusals
-from auth.mail.operator_budget import count_operator_mail
-from auth.mail.outbox import Kind, queue_notice
+from auth.mail.operator_budget import count_operator_email
+from auth.mail.outbox import EmailKind, queue_notice
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.permissions import Actor, check_may
 from auth.records import UserRecord
@@ -80,13 +80,13 @@ async def _apply(
 async def _change_email(auth: Auth, operation: Operation, row: User, email: str | None) -> None:
     tx, old = operation.tx, row.email
     set_email(row, email, verified_at=None)
-    await auth.throttle.forget(tx, *reset_budgets(email))
+    await auth.throttle.reset(tx, *reset_budgets(email))
     await end_requests(tx, row.id, *Purpose)
-    notice = Kind.EMAIL_CHANGED
+    notice = EmailKind.EMAIL_CHANGED
     queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
     if email:
-        await count_operator_mail(auth, operation, email)
-        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, Kind.EMAIL_VERIFICATION)
+        await count_operator_email(auth, operation, email)
+        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, EmailKind.EMAIL_VERIFICATION)
 
 
 def _parse(edit: UserEdit) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.errors import (
     LinkInvalid,
 )
-from auth.mail.outbox import Kind, queue
+from auth.mail.outbox import EmailKind, queue_email
 from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
 from auth.tokens.link_tokens import LIFETIMES, Purpose, State, read_token
 from auth.wiring import Auth
@@ -21,7 +21,7 @@ async def send_link(
     auth: Auth,
     user: User,
     purpose: Purpose,
-    kind: Kind,
+    kind: EmailKind,
     *,
     email: str | None = None,
 ) -> None:
@@ -29,7 +29,7 @@ async def send_link(
 
     The caller holds the user's row. Does nothing where this server sends no mail.
     """
-    mail_id = queue(tx, auth, kind)
+    mail_id = queue_email(tx, auth, kind)
     if mail_id:
         await begin_request(tx, auth, user, purpose, mail_id, email=email)
 

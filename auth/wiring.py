@@ -63,7 +63,7 @@ class Auth:
     password_policy: PasswordPolicy
     registration_policy: RegistrationPolicy
     # Whether an email transport is configured.
-    sends_mail: bool
+    sends_email: bool
     # For how long a key signs before it is rotated. None turns rotation by age off.
     key_max_age: timedelta | None
     # For how long audit events are kept. None keeps them forever.

@@ -101,7 +101,7 @@ class PostgresqlChanges(ChangeFeed):
                 if cause != self._lost_by:
                     self._lost_by = cause
                     known = isinstance(error, _LOST)
-                    log.warning("changes.not_heard", cause=cause, exc_info=not known)
+                    log.warning("change_feed.disconnected", cause=cause, exc_info=not known)
             finally:
                 await self._lose()
                 attempted.set()
@@ -116,7 +116,7 @@ class PostgresqlChanges(ChangeFeed):
                 attempted.set()
                 if self._lost_by is not None:
                     self._lost_by = None
-                    log.info("changes.heard_again")
+                    log.info("change_feed.connected")
                 while True:
                     await self._wait_for_next_heartbeat()
                     await self._prove(connection)

@@ -40,7 +40,7 @@ class SqliteChanges(ChangeFeed):
         connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         if not _has_triggers(connection):
             connection.close()
-            log.error("changes.triggers_missing", consequence="every request asks the database")
+            log.error("change_feed.triggers_missing", consequence="every request asks the database")
             return
         connection.execute("PRAGMA query_only = ON")
         self._version = _version(connection)

@@ -58,7 +58,7 @@ from server.rest.well_known import well_known_router
 from server.settings import Settings, Switch
 
 if TYPE_CHECKING:
-    from auth.mail_delivery.delivery import MailDelivery
+    from auth.mail_delivery.delivery import EmailDelivery
 
 
 log = structlog.get_logger("postern.server")
@@ -90,7 +90,7 @@ def create_app(
         auth.permissions, queries=queries, mutations=mutations, subscriptions=subscriptions
     )
     delivery = mail.build_delivery(settings, auth)
-    jobs: list[Housekeeping | MailDelivery] = [Housekeeping(auth)]
+    jobs: list[Housekeeping | EmailDelivery] = [Housekeeping(auth)]
     if delivery:
         jobs.append(delivery)
     graphql = mount(settings, auth, schema)
@@ -176,7 +176,7 @@ def build_auth(
         registration_policy=RegistrationPolicy(
             mode=settings.registration, verifies_email=settings.verifies_email
         ),
-        sends_mail=bool(settings.transport_url),
+        sends_email=bool(settings.transport_url),
         key_max_age=_or_never(settings.key_max_age),
         audit_retention=_or_never(settings.audit_retention),
     )
@@ -217,7 +217,7 @@ def _or_never(seconds: int) -> timedelta | None:
 def _lifespan(
     settings: Settings,
     auth: Auth,
-    jobs: "Sequence[Housekeeping | MailDelivery]",
+    jobs: "Sequence[Housekeeping | EmailDelivery]",
     mounts: Mapping[str, GraphQLMount],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager

@@ -11,8 +11,8 @@ from auth.wiring import Auth, RegistrationMode
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from auth.mail.rendering import MailWriter
-    from auth.mail_delivery.delivery import MailDelivery
+    from auth.mail.rendering import EmailRenderer
+    from auth.mail_delivery.delivery import EmailDelivery
 
 
 _CONSOLE_IN_PRODUCTION = (
@@ -21,27 +21,28 @@ _CONSOLE_IN_PRODUCTION = (
 )
 
 
-def build_delivery(settings: Settings, auth: Auth) -> "MailDelivery | None":
+def build_delivery(settings: Settings, auth: Auth) -> "EmailDelivery | None":
     """Returns the background job that sends emails, or None if no emails are sent."""
     if not settings.transport_url:
         return None
+    from auth.mail_delivery.composer import MessageComposer  # noqa: PLC0415
+
     from auth.mail.transports import parse_mail_url  # noqa: PLC0415
-    from auth.mail_delivery.delivery import MailDelivery  # noqa: PLC0415
-    from auth.mail_delivery.messages import Letters  # noqa: PLC0415
+    from auth.mail_delivery.delivery import EmailDelivery  # noqa: PLC0415
 
     transport = parse_mail_url(settings.transport_url)
     if transport is None:
         return None
-    letters = Letters(auth, settings.link_url)
-    return MailDelivery(auth, letters, build_writer(settings), transport)
+    letters = MessageComposer(auth, settings.link_url)
+    return EmailDelivery(auth, letters, build_renderer(settings), transport)
 
 
-def build_writer(settings: Settings) -> "MailWriter":
+def build_renderer(settings: Settings) -> "EmailRenderer":
     """Returns the writer that renders email templates."""
-    from auth.mail.rendering import Letterhead, MailWriter  # noqa: PLC0415
+    from auth.mail.rendering import TemplateSettings, EmailRenderer  # noqa: PLC0415
 
-    return MailWriter(
-        Letterhead(
+    return EmailRenderer(
+        TemplateSettings(
             site_name=settings.site,
             sender=settings.sender,
             language=settings.mail_language,
@@ -110,10 +111,10 @@ def _is_address(text: str) -> bool:
 
 
 def _problems_of_templates(settings: Settings) -> list[str]:
-    from auth.mail.rendering import TemplateFault  # noqa: PLC0415
+    from auth.mail.rendering import InvalidTemplate  # noqa: PLC0415
 
     try:
-        build_writer(settings).check()
-    except TemplateFault as fault:
+        build_renderer(settings).check()
+    except InvalidTemplate as fault:
         return [f"POSTERN_MAIL_TEMPLATES: {fault}"]
     return []

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.dependencies import models
 from structlog.testing import capture_logs
 
-from auth.mail_delivery.delivery import MailDelivery
+from auth.mail_delivery.delivery import EmailDelivery
 from auth.wiring import Auth
 from models.database import Database
 from server.app import create_app
@@ -108,7 +108,7 @@ class Api(Client):
         super().__init__(client)
         self.app = app
         self.auth: Auth = app.state.auth
-        self.delivery: MailDelivery = app.state.mail_delivery
+        self.delivery: EmailDelivery = app.state.mail_delivery
 
     async def send_emails(self) -> None:
         """Sends the emails that are due, as the background job of a server does."""

@@ -1,4 +1,4 @@
-"""The outbox: a mail is written into the transaction of what it tells of, and sent later."""
+"""The outbox: emails are queued in the transaction that they report, and sent after it."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.wiring import Auth
 from models.base import uuid7
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 
 
-class Kind(StrEnum):
-    """Which mail; also the name of its template."""
+class EmailKind(StrEnum):
+    """The kind of an email, which is also the name of its template."""
 
     ACCOUNT_CREATED = "account_created"
     ACCOUNT_DELETED = "account_deleted"
@@ -20,42 +20,42 @@ class Kind(StrEnum):
     EMAIL_CHANGED = "email_changed"
     EMAIL_VERIFICATION = "email_verification"
     INVITATION = "invitation"
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a mail, not a secret
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a kind of email, not a secret
     PASSWORD_RESET = "password_reset"  # noqa: S105 - the same
     PASSWORD_RESET_REQUIRED = "password_reset_required"  # noqa: S105 - the same
     REGISTRATION = "registration"
     TEST = "test"
 
 
-def queue(tx: AsyncSession, auth: Auth, kind: Kind, **about: str) -> UUID | None:
-    """Adds a mail to the transaction. Returns its id; None where this server sends no mail.
+def queue_email(tx: AsyncSession, auth: Auth, kind: EmailKind, **about: str) -> UUID | None:
+    """Queues an email in the transaction. Returns its ID, or None if the server sends no email.
 
-    `about` is as little as whoever composes the mail needs to find the rest; no link, no password.
+    `about` holds only what the composer needs to find the rest. It holds no link and no password.
     """
-    if not auth.sends_mail:
+    if not auth.sends_email:
         return None
     now = auth.clock.now()
-    mail = OutgoingMail(
+    email = OutgoingEmail(
         id=uuid7(), kind=kind.value, about=about, created_at=now, next_attempt_at=now
     )
-    tx.add(mail)
-    return mail.id
+    tx.add(email)
+    return email.id
 
 
 def queue_notice(
     tx: AsyncSession,
     auth: Auth,
-    kind: Kind,
+    kind: EmailKind,
     *,
     user_id: UUID,
     username: str,
     email: str | None,
 ) -> None:
-    """Adds a security notice for the address that the account has at this moment.
+    """Queues a security notice to the current address of the account.
 
-    The row holds the address and the name, so the notice is sent even if the account is deleted or
-    gets another address before that.
+    The row holds the address and the username, so the notice is sent even if the account is
+    deleted or its address changes first.
     """
     if email:
-        # Processes of an older version find the user by its ID.
-        queue(tx, auth, kind, user_id=str(user_id), username=username, email=email)
+        # Processes of an older version need the user ID.
+        queue_email(tx, auth, kind, user_id=str(user_id), username=username, email=email)

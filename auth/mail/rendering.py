@@ -1,6 +1,7 @@
-"""Turns a letter into a mail: by templates, a text and an HTML part, which operators may replace.
+"""Renders emails from templates, which operators can replace.
 
-A template is `<language>/<kind>.txt`, whose first line is the subject, and a `.html` beside it.
+An email has two templates: `<language>/<kind>.txt`, whose first line is the subject, and
+`<language>/<kind>.html`.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from jinja2 import (
     select_autoescape,
 )
 
-from auth.mail.outbox import Kind
+from auth.mail.outbox import EmailKind
 
 DEFAULT_LANGUAGE = "en"
 _SUBJECT = "Subject: "
@@ -32,38 +33,38 @@ _SUBJECT = "Subject: "
 _LINE_MAX_LENGTH = 998
 
 
-class TemplateFault(Exception):
-    """A template cannot be read, or not be filled; the text says which and why."""
+class InvalidTemplate(Exception):
+    """A template cannot be loaded or rendered. The message names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A mail before it has words: to whom, which, and what it tells."""
+class Message:
+    """An email before it is rendered."""
 
-    kind: Kind
+    kind: EmailKind
     recipient: str
     variables: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Letterhead:
-    """What all mails of this server share."""
+class TemplateSettings:
+    """The settings that all emails of a server share."""
 
     site_name: str
     sender: str
     language: str = DEFAULT_LANGUAGE
-    # An operator's own templates; those that are missing there are ours.
+    # The operator's templates. For those that are missing, the built-in ones are used.
     templates: Path | None = None
 
 
-class MailWriter:
-    """Fills templates."""
+class EmailRenderer:
+    """Renders messages."""
 
-    def __init__(self, letterhead: Letterhead) -> None:
-        self._letterhead = letterhead
-        own = [FileSystemLoader(letterhead.templates)] if letterhead.templates else []
+    def __init__(self, settings: TemplateSettings) -> None:
+        self._settings = settings
+        custom = [FileSystemLoader(settings.templates)] if settings.templates else []
         self._environment = Environment(
-            loader=ChoiceLoader([*own, PackageLoader(__package__, "templates")]),
+            loader=ChoiceLoader([*custom, PackageLoader(__package__, "templates")]),
             autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -71,62 +72,64 @@ class MailWriter:
             keep_trailing_newline=True,
         )
 
-    def write(self, letter: Letter, mail_id: UUID, at: datetime) -> EmailMessage:
-        """The mail, with the same id at every attempt. Raises TemplateFault."""
-        subject, text = self._text(letter)
-        message = EmailMessage()
-        name, sender = parseaddr(self._letterhead.sender)
+    def render(self, message: Message, email_id: UUID, at: datetime) -> EmailMessage:
+        """Returns the email. Its Message-ID depends on `email_id` only. Raises InvalidTemplate."""
+        subject, text = self._render_text(message)
+        email = EmailMessage()
+        name, sender = parseaddr(self._settings.sender)
         domain = sender.rpartition("@")[2]
-        message["From"] = Address(name, addr_spec=sender)
-        message["To"] = _address(letter.recipient)
-        message["Subject"] = subject
-        message["Date"] = format_datetime(at)
-        message["Message-ID"] = f"<{mail_id}@{domain}>"
-        # RFC 3834: no out-of-office note comes back.
-        message["Auto-Submitted"] = "auto-generated"
-        html = self._fill(letter, "html")
-        message.set_content(text, cte=_encoding(text))
-        message.add_alternative(html, subtype="html", cte=_encoding(html))
-        return message
+        email["From"] = Address(name, addr_spec=sender)
+        email["To"] = _address(message.recipient)
+        email["Subject"] = subject
+        email["Date"] = format_datetime(at)
+        email["Message-ID"] = f"<{email_id}@{domain}>"
+        # RFC 3834: auto-replies are not sent to it.
+        email["Auto-Submitted"] = "auto-generated"
+        html = self._render(message, "html")
+        email.set_content(text, cte=_encoding(text))
+        email.add_alternative(html, subtype="html", cte=_encoding(html))
+        return email
 
     def check(self) -> None:
-        """Reads every template. Raises TemplateFault."""
-        for kind in Kind:
+        """Loads every template. Raises InvalidTemplate."""
+        for kind in EmailKind:
             for part in ("txt", "html"):
                 self._get(kind, part)
 
-    def _text(self, letter: Letter) -> tuple[str, str]:
-        first, _, rest = self._fill(letter, "txt").partition("\n")
+    def _render_text(self, message: Message) -> tuple[str, str]:
+        first, _, rest = self._render(message, "txt").partition("\n")
         if not first.startswith(_SUBJECT):
-            raise TemplateFault(f"{letter.kind}.txt: its first line must begin with {_SUBJECT!r}")
+            raise InvalidTemplate(
+                f"{message.kind}.txt: the first line must start with {_SUBJECT!r}"
+            )
         return first.removeprefix(_SUBJECT).strip(), rest.lstrip("\n")
 
-    def _fill(self, letter: Letter, part: str) -> str:
-        template = self._get(letter.kind, part)
+    def _render(self, message: Message, part: str) -> str:
+        template = self._get(message.kind, part)
         try:
-            return template.render(site=self._letterhead.site_name, **letter.variables)
+            return template.render(site=self._settings.site_name, **message.variables)
         except TemplateError as error:
-            raise TemplateFault(f"{letter.kind}.{part}: {error}") from None
+            raise InvalidTemplate(f"{message.kind}.{part}: {error}") from None
 
-    def _get(self, kind: Kind, part: str) -> Template:
+    def _get(self, kind: EmailKind, part: str) -> Template:
         names = [f"{language}/{kind}.{part}" for language in self._languages()]
         try:
             return self._environment.select_template(names)
         except TemplateError as error:
-            raise TemplateFault(f"{kind}.{part}: {error}") from None
+            raise InvalidTemplate(f"{kind}.{part}: {error}") from None
 
     def _languages(self) -> list[str]:
-        return list(dict.fromkeys([self._letterhead.language, DEFAULT_LANGUAGE]))
+        return list(dict.fromkeys([self._settings.language, DEFAULT_LANGUAGE]))
 
 
 def _address(email: str) -> Address:
-    # In ASCII wherever that is possible: every mail server takes that.
-    plain = validate_email(email, check_deliverability=False).ascii_email or email
-    local, _, domain = plain.rpartition("@")
+    # ASCII if possible, since every mail server accepts it.
+    ascii_form = validate_email(email, check_deliverability=False).ascii_email or email
+    local, _, domain = ascii_form.rpartition("@")
     return Address(username=local, domain=domain)
 
 
 def _encoding(text: str) -> str:
-    # Plain where it can be: then a link can be read out of the mail as it travels, too.
+    # 7bit if possible, so that links stay readable in the raw email.
     fits = text.isascii() and max(map(len, text.splitlines()), default=0) < _LINE_MAX_LENGTH
     return "7bit" if fits else "quoted-printable"

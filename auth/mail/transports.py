@@ -1,4 +1,4 @@
-"""What carries a mail away: an SMTP server, or in development the terminal or a folder."""
+"""Transports for email: SMTP, and for development the terminal or a folder."""
 
 import os
 import ssl
@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPResponseException
 
-# RFC 5321, 4.5.3.2: a server that has the whole mail may take ten minutes to say so, and who asks
-# again sooner has it delivered twice. All else is answered soon by a server that is well.
+# RFC 5321, section 4.5.3.2: a server may take ten minutes to confirm that it has the email. A
+# client that retries earlier causes a duplicate. Other commands are answered quickly.
 COMMAND_TIMEOUT_SECONDS = 20
 DATA_TIMEOUT_SECONDS = 600
-# All commands of one mail and the wait for the last answer.
+# All commands of one email and the final confirmation.
 LONGEST_SECONDS = 8 * COMMAND_TIMEOUT_SECONDS + DATA_TIMEOUT_SECONDS
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -30,81 +30,81 @@ _HOW_TO = (
 
 
 class UnsupportedMailUrl(ValueError):
-    """The address is of nothing that can carry mail."""
+    """The URL does not name a supported transport."""
 
 
 class NotDelivered(Exception):
-    """The mail is still here; the text says why, without addresses and without the mail."""
+    """The email was not delivered. The message says why, without addresses or contents."""
 
 
 class Transport(Protocol):
-    """Carries mails away."""
+    """Sends emails."""
 
     async def send(self, message: EmailMessage) -> None:
-        """Returns when somebody else is responsible for the mail. Raises NotDelivered."""
+        """Returns when the email was accepted for delivery. Raises NotDelivered."""
 
 
 class ConsoleTransport:
-    """Prints mails, for a developer's terminal."""
+    """Prints emails to the terminal, for development."""
 
     async def send(self, message: EmailMessage) -> None:
-        """Prints the text of the mail."""
+        """Prints the text part of the email."""
         body = message.get_body(("plain",))
         text = body.get_content() if body else ""
-        sys.stdout.write(f"\n--- mail to {message['To']}: {message['Subject']}\n{text}---\n")
+        sys.stdout.write(f"\n--- email to {message['To']}: {message['Subject']}\n{text}---\n")
         sys.stdout.flush()
 
 
 class FolderTransport:
-    """Writes each mail into a file of a folder, for tests and for trying things."""
+    """Writes each email to a file in a folder, for tests and development."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def send(self, message: EmailMessage) -> None:
-        """Writes the file: whole, or not at all."""
+        """Writes the file atomically."""
         name = message["Message-ID"].strip("<>").partition("@")[0]
-        draft = self._folder / f".{name}"
+        temporary = self._folder / f".{name}"
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Whoever can read it can open the account.
-            descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+            # Readable by the owner only, since the links in it give access to accounts.
+            descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(message.as_bytes())
-            draft.rename(self._folder / f"{name}.eml")
+            temporary.rename(self._folder / f"{name}.eml")
         except OSError as error:
             raise NotDelivered(error.strerror or type(error).__name__) from None
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpTransport:
-    """Hands mails to an SMTP server, over TLS unless that is this machine."""
+    """Sends emails to an SMTP server, over TLS unless the server is on this machine."""
 
     host: str
     port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    tls_at_once: bool = False
-    # None: only if the server offers it.
+    implicit_tls: bool = False
+    # None: if the server offers it.
     start_tls: bool | None = True
     context: ssl.SSLContext | None = None
 
     async def send(self, message: EmailMessage) -> None:
-        """Returns when the server has taken the mail. Raises NotDelivered."""
+        """Returns when the server has accepted the email. Raises NotDelivered."""
         client = aiosmtplib.SMTP(
             hostname=self.host,
             port=self.port,
             username=self.username,
             password=self.password,
-            use_tls=self.tls_at_once,
-            start_tls=False if self.tls_at_once else self.start_tls,
+            use_tls=self.implicit_tls,
+            start_tls=False if self.implicit_tls else self.start_tls,
             tls_context=self.context or ssl.create_default_context(),
             timeout=COMMAND_TIMEOUT_SECONDS,
         )
         try:
             await client.connect()
             try:
-                await _hand_over(client, message)
+                await _submit(client, message)
             finally:
                 with suppress(SMTPException, OSError):
                     await client.quit(timeout=1)
@@ -116,11 +116,11 @@ class SmtpTransport:
             client.close()
 
 
-async def _hand_over(client: aiosmtplib.SMTP, message: EmailMessage) -> None:
+async def _submit(client: aiosmtplib.SMTP, message: EmailMessage) -> None:
     sender, recipient = (parseaddr(str(message[name]))[1] for name in ("From", "To"))
     plain = sender.isascii() and recipient.isascii()
     if not plain and not client.supports_extension("smtputf8"):
-        raise NotDelivered("the server takes no addresses in other scripts (SMTPUTF8)")
+        raise NotDelivered("the server does not support non-ASCII addresses (SMTPUTF8)")
     options, encoding = ([], "ascii") if plain else (["SMTPUTF8"], "utf-8")
     await client.mail(sender, options=options, encoding=encoding)
     await client.rcpt(recipient, encoding=encoding)
@@ -129,7 +129,7 @@ async def _hand_over(client: aiosmtplib.SMTP, message: EmailMessage) -> None:
 
 
 def parse_mail_url(url: str) -> Transport | None:
-    """Chooses what carries mail; None for an empty address. Raises UnsupportedMailUrl."""
+    """Returns the transport of a URL; None for an empty URL. Raises UnsupportedMailUrl."""
     if not url:
         return None
     try:
@@ -143,16 +143,16 @@ def parse_mail_url(url: str) -> Transport | None:
         return FolderTransport(Path(unquote(parts.netloc + parts.path)))
     if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/"):
         raise UnsupportedMailUrl(_HOW_TO)
-    at_once = parts.scheme == "smtps"
+    implicit_tls = parts.scheme == "smtps"
     start_tls = _start_tls(parts.hostname, options)
     if start_tls is False and parts.username:
-        raise UnsupportedMailUrl("must not send a password without TLS: remove tls=off")
+        raise UnsupportedMailUrl("must not send a password without TLS. Remove tls=off")
     return SmtpTransport(
         host=parts.hostname,
-        port=port or (465 if at_once else 587),
+        port=port or (465 if implicit_tls else 587),
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        tls_at_once=at_once,
+        implicit_tls=implicit_tls,
         start_tls=start_tls,
     )
 
@@ -164,4 +164,4 @@ def _start_tls(host: str, options: dict[str, list[str]]) -> bool | None:
         case {"tls": ["off"]} if len(options) == 1:
             return False
         case _:
-            raise UnsupportedMailUrl("may have only tls=off after the ?")
+            raise UnsupportedMailUrl("has an unknown option: only tls=off is supported")

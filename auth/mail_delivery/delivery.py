@@ -1,8 +1,8 @@
-"""Sends what is in the outbox, in the background: each mail once, and again until it is gone.
+"""Background job that sends the emails in the outbox and retries those that fail.
 
-A process takes a mail by moving its next attempt into the future, for longer than sending can last.
-So only a process that dies between sending and deleting makes a mail arrive twice; both have the
-same Message-ID.
+A process claims an email by moving its next attempt into the future, for longer than sending can
+take. An email arrives twice only if a process dies between sending and deleting it. Both copies
+have the same Message-ID.
 """
 
 import asyncio
@@ -14,202 +14,207 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import delete, not_, select, update
 
-from auth.mail.outbox import Kind
-from auth.mail.rendering import MailWriter, TemplateFault
+from auth.mail.outbox import EmailKind
+from auth.mail.rendering import EmailRenderer, InvalidTemplate
 from auth.mail.transports import LONGEST_SECONDS, NotDelivered, Transport
-from auth.mail_delivery.messages import Draft, Letters
+from auth.mail_delivery.composer import MessageComposer, QueuedEmail
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 
 log = structlog.get_logger("postern.auth")
 
-LOOK_EVERY_SECONDS = 1.0
-AT_ONCE = 10
-TAKEN_FOR = timedelta(seconds=LONGEST_SECONDS) + timedelta(minutes=1)
-FIRST_PAUSE = timedelta(seconds=10)
-LONGEST_PAUSE = timedelta(minutes=30)
-GIVEN_UP_AFTER = timedelta(days=3)
-UNKNOWN_LOOKED_FOR_EVERY = timedelta(minutes=10)
+POLL_SECONDS = 1.0
+CONCURRENT_SENDS = 10
+CLAIMED_FOR = timedelta(seconds=LONGEST_SECONDS) + timedelta(minutes=1)
+FIRST_RETRY_AFTER = timedelta(seconds=10)
+LONGEST_RETRY_AFTER = timedelta(minutes=30)
+FAILED_AFTER = timedelta(days=3)
+UNKNOWN_KINDS_CHECKED_EVERY = timedelta(minutes=10)
 _UNKNOWN_KIND = "this version of Postern does not know the kind of this email"
-_STOP_SECONDS = 5.0
+_STOP_TIMEOUT_SECONDS = 5.0
 _WARNING, _ERROR = 30, 40
 
-_KNOWN = OutgoingMail.kind.in_([kind.value for kind in Kind])
+_KNOWN = OutgoingEmail.kind.in_([kind.value for kind in EmailKind])
 
 
-class MailDelivery:
-    """Carries the outbox away."""
+class EmailDelivery:
+    """Sends the emails in the outbox."""
 
     def __init__(
-        self, auth: Auth, letters: Letters, writer: MailWriter, transport: Transport
+        self,
+        auth: Auth,
+        composer: MessageComposer,
+        renderer: EmailRenderer,
+        transport: Transport,
     ) -> None:
         self._auth = auth
-        self._letters = letters
-        self._writer = writer
+        self._composer = composer
+        self._renderer = renderer
         self._transport = transport
         self._stopping = asyncio.Event()
-        self._one_at_a_time = asyncio.Lock()
-        self._looking: asyncio.Task[None] | None = None
+        self._start_lock = asyncio.Lock()
+        self._polling: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
-        self._unknown_looked_for_at: datetime | None = None
+        self._unknown_kinds_checked_at: datetime | None = None
         self._reported_kinds: set[str] = set()
 
     def start(self) -> None:
-        """Begins in the background."""
-        self._looking = asyncio.create_task(self._look_for_ever())
+        """Starts the job."""
+        self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
-        """Ends when what is being sent is sent, or soon; the rest is sent next time."""
+        """Stops the job after the emails that are being sent, or after a few seconds."""
         self._stopping.set()
-        if self._looking:
-            # Not cut off at once: what it has just taken would wait for a long time.
-            _, slow = await asyncio.wait({self._looking}, timeout=_STOP_SECONDS)
+        if self._polling:
+            # Not cancelled at once: emails that it has just claimed would be delayed by minutes.
+            _, slow = await asyncio.wait({self._polling}, timeout=_STOP_TIMEOUT_SECONDS)
             await _cancel(slow)
         if self._sending:
-            _, slow = await asyncio.wait(self._sending, timeout=_STOP_SECONDS)
+            _, slow = await asyncio.wait(self._sending, timeout=_STOP_TIMEOUT_SECONDS)
             await _cancel(slow)
 
     async def deliver_due(self) -> int:
-        """Tries once to send what is due, some at a time. Returns how many were tried.
+        """Tries once to send some of the emails that are due. Returns how many were tried.
 
         Raises DatabaseUnavailable.
         """
-        tried = await self._begin()
+        started = await self._start_due()
         await asyncio.gather(*self._sending)
-        return tried
+        return started
 
-    async def _look_for_ever(self) -> None:
+    async def _poll(self) -> None:
         while not self._stopping.is_set():
             try:
-                begun = await self._begin()
+                started = await self._start_due()
             except DatabaseUnavailable as error:
-                log.warning("mail.put_off", cause=str(error))
-                begun = 0
+                log.warning("email.deferred", cause=str(error))
+                started = 0
             except Exception:
-                log.exception("mail.fault")
-                begun = 0
-            if not begun:
-                pause = LOOK_EVERY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+                log.exception("email.internal_error")
+                started = 0
+            if not started:
+                pause = POLL_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
 
-    async def _begin(self) -> int:
-        """Begins to send what is due, as far as there is room beside what is being sent."""
-        async with self._one_at_a_time:
-            await self._look_for_unknown_kinds()
-            mails = await self._take(AT_ONCE - len(self._sending))
-            for mail in mails:
-                task = asyncio.create_task(self._deliver(mail))
+    async def _start_due(self) -> int:
+        """Starts to send emails that are due, up to the limit of concurrent sends."""
+        async with self._start_lock:
+            await self._check_unknown_kinds()
+            emails = await self.claim(CONCURRENT_SENDS - len(self._sending))
+            for email in emails:
+                task = asyncio.create_task(self._deliver(email))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
-        return len(mails)
+        return len(emails)
 
-    async def _take(self, at_most: int) -> Sequence[OutgoingMail]:
+    async def claim(self, at_most: int) -> Sequence[OutgoingEmail]:
+        """Claims emails that are due, so that no other process sends them."""
         now = self._auth.clock.now()
-        due = select(OutgoingMail.id).where(OutgoingMail.next_attempt_at <= now, _KNOWN)
-        due = due.order_by(OutgoingMail.next_attempt_at).limit(at_most)
+        due = select(OutgoingEmail.id).where(OutgoingEmail.next_attempt_at <= now, _KNOWN)
+        due = due.order_by(OutgoingEmail.next_attempt_at).limit(at_most)
         async with self._auth.db.read() as session:
-            # Looked for first: nobody waits for a writer to find that nothing is due.
+            # A read first, so that an idle outbox takes no write lock.
             if not at_most or (await session.execute(due)).first() is None:
                 return []
         async with self._auth.db.begin() as tx:
             ids = list(await tx.scalars(due.with_for_update(skip_locked=True)))
-            taken = (
-                update(OutgoingMail)
-                .where(OutgoingMail.id.in_(ids))
+            claimed = (
+                update(OutgoingEmail)
+                .where(OutgoingEmail.id.in_(ids))
                 .values(
-                    next_attempt_at=now + TAKEN_FOR,
-                    attempts=OutgoingMail.attempts + 1,
+                    next_attempt_at=now + CLAIMED_FOR,
+                    attempts=OutgoingEmail.attempts + 1,
                     last_error=None,
                 )
             )
-            return (await tx.scalars(taken.returning(OutgoingMail))).all()
+            return (await tx.scalars(claimed.returning(OutgoingEmail))).all()
 
-    async def _look_for_unknown_kinds(self) -> None:
-        """Leaves emails of unknown kinds to the newer version that queued them, for three days.
+    async def _check_unknown_kinds(self) -> None:
+        """Reports emails of unknown kinds, and fails those that are older than three days.
 
-        Looks now and then, so an email that no version takes does not wait unnoticed.
+        A newer version of Postern that shares the database may have queued them and will send them.
         """
-        now, last = self._auth.clock.now(), self._unknown_looked_for_at
-        if last is not None and last <= now < last + UNKNOWN_LOOKED_FOR_EVERY:
+        now, last = self._auth.clock.now(), self._unknown_kinds_checked_at
+        if last is not None and last <= now < last + UNKNOWN_KINDS_CHECKED_EVERY:
             return
-        due = select(OutgoingMail.kind).where(OutgoingMail.next_attempt_at <= now, not_(_KNOWN))
+        due = select(OutgoingEmail.kind).where(OutgoingEmail.next_attempt_at <= now, not_(_KNOWN))
         async with self._auth.db.read() as session:
             kinds = set(await session.scalars(due.distinct()))
         for kind in sorted(kinds - self._reported_kinds):
-            log.warning("mail.kind_unknown", kind=kind)
+            log.warning("email.kind_unknown", kind=kind)
         self._reported_kinds |= kinds
         if kinds:
-            await self._fail_unknown_kinds(now - GIVEN_UP_AFTER)
-        self._unknown_looked_for_at = now
+            await self._fail_unknown_kinds(now - FAILED_AFTER)
+        self._unknown_kinds_checked_at = now
 
     async def _fail_unknown_kinds(self, queued_before: datetime) -> None:
         async with self._auth.db.begin() as tx:
-            expired = update(OutgoingMail).where(
-                OutgoingMail.next_attempt_at.is_not(None),
-                OutgoingMail.created_at <= queued_before,
+            expired = update(OutgoingEmail).where(
+                OutgoingEmail.next_attempt_at.is_not(None),
+                OutgoingEmail.created_at <= queued_before,
                 not_(_KNOWN),
             )
             failed = expired.values(next_attempt_at=None, last_error=_UNKNOWN_KIND)
-            for mail in await tx.scalars(failed.returning(OutgoingMail)):
-                log.error("mail.given_up", kind=mail.kind, mail_id=str(mail.id))
+            for email in await tx.scalars(failed.returning(OutgoingEmail)):
+                log.error("email.failed", kind=email.kind, email_id=str(email.id))
 
-    async def _deliver(self, mail: OutgoingMail) -> None:
-        draft = Draft(mail.id, Kind(mail.kind), mail.about)
+    async def _deliver(self, email: OutgoingEmail) -> None:
+        queued = QueuedEmail(email.id, EmailKind(email.kind), email.about)
         try:
-            letter = await self._letters.compose(draft)
-            if letter:
-                message = self._writer.write(letter, mail.id, mail.created_at)
-                await self._transport.send(message)
-        except (NotDelivered, TemplateFault) as error:
-            await self._put_off(mail, str(error))
+            message = await self._composer.compose(queued)
+            if message:
+                rendered = self._renderer.render(message, email.id, email.created_at)
+                await self._transport.send(rendered)
+        except (NotDelivered, InvalidTemplate) as error:
+            await self._retry_later(email, str(error))
         except DatabaseUnavailable as error:
-            log.warning("mail.put_off", cause=str(error))
+            log.warning("email.deferred", cause=str(error))
         except Exception as error:
-            log.exception("mail.fault", kind=mail.kind, mail_id=str(mail.id))
-            await self._put_off(mail, type(error).__name__)
+            log.exception("email.internal_error", kind=email.kind, email_id=str(email.id))
+            await self._retry_later(email, type(error).__name__)
         else:
-            await self._strike_off(mail)
-            log.info("mail.sent" if letter else "mail.dropped", kind=mail.kind)
+            await self._delete(email)
+            log.info("email.sent" if message else "email.dropped", kind=email.kind)
 
-    async def _strike_off(self, mail: OutgoingMail) -> None:
-        # It is on its way: however long the database is away, it must not go again.
+    async def _delete(self, email: OutgoingEmail) -> None:
+        # The email was sent. Until it is deleted, it would be sent again after the claim ends.
         while True:
             try:
                 async with self._auth.db.begin() as tx:
-                    await tx.execute(delete(OutgoingMail).where(OutgoingMail.id == mail.id))
+                    await tx.execute(delete(OutgoingEmail).where(OutgoingEmail.id == email.id))
             except DatabaseUnavailable:
-                await asyncio.sleep(LOOK_EVERY_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
             else:
                 return
 
-    async def _put_off(self, mail: OutgoingMail, error: str) -> None:
+    async def _retry_later(self, email: OutgoingEmail, error: str) -> None:
         now = self._auth.clock.now()
-        given_up = now - mail.created_at >= GIVEN_UP_AFTER
-        pause = pause_after(mail.attempts) * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+        failed = now - email.created_at >= FAILED_AFTER
+        delay = retry_after(email.attempts) * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
         log.log(
-            _ERROR if given_up else _WARNING,
-            "mail.given_up" if given_up else "mail.not_delivered",
-            kind=mail.kind,
-            mail_id=str(mail.id),
-            attempts=mail.attempts,
+            _ERROR if failed else _WARNING,
+            "email.failed" if failed else "email.not_delivered",
+            kind=email.kind,
+            email_id=str(email.id),
+            attempts=email.attempts,
             error=error,
         )
-        next_attempt_at = None if given_up else now + pause
+        next_attempt_at = None if failed else now + delay
         with suppress(DatabaseUnavailable):
             async with self._auth.db.begin() as tx:
                 await tx.execute(
-                    update(OutgoingMail)
-                    .where(OutgoingMail.id == mail.id)
+                    update(OutgoingEmail)
+                    .where(OutgoingEmail.id == email.id)
                     .values(next_attempt_at=next_attempt_at, last_error=error[:200])
                 )
 
 
-def pause_after(attempts: int) -> timedelta:
-    """How long to wait before the next attempt: ever longer, up to half an hour."""
-    doubled: timedelta = FIRST_PAUSE * 2 ** min(max(attempts - 1, 0), 20)
-    return min(doubled, LONGEST_PAUSE)
+def retry_after(attempts: int) -> timedelta:
+    """Returns the delay before the next attempt: doubled each time, up to half an hour."""
+    doubled: timedelta = FIRST_RETRY_AFTER * 2 ** min(max(attempts - 1, 0), 20)
+    return min(doubled, LONGEST_RETRY_AFTER)
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:

@@ -1,4 +1,4 @@
-"""The outbox as operators see it: what waits, and why."""
+"""Lists and retries the emails in the outbox, for operators."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select
 
-from auth.mail_delivery.obstacles import find_obstacle
+from auth.mail_delivery.obsolete_emails import find_obsolete_reason
 from auth.wiring import Auth
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 
-_AT_ONCE = 100
+_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingMail:
-    """A mail that has not been sent; to whom is nobody's business here."""
+class PendingEmail:
+    """An email that has not been sent, without its recipient."""
 
     id: UUID
     kind: str
@@ -26,73 +26,73 @@ class WaitingMail:
     error: str | None
 
     @classmethod
-    def of(cls, row: OutgoingMail) -> Self:
-        """Reads a row of the outbox."""
+    def of(cls, row: OutgoingEmail) -> Self:
+        """Returns the pending email of a row."""
         return cls(row.id, row.kind, row.attempts, row.next_attempt_at, row.last_error)
 
 
 @dataclass(frozen=True, slots=True)
-class RetriedMails:
-    """How many emails will be sent again, and those that cannot be sent any more, with why."""
+class RetryResult:
+    """The number of emails that will be sent again, and those that became obsolete."""
 
     retried: int
-    obsolete: list[WaitingMail]
+    obsolete: list[PendingEmail]
 
 
-async def count_waiting_mails(auth: Auth) -> int:
-    """How many mails are in the outbox. Raises DatabaseUnavailable."""
+async def count_pending_emails(auth: Auth) -> int:
+    """Returns how many emails are in the outbox. Raises DatabaseUnavailable."""
     async with auth.db.read() as session:
-        return await session.scalar(select(func.count()).select_from(OutgoingMail)) or 0
+        return await session.scalar(select(func.count()).select_from(OutgoingEmail)) or 0
 
 
-async def list_waiting_mails(auth: Auth) -> AsyncIterator[WaitingMail]:
-    """Every mail of the outbox, oldest first. Raises DatabaseUnavailable."""
+async def list_pending_emails(auth: Auth) -> AsyncIterator[PendingEmail]:
+    """Yields every email in the outbox, oldest first. Raises DatabaseUnavailable."""
     after: UUID | None = None
     while True:
-        query = select(OutgoingMail).order_by(OutgoingMail.id).limit(_AT_ONCE)
+        query = select(OutgoingEmail).order_by(OutgoingEmail.id).limit(_PAGE_SIZE)
         if after is not None:
-            query = query.where(OutgoingMail.id > after)
+            query = query.where(OutgoingEmail.id > after)
         async with auth.db.read() as session:
             rows = list(await session.scalars(query))
         for row in rows:
-            yield WaitingMail.of(row)
-        if len(rows) < _AT_ONCE:
+            yield PendingEmail.of(row)
+        if len(rows) < _PAGE_SIZE:
             return
         after = rows[-1].id
 
 
-async def retry_mails(auth: Auth) -> RetriedMails:
-    """Makes every failed email due, except those that cannot be sent any more.
+async def retry_failed_emails(auth: Auth) -> RetryResult:
+    """Makes every failed email due again, except obsolete ones.
 
-    Those stay in the outbox, with the reason. What is being sent is left alone.
+    Obsolete emails stay in the outbox with the reason. Emails that are being sent are not changed.
     """
-    retried, obsolete = 0, list[WaitingMail]()
-    for mail_id in await _list_failed(auth):
+    retried, obsolete = 0, list[PendingEmail]()
+    for email_id in await _list_failed(auth):
         async with auth.db.begin() as tx:
-            mail = await tx.scalar(_FAILED.where(OutgoingMail.id == mail_id).with_for_update())
-            if mail is None:
+            email = await tx.scalar(_FAILED.where(OutgoingEmail.id == email_id).with_for_update())
+            if email is None:
                 continue
-            if reason := await find_obstacle(tx, mail, auth.clock.now()):
-                mail.next_attempt_at, mail.last_error = None, reason
-                obsolete.append(WaitingMail.of(mail))
+            if reason := await find_obsolete_reason(tx, email, auth.clock.now()):
+                email.next_attempt_at, email.last_error = None, reason
+                obsolete.append(PendingEmail.of(email))
             else:
-                _make_due(mail, auth.clock.now())
+                _make_due(email, auth.clock.now())
                 retried += 1
-    return RetriedMails(retried, obsolete)
+    return RetryResult(retried, obsolete)
 
 
 async def _list_failed(auth: Auth) -> list[UUID]:
     async with auth.db.read() as session:
-        failed = _FAILED.with_only_columns(OutgoingMail.id).order_by(OutgoingMail.id)
+        failed = _FAILED.with_only_columns(OutgoingEmail.id).order_by(OutgoingEmail.id)
         return list(await session.scalars(failed))
 
 
-def _make_due(mail: OutgoingMail, now: datetime) -> None:
-    # An email fails by its age, so the age starts again.
-    mail.next_attempt_at = mail.created_at = now
-    mail.last_error = None
+def _make_due(email: OutgoingEmail, now: datetime) -> None:
+    # Emails fail after an age, so the age restarts.
+    email.next_attempt_at = email.created_at = now
+    email.last_error = None
 
 
-_FAILED = select(OutgoingMail).where(
-    or_(OutgoingMail.last_error.is_not(None), OutgoingMail.next_attempt_at.is_(None))
+_FAILED = select(OutgoingEmail).where(
+    or_(OutgoingEmail.last_error.is_not(None), OutgoingEmail.next_attempt_at.is_(None))
 )

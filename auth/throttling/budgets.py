@@ -55,7 +55,7 @@ class Budget:
 # Sign-ins from a device that has proved itself: counted for that device and account alone.
 DEVICE = Limit("device", free=10, half_life=6 * _HOUR, longest=_HOUR, forgiven_by_success=True)
 # Sign-ins from unknown devices, by the name that was typed, from one network and from all.
-NAME_HERE = Limit(
+NAME_IN_NETWORK = Limit(
     "name here", free=10, half_life=6 * _HOUR, longest=_HOUR, forgiven_by_success=True
 )
 NAME = Limit("name", free=20, half_life=12 * _HOUR, longest=_HOUR)
@@ -95,7 +95,7 @@ OPERATOR_MAIL_TO = Limit(
 RESET = Limit("reset", free=3, half_life=6 * _HOUR, shortest=_MINUTE, longest=30 * _MINUTE)
 # From a network that has passed its limit: an address gets a link only if none was sent to it in
 # the last half hour. That one works for another half hour.
-RESET_SPARINGLY = replace(RESET, free=0, shortest=30 * _MINUTE)
+RESET_REDUCED = replace(RESET, free=0, shortest=30 * _MINUTE)
 RESET_NETWORK = Limit("reset network", free=30, half_life=_HOUR, longest=_MINUTE)
 RESET_SITE = Limit("reset site", free=100, half_life=_HOUR, longest=_MINUTE)
 # Links to verify the address of an account, which only its owner can ask for.
@@ -109,7 +109,7 @@ PROFILE = Limit("profile", free=30, half_life=_HOUR, longest=_HOUR)
 EXPORT = Limit("export", free=5, half_life=2 * _HOUR, longest=_HOUR)
 
 
-def everywhere(failures_per_hour: int) -> Limit:
+def unknown_devices_limit(failures_per_hour: int) -> Limit:
     """The limit for the failures of all unknown devices together."""
     # A rate that is kept up for ever adds up to rate * half-life / ln 2.
     free = failures_per_hour * 1.4427
@@ -119,7 +119,7 @@ def everywhere(failures_per_hour: int) -> Limit:
 def name_budgets(username: str, address: str | None) -> list[Budget]:
     """Sign-ins under a name, whether or not an account has it."""
     name = lookup_key(username) or ""
-    return [Budget(NAME_HERE, f"{name}\0{network_of(address)}"), Budget(NAME, name)]
+    return [Budget(NAME_IN_NETWORK, f"{name}\0{network_of(address)}"), Budget(NAME, name)]
 
 
 def device_budget(user_id: UUID, device: str) -> Budget:
@@ -135,12 +135,12 @@ def reset_budgets(email: str | None) -> list[Budget]:
     return [Budget(RESET, canonical(email))] if email else []
 
 
-def sparing_reset_budget(email: str) -> Budget:
+def reduced_reset_budget(email: str) -> Budget:
     """The same budget, of which less is free."""
-    return Budget(RESET_SPARINGLY, canonical(email))
+    return Budget(RESET_REDUCED, canonical(email))
 
 
-def operator_mail_budgets(operator_id: UUID, email: str) -> list[Budget]:
+def operator_email_budgets(operator_id: UUID, email: str) -> list[Budget]:
     """Emails with a link that an operator has sent to an address."""
     return [Budget(OPERATOR_MAIL, str(operator_id)), Budget(OPERATOR_MAIL_TO, canonical(email))]
 

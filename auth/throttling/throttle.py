@@ -21,8 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth.clock import Clock
 from auth.errors import AuthError, RateLimited
-from auth.throttling.budgets import Budget, Limit, everywhere
-from auth.throttling.tallies import Tally
+from auth.throttling.budgets import Budget, Limit, unknown_devices_limit
+from auth.throttling.counters import ThrottleCounter
 from auth.tokens.secret_keys import SecretKeys
 from models.base import Base
 from models.database import Database, DatabaseUnavailable
@@ -59,9 +59,9 @@ class Throttle:
         self._keys = secret_keys.derive(_PURPOSE)
         self._enabled = enabled
         # Of all unknown devices together.
-        self.everywhere = Budget(everywhere(failures_per_hour), "")
+        self.unknown_devices = Budget(unknown_devices_limit(failures_per_hour), "")
 
-    async def begin(self, *budgets: Budget) -> Attempt:
+    async def start(self, *budgets: Budget) -> Attempt:
         """Counts an attempt as in flight in all budgets, or in none.
 
         Raises RateLimited with the longest delay, and DatabaseUnavailable: without the database
@@ -74,9 +74,9 @@ class Throttle:
         counted = [budget for budget in budgets if budget.limit.counts_in_flight]
         async with self._db.begin() as tx:
             connection = await tx.connection()
-            tallies = await self._lock(connection, counted, now)
-            _check(tallies, now)
-            started = {budget: tally.started(now) for budget, tally in tallies.items()}
+            counters = await self._lock(connection, counted, now)
+            _check(counters, now)
+            started = {budget: counter.started(now) for budget, counter in counters.items()}
             await self._write(connection, started)
         return Attempt(budgets, now)
 
@@ -85,13 +85,13 @@ class Throttle:
         if not attempt.budgets:
             return timedelta()
         now, connection = self._clock.now(), await tx.connection()
-        tallies = await self._lock(connection, attempt.budgets, now)
+        counters = await self._lock(connection, attempt.budgets, now)
         failed = {
-            budget: _ended(budget, tally, attempt, now).failed(budget.limit, now)
-            for budget, tally in tallies.items()
+            budget: _ended(budget, counter, attempt, now).failed(budget.limit, now)
+            for budget, counter in counters.items()
         }
         await self._write(connection, failed)
-        return max(tally.delay(budget.limit, now) for budget, tally in failed.items())
+        return max(counter.delay(budget.limit, now) for budget, counter in failed.items())
 
     async def succeed(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Gives an attempt back, and forgives the failures that a success forgives.
@@ -100,21 +100,21 @@ class Throttle:
         """
         await self._end(connection, attempt, forgives=True)
 
-    async def give_back(self, attempt: Attempt) -> None:
+    async def cancel(self, attempt: Attempt) -> None:
         """Undoes an attempt that tried nothing, because the server was busy. Forgives nothing."""
         if _in_flight(attempt):
             async with self._db.begin() as tx:
                 await self._end(await tx.connection(), attempt, forgives=False)
 
     @asynccontextmanager
-    async def counting(self, *budgets: Budget) -> AsyncIterator[None]:
+    async def count(self, *budgets: Budget) -> AsyncIterator[None]:
         """Counts what is done inside, however it ends, unless the server is too busy to do it."""
         async with self._attempting(budgets, failure=Exception) as attempt:
             yield
         await self._fail(attempt)
 
     @asynccontextmanager
-    async def guessing(self, *budgets: Budget) -> AsyncIterator[None]:
+    async def count_failure(self, *budgets: Budget) -> AsyncIterator[None]:
         """Counts a refusal inside as a failure, unless the server was too busy to check."""
         async with self._attempting(budgets, failure=AuthError) as attempt:
             yield
@@ -126,31 +126,31 @@ class Throttle:
         self, budgets: Sequence[Budget], *, failure: type[Exception]
     ) -> AsyncIterator[Attempt]:
         """Ends an attempt that raises. The caller ends one that does not."""
-        attempt = await self.begin(*budgets)
+        attempt = await self.start(*budgets)
         try:
             yield attempt
         except (RateLimited, DatabaseUnavailable):
-            await self.give_back(attempt)
+            await self.cancel(attempt)
             raise
         except failure:
             await self._fail(attempt)
             raise
 
-    async def spend(self, *budgets: Budget) -> None:
+    async def consume(self, *budgets: Budget) -> None:
         """Counts something that is done at once in all budgets, or in none. Raises RateLimited."""
         async with self._db.begin() as tx:
-            await self.spend_within(tx, *budgets)
+            await self.consume_in(tx, *budgets)
 
-    async def spend_within(self, tx: AsyncSession, *budgets: Budget) -> None:
+    async def consume_in(self, tx: AsyncSession, *budgets: Budget) -> None:
         """The same in a transaction: it counts only if that is committed."""
-        await self._spend(tx, None, budgets)
+        await self._consume(tx, None, budgets)
 
-    async def spend_unless_paused(self, pause: Budget, *budgets: Budget) -> bool:
+    async def consume_unless_paused(self, pause: Budget, *budgets: Budget) -> bool:
         """The same; during the delay of `pause` it counts nothing, and returns False."""
         async with self._db.begin() as tx:
-            return await self._spend(tx, pause, [pause, *budgets])
+            return await self._consume(tx, pause, [pause, *budgets])
 
-    async def forget(self, tx: AsyncSession, *budgets: Budget) -> None:
+    async def reset(self, tx: AsyncSession, *budgets: Budget) -> None:
         """Forgives every failure."""
         keys = [key for budget in budgets for key in self._names(budget)]
         mine = Row.key.in_(keys)
@@ -158,7 +158,7 @@ class Throttle:
         await tx.execute(select(Row.key).where(mine).order_by(Row.key).with_for_update())
         await tx.execute(delete(Row).where(mine))
 
-    async def delete_forgotten(self) -> None:
+    async def delete_expired(self) -> None:
         """Deletes the rows that say nothing any more, in short transactions."""
         while await self._delete_some() == _DELETED_AT_ONCE:
             pass
@@ -173,8 +173,8 @@ class Throttle:
 
     async def _end(self, connection: AsyncConnection, attempt: Attempt, *, forgives: bool) -> None:
         now, ended = self._clock.now(), {}
-        for budget, tally in (await self._lock(connection, _in_flight(attempt), now)).items():
-            ended[budget] = tally.ended(attempt.started_at, now)
+        for budget, counter in (await self._lock(connection, _in_flight(attempt), now)).items():
+            ended[budget] = counter.ended(attempt.started_at, now)
             if forgives and budget.limit.forgiven_by_success:
                 ended[budget] = ended[budget].forgiven()
         await self._write(connection, ended)
@@ -183,24 +183,24 @@ class Throttle:
         async with self._db.begin() as tx:
             await self.fail(tx, attempt)
 
-    async def _spend(
+    async def _consume(
         self, tx: AsyncSession, pause: Budget | None, budgets: Sequence[Budget]
     ) -> bool:
         if not self._enabled:
             return True
         now, connection = self._clock.now(), await tx.connection()
-        tallies = await self._lock(connection, budgets, now)
-        if pause and tallies[pause].delay(pause.limit, now):
+        counters = await self._lock(connection, budgets, now)
+        if pause and counters[pause].delay(pause.limit, now):
             return False
-        _check(tallies, now)
-        failed = {b: tally.failed(b.limit, now) for b, tally in tallies.items()}
+        _check(counters, now)
+        failed = {b: counter.failed(b.limit, now) for b, counter in counters.items()}
         await self._write(connection, failed)
         return True
 
     async def _check_unlocked(self, budgets: Sequence[Budget], now: datetime) -> None:
         for budget in budgets:
             found = [
-                _tally(row)
+                _counter(row)
                 for key in self._names(budget)
                 for row in await self._db.look_up(_BY_KEY, {"name": key})
             ]
@@ -208,28 +208,30 @@ class Throttle:
 
     async def _lock(
         self, connection: AsyncConnection, budgets: Sequence[Budget], now: datetime
-    ) -> dict[Budget, Tally]:
+    ) -> dict[Budget, ThrottleCounter]:
         if not budgets:
             return {}
         names = {budget: self._names(budget) for budget in budgets}
         # In one order, or two attempts could wait for one another.
         keys = sorted(key for of_budget in names.values() for key in of_budget)
         rows = await connection.execute(
-            _lock(self._db.dialect), [_values(k, Tally(), now) for k in keys]
+            _lock(self._db.dialect), [_values(k, ThrottleCounter(), now) for k in keys]
         )
-        found = {row.key: _tally(row) for row in rows}
+        found = {row.key: _counter(row) for row in rows}
         return {
             budget: _together([found[key] for key in of_budget], budget.limit)
             for budget, of_budget in names.items()
         }
 
-    async def _write(self, connection: AsyncConnection, tallies: Mapping[Budget, Tally]) -> None:
+    async def _write(
+        self, connection: AsyncConnection, counters: Mapping[Budget, ThrottleCounter]
+    ) -> None:
         rows = []
-        for budget, tally in tallies.items():
+        for budget, counter in counters.items():
             newest, *older = self._names(budget)
-            rows.append(_values(newest, tally, tally.negligible_at(budget.limit)))
+            rows.append(_values(newest, counter, counter.negligible_at(budget.limit)))
             # Counted under the newest secret from now on.
-            rows += [_values(key, Tally(), tally.failed_at) for key in older]
+            rows += [_values(key, ThrottleCounter(), counter.failed_at) for key in older]
         if rows:
             await connection.execute(_WRITE, [{**row, "name": row.pop("key")} for row in rows])
 
@@ -242,10 +244,10 @@ class Throttle:
         return [hmac.digest(key, text, sha256).hex() for key in self._keys]
 
 
-def _check(tallies: Mapping[Budget, Tally], now: datetime) -> None:
+def _check(counters: Mapping[Budget, ThrottleCounter], now: datetime) -> None:
     """Raises RateLimited with the longest delay."""
-    delays = [tally.delay(budget.limit, now) for budget, tally in tallies.items()]
-    if any(tally.is_full(budget.limit, now) for budget, tally in tallies.items()):
+    delays = [counter.delay(budget.limit, now) for budget, counter in counters.items()]
+    if any(counter.is_full(budget.limit, now) for budget, counter in counters.items()):
         delays.append(_SHORTLY)
     longest = max(delays, default=timedelta())
     if longest:
@@ -256,25 +258,27 @@ def _in_flight(attempt: Attempt) -> list[Budget]:
     return [budget for budget in attempt.budgets if budget.limit.counts_in_flight]
 
 
-def _ended(budget: Budget, tally: Tally, attempt: Attempt, now: datetime) -> Tally:
-    return tally.ended(attempt.started_at, now) if budget.limit.counts_in_flight else tally
+def _ended(
+    budget: Budget, counter: ThrottleCounter, attempt: Attempt, now: datetime
+) -> ThrottleCounter:
+    return counter.ended(attempt.started_at, now) if budget.limit.counts_in_flight else counter
 
 
-def _together(tallies: Sequence[Tally], limit: Limit) -> Tally:
-    return reduce(lambda one, other: one.plus(other, limit), tallies, Tally())
+def _together(counters: Sequence[ThrottleCounter], limit: Limit) -> ThrottleCounter:
+    return reduce(lambda one, other: one.plus(other, limit), counters, ThrottleCounter())
 
 
-def _tally(row: Any) -> Tally:
-    return Tally(row.failures, row.failed_at, row.in_flight, row.started_at)
+def _counter(row: Any) -> ThrottleCounter:
+    return ThrottleCounter(row.failures, row.failed_at, row.in_flight, row.started_at)
 
 
-def _values(key: str, tally: Tally, forgotten_at: datetime) -> dict[str, object]:
+def _values(key: str, counter: ThrottleCounter, forgotten_at: datetime) -> dict[str, object]:
     return {
         "key": key,
-        "failures": tally.failures,
-        "failed_at": tally.failed_at,
-        "in_flight": tally.in_flight,
-        "started_at": tally.started_at,
+        "failures": counter.failures,
+        "failed_at": counter.failed_at,
+        "in_flight": counter.in_flight,
+        "started_at": counter.started_at,
         "forgotten_at": forgotten_at,
     }
 

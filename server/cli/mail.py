@@ -6,16 +6,16 @@ from uuid import uuid4
 import typer
 
 from auth.errors import MailUnavailable
-from auth.mail.outbox import Kind
-from auth.mail.rendering import Letter
+from auth.mail.outbox import EmailKind
+from auth.mail.rendering import Message
 from auth.mail.transports import NotDelivered, parse_mail_url
-from auth.mail_delivery.outbox_list import list_waiting_mails, retry_mails
+from auth.mail_delivery.outbox_list import list_pending_emails, retry_failed_emails
 from auth.names import parse_email
 from auth.permissions import Console
 from auth.wiring import Auth
 from server.cli.console import read_settings, run_as_console
 from server.command_failure import CommandFailed
-from server.mail_settings import build_writer
+from server.mail_settings import build_renderer
 
 mail_app = typer.Typer(help="Test email delivery and manage unsent emails.", no_args_is_help=True)
 
@@ -30,8 +30,8 @@ def mail_test(email: Annotated[str, typer.Argument(help="The recipient.")]) -> N
         if transport is None:
             raise MailUnavailable
         parse_email(email)
-        letter = Letter(Kind.TEST, email, {"email": email})
-        message = build_writer(settings).write(letter, uuid4(), auth.clock.now())
+        letter = Message(EmailKind.TEST, email, {"email": email})
+        message = build_renderer(settings).write(letter, uuid4(), auth.clock.now())
         await transport.send(message)
 
     try:
@@ -46,7 +46,7 @@ def mail_list() -> None:
     """List the emails that have not been sent, oldest first."""
 
     async def work(auth: Auth, _console: Console) -> None:
-        async for mail in list_waiting_mails(auth):
+        async for mail in list_pending_emails(auth):
             when = mail.next_attempt_at.isoformat() if mail.next_attempt_at else "failed"
             typer.echo(
                 f"{mail.id}  {mail.kind}  {mail.attempts} attempts  {when}  {mail.error or '-'}"
@@ -58,7 +58,7 @@ def mail_list() -> None:
 @mail_app.command("retry")
 def mail_retry() -> None:
     """Retry failed emails. The exit status is 1 if some of them cannot be sent any more."""
-    result = run_as_console(lambda auth, _console: retry_mails(auth))
+    result = run_as_console(lambda auth, _console: retry_failed_emails(auth))
     typer.echo(f"Emails to be sent again: {result.retried}")
     for mail in result.obsolete:
         typer.echo(f"{mail.id}  {mail.kind}  cannot be sent: {mail.error}", err=True)

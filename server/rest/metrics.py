@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from starlette.responses import Response
 
 from auth.errors import TokenInvalid, TokenMissing
-from auth.mail_delivery.outbox_list import count_waiting_mails
+from auth.mail_delivery.outbox_list import count_pending_emails
 from auth.wiring import Auth
 from graph.context import read_bearer_token
 from graph.documents.operations import Operations
@@ -128,7 +128,7 @@ def metrics_router(
             _check_token(read_headers(request.scope).get(b"authorization"), token)
         except (TokenMissing, TokenInvalid) as denial:
             return denied(denial)
-        collector.outbox_pending = await count_waiting_mails(auth)
+        collector.outbox_pending = await count_pending_emails(auth)
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router

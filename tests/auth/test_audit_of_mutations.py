@@ -22,7 +22,7 @@ from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 from models.role import Role
 from models.session import Session
 from models.user import User
@@ -133,7 +133,7 @@ async def effects(auth: Auth) -> list[Sequence[Any]]:
     async with auth.db.read() as session:
         queries = (
             select(AuditEvent.id),
-            select(OutgoingMail.id),
+            select(OutgoingEmail.id),
             select(Session.id, Session.revoked_at),
             select(User.id, User.version),
             select(Role.id, Role.version),

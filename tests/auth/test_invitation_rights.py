@@ -14,8 +14,8 @@ from auth.account_deletion import delete_user
 from auth.clients import Client
 from auth.errors import InvitationInvalid
 from auth.invitations import InvitationRecord, create_invitation, token_for_invitation
-from auth.mail.outbox import Kind
-from auth.mail_delivery.messages import Draft, Letters
+from auth.mail.outbox import EmailKind
+from auth.mail_delivery.composer import MessageComposer, QueuedEmail
 from auth.records import RoleRecord
 from auth.registration import register
 from auth.role_edits import RoleForm, create_role, update_role
@@ -136,8 +136,8 @@ async def test_invitation_gives_its_roles_while_inviter_may(api: Api, inviter: I
 
 async def test_void_invitation_is_not_sent(api: Api, inviter: Inviter) -> None:
     invitation = await invite(api.auth, inviter)
-    letters = Letters(api.auth, "https://example.com")
-    draft = Draft(invitation.id, Kind.INVITATION, {"invitation_id": str(invitation.id)})
+    letters = MessageComposer(api.auth, "https://example.com")
+    draft = QueuedEmail(invitation.id, EmailKind.INVITATION, {"invitation_id": str(invitation.id)})
     assert await letters.compose(draft)
     await demote(api.auth, inviter)
     assert await letters.compose(draft) is None

@@ -19,7 +19,7 @@ from auth.errors import (
     SessionRevoked,
 )
 from auth.login import log_in
-from auth.mail.outbox import Kind
+from auth.mail.outbox import EmailKind
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
 from auth.registration import register
@@ -31,7 +31,7 @@ from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.link import Link
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 from models.throttle import Throttle
 from models.user import User
 from tests.accounts import ADMIN, ALICE, BOB, OPERATOR
@@ -158,23 +158,23 @@ async def test_a_link_is_for_one_account(api: Api, mailbox: Mailbox) -> None:
 async def test_nothing_is_stored_with_which_one_could_reset(api: Api, mailbox: Mailbox) -> None:
     await request_password_reset(api.auth, HERE, email=ALICE.email)
     async with api.auth.db.read() as session:
-        waiting = (await session.scalars(select(OutgoingMail))).one()
+        waiting = (await session.scalars(select(OutgoingEmail))).one()
     await api.send_emails()
     token = mailbox.last(ALICE.email).token
     async with api.auth.db.read() as session:
         link = (await session.scalars(select(Link))).one()
     assert token not in f"{waiting.about} {vars(link)}"
     async with api.auth.db.read() as session:
-        assert (await session.scalars(select(OutgoingMail))).all() == []
+        assert (await session.scalars(select(OutgoingEmail))).all() == []
 
 
 async def test_reset_request_does_the_same_work_without_an_account(api: Api) -> None:
     for email in (ALICE.email, "nobody@example.com"):
         await request_password_reset(api.auth, HERE, email=email)
     async with api.auth.db.read() as session:
-        queued = (await session.scalars(select(OutgoingMail))).all()
+        queued = (await session.scalars(select(OutgoingEmail))).all()
         links = (await session.scalars(select(Link))).all()
-    assert {mail.kind for mail in queued} == {Kind.PASSWORD_RESET}
+    assert {mail.kind for mail in queued} == {EmailKind.PASSWORD_RESET}
     assert len(queued) == 2
     assert links == []
 
@@ -255,7 +255,7 @@ async def test_reset_request_during_the_pause_sends_nothing_and_says_the_same(
         await ask(api, "nobody@example.com")
     assert len(mailbox.emails()) == 3
     async with api.auth.db.read() as session:
-        assert (await session.scalars(select(OutgoingMail))).all() == []
+        assert (await session.scalars(select(OutgoingEmail))).all() == []
 
 
 async def test_reset_request_after_the_links_ended_sends_another(
@@ -366,7 +366,7 @@ async def test_network_past_its_limit_stores_nothing_for_unknown_addresses(api: 
 
 async def count_rows(api: Api) -> list[int | None]:
     async with api.auth.db.read() as session:
-        tables = (Throttle, OutgoingMail, Link)
+        tables = (Throttle, OutgoingEmail, Link)
         return [await session.scalar(select(func.count()).select_from(t)) for t in tables]
 
 
@@ -389,7 +389,7 @@ async def test_what_is_no_address_is_told(sqlite_api: Api) -> None:
 
 
 async def test_a_server_without_mail_says_so(sqlite_api: Api) -> None:
-    object.__setattr__(sqlite_api.auth, "sends_mail", False)
+    object.__setattr__(sqlite_api.auth, "sends_email", False)
     with pytest.raises(MailUnavailable):
         await ask(sqlite_api)
 

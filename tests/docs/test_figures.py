@@ -6,13 +6,13 @@ from itertools import takewhile
 import pytest
 
 from auth.devices import LIFETIME as DEVICE_LIFETIME
-from auth.mail_delivery.delivery import FIRST_PAUSE, GIVEN_UP_AFTER
+from auth.mail_delivery.delivery import FAILED_AFTER, FIRST_RETRY_AFTER
 from auth.passwords.hashing import PASSWORD_MAX_LENGTH, QUEUE_MAX_SECONDS
 from auth.sessions import SessionPolicy
 from auth.temporary_passwords import TEMPORARY_PASSWORD_LIFETIME
 from auth.throttling import budgets
 from auth.throttling.budgets import MAIL, MAIL_NETWORK, MAIL_SITE, RESET_NETWORK, RESET_SITE
-from auth.throttling.tallies import LEASE
+from auth.throttling.counters import LEASE
 from auth.tokens import access_tokens as tokens
 from auth.tokens import keys
 from auth.tokens.jws import MAX_TOKEN_LENGTH
@@ -140,7 +140,7 @@ SECURITY = [
         f"once, for {worded(LIFETIMES[Purpose.PASSWORD_RESET])} "
         f"({worded(LIFETIMES[Purpose.EMAIL_VERIFICATION])} to verify an address, a week for an"
     ),
-    f"waits for that version, for {worded(GIVEN_UP_AFTER)}",
+    f"waits for that version, for {worded(FAILED_AFTER)}",
     f"with cost {default('bcrypt_cost')}",
     f"A password has at least {default('password_min_length')} characters",
     f"at most {PASSWORD_MAX_LENGTH}. It is not one of about 16,000 common ones",
@@ -165,8 +165,8 @@ OTHER_PAGES = [
     ("docs/sign-in.md", f"ends after {span(SESSIONS.idle_lifetime)} without a refresh"),
     ("docs/sign-in.md", f"within {default('refresh_grace')} seconds get the same successor"),
     ("docs/accounts.md", f"After {worded(TEMPORARY_PASSWORD_LIFETIME)} `login` returns"),
-    ("docs/mail.md", f"again after {span(FIRST_PAUSE)}, then 20"),
-    ("docs/mail.md", f"After {worded(GIVEN_UP_AFTER)} the email has failed"),
+    ("docs/mail.md", f"again after {span(FIRST_RETRY_AFTER)}, then 20"),
+    ("docs/mail.md", f"After {worded(FAILED_AFTER)} the email has failed"),
     ("docs/operation.md", f"by themselves every {span(seconds(default('key_max_age')))}"),
 ]
 
@@ -188,11 +188,11 @@ def test_share_of_the_preparation_budget_is_a_tenth() -> None:
 
 BUDGETS = {
     "known device and account": budgets.DEVICE,
-    "typed name, from one network": budgets.NAME_HERE,
+    "typed name, from one network": budgets.NAME_IN_NETWORK,
     "typed name, from all networks": budgets.NAME,
     "network (an IPv4 address, an IPv6 /64)": budgets.NETWORK,
     "IPv6 /48": budgets.SITE,
-    "all unknown devices (`POSTERN_FAILED_LOGINS_PER_HOUR`)": budgets.everywhere(
+    "all unknown devices (`POSTERN_FAILED_LOGINS_PER_HOUR`)": budgets.unknown_devices_limit(
         default("failed_logins_per_hour")
     ),
 }

@@ -210,6 +210,6 @@ async def test_without_a_mail_server_people_still_get_their_replies(tmp_path: Pa
             "requestPasswordReset", "emailSentTo", {"email": "alice@example.com"}
         )
         assert asked["errors"] == []
-        await wait_until(lambda: "mail.not_delivered" in process.output)
+        await wait_until(lambda: "email.not_delivered" in process.output)
         mails.start()
         await wait_until(lambda: len(mails.emails) == 1, within_seconds=30)

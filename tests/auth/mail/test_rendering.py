@@ -1,4 +1,4 @@
-"""Mails: their words, and an operator's own."""
+"""Rendering of emails, with built-in and custom templates."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from auth.mail.outbox import Kind
-from auth.mail.rendering import Letter, Letterhead, MailWriter, TemplateFault
+from auth.mail.outbox import EmailKind
+from auth.mail.rendering import EmailRenderer, InvalidTemplate, Message, TemplateSettings
 from tests.emails import Email
 
-MAIL_ID = UUID("0190a8ff-4444-7444-8888-0123456789ab")
+EMAIL_ID = UUID("0190a8ff-4444-7444-8888-0123456789ab")
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 VARIABLES = {
     "username": "<script>",
@@ -21,82 +21,85 @@ VARIABLES = {
 }
 
 
-def write(kind: Kind = Kind.PASSWORD_RESET, **head: object) -> Email:
-    writer = MailWriter(Letterhead("Example", "Example <no-reply@example.com>", **head))  # type: ignore[arg-type] # of the test's choice
-    letter = Letter(kind, "alice@example.com", VARIABLES)
-    return Email.read(writer.write(letter, MAIL_ID, AT).as_bytes())
+def render(kind: EmailKind = EmailKind.PASSWORD_RESET, **settings: object) -> Email:
+    sender = "Example <no-reply@example.com>"
+    renderer = EmailRenderer(TemplateSettings("Example", sender, **settings))  # type: ignore[arg-type] # the test chooses them
+    message = Message(kind, "alice@example.com", VARIABLES)
+    return Email.read(renderer.render(message, EMAIL_ID, AT).as_bytes())
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_every_mail_has_a_subject_and_both_parts(kind: Kind) -> None:
-    mail = write(kind)
-    assert mail.subject
-    assert "\n" not in mail.subject
-    assert mail.text.strip()
-    assert mail.html.startswith("<!doctype html>")
+@pytest.mark.parametrize("kind", list(EmailKind))
+def test_email_has_subject_text_and_html(kind: EmailKind) -> None:
+    email = render(kind)
+    assert email.subject
+    assert "\n" not in email.subject
+    assert email.text.strip()
+    assert email.html.startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_the_parts_have_the_same_links(kind: Kind) -> None:
-    mail = write(kind)
-    assert (VARIABLES["link"] in mail.text) == (VARIABLES["link"] in mail.html)
+@pytest.mark.parametrize("kind", list(EmailKind))
+def test_text_and_html_have_same_link(kind: EmailKind) -> None:
+    email = render(kind)
+    assert (VARIABLES["link"] in email.text) == (VARIABLES["link"] in email.html)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_nothing_in_a_mail_is_loaded_from_elsewhere(kind: Kind) -> None:
-    assert "src=" not in write(kind).html
-    assert "url(" not in write(kind).html
+@pytest.mark.parametrize("kind", list(EmailKind))
+def test_html_loads_no_external_resources(kind: EmailKind) -> None:
+    assert "src=" not in render(kind).html
+    assert "url(" not in render(kind).html
 
 
-def test_what_people_chose_is_no_markup() -> None:
-    mail = write()
-    assert "<script>" in mail.text
-    assert "<script>" not in mail.html
-    assert "&lt;script&gt;" in mail.html
+def test_html_escapes_username() -> None:
+    email = render()
+    assert "<script>" in email.text
+    assert "<script>" not in email.html
+    assert "&lt;script&gt;" in email.html
 
 
-def test_each_attempt_has_the_same_id_and_is_marked_as_automatic() -> None:
-    message = write().message
-    assert message["Message-ID"] == f"<{MAIL_ID}@example.com>"
+def test_headers_mark_email_as_automatic_with_stable_message_id() -> None:
+    message = render().message
+    assert message["Message-ID"] == f"<{EMAIL_ID}@example.com>"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Date"].datetime == AT
 
 
-def test_an_operators_template_takes_the_place_of_ours(tmp_path: Path) -> None:
+def test_custom_template_replaces_built_in_one(tmp_path: Path) -> None:
     (tmp_path / "en").mkdir()
     (tmp_path / "en/password_reset.txt").write_text("Subject: Own\n\nOwn words: {{ link }}\n")
-    mail = write(templates=tmp_path)
-    assert (mail.subject, mail.text) == ("Own", f"Own words: {VARIABLES['link']}\n")
-    assert "Choose a new password" in mail.html
+    email = render(templates=tmp_path)
+    assert (email.subject, email.text) == ("Own", f"Own words: {VARIABLES['link']}\n")
+    assert "Choose a new password" in email.html
 
 
-def test_another_language_falls_back_to_english(tmp_path: Path) -> None:
+def test_missing_template_of_language_falls_back_to_english(tmp_path: Path) -> None:
     (tmp_path / "de").mkdir()
     (tmp_path / "de/password_reset.txt").write_text(
         "Subject: Neues Kennwort für {{ site }}\n\nHallo\n"
     )
-    mail = write(templates=tmp_path, language="de")
-    assert mail.subject == "Neues Kennwort für Example"
-    assert "Choose a new password" in mail.html
+    email = render(templates=tmp_path, language="de")
+    assert email.subject == "Neues Kennwort für Example"
+    assert "Choose a new password" in email.html
 
 
 @pytest.mark.parametrize(
     "template",
     ["No subject\n", "Subject: x\n\n{{ nothing }}", "Subject: {% x %}", "Subject: {{ 1 / 0 }}"],
 )
-def test_a_template_that_cannot_be_filled_is_told(tmp_path: Path, template: str) -> None:
+def test_template_that_cannot_be_rendered_raises(tmp_path: Path, template: str) -> None:
     (tmp_path / "en").mkdir()
     (tmp_path / "en/password_reset.txt").write_text(template)
-    with pytest.raises((TemplateFault, ZeroDivisionError)):
-        write(templates=tmp_path)
+    with pytest.raises((InvalidTemplate, ZeroDivisionError)):
+        render(templates=tmp_path)
 
 
-def test_a_template_that_cannot_be_read_is_told_before_it_is_needed(tmp_path: Path) -> None:
+def test_check_finds_template_with_syntax_error(tmp_path: Path) -> None:
     (tmp_path / "en").mkdir()
     (tmp_path / "en/invitation.html").write_text("{% if %}")
-    writer = MailWriter(Letterhead("Example", "no-reply@example.com", templates=tmp_path))
-    with pytest.raises(TemplateFault, match=r"invitation\.html"):
-        writer.check()
+    renderer = EmailRenderer(
+        TemplateSettings("Example", "no-reply@example.com", templates=tmp_path)
+    )
+    with pytest.raises(InvalidTemplate, match=r"invitation\.html"):
+        renderer.check()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_a_template_that_cannot_be_read_is_told_before_it_is_needed(tmp_path: Pa
         ("ålice@example.com", "ålice@example.com"),
     ],
 )
-def test_addresses_are_in_ascii_where_that_is_possible(recipient: str, shown: str) -> None:
-    writer = MailWriter(Letterhead("Example", "no-reply@example.com"))
-    message = writer.write(Letter(Kind.TEST, recipient, {"email": recipient}), MAIL_ID, AT)
-    assert str(message["To"]) == shown
+def test_recipient_is_ascii_if_possible(recipient: str, shown: str) -> None:
+    renderer = EmailRenderer(TemplateSettings("Example", "no-reply@example.com"))
+    message = Message(EmailKind.TEST, recipient, {"email": recipient})
+    assert str(renderer.render(message, EMAIL_ID, AT)["To"]) == shown

@@ -1,4 +1,4 @@
-"""What carries a mail away, and over which lines."""
+"""Transports for email: URLs, SMTP with TLS, folders and the console."""
 
 import ssl
 import stat
@@ -27,7 +27,7 @@ from tests.emails import ClosingController, Email, SmtpServer
 from tests.processes import free_port
 
 
-def mail(recipient: str = "alice@example.com") -> EmailMessage:
+def make_email(recipient: str = "alice@example.com") -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"] = "no-reply@example.com", recipient
     message["Subject"], message["Message-ID"] = "Hello", f"<{uuid4()}@example.com>"
@@ -45,14 +45,14 @@ def mail(recipient: str = "alice@example.com") -> EmailMessage:
         ("smtp://127.0.0.1:1025", ("127.0.0.1", 1025, None, None, False, None)),
     ],
 )
-def test_an_address_says_where_and_how(url: str, wanted: tuple[object, ...]) -> None:
+def test_smtp_url_is_parsed(url: str, wanted: tuple[object, ...]) -> None:
     smtp = parse_mail_url(url)
     assert isinstance(smtp, SmtpTransport)
-    found = (smtp.host, smtp.port, smtp.username, smtp.password, smtp.tls_at_once, smtp.start_tls)
+    found = (smtp.host, smtp.port, smtp.username, smtp.password, smtp.implicit_tls, smtp.start_tls)
     assert found == wanted
 
 
-def test_console_and_folder_are_for_trying() -> None:
+def test_console_and_file_urls_are_parsed() -> None:
     assert isinstance(parse_mail_url("console:"), ConsoleTransport)
     assert isinstance(parse_mail_url("file:mails"), FolderTransport)
     assert isinstance(parse_mail_url("file:///tmp/mails"), FolderTransport)
@@ -76,59 +76,59 @@ def test_console_and_folder_are_for_trying() -> None:
         "smtp://[",
     ],
 )
-def test_what_cannot_carry_mail_is_refused(url: str) -> None:
+def test_unsupported_mail_url_is_rejected(url: str) -> None:
     with pytest.raises(UnsupportedMailUrl) as refused:
         parse_mail_url(url)
     assert "secret" not in str(refused.value)
 
 
-def test_a_password_is_not_printed() -> None:
+def test_smtp_password_is_not_in_repr() -> None:
     assert "hunter2" not in repr(parse_mail_url("smtp://me:hunter2@mail.example.com"))
 
 
-async def test_the_console_shows_the_text(capsys: pytest.CaptureFixture[str]) -> None:
-    await ConsoleTransport().send(mail())
+async def test_console_transport_prints_text(capsys: pytest.CaptureFixture[str]) -> None:
+    await ConsoleTransport().send(make_email())
     shown = capsys.readouterr().out
     assert "alice@example.com" in shown
     assert "The text." in shown
 
 
-async def test_a_folder_holds_mails_that_only_their_owner_reads(tmp_path: Path) -> None:
-    await FolderTransport(tmp_path / "mails").send(mail())
-    (file,) = (tmp_path / "mails").iterdir()
+async def test_folder_transport_writes_private_files(tmp_path: Path) -> None:
+    await FolderTransport(tmp_path / "emails").send(make_email())
+    (file,) = (tmp_path / "emails").iterdir()
     assert Email.read(file.read_bytes()).text == "The text.\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-async def test_a_folder_that_cannot_be_written_keeps_the_mail(tmp_path: Path) -> None:
-    (tmp_path / "mails").write_text("a file")
+async def test_folder_transport_raises_if_folder_is_not_writable(tmp_path: Path) -> None:
+    (tmp_path / "emails").write_text("a file")
     with pytest.raises(NotDelivered):
-        await FolderTransport(tmp_path / "mails").send(mail())
+        await FolderTransport(tmp_path / "emails").send(make_email())
 
 
-async def test_an_address_in_another_script_is_sent_as_it_is(tmp_path: Path) -> None:
+async def test_smtp_transport_sends_to_non_ascii_address(tmp_path: Path) -> None:
     with SmtpServer() as server:
         transport = parse_mail_url(server.url)
         assert transport
-        await transport.send(mail("ålice@example.com"))
+        await transport.send(make_email("ålice@example.com"))
         assert server.emails[0].recipient == "ålice@example.com"
 
 
 class Receiver:
-    """Takes every mail."""
+    """Accepts every email."""
 
     def __init__(self) -> None:
         self.emails: list[bytes] = []
 
-    async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:  # noqa: N802 - aiosmtpd calls it by this name
         self.emails.append(getattr(envelope, "content", b""))
         return "250 taken"
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """What a server for localhost shows, and what a client trusts that knows it."""
+    """TLS contexts of a server for localhost and of a client that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
@@ -156,7 +156,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
 
 @pytest.fixture
 def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[ClosingController]:
-    """A server that asks for a password, over TLS only."""
+    """An SMTP server that requires STARTTLS and a password."""
 
     def login(
         _server: object, _session: object, _envelope: object, _how: str, auth: object
@@ -178,41 +178,41 @@ def starttls(certificate: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Clo
     controller.stop()
 
 
-async def test_a_mail_travels_over_starttls_with_a_password(
+async def test_smtp_transport_authenticates_over_starttls(
     starttls: ClosingController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     transport = SmtpTransport(
         "localhost", starttls.port, "me", "right", start_tls=True, context=certificate[1]
     )
-    await transport.send(mail())
+    await transport.send(make_email())
     assert len(starttls.handler.emails) == 1
 
 
-async def test_a_wrong_password_keeps_the_mail(
+async def test_smtp_transport_raises_for_wrong_password(
     starttls: ClosingController, certificate: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     transport = SmtpTransport("localhost", starttls.port, "me", "wrong", context=certificate[1])
     with pytest.raises(NotDelivered, match="SMTPAuthenticationError 535"):
-        await transport.send(mail())
+        await transport.send(make_email())
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(
+async def test_smtp_transport_rejects_untrusted_certificate(
     starttls: ClosingController,
 ) -> None:
     with pytest.raises(NotDelivered):
-        await SmtpTransport("localhost", starttls.port, "me", "right").send(mail())
+        await SmtpTransport("localhost", starttls.port, "me", "right").send(make_email())
     assert starttls.handler.emails == []
 
 
-async def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted() -> None:
+async def test_smtp_transport_requires_starttls() -> None:
     with SmtpServer() as server:
         port = int(server.url.rpartition(":")[2])
         with pytest.raises(NotDelivered):
-            await SmtpTransport("127.0.0.1", port, start_tls=True).send(mail())
+            await SmtpTransport("127.0.0.1", port, start_tls=True).send(make_email())
         assert server.emails == []
 
 
-async def test_a_mail_travels_over_tls_from_the_first_byte(
+async def test_smtp_transport_sends_over_implicit_tls(
     certificate: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     controller = ClosingController(
@@ -220,13 +220,13 @@ async def test_a_mail_travels_over_tls_from_the_first_byte(
     )
     controller.start()
     transport = SmtpTransport(
-        "localhost", controller.port, tls_at_once=True, context=certificate[1]
+        "localhost", controller.port, implicit_tls=True, context=certificate[1]
     )
-    await transport.send(mail())
+    await transport.send(make_email())
     assert len(controller.handler.emails) == 1
     controller.stop()
 
 
-async def test_nobody_there_keeps_the_mail() -> None:
+async def test_smtp_transport_raises_if_server_is_unreachable() -> None:
     with pytest.raises(NotDelivered, match="SMTPConnectError"):
-        await SmtpTransport("127.0.0.1", free_port(), start_tls=None).send(mail())
+        await SmtpTransport("127.0.0.1", free_port(), start_tls=None).send(make_email())

@@ -1,4 +1,4 @@
-"""Failed emails are retried; those that cannot be sent any more are reported with the reason."""
+"""Retry of failed emails. Obsolete ones are reported with the reason."""
 
 from uuid import UUID
 
@@ -8,14 +8,14 @@ from sqlalchemy import select, update
 from auth.clients import Client
 from auth.housekeeping import clean_up
 from auth.invitations import create_invitation
-from auth.mail.outbox import Kind, queue
-from auth.mail_delivery.outbox_list import RetriedMails, retry_mails
+from auth.mail.outbox import EmailKind, queue_email
+from auth.mail_delivery.outbox_list import RetryResult, retry_failed_emails
 from auth.password_reset import request_password_reset, require_password_reset
 from auth.registration import register
 from auth.user_access import disable_user
 from auth.user_creation import NewUserForm, create_user
 from auth.users import find_user_by_name
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 from tests.accounts import ALICE, OPERATOR
 from tests.api import Api
 from tests.clock import ManualClock
@@ -32,9 +32,9 @@ async def quiet(api: Api) -> Api:
 
 
 async def fail_all(api: Api) -> None:
-    """Marks every email as failed, as three days without a mail server do."""
+    """Marks every email as failed."""
     async with api.auth.db.begin() as tx:
-        await tx.execute(update(OutgoingMail).values(next_attempt_at=None, last_error="550"))
+        await tx.execute(update(OutgoingEmail).values(next_attempt_at=None, last_error="550"))
 
 
 async def alice_id(api: Api) -> UUID:
@@ -43,8 +43,8 @@ async def alice_id(api: Api) -> UUID:
     return alice.id
 
 
-async def retry(api: Api) -> RetriedMails:
-    result = await retry_mails(api.auth)
+async def retry(api: Api) -> RetryResult:
+    result = await retry_failed_emails(api.auth)
     await api.send_emails()
     return result
 
@@ -64,7 +64,7 @@ async def test_retry_after_twenty_days_sends_links_that_work(
     assert all(mailbox.last(to).token for to in (ALICE.email, "bob@example.com", CAROL))
 
 
-async def test_retry_reports_and_keeps_an_expired_invitation(
+async def test_retry_reports_and_keeps_expired_invitation(
     quiet: Api, mailbox: Mailbox, clock: ManualClock
 ) -> None:
     await create_invitation(quiet.auth, OPERATOR, email=CAROL, role_ids=[])
@@ -78,10 +78,10 @@ async def test_retry_reports_and_keeps_an_expired_invitation(
     assert "has expired" in mail.error
     assert mailbox.emails() == []
     async with quiet.auth.db.read() as session:
-        assert await session.scalar(select(OutgoingMail.last_error)) == mail.error
+        assert await session.scalar(select(OutgoingEmail.last_error)) == mail.error
 
 
-async def test_retry_reports_a_replaced_link(quiet: Api, mailbox: Mailbox) -> None:
+async def test_retry_reports_replaced_link(quiet: Api, mailbox: Mailbox) -> None:
     await require_password_reset(quiet.auth, OPERATOR, await alice_id(quiet))
     await fail_all(quiet)
     await require_password_reset(quiet.auth, OPERATOR, await alice_id(quiet))
@@ -91,7 +91,7 @@ async def test_retry_reports_a_replaced_link(quiet: Api, mailbox: Mailbox) -> No
     assert len(mailbox.emails()) == 1
 
 
-async def test_retry_reports_a_disabled_account(quiet: Api) -> None:
+async def test_retry_reports_disabled_account(quiet: Api) -> None:
     form = NewUserForm("carol", CAROL)
     user = await create_user(quiet.auth, OPERATOR, form, [])
     await fail_all(quiet)
@@ -100,17 +100,17 @@ async def test_retry_reports_a_disabled_account(quiet: Api) -> None:
     assert mail.error == "The account is disabled."
 
 
-async def test_retry_reports_a_kind_of_a_newer_version(quiet: Api) -> None:
+async def test_retry_reports_kind_of_newer_version(quiet: Api) -> None:
     async with quiet.auth.db.begin() as tx:
-        queue(tx, quiet.auth, Kind.TEST, email=CAROL)
+        queue_email(tx, quiet.auth, EmailKind.TEST, email=CAROL)
     await fail_all(quiet)
     async with quiet.auth.db.begin() as tx:
-        await tx.execute(update(OutgoingMail).values(kind="telegram"))
+        await tx.execute(update(OutgoingEmail).values(kind="telegram"))
     (mail,) = (await retry(quiet)).obsolete
     assert mail.error
     assert "does not know" in mail.error
 
 
-async def test_retry_leaves_emails_alone_that_have_not_failed(quiet: Api) -> None:
+async def test_retry_ignores_emails_that_have_not_failed(quiet: Api) -> None:
     await require_password_reset(quiet.auth, OPERATOR, await alice_id(quiet))
-    assert (await retry_mails(quiet.auth)) == RetriedMails(0, [])
+    assert (await retry_failed_emails(quiet.auth)) == RetryResult(0, [])

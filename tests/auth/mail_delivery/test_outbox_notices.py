@@ -1,4 +1,4 @@
-"""Security notices reach the address that the account had, whatever becomes of the account."""
+"""Security notices are sent to the address that the account had when they were queued."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from auth.account_deletion import delete_account, delete_user
 from auth.clients import Client
 from auth.email_change import confirm_email_change, request_email_change
 from auth.login import log_in
-from auth.mail.outbox import Kind, queue
+from auth.mail.outbox import EmailKind, queue_email
 from auth.password_change import change_password
 from auth.password_reset import request_password_reset, reset_password
 from auth.permissions import Actor
@@ -39,7 +39,7 @@ async def viewer(quiet: Api, alice: str) -> Viewer:
 
 
 async def subjects_to(api: Api, mailbox: Mailbox, email: str) -> list[str]:
-    """Sends what is queued. Returns the subjects of the emails to an address."""
+    """Sends the queued emails. Returns the subjects of those to an address."""
     await api.send_emails()
     return [mail.subject for mail in mailbox.emails(email)]
 
@@ -111,7 +111,7 @@ async def test_temporary_password_notice_is_sent_after_deletion(
     assert "password" in changed
 
 
-async def test_password_notice_goes_to_the_address_of_that_moment(
+async def test_password_notice_is_sent_to_address_at_time_of_change(
     quiet: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await change_password(quiet.auth, viewer, current=ALICE.password, new=NEXT_PASSWORD)
@@ -119,9 +119,7 @@ async def test_password_notice_goes_to_the_address_of_that_moment(
     assert len(await subjects_to(quiet, mailbox, ALICE.email)) == 2
 
 
-async def test_notices_neither_use_the_email_budgets_nor_obey_them(
-    quiet: Api, viewer: Viewer, mailbox: Mailbox
-) -> None:
+async def test_notices_are_not_rate_limited(quiet: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     passwords = [ALICE.password, *(f"roses in december {number}" for number in range(5))]
     for current, new in pairwise(passwords):
         await change_password(quiet.auth, viewer, current=current, new=new)
@@ -138,15 +136,15 @@ async def test_notice_is_sent_to_a_disabled_account(
     assert len(await subjects_to(quiet, mailbox, ALICE.email)) == 1
 
 
-async def test_notice_of_an_older_version_is_sent(
+async def test_notice_queued_by_older_version_is_sent(
     quiet: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     async with quiet.auth.db.begin() as tx:
-        queue(tx, quiet.auth, Kind.PASSWORD_CHANGED, user_id=str(viewer.user_id))
+        queue_email(tx, quiet.auth, EmailKind.PASSWORD_CHANGED, user_id=str(viewer.user_id))
     assert len(await subjects_to(quiet, mailbox, ALICE.email)) == 1
 
 
-async def test_account_without_an_address_queues_no_notice(
+async def test_account_without_email_queues_no_notice(
     quiet: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     async with quiet.auth.db.begin() as tx:

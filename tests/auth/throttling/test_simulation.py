@@ -42,12 +42,12 @@ class World:
     def unknown(self, name: str, address: str) -> list[Budget]:
         """What a sign-in from an unknown device is counted in."""
         networks = network_budgets(NETWORK, SITE, address)
-        return [*name_budgets(name, address), *networks, self.throttle.everywhere]
+        return [*name_budgets(name, address), *networks, self.throttle.unknown_devices]
 
     async def begin(self, who: str, budgets: Sequence[Budget]) -> Attempt | None:
         """Begins an attempt, unless it is refused."""
         try:
-            return await self.throttle.begin(*budgets)
+            return await self.throttle.start(*budgets)
         except RateLimited as refused:
             seconds = int(refused.retry_after.total_seconds())
             self.outcomes[f"{who} refused"] += 1
@@ -198,7 +198,7 @@ async def test_rows_of_an_attack_are_deleted(sqlite_world: World) -> None:
     assert sqlite_world.outcomes == {"x wrong": 100, "x refused": 100, "x seconds": 1}
     assert await count_rows(sqlite_world.auth) == 100 * 2 + 2
     sqlite_world.clock.tick(hours=48)
-    await sqlite_world.throttle.delete_forgotten()
+    await sqlite_world.throttle.delete_expired()
     assert await count_rows(sqlite_world.auth) == 0
 
 

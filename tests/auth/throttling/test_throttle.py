@@ -233,12 +233,12 @@ async def test_a_thousand_at_once_count_as_a_thousand(api: Api) -> None:
 
 async def test_an_attempt_whose_process_died_stops_counting(api: Api, clock: ManualClock) -> None:
     throttle, limit = api.auth.throttle, Limit("one", 1, timedelta(hours=1), timedelta(hours=1))
-    await throttle.begin(Budget(limit, "x"))
+    await throttle.start(Budget(limit, "x"))
     with pytest.raises(RateLimited) as refused:
-        await throttle.begin(Budget(limit, "x"))
+        await throttle.start(Budget(limit, "x"))
     assert refused.value.retry_after == timedelta(seconds=1)
     clock.tick(seconds=31)
-    await throttle.begin(Budget(limit, "x"))
+    await throttle.start(Budget(limit, "x"))
 
 
 HERE = Client("192.0.2.7")
@@ -344,7 +344,7 @@ async def test_the_current_password_cannot_be_guessed_from_a_stolen_session(api:
 
 
 async def test_registrations_of_one_network_are_bounded(sqlite_api: Api) -> None:
-    object.__setattr__(sqlite_api.auth, "sends_mail", False)
+    object.__setattr__(sqlite_api.auth, "sends_email", False)
     outcomes = [await register(sqlite_api, number) for number in range(101)]
     assert outcomes == [[]] * 100 + [["RATE_LIMITED"]]
     async with at(sqlite_api, ELSEWHERE):
@@ -382,7 +382,7 @@ async def test_the_table_tells_neither_who_nor_where(api: Api) -> None:
 async def test_what_is_forgotten_is_deleted(api: Api, clock: ManualClock) -> None:
     await guesses(api, 3)
     clock.tick(days=4)
-    await api.auth.throttle.delete_forgotten()
+    await api.auth.throttle.delete_expired()
     async with api.auth.db.read() as session:
         assert await session.scalar(text("SELECT count(*) FROM attempts")) == 0
 
@@ -396,12 +396,12 @@ async def test_deleting_the_old_and_counting_the_new_do_not_wait_for_one_another
 
     async def attempt(number: int) -> None:
         budgets = [Budget(limit, str(number * 7 % 5)) for limit in limits]
-        started = await throttle.begin(*budgets)
+        started = await throttle.start(*budgets)
         async with api.auth.db.begin() as tx:
             await throttle.fail(tx, started)
 
     for _ in range(10):
-        acts = [throttle.delete_forgotten() if n % 4 == 0 else attempt(n) for n in range(24)]
+        acts = [throttle.delete_expired() if n % 4 == 0 else attempt(n) for n in range(24)]
         await asyncio.gather(*acts)
         clock.tick(days=2)
 
@@ -416,26 +416,26 @@ async def test_forget_locks_rows_in_the_order_of_attempts(
 
         async def forget() -> None:
             async with db.begin() as tx:
-                await throttle.forget(tx, smaller, larger)
+                await throttle.reset(tx, smaller, larger)
 
         await forget()
-        await throttle.spend(larger)
-        await throttle.spend(smaller)
+        await throttle.consume(larger)
+        await throttle.consume(smaller)
         async with db.begin() as tx:
-            await throttle.spend_within(tx, smaller)
+            await throttle.consume_in(tx, smaller)
             forgetting = asyncio.create_task(forget())
             await wait_for_lock(db, forgetting)
-            await throttle.spend_within(tx, larger)
+            await throttle.consume_in(tx, larger)
         await forgetting
 
 
 async def in_order_of_keys(api: Api, one: Budget, other: Budget) -> tuple[Budget, Budget]:
     """The keys are HMACs under a secret of this server."""
     keys = select(Throttle.key)
-    await api.auth.throttle.spend(one)
+    await api.auth.throttle.consume(one)
     async with api.auth.db.read() as session:
         first = (await session.scalars(keys)).one()
-    await api.auth.throttle.spend(other)
+    await api.auth.throttle.consume(other)
     async with api.auth.db.read() as session:
         smallest = (await session.scalars(keys.order_by(Throttle.key))).first()
     return (one, other) if smallest == first else (other, one)

@@ -7,7 +7,7 @@ from sqlalchemy import update
 from typer.testing import CliRunner
 
 from models.database import Database
-from models.outgoing_mail import OutgoingMail
+from models.outgoing_email import OutgoingEmail
 from server.cli import main as cli
 from tests.accounts import ALICE
 from tests.commands import run, run_failing, use_development_settings
@@ -53,7 +53,7 @@ def test_mail_retry_retries_failed_emails(sqlite_url: str) -> None:
 async def _fail_emails(url: str) -> None:
     db = Database.connect(url)
     async with db.begin() as tx:
-        await tx.execute(update(OutgoingMail).values(next_attempt_at=None, last_error="550"))
+        await tx.execute(update(OutgoingEmail).values(next_attempt_at=None, last_error="550"))
     await db.close()
 
 

@@ -18,7 +18,7 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ThrottleCounter:
     """The failures as of `failed_at`, and the attempts in flight as of `started_at`."""
 
     failures: float = 0.0
@@ -45,29 +45,29 @@ class Tally:
         left = max(round(limit.free - self.failures_at(limit, now)), 1)
         return round(self.in_flight_at(now)) >= left
 
-    def started(self, now: datetime) -> "Tally":
+    def started(self, now: datetime) -> "ThrottleCounter":
         """With one more attempt in flight."""
-        return Tally(self.failures, self.failed_at, self.in_flight_at(now) + 1, now)
+        return ThrottleCounter(self.failures, self.failed_at, self.in_flight_at(now) + 1, now)
 
-    def ended(self, started_at: datetime, now: datetime) -> "Tally":
+    def ended(self, started_at: datetime, now: datetime) -> "ThrottleCounter":
         """Without the attempt that was started then: what is left of its term is taken out."""
         left = self.in_flight_at(now) - faded(now - started_at, LEASE)
-        return Tally(self.failures, self.failed_at, max(left, 0.0), now)
+        return ThrottleCounter(self.failures, self.failed_at, max(left, 0.0), now)
 
-    def failed(self, limit: Limit, now: datetime) -> "Tally":
+    def failed(self, limit: Limit, now: datetime) -> "ThrottleCounter":
         """With one more failure."""
         failures = self.failures_at(limit, now) + 1
-        return Tally(failures, now, self.in_flight, self.started_at)
+        return ThrottleCounter(failures, now, self.in_flight, self.started_at)
 
-    def forgiven(self) -> "Tally":
+    def forgiven(self) -> "ThrottleCounter":
         """Without failures."""
-        return Tally(0.0, _NEVER, self.in_flight, self.started_at)
+        return ThrottleCounter(0.0, _NEVER, self.in_flight, self.started_at)
 
-    def plus(self, other: "Tally", limit: Limit) -> "Tally":
+    def plus(self, other: "ThrottleCounter", limit: Limit) -> "ThrottleCounter":
         """Both together: the same key under two secrets."""
         failed_at = max(self.failed_at, other.failed_at)
         started_at = max(self.started_at, other.started_at)
-        return Tally(
+        return ThrottleCounter(
             self.failures_at(limit, failed_at) + other.failures_at(limit, failed_at),
             failed_at,
             self.in_flight_at(started_at) + other.in_flight_at(started_at),

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.base import Base, UtcDateTime, uuid7
 
 
-class OutgoingMail(Base):
+class OutgoingEmail(Base):
     """One mail. It holds no link: that is made when the mail is sent."""
 
     __tablename__ = "outgoing_mails"
@@ -25,4 +25,4 @@ class OutgoingMail(Base):
 
 
 # What is due, oldest first; a mail that was given up has no next attempt.
-Index("ix_outgoing_mails_next_attempt_at", OutgoingMail.next_attempt_at)
+Index("ix_outgoing_mails_next_attempt_at", OutgoingEmail.next_attempt_at)

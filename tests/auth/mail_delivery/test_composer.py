@@ -1,4 +1,4 @@
-"""What emails say, and to whom: nothing that a stranger wrote becomes a link."""
+"""Email composition: usernames never become links."""
 
 import re
 
@@ -27,22 +27,21 @@ LINK_LIKE = ["www.evil.example", "evil.example", "ẹvil.example", "0800-555-123
 
 
 @pytest.mark.parametrize("username", LINK_LIKE)
-async def test_registration_email_holds_no_link_of_a_stranger(
+async def test_registration_email_shows_no_link_from_username(
     settings: Settings, clock: ManualClock, mailbox: Mailbox, username: str
 ) -> None:
-    """T6: the username stood in the email, and email programs make a link of it."""
+    """Email programs turn a username that looks like a domain into a link."""
     changes = {"email_verification": EmailVerification.REQUIRED}
     async with serving(settings.model_copy(update=changes), clock) as api:
         await register(api.auth, HERE, NewUserForm(username, VICTIM, password=PASSWORD))
         await api.send_emails()
-    assert_harmless(mailbox, VICTIM, 1)
+    assert_no_foreign_link(mailbox, VICTIM, 1)
 
 
 @pytest.mark.parametrize("username", LINK_LIKE)
-async def test_no_email_holds_a_link_of_a_stranger(
+async def test_other_emails_show_no_link_from_username(
     sqlite_api: Api, mailbox: Mailbox, username: str
 ) -> None:
-    """The same in all emails that a stranger can have sent to an address."""
     await register(sqlite_api.auth, HERE, NewUserForm(username, VICTIM, password=PASSWORD))
     token = (await sqlite_api.try_login(username, PASSWORD))["tokens"]["accessToken"]
     viewer = await get_viewer(sqlite_api.auth, HERE, token)
@@ -54,12 +53,12 @@ async def test_no_email_holds_a_link_of_a_stranger(
     await sqlite_api.send_emails()
     await change_password(sqlite_api.auth, viewer, current=PASSWORD, new=PASSWORD + "!")
     await sqlite_api.send_emails()
-    assert_harmless(mailbox, VICTIM, 3)
-    assert_harmless(mailbox, other, 1)
+    assert_no_foreign_link(mailbox, VICTIM, 3)
+    assert_no_foreign_link(mailbox, other, 1)
 
 
-def assert_harmless(mailbox: Mailbox, to: str, count: int) -> None:
-    """Nothing but the link to this server and the addressee looks like a link."""
+def assert_no_foreign_link(mailbox: Mailbox, to: str, count: int) -> None:
+    """Checks that only links to this server and the recipient look like links."""
     mails = mailbox.emails(to)
     assert len(mails) == count
     for mail in mails:
@@ -69,15 +68,13 @@ def assert_harmless(mailbox: Mailbox, to: str, count: int) -> None:
             assert "0800" not in text
 
 
-async def test_an_ordinary_username_is_shown(sqlite_api: Api, mailbox: Mailbox) -> None:
+async def test_email_shows_username(sqlite_api: Api, mailbox: Mailbox) -> None:
     await request_password_reset(sqlite_api.auth, HERE, email=ALICE.email)
     await sqlite_api.send_emails()
     assert mailbox.last(ALICE.email).text.startswith("Hello alice,")
 
 
-async def test_a_username_with_a_dot_is_replaced_by_the_address(
-    sqlite_api: Api, mailbox: Mailbox
-) -> None:
+async def test_username_with_dot_is_replaced_by_address(sqlite_api: Api, mailbox: Mailbox) -> None:
     async with sqlite_api.auth.db.begin() as tx:
         await tx.execute(
             update(User)
