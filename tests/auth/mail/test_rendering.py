@@ -1,6 +1,7 @@
 """Rendering of emails, with built-in and custom templates."""
 
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from uuid import UUID
 
@@ -41,6 +42,13 @@ def test_email_has_subject_text_and_html(kind: EmailKind) -> None:
 def test_text_and_html_have_same_link(kind: EmailKind) -> None:
     email = render(kind)
     assert (VARIABLES["link"] in email.text) == (VARIABLES["link"] in email.html)
+
+
+@pytest.mark.parametrize("kind", list(EmailKind))
+def test_text_and_html_have_same_paragraphs(kind: EmailKind) -> None:
+    email = render(kind)
+    html = unescape(email.html)
+    assert [part for part in email.text.strip().split("\n\n") if part not in html] == []
 
 
 @pytest.mark.parametrize("kind", list(EmailKind))
