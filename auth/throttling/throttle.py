@@ -1,8 +1,8 @@
-"""Throttling: failures delay further attempts, and no account is locked for good.
+"""The throttle: failures delay further attempts. No account is locked permanently.
 
-An attempt is in flight before anything slow is done for it, in the database, so that a thousand at
-once on several machines count as a thousand. Then it fails, succeeds, or is given back. During a
-delay the right password waits too (NIST SP 800-63B-4, 3.2.2; ASVS 5.0, 6.3.1).
+An attempt is written to the database before slow work starts, so concurrent attempts on several
+machines are all counted. It then fails, succeeds, or is cancelled. During a delay the correct
+password is rejected too (NIST SP 800-63B-4, section 3.2.2; ASVS 5.0, 6.3.1).
 """
 
 import hmac
@@ -29,21 +29,21 @@ from models.database import Database, DatabaseUnavailable
 from models.throttle import Throttle as Row
 
 _PURPOSE = "postern attempts"
-# Attempts in flight are over within moments.
-_SHORTLY = timedelta(seconds=1)
-_DELETED_AT_ONCE = 1_000
+# Attempts in flight end soon.
+_RETRY_AFTER_IN_FLIGHT = timedelta(seconds=1)
+_DELETE_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is counted as in flight, and since when."""
+    """An attempt in flight, and the budgets in which it is counted."""
 
     budgets: tuple[Budget, ...]
     started_at: datetime
 
 
 class Throttle:
-    """What all processes count together."""
+    """Counts attempts and failures in the database, for all processes together."""
 
     def __init__(
         self,
@@ -58,14 +58,13 @@ class Throttle:
         self._clock = clock
         self._keys = secret_keys.derive(_PURPOSE)
         self._enabled = enabled
-        # Of all unknown devices together.
+        # The budget of all unknown devices together.
         self.unknown_devices = Budget(unknown_devices_limit(failures_per_hour), "")
 
     async def start(self, *budgets: Budget) -> Attempt:
-        """Counts an attempt as in flight in all budgets, or in none.
+        """Starts an attempt: counts it as in flight in all budgets, or in none.
 
-        Raises RateLimited with the longest delay, and DatabaseUnavailable: without the database
-        nothing says who has failed before.
+        Raises RateLimited with the longest delay, and DatabaseUnavailable.
         """
         now = self._clock.now()
         if not self._enabled:
@@ -81,7 +80,7 @@ class Throttle:
         return Attempt(budgets, now)
 
     async def fail(self, tx: AsyncSession, attempt: Attempt) -> timedelta:
-        """Turns an attempt into a failure; returns the delay that follows."""
+        """Turns an attempt into a failure. Returns the delay that follows."""
         if not attempt.budgets:
             return timedelta()
         now, connection = self._clock.now(), await tx.connection()
@@ -94,38 +93,38 @@ class Throttle:
         return max(counter.delay(budget.limit, now) for budget, counter in failed.items())
 
     async def succeed(self, connection: AsyncConnection, attempt: Attempt) -> None:
-        """Gives an attempt back, and forgives the failures that a success forgives.
+        """Ends an attempt, and resets the failures that a success resets.
 
-        Best at the end of a transaction, since other attempts wait for it.
+        Call it at the end of a transaction, since other attempts wait for its locks.
         """
-        await self._end(connection, attempt, forgives=True)
+        await self._end(connection, attempt, succeeded=True)
 
     async def cancel(self, attempt: Attempt) -> None:
-        """Undoes an attempt that tried nothing, because the server was busy. Forgives nothing."""
+        """Ends an attempt that was not checked because the server was busy. Resets no failures."""
         if _in_flight(attempt):
             async with self._db.begin() as tx:
-                await self._end(await tx.connection(), attempt, forgives=False)
+                await self._end(await tx.connection(), attempt, succeeded=False)
 
     @asynccontextmanager
     async def count(self, *budgets: Budget) -> AsyncIterator[None]:
-        """Counts what is done inside, however it ends, unless the server is too busy to do it."""
-        async with self._attempting(budgets, failure=Exception) as attempt:
+        """Counts the block as a failure, also if it succeeds, unless the server is too busy."""
+        async with self._run_attempt(budgets, failure=Exception) as attempt:
             yield
         await self._fail(attempt)
 
     @asynccontextmanager
     async def count_failure(self, *budgets: Budget) -> AsyncIterator[None]:
-        """Counts a refusal inside as a failure, unless the server was too busy to check."""
-        async with self._attempting(budgets, failure=AuthError) as attempt:
+        """Counts the block as a failure if it raises AuthError, unless the server is too busy."""
+        async with self._run_attempt(budgets, failure=AuthError) as attempt:
             yield
         async with self._db.begin() as tx:
             await self.succeed(await tx.connection(), attempt)
 
     @asynccontextmanager
-    async def _attempting(
+    async def _run_attempt(
         self, budgets: Sequence[Budget], *, failure: type[Exception]
     ) -> AsyncIterator[Attempt]:
-        """Ends an attempt that raises. The caller ends one that does not."""
+        """Ends the attempt if the block raises. Otherwise the caller ends it."""
         attempt = await self.start(*budgets)
         try:
             yield attempt
@@ -137,46 +136,47 @@ class Throttle:
             raise
 
     async def consume(self, *budgets: Budget) -> None:
-        """Counts something that is done at once in all budgets, or in none. Raises RateLimited."""
+        """Counts one use in all budgets, or in none. Raises RateLimited."""
         async with self._db.begin() as tx:
             await self.consume_in(tx, *budgets)
 
     async def consume_in(self, tx: AsyncSession, *budgets: Budget) -> None:
-        """The same in a transaction: it counts only if that is committed."""
+        """Counts one use if the transaction is committed. Raises RateLimited."""
         await self._consume(tx, None, budgets)
 
     async def consume_unless_paused(self, pause: Budget, *budgets: Budget) -> bool:
-        """The same; during the delay of `pause` it counts nothing, and returns False."""
+        """Counts one use. Counts nothing and returns False during the delay of `pause`."""
         async with self._db.begin() as tx:
             return await self._consume(tx, pause, [pause, *budgets])
 
     async def reset(self, tx: AsyncSession, *budgets: Budget) -> None:
-        """Forgives every failure."""
-        keys = [key for budget in budgets for key in self._names(budget)]
-        mine = Row.key.in_(keys)
-        # A DELETE locks rows in any order. Attempts lock theirs by key: both could deadlock.
-        await tx.execute(select(Row.key).where(mine).order_by(Row.key).with_for_update())
-        await tx.execute(delete(Row).where(mine))
+        """Deletes the failures in budgets."""
+        keys = [key for budget in budgets for key in self._row_keys(budget)]
+        selected = Row.key.in_(keys)
+        # Attempts lock rows in the order of keys. A DELETE alone would lock in any order and could
+        # deadlock with them.
+        await tx.execute(select(Row.key).where(selected).order_by(Row.key).with_for_update())
+        await tx.execute(delete(Row).where(selected))
 
     async def delete_expired(self) -> None:
-        """Deletes the rows that say nothing any more, in short transactions."""
-        while await self._delete_some() == _DELETED_AT_ONCE:
+        """Deletes the rows that no longer change a decision, in short transactions."""
+        while await self._delete_some() == _DELETE_BATCH:
             pass
 
     async def _delete_some(self) -> int:
-        old = select(Row.key).where(Row.forgotten_at < self._clock.now()).limit(_DELETED_AT_ONCE)
+        old = select(Row.key).where(Row.forgotten_at < self._clock.now()).limit(_DELETE_BATCH)
         async with self._db.begin() as tx:
-            # Rows that are locked are in use, and waiting for them could deadlock.
+            # Locked rows are in use, and waiting for them could deadlock.
             keys = list(await tx.scalars(old.with_for_update(skip_locked=True)))
             await tx.execute(delete(Row).where(Row.key.in_(keys)))
         return len(keys)
 
-    async def _end(self, connection: AsyncConnection, attempt: Attempt, *, forgives: bool) -> None:
+    async def _end(self, connection: AsyncConnection, attempt: Attempt, *, succeeded: bool) -> None:
         now, ended = self._clock.now(), {}
         for budget, counter in (await self._lock(connection, _in_flight(attempt), now)).items():
             ended[budget] = counter.ended(attempt.started_at, now)
-            if forgives and budget.limit.forgiven_by_success:
-                ended[budget] = ended[budget].forgiven()
+            if succeeded and budget.limit.reset_by_success:
+                ended[budget] = ended[budget].without_failures()
         await self._write(connection, ended)
 
     async def _fail(self, attempt: Attempt) -> None:
@@ -201,26 +201,26 @@ class Throttle:
         for budget in budgets:
             found = [
                 _counter(row)
-                for key in self._names(budget)
+                for key in self._row_keys(budget)
                 for row in await self._db.look_up(_BY_KEY, {"name": key})
             ]
-            _check({budget: _together(found, budget.limit)}, now)
+            _check({budget: _sum(found, budget.limit)}, now)
 
     async def _lock(
         self, connection: AsyncConnection, budgets: Sequence[Budget], now: datetime
     ) -> dict[Budget, ThrottleCounter]:
         if not budgets:
             return {}
-        names = {budget: self._names(budget) for budget in budgets}
-        # In one order, or two attempts could wait for one another.
-        keys = sorted(key for of_budget in names.values() for key in of_budget)
+        row_keys = {budget: self._row_keys(budget) for budget in budgets}
+        # Sorted, so that two attempts cannot deadlock.
+        keys = sorted(key for of_budget in row_keys.values() for key in of_budget)
         rows = await connection.execute(
             _lock(self._db.dialect), [_values(k, ThrottleCounter(), now) for k in keys]
         )
         found = {row.key: _counter(row) for row in rows}
         return {
-            budget: _together([found[key] for key in of_budget], budget.limit)
-            for budget, of_budget in names.items()
+            budget: _sum([found[key] for key in of_budget], budget.limit)
+            for budget, of_budget in row_keys.items()
         }
 
     async def _write(
@@ -228,19 +228,19 @@ class Throttle:
     ) -> None:
         rows = []
         for budget, counter in counters.items():
-            newest, *older = self._names(budget)
+            newest, *older = self._row_keys(budget)
             rows.append(_values(newest, counter, counter.negligible_at(budget.limit)))
-            # Counted under the newest secret from now on.
+            # The newest secret counts from now on.
             rows += [_values(key, ThrottleCounter(), counter.failed_at) for key in older]
         if rows:
             await connection.execute(_WRITE, [{**row, "name": row.pop("key")} for row in rows])
 
-    def _names(self, budget: Budget) -> list[str]:
-        """The keys of its row under every secret, newest first.
+    def _row_keys(self, budget: Budget) -> list[str]:
+        """Returns the keys of the row under each secret, newest first.
 
-        A dump of the database shows neither the names that were tried nor the networks.
+        They are HMACs, so a database dump reveals neither the names that were tried nor networks.
         """
-        text = f"{budget.limit.name}\0{budget.whose}".encode("utf-8", "surrogatepass")
+        text = f"{budget.limit.name}\0{budget.key}".encode("utf-8", "surrogatepass")
         return [hmac.digest(key, text, sha256).hex() for key in self._keys]
 
 
@@ -248,7 +248,7 @@ def _check(counters: Mapping[Budget, ThrottleCounter], now: datetime) -> None:
     """Raises RateLimited with the longest delay."""
     delays = [counter.delay(budget.limit, now) for budget, counter in counters.items()]
     if any(counter.is_full(budget.limit, now) for budget, counter in counters.items()):
-        delays.append(_SHORTLY)
+        delays.append(_RETRY_AFTER_IN_FLIGHT)
     longest = max(delays, default=timedelta())
     if longest:
         raise RateLimited(timedelta(seconds=math.ceil(longest.total_seconds())))
@@ -264,7 +264,7 @@ def _ended(
     return counter.ended(attempt.started_at, now) if budget.limit.counts_in_flight else counter
 
 
-def _together(counters: Sequence[ThrottleCounter], limit: Limit) -> ThrottleCounter:
+def _sum(counters: Sequence[ThrottleCounter], limit: Limit) -> ThrottleCounter:
     return reduce(lambda one, other: one.plus(other, limit), counters, ThrottleCounter())
 
 
@@ -285,16 +285,16 @@ def _values(key: str, counter: ThrottleCounter, forgotten_at: datetime) -> dict[
 
 @cache
 def _lock(dialect: str) -> Executable:
-    # The other dialect is not imported: it takes megabytes.
+    # Imports only the dialect in use, since each takes megabytes.
     insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(_ROWS)
-    # Writing an existing row locks it.
+    # The update changes nothing. It locks an existing row.
     locked: Executable = insert.on_conflict_do_update(
         index_elements=[_ROWS.c.key], set_={"key": insert.excluded.key}
     ).returning(*_ROWS.c)
     return locked
 
 
-# Not through the ORM, which would take a third of what a login costs beside its hash.
+# Not through the ORM, which would take a third of the time of a sign-in without its hash.
 _ROWS = Base.metadata.tables[Row.__tablename__]
 _BY_KEY = select(*_ROWS.c).where(_ROWS.c.key == bindparam("name"))
 _WRITE = update(_ROWS).where(_ROWS.c.key == bindparam("name"))

@@ -1,7 +1,7 @@
-"""Weeks of throttling on the real tables with a moved clock; docs/security.md states the figures.
+"""Simulations of sign-ins and attacks over days, for the figures in docs/security.md.
 
-Passwords are not hashed here: everything else is what a login does. The random numbers are always
-the same, so the expected figures are exact.
+They run on the real tables with a manual clock and do not hash passwords. The random numbers are
+seeded, so the expected figures are exact.
 """
 
 import os
@@ -28,8 +28,8 @@ DAYS = int(os.environ.get("SIMULATED_DAYS", "1"))
 
 
 @dataclass
-class World:
-    """A throttle, and what became of the attempts."""
+class Simulation:
+    """A throttle, and the counted outcomes of attempts."""
 
     auth: Auth
     clock: ManualClock
@@ -40,22 +40,22 @@ class World:
         return self.auth.throttle
 
     def unknown(self, name: str, address: str) -> list[Budget]:
-        """What a sign-in from an unknown device is counted in."""
+        """Returns the budgets of a sign-in from an unknown device."""
         networks = network_budgets(NETWORK, SITE, address)
         return [*name_budgets(name, address), *networks, self.throttle.unknown_devices]
 
-    async def begin(self, who: str, budgets: Sequence[Budget]) -> Attempt | None:
-        """Begins an attempt, unless it is refused."""
+    async def start(self, who: str, budgets: Sequence[Budget]) -> Attempt | None:
+        """Starts an attempt. Returns None if it is rejected."""
         try:
             return await self.throttle.start(*budgets)
         except RateLimited as refused:
             seconds = int(refused.retry_after.total_seconds())
-            self.outcomes[f"{who} refused"] += 1
+            self.outcomes[f"{who} rejected"] += 1
             self.outcomes[f"{who} seconds"] = max(self.outcomes[f"{who} seconds"], seconds)
             return None
 
     async def end(self, who: str, attempt: Attempt | None, *, right: bool) -> None:
-        """Ends it with the right or a wrong password."""
+        """Ends an attempt with the right or a wrong password."""
         if attempt is None:
             return
         async with self.auth.db.begin() as tx:
@@ -68,19 +68,19 @@ class World:
     async def sign_in(
         self, who: str, name: str, address: str, *, right: bool, device: str = ""
     ) -> None:
-        """One sign-in from an unknown device, or from a known one."""
+        """Signs in from an unknown device, or from a known one."""
         budgets = [Budget(DEVICE, device)] if device else self.unknown(name, address)
-        await self.end(who, await self.begin(who, budgets), right=right)
+        await self.end(who, await self.start(who, budgets), right=right)
 
 
 @pytest.fixture
-def world(api: Api, clock: ManualClock) -> World:
-    return World(api.auth, clock)
+def simulation(api: Api, clock: ManualClock) -> Simulation:
+    return Simulation(api.auth, clock)
 
 
 @pytest.fixture
-def sqlite_world(sqlite_api: Api, clock: ManualClock) -> World:
-    return World(sqlite_api.auth, clock)
+def sqlite_simulation(sqlite_api: Api, clock: ManualClock) -> Simulation:
+    return Simulation(sqlite_api.auth, clock)
 
 
 @pytest.fixture
@@ -89,117 +89,127 @@ def chance() -> random.Random:
 
 
 @pytest.mark.soak
-async def test_busy_network_is_never_refused(sqlite_world: World, chance: random.Random) -> None:
-    """T1: at 200 logins an hour with 3 % typos, half were refused from the 16th hour on."""
-    await work(sqlite_world, chance, hours=17)
-    assert sqlite_world.outcomes == {"office right": 3_300, "office wrong": 100}
+async def test_busy_network_is_never_rejected(
+    sqlite_simulation: Simulation, chance: random.Random
+) -> None:
+    """200 sign-ins an hour, 3 % of them with a typo."""
+    await simulate_work(sqlite_simulation, chance, hours=17)
+    assert sqlite_simulation.outcomes == {"office right": 3_300, "office wrong": 100}
 
 
 @pytest.mark.soak
-async def test_busy_network_is_never_refused_for_days(world: World, chance: random.Random) -> None:
-    await work(world, chance, hours=DAYS * 24)
-    outcomes = world.outcomes
+async def test_busy_network_is_never_rejected_for_days(
+    simulation: Simulation, chance: random.Random
+) -> None:
+    await simulate_work(simulation, chance, hours=DAYS * 24)
+    outcomes = simulation.outcomes
     assert outcomes.total() == DAYS * 24 * 200
-    assert outcomes["office refused"] == 0
+    assert outcomes["office rejected"] == 0
     assert 0.028 < outcomes["office wrong"] / outcomes.total() < 0.032
 
 
-async def work(world: World, chance: random.Random, *, hours: int) -> None:
-    """Sign-ins of a thousand people behind one address."""
+async def simulate_work(simulation: Simulation, chance: random.Random, *, hours: int) -> None:
+    """Simulates sign-ins of a thousand users in one network."""
     for _ in range(hours * 200):
         name = f"colleague{chance.randrange(1000)}"
-        await world.sign_in("office", name, OFFICE, right=chance.random() >= 0.03)
-        world.clock.tick(seconds=18)
+        await simulation.sign_in("office", name, OFFICE, right=chance.random() >= 0.03)
+        simulation.clock.tick(seconds=18)
 
 
-async def test_twenty_people_behind_one_address_sign_in_at_nine(
-    world: World, chance: random.Random
+async def test_twenty_concurrent_users_of_one_network_are_not_delayed(
+    simulation: Simulation, chance: random.Random
 ) -> None:
-    """All at once, some with a typo first; none is delayed."""
+    """Some users make a typo first."""
     names = [f"colleague{number}" for number in range(20)]
     clumsy = [name for name in names if chance.random() < 0.3]
     for round_ in (clumsy, names):
-        begun = [await world.begin("office", world.unknown(name, OFFICE)) for name in round_]
+        begun = [
+            await simulation.start("office", simulation.unknown(name, OFFICE)) for name in round_
+        ]
         for attempt in begun:
-            await world.end("office", attempt, right=round_ is names)
-    assert world.outcomes == {"office wrong": len(clumsy), "office right": 20}
+            await simulation.end("office", attempt, right=round_ is names)
+    assert simulation.outcomes == {"office wrong": len(clumsy), "office right": 20}
     assert len(clumsy) == 8
 
 
-async def test_twenty_people_beside_an_attacker_behind_their_address(world: World) -> None:
-    """Unknown devices wait for moments, one after the other; known ones do not wait at all."""
+async def test_attacker_in_network_delays_unknown_devices_briefly(simulation: Simulation) -> None:
+    """Known devices are not delayed."""
     for number in range(150):
-        await world.sign_in("attacker", f"name{number}", OFFICE, right=False)
-        world.clock.tick(seconds=10)
+        await simulation.sign_in("attacker", f"name{number}", OFFICE, right=False)
+        simulation.clock.tick(seconds=10)
     for number in range(20):
         known = f"device{number}"
-        await world.sign_in("known", f"colleague{number}", OFFICE, right=True, device=known)
+        await simulation.sign_in("known", f"colleague{number}", OFFICE, right=True, device=known)
     begun = [
-        await world.begin("unknown", world.unknown(f"person{number}", OFFICE))
+        await simulation.start("unknown", simulation.unknown(f"person{number}", OFFICE))
         for number in range(20)
     ]
     for attempt in begun:
-        await world.end("unknown", attempt, right=True)
-    assert world.outcomes["known right"] == 20
-    assert world.outcomes["unknown refused"] >= 19
-    assert world.outcomes["unknown seconds"] <= 60
+        await simulation.end("unknown", attempt, right=True)
+    assert simulation.outcomes["known right"] == 20
+    assert simulation.outcomes["unknown rejected"] >= 19
+    assert simulation.outcomes["unknown seconds"] <= 60
 
 
 @pytest.mark.soak
-async def test_stranger_at_one_account_for_a_day(sqlite_world: World) -> None:
-    """One guess a second: few are tried, and the owner's device never waits."""
+async def test_attack_on_one_account_for_a_day_does_not_delay_owner(
+    sqlite_simulation: Simulation,
+) -> None:
+    """Few of the guesses are checked."""
     for second in range(86_400):
         if second % 3600 == 0:
-            await sqlite_world.sign_in("owner", "alice", OFFICE, right=True, device="laptop")
+            await sqlite_simulation.sign_in("owner", "alice", OFFICE, right=True, device="laptop")
         if second % 30 == 0:
-            await sqlite_world.sign_in("stranger", "alice", "198.51.100.9", right=False)
-        sqlite_world.clock.tick(seconds=1)
-    assert sqlite_world.outcomes["owner right"] == 24
-    assert sqlite_world.outcomes["owner refused"] == 0
-    assert 60 <= sqlite_world.outcomes["stranger wrong"] <= 75
+            await sqlite_simulation.sign_in("stranger", "alice", "198.51.100.9", right=False)
+        sqlite_simulation.clock.tick(seconds=1)
+    assert sqlite_simulation.outcomes["owner right"] == 24
+    assert sqlite_simulation.outcomes["owner rejected"] == 0
+    assert 60 <= sqlite_simulation.outcomes["stranger wrong"] <= 75
 
 
 @pytest.mark.soak
-async def test_botnet_at_one_account_for_a_week(world: World, chance: random.Random) -> None:
-    """A thousand addresses, a guess every twenty seconds: twenty, and then about two an hour."""
+async def test_botnet_on_one_account_for_a_week_does_not_delay_owner(
+    simulation: Simulation, chance: random.Random
+) -> None:
+    """A thousand addresses, one guess in 20 seconds: few are checked."""
     for number in range(7 * 86_400 // 20):
         address = f"198.51.{chance.randrange(4)}.{chance.randrange(250)}"
-        await world.sign_in("botnet", "alice", address, right=False)
+        await simulation.sign_in("botnet", "alice", address, right=False)
         if number % 180 == 0:
-            await world.sign_in("owner", "alice", OFFICE, right=True, device="laptop")
-        world.clock.tick(seconds=20)
-    assert world.outcomes["owner right"] == 168
-    assert world.outcomes["owner refused"] == 0
-    assert 20 + 250 <= world.outcomes["botnet wrong"] <= 20 + 330
+            await simulation.sign_in("owner", "alice", OFFICE, right=True, device="laptop")
+        simulation.clock.tick(seconds=20)
+    assert simulation.outcomes["owner right"] == 168
+    assert simulation.outcomes["owner rejected"] == 0
+    assert 20 + 250 <= simulation.outcomes["botnet wrong"] <= 20 + 330
 
 
 @pytest.mark.soak
-async def test_botnet_at_everybody_meets_the_global_limit(
-    sqlite_world: World, chance: random.Random
+async def test_botnet_on_many_accounts_is_limited(
+    sqlite_simulation: Simulation, chance: random.Random
 ) -> None:
-    """Five thousand addresses in an hour, each for one guess at a name of its own."""
+    """Five thousand addresses in an hour, each with one guess for another name."""
     addresses: Iterator[str] = (f"10.{a}.{b}.1" for a in range(100) for b in range(50))
     for number, address in enumerate(addresses):
-        await sqlite_world.sign_in("botnet", f"name{number}", address, right=False)
+        await sqlite_simulation.sign_in("botnet", f"name{number}", address, right=False)
         if number % 500 == 0:
-            await sqlite_world.sign_in("owner", "bob", OFFICE, right=True, device="phone")
-        sqlite_world.clock.tick(seconds=0.72)
-    assert sqlite_world.outcomes["owner right"] == 10
-    assert sqlite_world.outcomes["owner refused"] == 0
-    # 1443 are free; the rest decays during the attack.
-    assert 1_500 <= sqlite_world.outcomes["botnet wrong"] <= 2_400
-    assert sqlite_world.outcomes["botnet seconds"] <= 10
+            await sqlite_simulation.sign_in("owner", "bob", OFFICE, right=True, device="phone")
+        sqlite_simulation.clock.tick(seconds=0.72)
+    assert sqlite_simulation.outcomes["owner right"] == 10
+    assert sqlite_simulation.outcomes["owner rejected"] == 0
+    # 1443 failures are free. Others are allowed as failures decay during the attack.
+    assert 1_500 <= sqlite_simulation.outcomes["botnet wrong"] <= 2_400
+    assert sqlite_simulation.outcomes["botnet seconds"] <= 10
 
 
-async def test_rows_of_an_attack_are_deleted(sqlite_world: World) -> None:
-    """What an attacker fills the table with is bounded by the limits, and goes by itself."""
+async def test_rows_of_an_attack_are_deleted(sqlite_simulation: Simulation) -> None:
+    """The limits bound the number of rows that an attacker can add."""
     for number in range(200):
-        await sqlite_world.sign_in("x", f"name{number}", OFFICE, right=False)
-    assert sqlite_world.outcomes == {"x wrong": 100, "x refused": 100, "x seconds": 1}
-    assert await count_rows(sqlite_world.auth) == 100 * 2 + 2
-    sqlite_world.clock.tick(hours=48)
-    await sqlite_world.throttle.delete_expired()
-    assert await count_rows(sqlite_world.auth) == 0
+        await sqlite_simulation.sign_in("x", f"name{number}", OFFICE, right=False)
+    assert sqlite_simulation.outcomes == {"x wrong": 100, "x rejected": 100, "x seconds": 1}
+    assert await count_rows(sqlite_simulation.auth) == 100 * 2 + 2
+    sqlite_simulation.clock.tick(hours=48)
+    await sqlite_simulation.throttle.delete_expired()
+    assert await count_rows(sqlite_simulation.auth) == 0
 
 
 async def count_rows(auth: Auth) -> Any:
@@ -207,9 +217,9 @@ async def count_rows(auth: Auth) -> Any:
         return await session.scalar(select(func.count()).select_from(Row))
 
 
-async def test_a_few_typos_every_day_never_delay_their_name(sqlite_world: World) -> None:
+async def test_few_typos_every_day_are_not_delayed(sqlite_simulation: Simulation) -> None:
     for _ in range(60):
         for _ in range(3):
-            await sqlite_world.sign_in("user", "alice", OFFICE, right=False)
-        sqlite_world.clock.tick(hours=12)
-    assert sqlite_world.outcomes == {"user wrong": 180}
+            await sqlite_simulation.sign_in("user", "alice", OFFICE, right=False)
+        sqlite_simulation.clock.tick(hours=12)
+    assert sqlite_simulation.outcomes == {"user wrong": 180}

@@ -1,4 +1,4 @@
-"""Throttling: guesses become slow, and strangers do not keep owners out."""
+"""Throttling of sign-ins, passwords and registrations."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -32,8 +32,8 @@ from tests.sessions import Device
 
 
 @asynccontextmanager
-async def at(api: Api, address: str) -> AsyncIterator[None]:
-    """Requests come from there."""
+async def from_address(api: Api, address: str) -> AsyncIterator[None]:
+    """Sends requests from another client address."""
     transport: Any = api.http._transport
     before, transport.client = transport.client, (address, 50000)
     yield
@@ -41,7 +41,7 @@ async def at(api: Api, address: str) -> AsyncIterator[None]:
 
 
 async def guess(api: Api, username: str = "alice", password: str = "no") -> Any:
-    """One error, or none."""
+    """Tries to sign in. Returns the error, or None."""
     payload = await api.try_login(username, password)
     return payload["errors"][0] if payload["errors"] else None
 
@@ -50,7 +50,7 @@ async def guesses(api: Api, count: int, username: str = "alice") -> list[str]:
     return [(await guess(api, username))["code"] for _ in range(count)]
 
 
-ELSEWHERE = "198.51.100.9"
+OTHER_NETWORK = "198.51.100.9"
 
 
 async def test_login_after_ten_failures_is_delayed(api: Api) -> None:
@@ -61,49 +61,47 @@ async def test_login_after_ten_failures_is_delayed(api: Api) -> None:
 
 async def test_login_delay_doubles_with_each_failure(sqlite_api: Api, clock: ManualClock) -> None:
     await guesses(sqlite_api, 10)
-    waits = []
+    delays = []
     for _ in range(14):
-        waits.append((await guess(sqlite_api))["retryAfter"])
-        clock.tick(seconds=waits[-1])
+        delays.append((await guess(sqlite_api))["retryAfter"])
+        clock.tick(seconds=delays[-1])
         assert (await guess(sqlite_api))["code"] == "INVALID_CREDENTIALS"
-    assert waits[:7] == [1, 2, 4, 8, 16, 32, 63]
-    # Failures decay while one waits: about a guess in 25 minutes is where both keep pace.
-    assert 20 * 60 < max(waits) < 30 * 60
+    assert delays[:7] == [1, 2, 4, 8, 16, 32, 63]
+    # Failures decay during the delays. At one guess in 25 minutes, both are in balance.
+    assert 20 * 60 < max(delays) < 30 * 60
 
 
-async def test_login_during_a_delay_refuses_the_right_password(
-    api: Api, clock: ManualClock
-) -> None:
+async def test_login_during_delay_rejects_correct_password(api: Api, clock: ManualClock) -> None:
     await guesses(api, 10)
     assert (await guess(api, password=ALICE.password))["code"] == "RATE_LIMITED"
     clock.tick(seconds=1)
     assert await guess(api, password=ALICE.password) is None
 
 
-async def test_login_success_forgives_failures_of_the_name_from_this_network(api: Api) -> None:
+async def test_login_success_resets_failures_of_name_in_network(api: Api) -> None:
     await guesses(api, 9)
     assert await guess(api, password=ALICE.password) is None
     assert set(await guesses(api, 10)) == {"INVALID_CREDENTIALS"}
 
 
-async def test_login_success_does_not_forgive_strangers_elsewhere(api: Api) -> None:
-    async with at(api, ELSEWHERE):
+async def test_login_success_keeps_failures_of_name_in_other_network(api: Api) -> None:
+    async with from_address(api, OTHER_NETWORK):
         await guesses(api, 10)
     assert await guess(api, password=ALICE.password) is None
-    async with at(api, ELSEWHERE):
+    async with from_address(api, OTHER_NETWORK):
         assert (await guess(api))["code"] == "RATE_LIMITED"
 
 
-async def test_login_success_does_not_forgive_failures_of_the_name_from_all_networks(
+async def test_login_success_keeps_failures_of_name_in_all_networks(
     sqlite_api: Api,
 ) -> None:
     for number in range(19):
-        async with at(sqlite_api, f"198.51.100.{number}"):
+        async with from_address(sqlite_api, f"198.51.100.{number}"):
             await guess(sqlite_api)
     assert await guess(sqlite_api, password=ALICE.password) is None
     codes = []
     for number in range(100, 102):
-        async with at(sqlite_api, f"198.51.100.{number}"):
+        async with from_address(sqlite_api, f"198.51.100.{number}"):
             codes.append((await guess(sqlite_api))["code"])
     assert codes == ["INVALID_CREDENTIALS", "RATE_LIMITED"]
 
@@ -114,10 +112,8 @@ async def test_failures_decay_within_a_day(api: Api, clock: ManualClock) -> None
     assert set(await guesses(api, 10)) == {"INVALID_CREDENTIALS"}
 
 
-async def test_failures_decay_by_their_own_age_whatever_succeeds_after_them(
-    sqlite_api: Api, clock: ManualClock
-) -> None:
-    """T1: 99 typos, ten days of right passwords, one typo: the network was locked out."""
+async def test_failures_decay_with_their_own_age(sqlite_api: Api, clock: ManualClock) -> None:
+    """A success after them does not refresh old failures."""
     for number in range(99):
         assert (await guess(sqlite_api, f"typo{number}"))["code"] == "INVALID_CREDENTIALS"
     for _ in range(60):
@@ -127,10 +123,9 @@ async def test_failures_decay_by_their_own_age_whatever_succeeds_after_them(
     assert await guess(sqlite_api, "bob", BOB.password) is None
 
 
-async def test_right_passwords_at_once_past_the_limit_are_not_delayed_for_long(
+async def test_concurrent_correct_passwords_past_limit_are_delayed_briefly(
     api: Api, clock: ManualClock
 ) -> None:
-    """T1: of five at once four were told to wait for 900 seconds."""
     for number in range(100):
         await guess(api, f"typo{number}")
     clock.tick(seconds=1)
@@ -140,14 +135,14 @@ async def test_right_passwords_at_once_past_the_limit_are_not_delayed_for_long(
 
 
 @pytest.mark.parametrize("username", ["nobody", "ALICE", "alice@example.com", "a" * 5000, "\ud800"])
-async def test_every_name_is_throttled_alike(api: Api, username: str) -> None:
+async def test_unknown_and_unusual_names_are_throttled(api: Api, username: str) -> None:
     escaped = username.encode("utf-8", "replace").decode()
     assert set(await guesses(api, 10, escaped)) == {"INVALID_CREDENTIALS"}
     assert (await guess(api, escaped))["code"] == "RATE_LIMITED"
 
 
-async def test_failures_under_a_name_say_nothing_about_its_address(api: Api) -> None:
-    """T4: the throttle told strangers which address belongs to which username."""
+async def test_username_and_email_are_counted_separately(api: Api) -> None:
+    """Otherwise the throttle would reveal which address belongs to which username."""
     await guesses(api, 10, "alice")
     assert (await guess(api, "ALICE"))["code"] == "RATE_LIMITED"
     for address in ("alice@example.com", "somebody.else@example.com"):
@@ -155,36 +150,36 @@ async def test_failures_under_a_name_say_nothing_about_its_address(api: Api) -> 
         assert (await guess(api, address))["code"] == "RATE_LIMITED"
 
 
-async def test_other_accounts_are_not_concerned(api: Api) -> None:
+async def test_other_accounts_are_not_throttled(api: Api) -> None:
     await guesses(api, 11)
     assert await guess(api, "bob", BOB.password) is None
 
 
-async def test_a_session_that_goes_on_is_not_concerned(api: Api) -> None:
+async def test_existing_session_is_not_throttled(api: Api) -> None:
     device = await Device(api).log_in(ALICE)
-    async with at(api, ELSEWHERE):
+    async with from_address(api, OTHER_NETWORK):
         await guesses(api, 11)
     await device.refresh()
     assert await device.is_signed_in()
 
 
-async def test_one_name_cannot_be_tried_from_many_networks(sqlite_api: Api) -> None:
+async def test_name_is_limited_across_networks(sqlite_api: Api) -> None:
     outcomes = []
     for number in range(25):
-        async with at(sqlite_api, f"198.51.100.{number}"):
+        async with from_address(sqlite_api, f"198.51.100.{number}"):
             outcomes.append((await guess(sqlite_api))["code"])
     assert outcomes == ["INVALID_CREDENTIALS"] * 20 + ["RATE_LIMITED"] * 5
 
 
-async def test_one_network_cannot_try_everybody(sqlite_api: Api) -> None:
+async def test_network_is_limited_across_names(sqlite_api: Api) -> None:
     for number in range(100):
         assert (await guess(sqlite_api, f"user{number}"))["code"] == "INVALID_CREDENTIALS"
     assert (await guess(sqlite_api, "another"))["code"] == "RATE_LIMITED"
-    async with at(sqlite_api, ELSEWHERE):
+    async with from_address(sqlite_api, OTHER_NETWORK):
         assert (await guess(sqlite_api, "another"))["code"] == "INVALID_CREDENTIALS"
 
 
-async def test_success_does_not_forgive_the_failures_of_a_network(sqlite_api: Api) -> None:
+async def test_login_success_keeps_failures_of_network(sqlite_api: Api) -> None:
     for number in range(99):
         await guess(sqlite_api, f"user{number}")
     assert await guess(sqlite_api, "bob", BOB.password) is None
@@ -192,21 +187,21 @@ async def test_success_does_not_forgive_the_failures_of_a_network(sqlite_api: Ap
     assert (await guess(sqlite_api, "another"))["code"] == "RATE_LIMITED"
 
 
-async def test_one_ipv6_site_cannot_try_everybody_from_its_networks(sqlite_api: Api) -> None:
-    """T5: a /48 has 65,536 networks of the size /64."""
+async def test_ipv6_site_is_limited_across_networks(sqlite_api: Api) -> None:
+    """A /48 has 65,536 networks of size /64."""
     outcomes = []
     for number in range(302):
-        async with at(sqlite_api, f"2001:db8:7:{number:x}::1"):
+        async with from_address(sqlite_api, f"2001:db8:7:{number:x}::1"):
             outcomes.append((await guess(sqlite_api, f"user{number}"))["code"])
     assert outcomes == ["INVALID_CREDENTIALS"] * 300 + ["RATE_LIMITED"] * 2
-    async with at(sqlite_api, "2001:db8:8::1"):
+    async with from_address(sqlite_api, "2001:db8:8::1"):
         assert (await guess(sqlite_api, "another"))["code"] == "INVALID_CREDENTIALS"
 
 
-async def test_all_networks_together_have_a_limit_that_known_devices_do_not(
+async def test_unknown_devices_are_limited_together(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    """T5: there was no global limit."""
+    """Known devices are exempt from the limit."""
     settings = make_settings(sqlite_url, tmp_path).model_copy(
         update={"failed_logins_per_hour": 100}
     )
@@ -215,7 +210,7 @@ async def test_all_networks_together_have_a_limit_that_known_devices_do_not(
         device = await log_in(api.auth, here, username="bob", password=BOB.password)
         outcomes = []
         for number in range(150):
-            async with at(api, f"198.51.100.{number}"):
+            async with from_address(api, f"198.51.100.{number}"):
                 outcomes.append((await guess(api, f"user{number}"))["code"])
         assert outcomes == ["INVALID_CREDENTIALS"] * 145 + ["RATE_LIMITED"] * 5
         error = await guess(api, "bob", BOB.password)
@@ -224,14 +219,14 @@ async def test_all_networks_together_have_a_limit_that_known_devices_do_not(
         await log_in(api.auth, here, username="bob", password=BOB.password, proofs=proofs)
 
 
-async def test_a_thousand_at_once_count_as_a_thousand(api: Api) -> None:
+async def test_concurrent_attempts_are_all_counted(api: Api) -> None:
     errors = await asyncio.gather(*(guess(api) for _ in range(60)))
     outcomes = [error["code"] for error in errors]
     assert outcomes.count("INVALID_CREDENTIALS") <= 10
     assert set(outcomes) == {"INVALID_CREDENTIALS", "RATE_LIMITED"}
 
 
-async def test_an_attempt_whose_process_died_stops_counting(api: Api, clock: ManualClock) -> None:
+async def test_attempt_of_dead_process_stops_counting(api: Api, clock: ManualClock) -> None:
     throttle, limit = api.auth.throttle, Limit("one", 1, timedelta(hours=1), timedelta(hours=1))
     await throttle.start(Budget(limit, "x"))
     with pytest.raises(RateLimited) as refused:
@@ -244,10 +239,9 @@ async def test_an_attempt_whose_process_died_stops_counting(api: Api, clock: Man
 HERE = Client("192.0.2.7")
 
 
-async def test_full_hash_queue_forgives_no_failures(
+async def test_full_hash_queue_resets_no_failures(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T3: a full queue reset the failures of the account."""
     await guesses(api, 9)
     with full_queue(api, monkeypatch):
         assert (await guess(api))["code"] == "RATE_LIMITED"
@@ -267,7 +261,6 @@ async def test_full_hash_queue_is_not_a_failed_login(
 async def test_full_hash_queue_is_not_a_wrong_current_password(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T3: during re-authentication it counted as one."""
     viewer = await get_viewer(api.auth, HERE, await api.log_in(ALICE))
     action = Action.PASSWORD_CHANGED
     with full_queue(api, monkeypatch):
@@ -293,7 +286,7 @@ async def test_full_hash_queue_is_not_a_registration(
 
 @contextmanager
 def full_queue(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every place is taken, but only once the attempt has been counted."""
+    """Makes the hash queue full, after the attempt was counted."""
 
     async def run(*_: object, **__: object) -> None:
         raise RateLimited(timedelta(seconds=5))
@@ -304,7 +297,7 @@ def full_queue(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-async def test_all_doors_count_together(api: Api) -> None:
+async def test_graphql_and_token_endpoint_count_together(api: Api) -> None:
     await guesses(api, 5)
     form = {"username": "alice", "password": "no"}
     for _ in range(5):
@@ -314,7 +307,7 @@ async def test_all_doors_count_together(api: Api) -> None:
     assert (reply.status_code, reply.headers["Retry-After"]) == (429, "1")
 
 
-async def test_all_processes_count_together_and_a_restart_forgets_nothing(
+async def test_failures_are_shared_between_processes(
     api: Api, tmp_path: Path, clock: ManualClock
 ) -> None:
     await guesses(api, 10)
@@ -323,7 +316,7 @@ async def test_all_processes_count_together_and_a_restart_forgets_nothing(
         assert (await guess(again))["code"] == "RATE_LIMITED"
 
 
-async def test_without_its_table_nobody_logs_in(api: Api) -> None:
+async def test_login_fails_without_throttle_table(api: Api) -> None:
     async with api.auth.db.begin() as tx:
         await tx.execute(text("DROP TABLE attempts"))
     query = 'mutation { login(input: {username: "alice", password: "x"}) { tokens { tokenType } } }'
@@ -332,46 +325,45 @@ async def test_without_its_table_nobody_logs_in(api: Api) -> None:
     assert result["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
 
 
-async def test_the_current_password_cannot_be_guessed_from_a_stolen_session(api: Api) -> None:
+async def test_current_password_is_throttled_per_session(api: Api) -> None:
     device = await Device(api).log_in(ALICE)
     for _ in range(10):
         payload = await device.change_password("no", "a perfectly good one")
         assert codes(payload) == ["WRONG_PASSWORD"]
     payload = await device.change_password(ALICE.password, "a perfectly good one")
     assert codes(payload) == ["RATE_LIMITED"]
-    # The owner elsewhere is not concerned.
+    # Sign-ins of the owner are counted separately.
     assert await guess(api, password=ALICE.password) is None
 
 
-async def test_registrations_of_one_network_are_bounded(sqlite_api: Api) -> None:
+async def test_registrations_are_limited_per_network(sqlite_api: Api) -> None:
     object.__setattr__(sqlite_api.auth, "sends_email", False)
     outcomes = [await register(sqlite_api, number) for number in range(101)]
     assert outcomes == [[]] * 100 + [["RATE_LIMITED"]]
-    async with at(sqlite_api, ELSEWHERE):
+    async with from_address(sqlite_api, OTHER_NETWORK):
         assert await register(sqlite_api, 101) == []
 
 
-async def test_registrations_obey_the_email_budget_of_the_network(sqlite_api: Api) -> None:
-    """T6: they ignored it."""
+async def test_registrations_count_in_email_budget_of_network(sqlite_api: Api) -> None:
     outcomes = [await register(sqlite_api, number) for number in range(31)]
     assert outcomes == [[]] * 30 + [["RATE_LIMITED"]]
 
 
 async def register(api: Api, number: int) -> list[str]:
-    """The codes of a registration."""
+    """Registers a user. Returns the error codes."""
     register = """mutation($name: String!, $email: String!) { register(input: {username: $name,
         email: $email, password: "of course a good one"}) { errors { code } } }"""
     variables = {"name": f"user{number}", "email": f"user{number}@example.com"}
     return codes((await api.data(register, variables))["register"])
 
 
-async def test_a_clock_that_is_set_back_locks_nobody_out(api: Api, clock: ManualClock) -> None:
+async def test_clock_set_back_removes_delay(api: Api, clock: ManualClock) -> None:
     await guesses(api, 10)
     clock.tick(days=-3)
     assert (await guess(api))["code"] == "INVALID_CREDENTIALS"
 
 
-async def test_the_table_tells_neither_who_nor_where(api: Api) -> None:
+async def test_table_contains_no_names_and_no_addresses(api: Api) -> None:
     await guesses(api, 3)
     async with api.auth.db.read() as session:
         rows = str((await session.execute(text("SELECT * FROM attempts"))).all())
@@ -379,7 +371,7 @@ async def test_the_table_tells_neither_who_nor_where(api: Api) -> None:
     assert "192.0.2" not in rows
 
 
-async def test_what_is_forgotten_is_deleted(api: Api, clock: ManualClock) -> None:
+async def test_expired_rows_are_deleted(api: Api, clock: ManualClock) -> None:
     await guesses(api, 3)
     clock.tick(days=4)
     await api.auth.throttle.delete_expired()
@@ -387,9 +379,7 @@ async def test_what_is_forgotten_is_deleted(api: Api, clock: ManualClock) -> Non
         assert await session.scalar(text("SELECT count(*) FROM attempts")) == 0
 
 
-async def test_deleting_the_old_and_counting_the_new_do_not_wait_for_one_another(
-    api: Api, clock: ManualClock
-) -> None:
+async def test_cleanup_does_not_deadlock_with_attempts(api: Api, clock: ManualClock) -> None:
     throttle = api.auth.throttle
     hour = timedelta(hours=1)
     limits = [Limit(name, 1000, hour, hour) for name in ("one", "other")]
@@ -406,31 +396,31 @@ async def test_deleting_the_old_and_counting_the_new_do_not_wait_for_one_another
         clock.tick(days=2)
 
 
-async def test_forget_locks_rows_in_the_order_of_attempts(
+async def test_reset_locks_rows_in_order_of_attempts(
     postgresql_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    """A DELETE locks in the order of the table, and deadlocked with an attempt."""
+    """A DELETE alone locks in the order of the table and could deadlock with an attempt."""
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
         throttle, db = api.auth.throttle, api.auth.db
         smaller, larger = await in_order_of_keys(api, Budget(NAME, "one"), Budget(NAME, "other"))
 
-        async def forget() -> None:
+        async def reset() -> None:
             async with db.begin() as tx:
                 await throttle.reset(tx, smaller, larger)
 
-        await forget()
+        await reset()
         await throttle.consume(larger)
         await throttle.consume(smaller)
         async with db.begin() as tx:
             await throttle.consume_in(tx, smaller)
-            forgetting = asyncio.create_task(forget())
-            await wait_for_lock(db, forgetting)
+            resetting = asyncio.create_task(reset())
+            await wait_for_lock(db, resetting)
             await throttle.consume_in(tx, larger)
-        await forgetting
+        await resetting
 
 
 async def in_order_of_keys(api: Api, one: Budget, other: Budget) -> tuple[Budget, Budget]:
-    """The keys are HMACs under a secret of this server."""
+    """Sorts two budgets by the keys of their rows, which are HMACs."""
     keys = select(Throttle.key)
     await api.auth.throttle.consume(one)
     async with api.auth.db.read() as session:
@@ -448,10 +438,9 @@ def with_secrets(settings: Settings, *secrets: str) -> Settings:
     return settings.model_copy(update={"secret_key": SecretStr(",".join(secrets))})
 
 
-async def test_failures_are_counted_together_while_the_secret_is_rotated(
+async def test_failures_are_counted_during_secret_rotation(
     database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    """P23: the throttle knew the first secret only."""
     settings, (old, new) = make_settings(database_url, tmp_path), SECRETS
     async with (
         serving(with_secrets(settings, old, new), clock) as before,
@@ -468,13 +457,15 @@ async def test_failures_are_counted_together_while_the_secret_is_rotated(
         assert (await guess(later))["retryAfter"] == 2
 
 
-async def test_it_can_be_turned_off(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> None:
+async def test_throttle_can_be_turned_off(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
     off = make_settings(sqlite_url, tmp_path).model_copy(update={"throttle": Switch.OFF})
     async with serving(off, clock) as api:
         assert set(await guesses(api, 15)) == {"INVALID_CREDENTIALS"}
 
 
-# Addresses
+# Networks
 
 
 @pytest.mark.parametrize(
@@ -490,12 +481,12 @@ async def test_it_can_be_turned_off(sqlite_url: str, tmp_path: Path, clock: Manu
         (None, "unknown"),
     ],
 )
-def test_a_network_is_what_one_customer_has(address: str | None, network: str) -> None:
+def test_network_of_is_address_or_slash_64(address: str | None, network: str) -> None:
     assert network_of(address) == network
 
 
 @given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
-def test_all_addresses_of_a_slash_64_are_one_network(address: Any, host: int) -> None:
+def test_addresses_of_one_slash_64_have_same_network(address: Any, host: int) -> None:
     sibling = type(address)((int(address) >> 64 << 64) | host)
     if not address.ipv4_mapped and not sibling.ipv4_mapped:
         assert network_of(str(address)) == network_of(str(sibling))
@@ -505,7 +496,7 @@ FORWARDED = {"X-Forwarded-For": "203.0.113.5, 198.51.100.1"}
 LOGIN = 'mutation { login(input: {username: "alice", password: "no"}) { errors { code } } }'
 
 
-async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
+async def test_forwarded_address_is_used_from_trusted_proxies_only(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     settings = make_settings(sqlite_url, tmp_path)
@@ -531,10 +522,10 @@ def test_site_of_is_the_ipv6_slash_48(address: str, site: str | None) -> None:
     assert site_of(address) == site
 
 
-# The limit alone
+# Limits
 
 
 @given(st.floats(0, 10_000))
-def test_a_delay_is_never_negative_and_never_endless(failures: float) -> None:
+def test_delay_is_between_zero_and_longest(failures: float) -> None:
     for limit in (DEVICE, NAME, NETWORK, SITE):
         assert timedelta() <= limit.delay_after(failures) <= limit.longest
