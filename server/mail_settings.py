@@ -25,21 +25,20 @@ def build_delivery(settings: Settings, auth: Auth) -> "EmailDelivery | None":
     """Returns the background job that sends emails, or None if no emails are sent."""
     if not settings.transport_url:
         return None
-    from auth.mail_delivery.composer import MessageComposer  # noqa: PLC0415
-
     from auth.mail.transports import parse_mail_url  # noqa: PLC0415
+    from auth.mail_delivery.composer import MessageComposer  # noqa: PLC0415
     from auth.mail_delivery.delivery import EmailDelivery  # noqa: PLC0415
 
     transport = parse_mail_url(settings.transport_url)
     if transport is None:
         return None
-    letters = MessageComposer(auth, settings.link_url)
-    return EmailDelivery(auth, letters, build_renderer(settings), transport)
+    composer = MessageComposer(auth, settings.link_url)
+    return EmailDelivery(auth, composer, build_renderer(settings), transport)
 
 
 def build_renderer(settings: Settings) -> "EmailRenderer":
-    """Returns the writer that renders email templates."""
-    from auth.mail.rendering import TemplateSettings, EmailRenderer  # noqa: PLC0415
+    """Returns the renderer of email templates."""
+    from auth.mail.rendering import EmailRenderer, TemplateSettings  # noqa: PLC0415
 
     return EmailRenderer(
         TemplateSettings(

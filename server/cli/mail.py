@@ -30,9 +30,9 @@ def mail_test(email: Annotated[str, typer.Argument(help="The recipient.")]) -> N
         if transport is None:
             raise MailUnavailable
         parse_email(email)
-        letter = Message(EmailKind.TEST, email, {"email": email})
-        message = build_renderer(settings).write(letter, uuid4(), auth.clock.now())
-        await transport.send(message)
+        message = Message(EmailKind.TEST, email, {"email": email})
+        renderer = build_renderer(settings)
+        await transport.send(renderer.render(message, uuid4(), auth.clock.now()))
 
     try:
         run_as_console(work)
