@@ -4,39 +4,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
 
-from models import (
-    audit_event,
-    invitation,
-    link,
-    outgoing_email,
-    partial_indexes,
-    pending_registration,
-    retired_role_name,
-    session,
-    signing_key,
-    throttle,
-    user,
-)
-from models.base import Base
+from models import tables
 from models.database import Database
-from models.schema_state import MIGRATIONS
-
-# Every module with a table or an index, so that Base.metadata is whole when migrations look.
-TABLE_MODULES = (
-    audit_event,
-    invitation,
-    link,
-    outgoing_email,
-    partial_indexes,
-    pending_registration,
-    retired_role_name,
-    session,
-    signing_key,
-    throttle,
-    user,
-)
+from models.schema_state import MIGRATIONS, VERSION_TABLE, known_revisions
 
 
 async def upgrade(db: Database) -> None:
@@ -49,13 +22,11 @@ def drift(connection: Connection) -> list[object]:
     context = MigrationContext.configure(
         connection, opts={"compare_type": True, "include_name": _is_modelled}
     )
-    return list(compare_metadata(context, Base.metadata))
+    return list(compare_metadata(context, tables.METADATA))
 
 
 def _is_modelled(name: str | None, kind: str, _parents: object) -> bool:
-    # SQLite's list of changes is written by triggers and read without the models. `throttles` is
-    # what the version before migration 0014 counts in while both versions run.
-    return (kind, name) not in {("table", "changes"), ("table", "throttles")}
+    return kind != "table" or name in tables.METADATA.tables
 
 
 def _config() -> Config:
@@ -69,6 +40,20 @@ def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # Two processes may start together: the second waits here, then finds nothing to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('migrate', 0))"))
+    _move_version(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _move_version(connection: Connection) -> None:
+    """Moves our revision out of `alembic_version`, where versions before 0.2.0 kept it."""
+    present = set(inspect(connection).get_table_names())
+    if VERSION_TABLE in present or not {"alembic_version", "signing_keys"} <= present:
+        return
+    version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if version in known_revisions():
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        context.stamp(ScriptDirectory.from_config(_config()), version)
+        # Its primary key has a name too, which the application's own table needs.
+        connection.execute(text("DROP TABLE alembic_version"))

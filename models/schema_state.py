@@ -4,11 +4,13 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table
 
 from models.database import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# A table of our own: `alembic_version` belongs to the application that shares the database.
+VERSION_TABLE = "postern_alembic_version"
 
 
 class SchemaState(Enum):
@@ -44,7 +46,8 @@ def _schema_state(connection: Connection) -> SchemaState:
 
 
 def _applied_revision(connection: Connection) -> str | None:
-    # Where Alembic keeps it.
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.execute(
+        select(column("version_num")).select_from(table(VERSION_TABLE))
+    ).scalar()

@@ -23,8 +23,10 @@ __all__ = [
     "Viewer",
     "create_app",
     "holding_permissions",
+    "include_name",
     "mount_postern",
     "require_viewer",
+    "users",
 ]
 
 

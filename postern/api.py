@@ -13,8 +13,13 @@ from graph.permissions import (
     holding_permissions,
 )
 from graph.users import User
+from models.tables import include_name
+from models.user import User as _UserRow
 from server.app import create_app
 from server.embedding import mount_postern, require_viewer
+
+# The table, for foreign keys: `ForeignKey(postern.users.c.id)`.
+users = _UserRow.__table__
 
 __all__ = [
     "BadUserInput",
@@ -30,6 +35,8 @@ __all__ = [
     "Viewer",
     "create_app",
     "holding_permissions",
+    "include_name",
     "mount_postern",
     "require_viewer",
+    "users",
 ]

@@ -6,14 +6,32 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Boolean, Connection, Uuid, column, select, table, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Uuid,
+    column,
+    inspect,
+    select,
+    table,
+    text,
+)
 
+import postern
 from models import schema_state as tables
 from models.base import UtcDateTime, uuid7
 from models.database import Database
@@ -46,7 +64,9 @@ async def empty(empty_url: str) -> AsyncIterator[Database]:
 
 async def set_version(db: Database, version: str) -> None:
     async with db.begin() as tx:
-        await tx.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+        await tx.execute(
+            text("UPDATE postern_alembic_version SET version_num = :v"), {"v": version}
+        )
 
 
 async def role_names(db: Database) -> list[str]:
@@ -110,7 +130,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty: Database) -> 
 async def test_asking_for_the_state_of_an_empty_database_makes_no_tables(empty: Database) -> None:
     assert await schema_state(empty) is SchemaState.BEHIND
     async with empty.begin() as tx:
-        await tx.execute(text("CREATE TABLE alembic_version (x INTEGER)"))
+        await tx.execute(text("CREATE TABLE postern_alembic_version (x INTEGER)"))
 
 
 @pytest.mark.parametrize(
@@ -201,3 +221,78 @@ def _upgrade_to(connection: Connection, revision: str) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+async def version_tables(db: Database) -> dict[str, str]:
+    def read(connection: Connection) -> dict[str, str]:
+        names = [n for n in inspect(connection).get_table_names() if "alembic" in n]
+        return {
+            name: str(connection.execute(text(f"SELECT version_num FROM {name}")).scalar())
+            for name in names
+        }
+
+    return await db.run(read)
+
+
+async def write_version_as_before_0_2_0(db: Database, version: str) -> None:
+    async with db.begin() as tx:
+        await tx.execute(text("DROP TABLE IF EXISTS postern_alembic_version"))
+        await tx.execute(
+            text(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+                " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+            )
+        )
+        await tx.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": version})
+
+
+async def test_version_moves_once_into_a_table_of_its_own(empty: Database) -> None:
+    newest = known_revisions()[-1]
+    await upgrade(empty)
+    await write_version_as_before_0_2_0(empty, newest)
+    assert await schema_state(empty) is SchemaState.BEHIND
+    await upgrade(empty)
+    assert await version_tables(empty) == {"postern_alembic_version": newest}
+    assert await schema_state(empty) is SchemaState.CURRENT
+
+
+async def test_version_table_of_an_application_is_left_alone(empty: Database) -> None:
+    await write_version_as_before_0_2_0(empty, "0003")
+    await upgrade(empty)
+    newest = known_revisions()[-1]
+    assert await version_tables(empty) == {
+        "alembic_version": "0003",
+        "postern_alembic_version": newest,
+    }
+    await upgrade(empty)
+    assert (await version_tables(empty))["alembic_version"] == "0003"
+
+
+def own_tables() -> MetaData:
+    """The tables of an application, one of which refers to the users of Postern."""
+    metadata = MetaData()
+    Table(
+        "notes",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("owner_id", ForeignKey(postern.users.c.id, ondelete="CASCADE")),
+    )
+    return metadata
+
+
+async def test_autogenerate_of_an_application_leaves_the_tables_of_postern_alone(
+    empty: Database,
+) -> None:
+    await upgrade(empty)
+
+    def differences(connection: Connection) -> list[Any]:
+        options = {"include_name": postern.include_name}
+        return list(
+            compare_metadata(MigrationContext.configure(connection, opts=options), own_tables())
+        )
+
+    ((act, table),) = await empty.run(differences)
+    assert (act, table.name) == ("add_table", "notes")
+    await empty.run(own_tables().tables["notes"].create)
+    assert await empty.run(differences) == []
+    assert await empty.run(drift) == []

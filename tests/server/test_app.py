@@ -229,7 +229,9 @@ async def test_server_is_ready_while_its_database_is_of_its_version_or_newer(
     sqlite_api: Api, version: str, status: str
 ) -> None:
     async with sqlite_api.auth.db.begin() as tx:
-        await tx.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+        await tx.execute(
+            text("UPDATE postern_alembic_version SET version_num = :v"), {"v": version}
+        )
     assert (await sqlite_api.http.get("/readyz")).json() == {"status": status}
 
 

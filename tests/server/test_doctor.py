@@ -80,12 +80,12 @@ async def test_empty_database_is_reported_as_not_migrated(
 
 
 async def test_partly_migrated_database_is_reported_as_not_migrated(database_url: str) -> None:
-    await execute(database_url, "UPDATE alembic_version SET version_num = '0001'")
+    await execute(database_url, "UPDATE postern_alembic_version SET version_num = '0001'")
     assert "Run `postern migrate`" in await diagnosis(database_url)
 
 
 async def test_database_of_a_newer_version_is_reported(database_url: str) -> None:
-    await execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    await execute(database_url, "UPDATE postern_alembic_version SET version_num = '9999'")
     assert "migrated by a newer version" in await diagnosis(database_url)
 
 

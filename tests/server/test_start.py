@@ -116,7 +116,7 @@ def test_operator_can_create_but_not_disable_the_last_admin(postern: Postern) ->
     )
     assert re.fullmatch(r"[0-9a-f-]{36}  ada  ada@example.com  admin  active\n", made.stdout)
     assert password.strip() not in made.stdout + made.stderr
-    assert "last active administrator" in error_output(postern("user", "disable", "ada"))
+    assert "last active admin" in error_output(postern("user", "disable", "ada"))
 
 
 def test_migrate_can_run_twice(postern: Postern) -> None:
@@ -127,5 +127,5 @@ def test_migrate_can_run_twice(postern: Postern) -> None:
 async def _set_newer_version(url: str) -> None:
     db = Database.connect(url)
     async with db.begin() as tx:
-        await tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await tx.execute(text("UPDATE postern_alembic_version SET version_num = '9999'"))
     await db.close()
