@@ -10,6 +10,8 @@ PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 LINKED_PAGES = [
     *PAGES,
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *(
         page
         for page in sorted((ROOT / "examples").rglob("README.md"))
