@@ -1,7 +1,7 @@
-"""The end of an account: by its owner, who proves the password, or by an operator.
+"""Account deletion: by the user, who types the password, or by an operator.
 
-The row goes, and with it sessions, links and roles. What the audit trail says of the account stays
-until its time is over; it names ids only.
+Deletes the row, and with it sessions, links and roles. Audit events of the account stay until their
+retention ends. They contain only IDs.
 """
 
 from uuid import UUID
@@ -9,11 +9,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Action
-from auth.authorization import authorized, check_may_grant, own_account
+from auth.authorization import managed_user, own_account
 from auth.errors import as_field
 from auth.mail.outbox import EmailKind, queue_notice
 from auth.permissions import Actor
-from auth.reauthentication import act_on_proof, get_proved, prove_password
+from auth.reauthentication import get_verified_row, retry_if_hash_renewed, verify_current_password
 from auth.records import UserRecord
 from auth.roles import check_not_last_admin
 from auth.viewers import Viewer
@@ -22,31 +22,26 @@ from models.user import User
 
 
 async def delete_account(auth: Auth, viewer: Viewer, *, password: str) -> UUID:
-    """Deletes one's own account. Raises WrongPassword, RateLimited, LastAdmin."""
+    """Deletes the viewer's account. Raises WrongPassword, RateLimited, LastAdmin."""
     with as_field("password"):
-        stored = await prove_password(auth, viewer, password, Action.USER_DELETED)
+        stored = await verify_current_password(auth, viewer, password, Action.USER_DELETED)
 
         async def delete(proved: str) -> UUID:
             async with own_account(auth, viewer, Action.USER_DELETED) as operation:
-                await _delete(operation.tx, auth, await get_proved(operation, proved))
+                await _delete(operation.tx, auth, await get_verified_row(operation, proved))
             return viewer.user_id
 
-        return await act_on_proof(auth, viewer, password, stored, delete)
+        return await retry_if_hash_renewed(auth, viewer, password, stored, delete)
 
 
 async def delete_user(auth: Auth, actor: Actor, user_id: UUID) -> UUID:
-    """Deletes somebody's account. Raises Forbidden, UserNotFound, LastAdmin."""
-    async with authorized(
-        auth, actor, Action.USER_DELETED, "users:write", subject_id=user_id
-    ) as operation:
-        row = await operation.get_subject()
-        check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
+    """Deletes a user for an operator. Raises Forbidden, UserNotFound, LastAdmin."""
+    async with managed_user(auth, actor, Action.USER_DELETED, user_id) as (operation, row):
         await _delete(operation.tx, auth, row)
     return user_id
 
 
 async def _delete(tx: AsyncSession, auth: Auth, row: User) -> None:
     await check_not_last_admin(auth.db, tx, UserRecord.of(row, auth.permissions))
-    notice = EmailKind.ACCOUNT_DELETED
-    queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
+    queue_notice(tx, auth, EmailKind.ACCOUNT_DELETED, row, row.email)
     await tx.delete(row)

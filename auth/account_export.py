@@ -1,4 +1,4 @@
-"""All that is kept about one person, for that person (GDPR, articles 15 and 20)."""
+"""Account export: all data about a user, for that user (GDPR, articles 15 and 20)."""
 
 import json
 from collections.abc import Callable
@@ -22,19 +22,19 @@ from models.session import Session
 
 T = TypeVar("T")
 
-# The newest of each: what one person does in a year is less.
-_AT_MOST = 10_000
-# Each batch blocks the event loop until the next one is fetched.
-_ROWS_AT_ONCE = 100
+# More than a user does in a year. The newest rows are exported.
+_MAX_ROWS = 10_000
+# A batch blocks the event loop while it is written.
+_BATCH_SIZE = 100
 
 _INDENT = "  "
 
 
 async def export_account(auth: Auth, viewer: Viewer) -> str:
-    """A JSON document: the account, its sessions, and what the audit log says about it.
+    """Returns a JSON document with the account, its sessions and its audit events.
 
-    Sessions and events are the newest 10,000 each. It holds no password hash, and not from where
-    others acted on the account. Raises RateLimited.
+    Contains the newest 10,000 sessions and events, no password hash, and no client address of
+    other users. Raises RateLimited.
     """
     await auth.throttle.consume(Budget(EXPORT, str(viewer.user_id)))
     async with auth.db.read() as session:
@@ -44,7 +44,7 @@ async def export_account(auth: Auth, viewer: Viewer) -> str:
             "sessions": await _write_sessions(session, viewer.user_id),
             "events": await _write_events(session, viewer.user_id),
         }
-    # After the reads, so that a session that ended since the request came gets nothing.
+    # After the reads, so that a session that ended in the meantime gets no data.
     async with own_account(auth, viewer, Action.USER_EXPORTED):
         pass
     return _join("{", [f'"{name}": {text}' for name, text in members.items()], "}", _INDENT)
@@ -71,7 +71,7 @@ async def _write_events(session: AsyncSession, user_id: UUID) -> str:
 def _event(event: AuditRecord, user_id: UUID) -> dict[str, Any]:
     shown = asdict(event)
     if event.actor_id != user_id:
-        # An operator's address is not the user's data.
+        # The address of an operator is not data of the user.
         del shown["client_address"], shown["user_agent"]
     return shown
 
@@ -79,8 +79,8 @@ def _event(event: AuditRecord, user_id: UUID) -> dict[str, Any]:
 async def _write_rows(
     session: AsyncSession, query: Select[T], show: Callable[[T], dict[str, Any]]
 ) -> str:
-    """The rows as a JSON list, one on each line."""
-    query = query.limit(_AT_MOST).execution_options(yield_per=_ROWS_AT_ONCE)
+    """Returns the rows as a JSON list, one per line."""
+    query = query.limit(_MAX_ROWS).execution_options(yield_per=_BATCH_SIZE)
     lines: list[str] = []
     async for rows in (await session.stream_scalars(query)).partitions():
         lines += [_write(show(row)) for row in rows]

@@ -103,6 +103,21 @@ async def own_account(auth: Auth, actor: Actor, action: Action) -> AsyncIterator
 
 
 @asynccontextmanager
+async def managed_user(
+    auth: Auth, actor: Actor, action: Action, user_id: UUID
+) -> AsyncIterator[tuple[Operation, User]]:
+    """Opens a transaction in which the actor may change the user. Yields the user's row.
+
+    Needs `users:write`, and every power that the user's roles give: otherwise an operator could
+    take over a more powerful account. Raises Forbidden, Unauthenticated, UserNotFound.
+    """
+    async with authorized(auth, actor, action, "users:write", subject_id=user_id) as operation:
+        row = await operation.get_subject()
+        check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
+        yield operation, row
+
+
+@asynccontextmanager
 async def holding_permissions(
     auth: Auth, actor: Actor, *permissions: str
 ) -> AsyncIterator[Authority]:

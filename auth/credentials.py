@@ -1,4 +1,4 @@
-"""What a sign-in reads of an account, and what it writes back."""
+"""Credentials: the columns of a user that a sign-in reads and writes."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,27 +6,26 @@ from itertools import starmap
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.errors import AccountDisabled
 from auth.password_marks import find_password_id, make_mark, new_password_id
-from auth.users import UserColumn, select_by_name
-from models.base import Base
+from auth.users import is_named
 from models.database import Database
 from models.user import User
 
-# How often an act starts again because a parallel sign-in renewed the hash that it relies on.
+# How often an operation starts again because a parallel sign-in renewed the hash it relies on.
 RENEWALS = 3
 
 
 class HashChanged(Exception):
-    """The account has another hash than the one that was verified."""
+    """The user has another hash than the one that was verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An account as a sign-in sees it."""
+    """A user as a sign-in reads it."""
 
     user_id: UUID
     username: str
@@ -39,81 +38,70 @@ class Credentials:
     created_at: datetime
 
 
+_COLUMNS: tuple[Any, ...] = (
+    *(User.id, User.username, User.email, User.password_hash, User.password_mark),
+    *(User.password_is_temporary, User.temporary_password_expires_at, User.disabled_at),
+    User.created_at,
+)
+
+
 async def find_credentials(db: Database, username: str) -> Credentials | None:
-    """Those of the account with this username or email address."""
-    rows = await db.look_up(*select_by_name(username, *_COLUMNS))
-    return next(starmap(Credentials, rows), None)
+    """Returns the credentials of the user with this username or email address."""
+    return await _find(db, is_named(username))
 
 
-async def find_again(db: Database, proved: Credentials) -> Credentials | None:
-    """The same account after its hash changed; None if its password is a temporary one instead."""
-    rows = await db.look_up(_BY_ID, {"id": proved.user_id})
-    found = next(starmap(Credentials, rows), None)
+async def find_credentials_again(db: Database, proved: Credentials) -> Credentials | None:
+    """Returns the user's credentials after the hash changed.
+
+    None if the password became temporary, or is no longer temporary.
+    """
+    found = await _find(db, User.id == proved.user_id)
     if found and found.password_is_temporary != proved.password_is_temporary:
         return None
     return found
 
 
-async def hold_password_id(connection: AsyncConnection, proved: Credentials) -> str:
-    """The ID of the password that this sign-in keeps; a new one where it has none."""
+async def _find(db: Database, condition: ColumnElement[bool]) -> Credentials | None:
+    rows = await db.look_up(select(*_COLUMNS).where(condition))
+    return next(starmap(Credentials, rows), None)
+
+
+async def choose_password_id(tx: AsyncSession, proved: Credentials) -> str:
+    """Returns the ID of the password that the user has after this sign-in."""
     if proved.password_is_temporary:
-        # The sign-in replaces it.
+        # The sign-in replaces the password.
         return new_password_id()
     found = find_password_id(proved)
     if found is None:
-        # A parallel sign-in may have given it one since. The lock keeps the two from differing.
-        row: Any = (await connection.execute(_HOLD, {"id": proved.user_id})).one_or_none()
+        # A parallel sign-in may have set an ID. The lock keeps the two from setting different ones.
+        query = select(User.password_hash, User.password_mark).where(User.id == proved.user_id)
+        row: Any = (await tx.execute(query.with_for_update())).one_or_none()
         found = row and find_password_id(row)
     return found or new_password_id()
 
 
-async def keep_credentials(
-    connection: AsyncConnection,
-    proved: Credentials,
-    password_hash: str,
-    password_id: str,
-    now: datetime,
+async def store_credentials(
+    tx: AsyncSession, proved: Credentials, password_hash: str, password_id: str, now: datetime
 ) -> None:
-    """Writes the login and the hash to the account. Raises HashChanged, AccountDisabled."""
-    whose = {
-        "row": proved.user_id,
-        "proved": proved.password_hash,
-        "proved_temporary": proved.password_is_temporary,
-    }
-    kept = {
-        "password_hash": password_hash,
-        "password_mark": make_mark(password_id, password_hash),
-        "password_is_temporary": False,
-        "last_login_at": now,
-    }
-    # While the password was verified it may have been changed, or the account disabled: what was
-    # proved must still hold in the transaction that acts on it.
-    rows = await connection.execute(_KEEP, whose | kept)
-    row = rows.one_or_none()
+    """Stores the hash and the time of the sign-in. Raises HashChanged, AccountDisabled."""
+    # The password may have changed, or the user may have been disabled, since it was verified.
+    kept = (
+        update(User)
+        .where(
+            User.id == proved.user_id,
+            User.password_hash == proved.password_hash,
+            User.password_is_temporary == proved.password_is_temporary,
+        )
+        .values(
+            password_hash=password_hash,
+            password_mark=make_mark(password_id, password_hash),
+            password_is_temporary=False,
+            last_login_at=now,
+        )
+        .returning(User.disabled_at)
+    )
+    row = (await tx.execute(kept)).one_or_none()
     if row is None:
         raise HashChanged
     if row.disabled_at is not None:
         raise AccountDisabled
-
-
-_COLUMNS: tuple[UserColumn, ...] = (
-    *(User.id, User.username, User.email, User.password_hash, User.password_mark),
-    *(User.password_is_temporary, User.temporary_password_expires_at, User.disabled_at),
-    User.created_at,
-)
-_BY_ID = select(*_COLUMNS).where(User.id == bindparam("id"))
-_HOLD = (
-    select(User.password_hash, User.password_mark)
-    .where(User.id == bindparam("id"))
-    .with_for_update()
-)
-_USERS = Base.metadata.tables[User.__tablename__]
-_KEEP = (
-    update(_USERS)
-    .where(
-        _USERS.c.id == bindparam("row"),
-        _USERS.c.password_hash == bindparam("proved"),
-        _USERS.c.password_is_temporary == bindparam("proved_temporary"),
-    )
-    .returning(_USERS.c.disabled_at)
-)

@@ -3,10 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from auth.password_marks import names_of_password
-from auth.users import UserColumn
 from auth.wiring import Auth
 from models.user import User
 
@@ -16,10 +15,8 @@ async def issue_device_proof(auth: Auth, user_id: UUID) -> str | None:
 
     None if the user was deleted since then, or has no password.
     """
-    row: Any = next(iter(await auth.db.look_up(_PASSWORD, {"id": user_id})), None)
+    columns: tuple[Any, ...] = (User.password_hash, User.password_mark)
+    rows = await auth.db.look_up(select(*columns).where(User.id == user_id))
+    row: Any = next(iter(rows), None)
     names = names_of_password(row) if row else []
     return auth.devices.issue(user_id, names[0], auth.clock.now()) if names else None
-
-
-_COLUMNS: tuple[UserColumn, ...] = (User.password_hash, User.password_mark)
-_PASSWORD = select(*_COLUMNS).where(User.id == bindparam("id"))

@@ -1,4 +1,4 @@
-"""Invitations: an operator asks somebody in, and says which roles they will have."""
+"""Invitations: an operator invites an email address, with the roles of the new user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,12 +35,12 @@ from auth.permissions import DEFAULT_ROLE, Actor, Console, check_may
 from auth.records import RoleRecord, UserRecord
 from auth.roles import find_roles_by_name, get_roles
 from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, read_token
-from auth.unproved_emails import find_unproved_holder, is_free_to_prove, release_email
+from auth.unverified_emails import can_be_verified, find_unverified_holder, release_email
 from auth.user_creation import (
     NewUserForm,
     insert_user,
     prepare_user,
-    telling_taken_names,
+    refusing_taken_names,
 )
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
@@ -51,7 +51,7 @@ _WITH_ROLES = selectinload(Invitation.roles).selectinload(Role.permissions)
 
 @dataclass(frozen=True, slots=True)
 class InvitationRecord:
-    """An open invitation, as the other floors see it."""
+    """An open invitation."""
 
     id: UUID
     email: str
@@ -68,7 +68,7 @@ class InvitationRecord:
 
 @dataclass(frozen=True, slots=True)
 class InvitationSlice:
-    """The invitations of a page, newest first."""
+    """A page of invitations, newest first."""
 
     invitations: list[InvitationRecord]
     has_next: bool
@@ -78,7 +78,7 @@ class InvitationSlice:
 async def create_invitation(
     auth: Auth, actor: Actor, *, email: str, role_ids: Sequence[UUID]
 ) -> InvitationRecord:
-    """Sends an invitation, in place of every earlier invitation of this address.
+    """Sends an invitation, which replaces earlier invitations of this address.
 
     Raises Forbidden, MailUnavailable, EmailInvalid, EmailTaken, RoleNotFound, RateLimited.
     """
@@ -87,13 +87,13 @@ async def create_invitation(
     if not auth.sends_email:
         raise MailUnavailable
     address = parse_email(email)
-    if not await is_free_to_prove(auth, address):
+    if not await can_be_verified(auth, address):
         raise EmailTaken
     async with authorized(auth, actor, Action.INVITATION_CREATED, *needed) as operation:
         tx, now = operation.tx, operation.at
         roles = await get_roles(tx, auth.permissions, role_ids)
         check_may_grant(operation.actor, roles)
-        # Two operators may invite one person at once: the later invitation holds.
+        # Two operators may invite an address at the same time: the later invitation counts.
         await auth.db.lock(tx, "invitations")
         await count_operator_email(auth, operation, address)
         await tx.execute(delete(Invitation).where(Invitation.email_key == canonical(address)))
@@ -107,7 +107,7 @@ async def create_invitation(
 
 
 async def delete_invitation(auth: Auth, actor: Actor, invitation_id: UUID) -> UUID:
-    """Withdraws an invitation. Raises Forbidden, InvitationNotFound."""
+    """Deletes an invitation. Raises Forbidden, InvitationNotFound."""
     async with authorized(auth, actor, Action.INVITATION_DELETED, "users:write") as operation:
         row = await operation.tx.get(Invitation, invitation_id, with_for_update=True)
         if row is None:
@@ -118,7 +118,7 @@ async def delete_invitation(auth: Auth, actor: Actor, invitation_id: UUID) -> UU
 
 
 async def list_invitations(auth: Auth, actor: Actor, page: Page) -> InvitationSlice:
-    """One page of the open invitations, newest first. Raises Forbidden."""
+    """Returns a page of the open invitations, newest first. Raises Forbidden."""
     check_may(actor, "users:read")
     query = select(Invitation).where(Invitation.expires_at > auth.clock.now())
     if page.after is not None:
@@ -133,27 +133,27 @@ async def list_invitations(auth: Auth, actor: Actor, page: Page) -> InvitationSl
 async def register_invited(
     auth: Auth, client: Client, form: NewUserForm, invitation: str
 ) -> UserRecord:
-    """Creates the account of who was invited; the mail has proved their address.
+    """Creates an account with the roles of the invitation. The email has verified the address.
 
-    An account that has the address without proof loses it. Raises InvitationInvalid, RateLimited,
-    and Refusals.
+    An account that has the address but did not verify it loses the address. Raises
+    InvitationInvalid, RateLimited, Refusals.
     """
     token = _read(invitation)
     async with auth.db.read() as session:
         row = await session.get(Invitation, token.about)
         found = _check(auth, token, row, form)
     inviter = _inviter(auth, found)
-    # The invitation proves the address that it was sent to, not another one with the same key.
+    # The invitation verifies the address that it was sent to, not another one with the same key.
     form = replace(form, email=found.email)
-    prepared = await prepare_user(auth, form, tells_taken_email=False)
+    prepared = await prepare_user(auth, form, reports_taken_email=False)
     new = replace(prepared, email_verified=True)
     default = await find_roles_by_name(auth, [DEFAULT_ROLE])
-    async with telling_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
-        holder_id = await find_unproved_holder(tx, found.email)
+    async with refusing_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
+        holder_id = await find_unverified_holder(tx, found.email)
         await lock_accounts(tx, inviter, holder_id)
         row = await tx.get(Invitation, token.about, with_for_update=True, options=[_WITH_ROLES])
         opened = _check(auth, token, row, form)
-        if not await _inviter_still_may(tx, auth, opened, await _hold_roles(tx, auth, opened)):
+        if not await _inviter_still_may(tx, auth, opened, await _lock_roles(tx, auth, opened)):
             raise InvitationInvalid
         role_ids = [role.id for role in opened.roles] or [role.id for role in default]
         await tx.delete(opened)
@@ -171,7 +171,7 @@ async def register_invited(
 async def find_valid_invitation(
     session: AsyncSession, auth: Auth, invitation_id: UUID
 ) -> Invitation | None:
-    """The invitation, unless it has expired or its inviter could no longer send it."""
+    """Returns the invitation; None if it expired or the inviter may no longer send it."""
     row = await session.get(Invitation, invitation_id, options=[_WITH_ROLES])
     if row is None or row.expires_at <= auth.clock.now():
         return None
@@ -182,7 +182,7 @@ async def find_valid_invitation(
 async def _inviter_still_may(
     session: AsyncSession, auth: Auth, row: Invitation, roles: Sequence[RoleRecord]
 ) -> bool:
-    """Whether the inviter may still invite, and give these roles."""
+    """Returns whether the inviter may still invite and grant these roles."""
     try:
         inviter = await read_authority(session, auth, _inviter(auth, row))
         check_may_all(inviter, _needed(roles))
@@ -192,23 +192,23 @@ async def _inviter_still_may(
     return True
 
 
-async def _hold_roles(tx: AsyncSession, auth: Auth, row: Invitation) -> list[RoleRecord]:
-    """The roles as they are now; they stay so until they are given. Raises InvitationInvalid."""
+async def _lock_roles(tx: AsyncSession, auth: Auth, row: Invitation) -> list[RoleRecord]:
+    """Locks the roles of the invitation and returns them. Raises InvitationInvalid."""
     try:
         return await get_roles(tx, auth.permissions, [role.id for role in row.roles])
     except RoleNotFound:
-        # One was deleted since the row was read.
+        # A role was deleted since the row was read.
         raise InvitationInvalid from None
 
 
-def token_for_invitation(auth: Auth, row: Invitation) -> str:
-    """The token for the mail."""
+def issue_invitation_token(auth: Auth, row: Invitation) -> str:
+    """Returns the token for the email."""
     return auth.links.make(Purpose.INVITATION, row.id, row.expires_at, row.email_key)
 
 
 @dataclass(frozen=True, slots=True)
 class _Inviter:
-    """The operator's account, whatever session they invited from."""
+    """The operator who invited, without the session of that time."""
 
     user_id: UUID
     session_id: None = None
@@ -220,7 +220,7 @@ def _inviter(auth: Auth, row: Invitation) -> Actor:
     if row.from_console:
         return Console(auth.permissions)
     if row.invited_by is None:
-        # A process of an older version has written the row.
+        # A process of an older version stored the row.
         raise InvitationInvalid
     return _Inviter(row.invited_by)
 

@@ -1,7 +1,7 @@
-"""The password on the page of a link: the one of the account typed again, or a new one.
+"""The password on the page of an email link: the current one, or a new one.
 
-Following a link proves who reads the mailbox. It does not prove who chose the password: a stranger
-can register with any address. So a link alone never confirms a password.
+A link proves access to the mailbox. It does not prove who chose the password: a stranger can
+register with any address. So a link alone never confirms a password.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from auth.wiring import Auth
 
 @dataclass(frozen=True, slots=True)
 class TypedPassword:
-    """What was typed on the page of a link; `new` takes the place of `current`."""
+    """The password typed on the page of a link. `new` replaces the password of the account."""
 
     current: str | None = field(default=None, repr=False)
     new: str | None = field(default=None, repr=False)
@@ -23,7 +23,7 @@ class TypedPassword:
 
 @dataclass(frozen=True, slots=True)
 class LinkedAccount:
-    """The account, or the registration, that a link is about."""
+    """The user, or the pending registration, of a link."""
 
     link_id: UUID
     username: str
@@ -31,21 +31,23 @@ class LinkedAccount:
     password_hash: str | None = field(repr=False)
 
 
-async def prove_or_choose_password(auth: Auth, account: LinkedAccount, typed: TypedPassword) -> str:
-    """Returns the hash to keep: the stored one if its password was typed, or that of the new one.
+async def verify_or_choose_password(
+    auth: Auth, account: LinkedAccount, typed: TypedPassword
+) -> str:
+    """Returns the hash to store: the stored one if its password was typed, or that of the new one.
 
-    Raises PasswordRequired, WrongPassword, RateLimited, and Refusals with everything that is wrong
-    with the new password.
+    Raises PasswordRequired, WrongPassword, RateLimited, and Refusals with all problems of the new
+    password.
     """
     if typed.new is None:
-        return await prove_linked_password(auth, account, typed.current)
+        return await verify_linked_password(auth, account, typed.current)
     check_new_password(auth, typed.new, username=account.username, email=account.email)
     async with auth.throttle.count_failure(_budget(account)):
         return await auth.passwords.hash(typed.new)
 
 
-async def prove_linked_password(auth: Auth, account: LinkedAccount, password: str | None) -> str:
-    """Returns the stored hash if the password is its own.
+async def verify_linked_password(auth: Auth, account: LinkedAccount, password: str | None) -> str:
+    """Returns the stored hash if the password is right.
 
     Raises PasswordRequired, WrongPassword, RateLimited.
     """
@@ -60,5 +62,5 @@ async def prove_linked_password(auth: Auth, account: LinkedAccount, password: st
 
 
 def _budget(account: LinkedAccount) -> Budget:
-    # Per link: only a reader of the mailbox can use it up, and the owner's sign-in does not wait.
+    # Per link: only a reader of the mailbox can exhaust it. The owner's sign-ins are not delayed.
     return Budget(LINK_PASSWORD, str(account.link_id))

@@ -1,4 +1,4 @@
-"""End sessions: this one, another one, all of one's own."""
+"""Sign out: end this session, another one, all of a user, or all of the server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,10 +17,10 @@ from auth.viewers import Viewer, get_viewer
 from auth.wiring import Auth
 from models.session import RevocationReason, Session
 
-# So many that all sessions of a large installation end within minutes, and so few that each
-# transaction is short.
-ENDED_AT_ONCE = 5_000
-LOCKED_PAUSE_SECONDS = 0.1
+# Large enough to end all sessions of a large installation within minutes, and small enough to keep
+# transactions short.
+BATCH_SIZE = 5_000
+LOCK_RETRY_SECONDS = 0.1
 
 
 async def log_out(auth: Auth, client: Client, session_id: UUID) -> int:
@@ -36,7 +36,7 @@ async def log_out(auth: Auth, client: Client, session_id: UUID) -> int:
 
 
 async def log_out_everywhere(auth: Auth, viewer: Viewer) -> int:
-    """Ends every session of the viewer, this one too. Returns how many were ended."""
+    """Ends all sessions of the viewer, including this one. Returns how many were ended."""
     reason = RevocationReason.LOGGED_OUT_EVERYWHERE
     async with own_account(auth, viewer, Action.SESSIONS_ENDED) as operation:
         ended = await revoke_sessions_of(operation.tx, viewer.user_id, reason, operation.at)
@@ -45,10 +45,10 @@ async def log_out_everywhere(auth: Auth, viewer: Viewer) -> int:
 
 
 async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
-    """Ends one session: one's own, or anybody's for `sessions:revoke`.
+    """Ends a session of the viewer, or of another user with `sessions:revoke`.
 
-    Raises SessionNotFound if there is none, it has ended, or it is somebody else's and the viewer
-    may not know of it: ids of sessions are not to be probed.
+    Raises SessionNotFound if there is no active session with this ID, or if it belongs to another
+    user and the viewer lacks the permission, so that session IDs cannot be probed.
     """
     async with auth.db.read() as session:
         owner = await session.scalar(select(Session.user_id).where(Session.id == session_id))
@@ -66,21 +66,21 @@ async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
 
 
 async def end_all_sessions(
-    auth: Auth, actor: Actor, tell: Callable[[int], None] = lambda _ended: None
+    auth: Auth, actor: Actor, report: Callable[[int], None] = lambda _ended: None
 ) -> int:
-    """Ends every session and replaces the signing keys. Returns how many sessions were ended.
+    """Ends all sessions and replaces the signing keys. Returns how many sessions were ended.
 
-    Needed after a backup was restored, because revoked sessions are valid again, and after the
-    database was stolen. The keys are replaced first, so access tokens stop working at once. Then
-    sessions end in batches; `tell` gets the number so far after each. After an interruption it can
-    be run again. Raises Forbidden.
+    Needed after a restored backup, because revoked sessions are valid again, and after the database
+    was stolen. Replaces the keys first, so access tokens stop working at once. Then ends sessions
+    in batches and calls `report` with the number so far. Can be repeated after an interruption.
+    Raises Forbidden.
     """
     check_may(actor, "sessions:revoke")
     await auth.keys.replace_compromised(actor)
     ended = 0
     async for batch in _end_in_batches(auth):
         ended += batch
-        tell(ended)
+        report(ended)
     async with authorized(auth, actor, Action.ALL_USERS_SIGNED_OUT, "sessions:revoke") as operation:
         operation.details["sessions"] = str(ended)
     return ended
@@ -88,29 +88,29 @@ async def end_all_sessions(
 
 async def _end_in_batches(auth: Auth) -> AsyncIterator[int]:
     async with auth.db.read() as session:
-        # Sessions that begin after this are none that a backup brought back.
+        # Sessions that start after this do not come from the backup.
         newest = await session.scalar(select(Session.id).order_by(Session.id.desc()).limit(1))
     if newest is None:
         return
-    there = select(Session.id).where(Session.id <= newest, Session.revoked_at.is_(None))
+    remaining = select(Session.id).where(Session.id <= newest, Session.revoked_at.is_(None))
     while True:
         async with auth.db.begin() as tx:
-            # Other transactions hold the session that they act in, and may end further ones: to
-            # wait for them here could be a deadlock. What they hold comes with a later batch.
-            free = there.limit(ENDED_AT_ONCE).with_for_update(skip_locked=True)
-            ids = list(await tx.scalars(free))
+            # Other transactions hold a lock on their session and may end further ones: waiting for
+            # them could be a deadlock. A later batch ends the locked sessions.
+            unlocked = remaining.limit(BATCH_SIZE).with_for_update(skip_locked=True)
+            ids = list(await tx.scalars(unlocked))
             ended = await revoke_sessions_by_id(tx, ids, auth.clock.now())
-            left = ids or (await tx.scalars(there.limit(1))).first()
+            left = ids or (await tx.scalars(remaining.limit(1))).first()
         if not left:
             return
         if ended:
             yield ended
         else:
-            await asyncio.sleep(LOCKED_PAUSE_SECONDS)
+            await asyncio.sleep(LOCK_RETRY_SECONDS)
 
 
 async def revoke_token(auth: Auth, client: Client, token: str) -> None:
-    """Ends the session of an access or a refresh token (RFC 7009); a dead token is no error."""
+    """Ends the session of an access or refresh token (RFC 7009). Ignores invalid tokens."""
     try:
         if looks_like_refresh_token(token):
             session_id = auth.refresh_tokens.parse(token).session_id

@@ -1,44 +1,52 @@
-"""The ID of a password: it changes with the password, and stays when only the hash is renewed.
+"""Password IDs: they change with the password, not when a sign-in renews the hash.
 
-Links and device proofs end with the password. A sign-in may replace its hash by one of another kind
-or cost, which must not end them. The column `password_mark` holds the ID and a digest of the hash
-that it belongs to. So an ID stops counting when another hash is written without it: by a change of
-the password, by a process of an older version, or by hand. A password without an ID is known by its
-hash.
+Links and device proofs end when the password changes. A sign-in may renew the hash with another
+kind or cost, which must not end them. The column `password_mark` contains the ID and a digest of
+its hash. So the ID is ignored after another hash is stored without it: by a process of an older
+version, or by hand. A password without an ID is identified by its hash.
 """
 
 import secrets
 from hashlib import sha256
 from typing import Protocol
 
+from models.user import User
+
 _ID_BYTES = 16
 _ID_LENGTH = 2 * _ID_BYTES
 
 
 class HasPassword(Protocol):
-    """A row of an account, or what was read of it."""
+    """A row of a user, or columns of it."""
 
     @property
     def password_hash(self) -> str | None:
-        """The hash, if the account has a password."""
+        """The hash; None if the user has no password."""
 
     @property
     def password_mark(self) -> str | None:
-        """The ID, and a digest of its hash."""
+        """The ID and a digest of its hash."""
 
 
 def new_password_id() -> str:
-    """The ID of a password that has none yet."""
+    """Returns a new ID."""
     return secrets.token_hex(_ID_BYTES)
 
 
 def make_mark(password_id: str, password_hash: str) -> str:
-    """What the column holds for an ID and its hash."""
+    """Returns the value of the column for an ID and its hash."""
     return password_id + _digest(password_hash)
 
 
+def set_password(user: User, password_hash: str) -> None:
+    """Gives the user a permanent password with a new ID."""
+    user.password_hash = password_hash
+    user.password_mark = make_mark(new_password_id(), password_hash)
+    user.password_is_temporary = False
+
+
 def find_password_id(account: HasPassword) -> str | None:
-    """The ID of the password, unless it has none."""
+    """Returns the ID of the password; None if it has none."""
     mark, password_hash = account.password_mark, account.password_hash
     if mark is None or password_hash is None or mark[_ID_LENGTH:] != _digest(password_hash):
         return None
@@ -46,13 +54,13 @@ def find_password_id(account: HasPassword) -> str | None:
 
 
 def names_of_password(account: HasPassword) -> list[str]:
-    """All that the password is known by: its ID and its hash."""
+    """Returns what identifies the password: its ID and its hash."""
     names = [find_password_id(account), account.password_hash]
     return [name for name in names if name is not None]
 
 
 def have_same_password(one: HasPassword, other: HasPassword) -> bool:
-    """Whether both are the same password, perhaps with a renewed hash."""
+    """Returns whether both are the same password, perhaps with a renewed hash."""
     return not set(names_of_password(one)).isdisjoint(names_of_password(other))
 
 

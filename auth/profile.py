@@ -1,4 +1,4 @@
-"""What people change about themselves without proving anything more."""
+"""The profile: what users change about their own account without typing the password."""
 
 from auth.audit import Action
 from auth.authorization import own_account
@@ -13,7 +13,7 @@ from auth.wiring import Auth
 async def update_profile(
     auth: Auth, viewer: Viewer, *, full_name: str | None, version: int | None = None
 ) -> UserRecord:
-    """Sets the full name, or removes it. The same name again changes and records nothing.
+    """Sets or removes the full name. An unchanged name is not recorded.
 
     Raises FullNameInvalid, RateLimited, EditConflict.
     """

@@ -1,4 +1,4 @@
-"""Who is signed in proves the password once more, before something that cannot be undone."""
+"""Reauthentication: a signed-in user types the password again before a sensitive operation."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -18,33 +18,34 @@ from models.user import User
 T = TypeVar("T")
 
 
-async def prove_password(auth: Auth, viewer: Viewer, password: str, action: Action) -> str:
-    """Returns the hash that was proved: the transaction that acts must still find it.
+async def verify_current_password(auth: Auth, viewer: Viewer, password: str, action: Action) -> str:
+    """Returns the hash of the password if it is right. A failure is recorded as a failed `action`.
 
-    A failure is recorded as a failed `action`. Raises WrongPassword, RateLimited.
+    The operation must find the same hash: see `get_verified_row`. Raises WrongPassword,
+    RateLimited.
     """
-    # Per session: guesses from a stolen one delay neither sign-ins nor the owner's other sessions.
+    # Per session: guesses from a stolen session delay neither sign-ins nor other sessions.
     async with auth.throttle.count_failure(Budget(REAUTHENTICATION, str(viewer.session_id))):
         stored = await _verify(auth, viewer, password)
         if stored is None:
             async with auth.db.begin() as tx:
-                record(tx, own_act(auth, viewer, action, succeeded=False))
+                record(tx, own_audit_entry(auth, viewer, action, succeeded=False))
             raise WrongPassword
     return stored
 
 
 async def _verify(auth: Auth, viewer: Viewer, password: str) -> str | None:
-    """The hash of the viewer's password, if this is the password."""
+    """Returns the hash of the viewer's password; None if the password is wrong."""
     async with auth.db.read() as session:
         stored = await session.scalar(select(User.password_hash).where(User.id == viewer.user_id))
     verified = await auth.passwords.verify(password, stored, share=Share.KNOWN)
     return stored if verified else None
 
 
-async def act_on_proof(
+async def retry_if_hash_renewed(
     auth: Auth, viewer: Viewer, password: str, stored: str, act: Callable[[str], Awaitable[T]]
 ) -> T:
-    """Calls `act` with the hash that was proved, and again where a parallel login renewed it.
+    """Calls `act` with the verified hash, and again after a parallel sign-in renewed the hash.
 
     Raises WrongPassword if the password was changed instead.
     """
@@ -59,8 +60,10 @@ async def act_on_proof(
     raise WrongPassword
 
 
-def own_act(auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = True) -> AuditEntry:
-    """What a viewer does to their own account."""
+def own_audit_entry(
+    auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = True
+) -> AuditEntry:
+    """Returns the audit event of an operation on the viewer's own account."""
     return AuditEntry.by(
         viewer,
         action,
@@ -72,18 +75,15 @@ def own_act(auth: Auth, viewer: Viewer, action: Action, *, succeeded: bool = Tru
 
 
 def check_new_password(auth: Auth, new: str, *, username: str, email: str | None) -> None:
-    """Raises Refusals with everything that is wrong with a `new_password`."""
+    """Raises Refusals with all problems of a `new_password`."""
     problems = list(auth.password_policy.problems(new, username=username, email=email))
     if problems:
         with as_field("new_password"):
             raise Refusals(*problems)
 
 
-async def get_proved(operation: Operation, stored: str) -> User:
-    """The row of the subject, if its hash is still the one that was proved.
-
-    Raises HashChanged, for `act_on_proof`.
-    """
+async def get_verified_row(operation: Operation, stored: str) -> User:
+    """Returns the row of the subject. Raises HashChanged if it has another hash than `stored`."""
     row = await operation.get_subject()
     if row.password_hash != stored:
         raise HashChanged

@@ -1,6 +1,6 @@
-"""What crosses the floors: accounts and roles as plain values, without rows and without secrets."""
+"""Records: users and roles as immutable values, without rows and without secrets."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy.orm import selectinload
 
 from auth.permissions import PermissionRegistry
 from models.role import Role
+from models.stored import read_instant, read_uuid
 from models.user import User
 
 WITH_PERMISSIONS = selectinload(Role.permissions)
@@ -19,7 +20,7 @@ WITH_ROLES = selectinload(User.roles).selectinload(Role.permissions)
 
 @dataclass(frozen=True, slots=True)
 class RoleRecord:
-    """A role as the other floors see it."""
+    """A role."""
 
     id: UUID
     name: str
@@ -27,21 +28,21 @@ class RoleRecord:
     built_in: bool
     permissions: frozenset[str]
     version: int
-    # Stored, and not known to this process: permissions of another deployment.
+    # Stored permissions that this process does not know, because another deployment defines them.
     unknown_permissions: frozenset[str]
-    # What its owner must hold to give it to others: see `PermissionRegistry.powers`.
+    # What an actor must hold to grant the role: see `PermissionRegistry.powers`.
     powers: frozenset[str] = field(compare=False)
 
     @classmethod
     def of(cls, row: Role, registry: PermissionRegistry) -> "RoleRecord":
-        """Reads a row whose permissions were loaded with it."""
+        """Reads a row that was loaded `WITH_PERMISSIONS`."""
         return cls.granting(row, [p.permission for p in row.permissions], registry)
 
     @classmethod
     def granting(
         cls, row: Role | Row[Any], granted: Collection[str], registry: PermissionRegistry
     ) -> "RoleRecord":
-        """Reads a row, and beside it what the role grants."""
+        """Reads a row whose permissions were read separately."""
         return cls(
             id=row.id,
             name=row.name,
@@ -56,7 +57,7 @@ class RoleRecord:
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """An account as the other floors see it, at one moment: without its password hash."""
+    """A user at one moment, without the password hash."""
 
     id: UUID
     username: str
@@ -71,7 +72,7 @@ class UserRecord:
     version: int
 
     def __hash__(self) -> int:
-        # Enough to find the same account by, and quick: one is looked up at each request.
+        # Enough to find the same user, and fast: each request does it.
         return hash(self.id.int)
 
     @classmethod
@@ -86,8 +87,38 @@ class UserRecord:
             full_name=row.full_name,
             disabled=row.disabled_at is not None,
             roles=roles,
-            permissions=frozenset[str]().union(*(role.permissions for role in roles)),
+            permissions=permissions_of(roles),
             created_at=row.created_at,
             last_login_at=row.last_login_at,
             version=row.version,
         )
+
+    @classmethod
+    def of_stored(
+        cls,
+        stored: tuple[Any, ...],
+        roles: tuple[RoleRecord, ...],
+        permissions: frozenset[str],
+    ) -> "UserRecord":
+        """Reads `user_rows.USER_COLUMNS`, as the driver returns them."""
+        id_, username, email, full_name, verified, disabled, created, last_login, version, _ = (
+            stored
+        )
+        return cls(
+            id=read_uuid(id_),
+            username=username,
+            email=email,
+            email_verified=verified is not None,
+            full_name=full_name,
+            disabled=disabled is not None,
+            roles=roles,
+            permissions=permissions,
+            created_at=read_instant(created),
+            last_login_at=None if last_login is None else read_instant(last_login),
+            version=version,
+        )
+
+
+def permissions_of(roles: Sequence[RoleRecord]) -> frozenset[str]:
+    """Returns what the roles permit together."""
+    return frozenset[str]().union(*(role.permissions for role in roles))

@@ -52,7 +52,7 @@ async def session_events(auth: Auth, viewer: Viewer) -> AsyncGenerator[SessionEv
             if not await watch.wait(float("inf")):
                 continue
             try:
-                async with auth.watchers.turn():
+                async with auth.watchers.read_slot():
                     rows = await _list_recently_changed(auth, viewer.user_id)
             except DatabaseUnavailable:
                 # No event is lost: the rows are read again after the outage.

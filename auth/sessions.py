@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, insert, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import ColumnElement, CursorResult, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.clients import Client
 from auth.errors import SessionRevoked, TokenExpired
@@ -30,30 +30,23 @@ class SessionPolicy:
     kept_after_end: timedelta = timedelta(days=30)
 
 
-async def start_session(
-    connection: AsyncConnection,
-    policy: SessionPolicy,
-    user_id: UUID,
-    client: Client,
-    now: datetime,
+def start_session(
+    tx: AsyncSession, policy: SessionPolicy, user_id: UUID, client: Client, now: datetime
 ) -> Session:
-    """Creates a session with a new ID (ASVS 5.0, 7.2.4)."""
-    columns = {
-        "id": uuid7(),
-        "user_id": user_id,
-        "client_address": client.address,
-        "user_agent": printable_user_agent(client.user_agent),
-        "generation": 0,
-        "created_at": now,
-        "last_used_at": now,
-        "idle_expires_at": min(now + policy.idle_lifetime, now + policy.max_age),
-        "expires_at": now + policy.max_age,
-    }
-    await connection.execute(_INSERT, columns)
-    return Session(**columns)
-
-
-_INSERT = insert(Session)
+    """Adds a new session, with a new id (ASVS 5.0, 7.2.4)."""
+    session = Session(
+        id=uuid7(),
+        user_id=user_id,
+        client_address=client.address,
+        user_agent=printable_user_agent(client.user_agent),
+        generation=0,
+        created_at=now,
+        last_used_at=now,
+        idle_expires_at=now + min(policy.idle_lifetime, policy.max_age),
+        expires_at=now + policy.max_age,
+    )
+    tx.add(session)
+    return session
 
 
 class SessionEnd(Protocol):

@@ -1,4 +1,4 @@
-"""Temporary passwords: an operator chooses one, which allows choosing another for seven days."""
+"""Temporary passwords: an operator chooses one; within seven days the user replaces it."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from auth.audit import Action
-from auth.authorization import authorized, check_may_grant
+from auth.authorization import managed_user
 from auth.errors import Refusals, UserNotFound
 from auth.mail.outbox import EmailKind, queue_notice
 from auth.permissions import Actor, check_may
@@ -21,15 +21,15 @@ from models.user import User
 TEMPORARY_PASSWORD_LIFETIME = timedelta(days=7)
 
 
-def expiry_of(*, temporary: bool, now: datetime) -> datetime | None:
-    """When a password that is set now expires; None if it is not a temporary one."""
+def temporary_password_expiry(*, temporary: bool, now: datetime) -> datetime | None:
+    """Returns when a password that is set now expires; None if it is not temporary."""
     return now + TEMPORARY_PASSWORD_LIFETIME if temporary else None
 
 
 def has_expired(expires_at: datetime | None, created_at: datetime, now: datetime) -> bool:
-    """Whether a temporary password can no longer be used, not even to choose another one.
+    """Returns whether a temporary password has expired.
 
-    A process of an older version stores no time of expiry; it counts from the account's creation.
+    A process of an older version stores no expiry: then it counts from the creation of the user.
     """
     return now >= (expires_at or created_at + TEMPORARY_PASSWORD_LIFETIME)
 
@@ -37,25 +37,22 @@ def has_expired(expires_at: datetime | None, created_at: datetime, now: datetime
 async def set_temporary_password(
     auth: Auth, actor: Actor, user_id: UUID, password: str
 ) -> UserRecord:
-    """Gives a user a temporary password, and ends their sessions and links.
+    """Sets a temporary password, and ends the user's sessions and links.
 
-    Raises Forbidden, UserNotFound, RateLimited, and Refusals with everything that is wrong with the
-    password.
+    Raises Forbidden, UserNotFound, RateLimited, and Refusals with all problems of the password.
     """
     check_may(actor, "users:write")
     await _check_password(auth, user_id, password)
     hashed = await auth.passwords.hash(password)
     action = Action.TEMPORARY_PASSWORD_SET
-    async with authorized(auth, actor, action, "users:write", subject_id=user_id) as operation:
-        tx, row, now = operation.tx, await operation.get_subject(), operation.at
-        check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
+    async with managed_user(auth, actor, action, user_id) as (operation, row):
+        tx, now = operation.tx, operation.at
         row.password_hash = hashed
         row.password_is_temporary = True
-        row.temporary_password_expires_at = expiry_of(temporary=True, now=now)
+        row.temporary_password_expires_at = temporary_password_expiry(temporary=True, now=now)
         await end_requests(tx, row.id, *Purpose)
         await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
-        notice = EmailKind.PASSWORD_CHANGED
-        queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=row.email)
+        queue_notice(tx, auth, EmailKind.PASSWORD_CHANGED, row, row.email)
         return UserRecord.of(row, auth.permissions)
 
 

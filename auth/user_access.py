@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete
 
 from auth.audit import Action, join_detail
-from auth.authorization import Operation, authorized, check_may_grant
+from auth.authorization import Operation, authorized, check_may_grant, managed_user
 from auth.permissions import Actor
 from auth.records import UserRecord
 from auth.roles import ADMIN, check_not_last_admin, get_roles
@@ -40,7 +40,7 @@ async def set_user_roles(
         operation.changed = {*roles} != {*before.roles}
         if not operation.changed:
             return before
-        # Taking a role needs the same rights as giving it.
+        # Removing a role needs the same permissions as granting it.
         check_may_grant(operation.actor, {*roles} ^ {*before.roles})
         if not any(role.name == ADMIN for role in roles):
             await check_not_last_admin(auth.db, tx, before)
@@ -60,13 +60,9 @@ def _describe_roles(operation: Operation, before: set[str], after: set[str]) -> 
 
 
 async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
-    """Disables an account and ends its sessions. Raises Forbidden, UserNotFound, LastAdmin."""
-    async with authorized(
-        auth, actor, Action.USER_DISABLED, "users:write", subject_id=user_id
-    ) as operation:
-        tx, row, now = operation.tx, await operation.get_subject(), operation.at
-        user = UserRecord.of(row, auth.permissions)
-        check_may_grant(operation.actor, user.roles)
+    """Disables a user and ends their sessions. Raises Forbidden, UserNotFound, LastAdmin."""
+    async with managed_user(auth, actor, Action.USER_DISABLED, user_id) as (operation, row):
+        tx, now, user = operation.tx, operation.at, UserRecord.of(row, auth.permissions)
         await check_not_last_admin(auth.db, tx, user)
         row.disabled_at = row.disabled_at or now
         ended = await revoke_sessions_of(tx, user_id, RevocationReason.USER_DISABLED, now)
@@ -75,15 +71,11 @@ async def disable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
 
 
 async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
-    """Lets the user sign in again. The sessions that were ended stay ended.
+    """Enables a user. Sessions that were ended stay ended.
 
     Raises Forbidden, UserNotFound.
     """
-    async with authorized(
-        auth, actor, Action.USER_ENABLED, "users:write", subject_id=user_id
-    ) as operation:
-        row = await operation.get_subject()
-        check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
+    async with managed_user(auth, actor, Action.USER_ENABLED, user_id) as (operation, row):
         operation.changed = row.disabled_at is not None
         if operation.changed:
             row.disabled_at = None
@@ -93,7 +85,7 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
 
 
 async def revoke_user_sessions(auth: Auth, actor: Actor, user_id: UUID) -> int:
-    """Ends every session of a user. Returns how many. Raises Forbidden, UserNotFound."""
+    """Ends all sessions of a user. Returns how many. Raises Forbidden, UserNotFound."""
     async with authorized(
         auth, actor, Action.SESSIONS_ENDED, "sessions:revoke", subject_id=user_id
     ) as operation:

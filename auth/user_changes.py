@@ -1,4 +1,4 @@
-"""Waiting for a change of one user."""
+"""Waits for changes of one user."""
 
 import asyncio
 from collections import defaultdict
@@ -8,46 +8,46 @@ from uuid import UUID
 
 from models.changes import ChangeFeed
 
-# However long somebody wants to wait, they look at the clock again after this: it may have jumped.
-LOOK_AGAIN_AFTER_SECONDS = 5.0
-# Those who wait look at the database by turns, so that requests keep its connections.
-LOOKS_AT_ONCE = 3
+# A longer wait returns after this, because the clock may have jumped.
+MAX_WAIT_SECONDS = 5.0
+# Limits the reads after a change, so that requests keep most of the database connections.
+MAX_CONCURRENT_READS = 3
 
 
 class Watch:
-    """What one waiter holds."""
+    """A watch on one user, for one waiter."""
 
     def __init__(self, changes: ChangeFeed) -> None:
         self._changes = changes
         self.changed = asyncio.Event()
 
     async def wait(self, at_most_seconds: float) -> bool:
-        """Waits for a change; whether there may have been one.
+        """Waits for a change. Returns whether there may have been one.
 
-        It may while nobody can hear of changes, and after at most a few seconds it looks.
+        While the change feed is disconnected there always may have been one.
         """
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(max(at_most_seconds, 0), LOOK_AGAIN_AFTER_SECONDS)):
+            async with asyncio.timeout(min(max(at_most_seconds, 0), MAX_WAIT_SECONDS)):
                 await self.changed.wait()
-        # The question itself may hear of a change.
-        all_is_heard = self._changes.is_current()
-        may_have_changed = self.changed.is_set() or not all_is_heard
+        # Called first, because `is_current` may deliver a change.
+        connected = self._changes.is_current()
+        may_have_changed = self.changed.is_set() or not connected
         self.changed.clear()
         return may_have_changed
 
 
 class Watchers:
-    """Everybody in this process who waits."""
+    """The watches of this process."""
 
     def __init__(self, changes: ChangeFeed) -> None:
         self._changes = changes
         self._watches: defaultdict[UUID, set[Watch]] = defaultdict(set)
-        self._turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._reads = asyncio.Semaphore(MAX_CONCURRENT_READS)
         changes.add(self)
 
     @contextmanager
     def watch(self, user_id: UUID) -> Iterator[Watch]:
-        """Hears of the user from now on."""
+        """Watches the user while the block runs."""
         watch = Watch(self._changes)
         self._watches[user_id].add(watch)
         try:
@@ -59,18 +59,18 @@ class Watchers:
                 del self._watches[user_id]
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Waits until few others look at the database."""
-        async with self._turns:
+    async def read_slot(self) -> AsyncIterator[None]:
+        """Waits until few other waiters read the database."""
+        async with self._reads:
             yield
 
     def user_changed(self, user_id: UUID) -> None:
-        """Wakes those who wait for this user."""
+        """Wakes the waiters of this user."""
         for watch in self._watches.get(user_id, ()):
             watch.changed.set()
 
     def everything_changed(self) -> None:
-        """Wakes everybody."""
+        """Wakes all waiters."""
         for watches in self._watches.values():
             for watch in watches:
                 watch.changed.set()

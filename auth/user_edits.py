@@ -1,4 +1,4 @@
-"""What operators change about accounts, and how they end sessions."""
+"""Edits of a user by an operator: username, email address and full name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,24 +6,23 @@ from typing import Final
 from uuid import UUID
 
 from auth.audit import Action, join_detail
-from auth.authorization import Operation, authorized, check_may_grant
+from auth.authorization import Operation, managed_user
 from auth.errors import Refusal, Refusals
-from auth.mail.operator_budget import count_operator_email
 from auth.mail.outbox import EmailKind, queue_notice
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.permissions import Actor, check_may
 from auth.records import UserRecord
 from auth.throttling.budgets import reset_budgets
 from auth.tokens.link_tokens import Purpose
-from auth.user_creation import telling_taken_names
-from auth.user_links import end_requests, send_link
+from auth.user_creation import refusing_taken_names
+from auth.user_links import end_requests, send_operator_link
 from auth.users import check_version, set_email
 from auth.wiring import Auth
 from models.user import User
 
 
 class Unchanged:
-    """Stands for what stays as it is: None takes a value away."""
+    """The type of UNCHANGED, for a field that keeps its value. None removes the value."""
 
 
 UNCHANGED: Final = Unchanged()
@@ -31,7 +30,7 @@ UNCHANGED: Final = Unchanged()
 
 @dataclass(frozen=True, slots=True)
 class UserEdit:
-    """What shall be different; `version` is that of the account which the operator looked at."""
+    """The new values. `version` is the version of the user that the operator read."""
 
     username: str | Unchanged = UNCHANGED
     email: str | Unchanged | None = UNCHANGED
@@ -40,21 +39,18 @@ class UserEdit:
 
 
 async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -> UserRecord:
-    """Changes an account. A new address is not verified, and the old one gets a notice.
+    """Updates a user. A new address is not verified, and the old address gets a notice.
 
-    An edit that changes nothing records nothing. Raises Forbidden, UserNotFound, EditConflict,
-    RateLimited, and Refusals with everything that is wrong.
+    An edit that changes nothing is not recorded. Raises Forbidden, UserNotFound, EditConflict,
+    RateLimited, and Refusals with all problems of the new values.
     """
     check_may(actor, "users:write")
     parsed = _parse(edit)
     username, email = parsed.get("username"), parsed.get("email")
     async with (
-        telling_taken_names(auth, username, email, but=user_id),
-        authorized(auth, actor, Action.USER_EDITED, "users:write", subject_id=user_id) as operation,
+        refusing_taken_names(auth, username, email, except_for=user_id),
+        managed_user(auth, actor, Action.USER_EDITED, user_id) as (operation, row),
     ):
-        row = await operation.get_subject()
-        # With a changed address a password reset takes the account over.
-        check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
         check_version(row, edit.version)
         changes = {name: value for name, value in parsed.items() if getattr(row, name) != value}
         operation.changed = bool(changes)
@@ -82,11 +78,10 @@ async def _change_email(auth: Auth, operation: Operation, row: User, email: str 
     set_email(row, email, verified_at=None)
     await auth.throttle.reset(tx, *reset_budgets(email))
     await end_requests(tx, row.id, *Purpose)
-    notice = EmailKind.EMAIL_CHANGED
-    queue_notice(tx, auth, notice, user_id=row.id, username=row.username, email=old)
+    queue_notice(tx, auth, EmailKind.EMAIL_CHANGED, row, old)
     if email:
-        await count_operator_email(auth, operation, email)
-        await send_link(tx, auth, row, Purpose.EMAIL_VERIFICATION, EmailKind.EMAIL_VERIFICATION)
+        purpose, kind = Purpose.EMAIL_VERIFICATION, EmailKind.EMAIL_VERIFICATION
+        await send_operator_link(auth, operation, row, purpose, kind)
 
 
 def _parse(edit: UserEdit) -> dict[str, str | None]:

@@ -1,13 +1,15 @@
-"""Requests of users that wait for the link in an email to be followed."""
+"""Email links of users: send a link, check the token of a link, end links."""
 
 from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth.authorization import Operation
 from auth.errors import (
     LinkInvalid,
 )
+from auth.mail.operator_budget import count_operator_email
 from auth.mail.outbox import EmailKind, queue_email
 from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
 from auth.tokens.link_tokens import LIFETIMES, Purpose, State, read_token
@@ -25,16 +27,25 @@ async def send_link(
     *,
     email: str | None = None,
 ) -> None:
-    """Queues an email with a link.
+    """Queues an email with a link. Does nothing if the server sends no email.
 
-    The caller holds the user's row. Does nothing where this server sends no mail.
+    The caller must have locked the user's row.
     """
     mail_id = queue_email(tx, auth, kind)
     if mail_id:
-        await begin_request(tx, auth, user, purpose, mail_id, email=email)
+        await start_request(tx, auth, user, purpose, mail_id, email=email)
 
 
-async def begin_request(
+async def send_operator_link(
+    auth: Auth, operation: Operation, user: User, purpose: Purpose, kind: EmailKind
+) -> None:
+    """Queues an email with a link, within the email budget of the operator. Raises RateLimited."""
+    assert user.email
+    await count_operator_email(auth, operation, user.email)
+    await send_link(operation.tx, auth, user, purpose, kind)
+
+
+async def start_request(
     tx: AsyncSession,
     auth: Auth,
     user: User,
@@ -43,9 +54,9 @@ async def begin_request(
     *,
     email: str | None = None,
 ) -> None:
-    """Records the request under the id of its email. It ends earlier ones, except for resets.
+    """Stores the link under the ID of its email. Ends earlier links, except for password resets.
 
-    A stranger can request a reset: that must not end the link that the owner is about to follow.
+    A stranger can request a reset, which must not end a link that the user is about to follow.
     """
     if purpose is not Purpose.PASSWORD_RESET:
         await end_requests(tx, user.id, purpose)
@@ -64,50 +75,52 @@ async def begin_request(
 
 
 async def end_requests(tx: AsyncSession, user_id: UUID, *purposes: Purpose) -> None:
-    """Makes the links of these purposes worthless."""
+    """Ends the user's links of these purposes."""
     names = [purpose.value for purpose in purposes]
     await tx.execute(delete(Link).where(Link.user_id == user_id, Link.purpose.in_(names)))
 
 
 async def find_request(tx: AsyncSession, link_id: UUID) -> tuple[Link, User] | None:
-    """The request, and whose it is."""
+    """Returns the link and its user."""
     query = select(Link, User).join(User, User.id == Link.user_id).where(Link.id == link_id)
     row = (await tx.execute(query)).one_or_none()
     return (row.Link, row.User) if row else None
 
 
-async def look_at_link(
+async def get_link(
     session: AsyncSession, auth: Auth, purpose: Purpose, text: str
 ) -> tuple[Link, User]:
-    """What a token is about. Raises LinkInvalid unless its request is open."""
+    """Returns the link of a token, and its user. Raises LinkInvalid if the link has ended."""
     token = read_token(text)
     found = await find_request(session, token.about)
     if found is None or found[0].purpose != purpose or found[1].disabled_at is not None:
         raise LinkInvalid
-    # An account without a password has a link to choose the first one.
+    # A user without a password gets a link to choose the first one.
     names: list[str | None] = [*names_of_password(found[1])] or [None]
     states = [_state(*found, password) for password in names]
     auth.links.check_any(purpose, token, auth.clock.now(), states)
     return found
 
 
-async def use_link(tx: AsyncSession, auth: Auth, purpose: Purpose, text: str) -> tuple[Link, User]:
-    """The same in a transaction, which holds the user's row and must end the request.
+async def get_link_for_update(
+    tx: AsyncSession, auth: Auth, purpose: Purpose, text: str
+) -> tuple[Link, User]:
+    """Returns the same, and locks the user's row.
 
-    Of two who come with one token the second then finds nothing.
+    The transaction must end the link, so that a second request with the token is refused.
     """
     token = read_token(text)
     owner = select(User.id).join(Link, Link.user_id == User.id).where(Link.id == token.about)
     await tx.scalar(owner.with_for_update(of=User))
-    return await look_at_link(tx, auth, purpose, text)
+    return await get_link(tx, auth, purpose, text)
 
 
-def token_for(auth: Auth, link: Link, user: User) -> str:
-    """The token for the mail; its life begins now."""
+def issue_link_token(auth: Auth, link: Link, user: User) -> str:
+    """Returns the token for the email. Its lifetime starts now."""
     purpose = Purpose(link.purpose)
     expires_at = auth.clock.now() + LIFETIMES[purpose]
-    # Processes of an older version know a password by its hash only. So its ID stands in a link
-    # only where a sign-in would renew the hash.
+    # Processes of an older version identify a password by its hash. So the token covers the ID
+    # only if a sign-in would renew the hash.
     password_id = find_password_id(user) if _will_be_renewed(auth, user) else None
     state = _state(link, user, password_id or user.password_hash)
     return auth.links.make(purpose, link.id, expires_at, *state)
@@ -120,5 +133,5 @@ def _state(link: Link, user: User, password: str | None) -> State:
 
 
 def _will_be_renewed(auth: Auth, user: User) -> bool:
-    """Whether the next sign-in replaces the hash by one of today's kind and cost."""
+    """Returns whether the next sign-in renews the hash."""
     return user.password_hash is not None and auth.passwords.needs_rehash(user.password_hash)

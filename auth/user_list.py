@@ -1,4 +1,4 @@
-"""Pages of accounts, as operators see them."""
+"""The list of users: pages, search and filters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from auth.list_pages import Page
 from auth.names import lookup_key, storable
 from auth.permissions import Actor, check_may
 from auth.records import UserRecord
-from auth.user_records import USER_COLUMNS
+from auth.user_rows import USER_COLUMNS
 from auth.wiring import Auth
 from models.database import Database
 from models.role import Role, UserRole
@@ -23,9 +23,9 @@ from models.user import User
 
 @dataclass(frozen=True, slots=True)
 class UserFilter:
-    """Which users to list; what is None does not matter.
+    """Which users to list. None means any.
 
-    `search` is the beginning of a username or of an e-mail address.
+    `search` is the start of a username or of an email address.
     """
 
     search: str | None = None
@@ -35,7 +35,7 @@ class UserFilter:
 
 @dataclass(frozen=True, slots=True)
 class UserSlice:
-    """The users of a page, newest first, and whether there are more on either side."""
+    """A page of users, newest first, and whether there are more on either side."""
 
     users: list[UserRecord]
     has_next: bool
@@ -43,10 +43,10 @@ class UserSlice:
 
 
 async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilter) -> UserSlice:
-    """One page of the accounts, newest first. Raises Forbidden.
+    """Returns a page of the users, newest first. Raises Forbidden.
 
-    IDs sort by creation. So a page is found by its ID at any depth, and new users do not move the
-    others to another page.
+    IDs sort by creation. So an index finds any page, and new users do not move others to another
+    page.
     """
     check_may(actor, "users:read")
     rows = await _read_page(auth.db, page, filters)
@@ -58,7 +58,7 @@ async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilte
 
 
 async def _read_page(db: Database, page: Page, filters: UserFilter) -> Sequence[Row[Any]]:
-    """The rows of a page, and of one user more if there is one."""
+    """Returns the rows of a page, and one more row if there is one."""
     if filters == UserFilter():
         query = _select_neighbours(
             after=page.after is not None, before=page.before is not None, backwards=page.backwards
@@ -67,7 +67,7 @@ async def _read_page(db: Database, page: Page, filters: UserFilter) -> Sequence[
         return await db.look_up(query, values)
     async with db.read() as session:
         ids = _select_ids(page, filters, await _find_role_id(session, filters.role))
-        # Ids first: what must be sorted, or is passed by, need not be put together.
+        # The IDs are found first, so that the database sorts IDs and not whole rows.
         query = select(*USER_COLUMNS).where(User.id.in_(ids))
         order = User.id.asc() if page.backwards else User.id.desc()
         rows: Sequence[Row[Any]] = (await session.execute(query.order_by(order))).all()
@@ -76,7 +76,7 @@ async def _read_page(db: Database, page: Page, filters: UserFilter) -> Sequence[
 
 @cache
 def _select_neighbours(*, after: bool, before: bool, backwards: bool) -> Select[Any]:
-    # Put together once: that takes as long as to run it.
+    # Cached, because building the statement takes as long as running it.
     query = select(*USER_COLUMNS)
     if after:
         query = query.where(User.id < bindparam("after"))
@@ -87,7 +87,7 @@ def _select_neighbours(*, after: bool, before: bool, backwards: bool) -> Select[
 
 
 async def _find_role_id(session: AsyncSession, name: str | None) -> UUID | None:
-    # Asked first: only for a role that it knows can PostgreSQL tell that its index is best walked.
+    # A query of its own: PostgreSQL chooses the index of the role only for a known role ID.
     if name is None or not storable(name):
         return None
     return await session.scalar(select(Role.id).where(Role.name == name))
@@ -97,10 +97,10 @@ def _select_ids(page: Page, filters: UserFilter, role_id: UUID | None) -> Select
     query = select(User.id).where(*_conditions(filters))
     ids: list[InstrumentedAttribute[UUID]] = [User.id]
     if filters.role is not None:
-        has_it = UserRole.role_id == role_id if role_id else false()
-        query = query.join(UserRole, UserRole.user_id == User.id).where(has_it)
-        # The role's own index holds its users in order of their ids: walked, not sorted. Both ids
-        # are bounded below, or PostgreSQL walks the other index from its very end.
+        has_role = UserRole.role_id == role_id if role_id else false()
+        query = query.join(UserRole, UserRole.user_id == User.id).where(has_role)
+        # The index of the role has its users sorted by ID. Both ID columns are bounded below:
+        # otherwise PostgreSQL may scan the index of users from its end.
         ids.insert(0, UserRole.user_id)
     if page.after is not None:
         query = query.where(*(id_ < page.after for id_ in ids))
@@ -113,14 +113,14 @@ def _select_ids(page: Page, filters: UserFilter, role_id: UUID | None) -> Select
 def _conditions(filters: UserFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if filters.search is not None:
-        conditions.append(_begins_with(filters.search))
+        conditions.append(_starts_with(filters.search))
     if filters.disabled is not None:
         at = User.disabled_at
         conditions.append(at.is_not(None) if filters.disabled else at.is_(None))
     return conditions
 
 
-def _begins_with(prefix: str) -> ColumnElement[bool]:
+def _starts_with(prefix: str) -> ColumnElement[bool]:
     key = lookup_key(prefix)
     if key is None:
         return false()

@@ -14,7 +14,7 @@ from auth.records import UserRecord
 from auth.sessions import check_active
 from auth.tokens import access_tokens as tokens
 from auth.tokens.access_tokens import AccessToken
-from auth.user_records import USER_COLUMNS
+from auth.user_rows import USER_COLUMNS
 from auth.viewer_cache import SignedInUser
 from auth.wiring import Auth
 from models.database import DatabaseUnavailable
@@ -101,7 +101,7 @@ async def watch_viewer(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, Non
             if not may_have_changed:
                 continue
             try:
-                async with auth.watchers.turn():
+                async with auth.watchers.read_slot():
                     reloaded = await reload_viewer(auth, viewer)
             except DatabaseUnavailable:
                 watch.changed.set()

@@ -18,7 +18,7 @@ from auth.tokens.link_tokens import LinkTokens
 from auth.tokens.refresh_tokens import RefreshTokenCodec
 from auth.tokens.token_cache import TokenCache
 from auth.user_changes import Watchers
-from auth.user_records import UserRows
+from auth.user_rows import UserRows
 from auth.viewer_cache import ViewerCache
 from models.database import Database
 

@@ -84,10 +84,8 @@ async def sign_in(auth: Auth, user_ids: Sequence[UUID]) -> list[str]:
     """An access token for each, of a session of its own."""
     now = auth.clock.now()
     async with auth.db.begin() as tx:
-        connection = await tx.connection()
         sessions = [
-            await start_session(connection, auth.session_policy, user_id, Client(), now)
-            for user_id in user_ids
+            start_session(tx, auth.session_policy, user_id, Client(), now) for user_id in user_ids
         ]
     grants = [Grant(s.user_id, s.id, (), (), ends_at(s)) for s in sessions]
     issued = [await tokens.issue(auth.keys, auth.token_policy, grant, now) for grant in grants]

@@ -110,7 +110,7 @@ class User:
 
 @lru_cache(maxsize=2048)
 def _user(user: UserRecord) -> User:
-    # Equal rows give the same record object (`auth/user_records.py`), so the cache finds it.
+    # Equal rows give the same record object (`auth/user_rows.py`), so the cache finds it.
     return User.of(user)
 
 

@@ -29,7 +29,7 @@ from auth.tokens.refresh_tokens import RefreshTokenCodec
 from auth.tokens.secret_keys import SecretKeys
 from auth.tokens.token_cache import TokenCache
 from auth.user_changes import Watchers
-from auth.user_records import UserRows
+from auth.user_rows import UserRows
 from auth.viewer_cache import ViewerCache
 from auth.wiring import Auth, RegistrationPolicy
 from graph.explorer.built_files import file_routes

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.wiring import Auth
 from models.base import uuid7
 from models.outgoing_email import OutgoingEmail
+from models.user import User
 
 
 class EmailKind(StrEnum):
@@ -43,19 +44,13 @@ def queue_email(tx: AsyncSession, auth: Auth, kind: EmailKind, **about: str) -> 
 
 
 def queue_notice(
-    tx: AsyncSession,
-    auth: Auth,
-    kind: EmailKind,
-    *,
-    user_id: UUID,
-    username: str,
-    email: str | None,
+    tx: AsyncSession, auth: Auth, kind: EmailKind, user: User, email: str | None
 ) -> None:
-    """Queues a security notice to the current address of the account.
+    """Queues a security notice to an address that the user has, or had before.
 
     The row holds the address and the username, so the notice is sent even if the account is
     deleted or its address changes first.
     """
     if email:
         # Processes of an older version need the user ID.
-        queue_email(tx, auth, kind, user_id=str(user_id), username=username, email=email)
+        queue_email(tx, auth, kind, user_id=str(user.id), username=user.username, email=email)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from auth.clients import Client
-from auth.email_verification import token_for_registration
-from auth.invitations import find_valid_invitation, token_for_invitation
+from auth.invitations import find_valid_invitation, issue_invitation_token
 from auth.mail.outbox import EmailKind
 from auth.mail.rendering import Message
-from auth.password_reset import begin_password_reset
+from auth.password_reset import start_password_reset
+from auth.pending_registrations import issue_registration_token
 from auth.tokens.link_tokens import LIFETIMES, Purpose
-from auth.unproved_emails import is_free_to_prove
-from auth.user_creation import find_owner_of_email
-from auth.user_links import find_request, token_for
+from auth.unverified_emails import can_be_verified
+from auth.user_creation import find_email_holder
+from auth.user_links import find_request, issue_link_token
 from auth.wiring import Auth
 from models.pending_registration import PendingRegistration
 from models.user import User
@@ -75,7 +75,7 @@ class MessageComposer:
         email = queued.about["email"]
         async with self.auth.db.read() as session:
             request = await find_request(session, queued.id)
-        if request is None and not await begin_password_reset(self.auth, queued.id, client, email):
+        if request is None and not await start_password_reset(self.auth, queued.id, client, email):
             return None
         return await self._link(queued)
 
@@ -89,9 +89,9 @@ class MessageComposer:
         recipient = link.email or user.email
         if user.disabled_at is not None or recipient is None:
             return None
-        if link.email and (taken := await self._if_proved(link.email, but=user.id)):
+        if link.email and (taken := await self._if_proved(link.email, except_for=user.id)):
             return taken
-        url = self._url(queued.kind, token_for(self.auth, link, user))
+        url = self._url(queued.kind, issue_link_token(self.auth, link, user))
         hours = str(_hours(Purpose(link.purpose)))
         variables = {"username": user.username, "email": recipient, "link": url, "hours": hours}
         return Message(queued.kind, recipient, variables)
@@ -103,7 +103,7 @@ class MessageComposer:
             return None
         if taken := await self._if_taken(pending.email):
             return taken
-        url = self._url(queued.kind, token_for_registration(self.auth, pending))
+        url = self._url(queued.kind, issue_registration_token(self.auth, pending))
         hours = str(_hours(Purpose.REGISTRATION))
         variables = {"username": pending.username, "link": url, "hours": hours}
         return Message(queued.kind, pending.email, variables)
@@ -114,7 +114,7 @@ class MessageComposer:
             row = await find_valid_invitation(session, self.auth, invitation_id)
         if row is None:
             return None
-        url = self._url(queued.kind, token_for_invitation(self.auth, row))
+        url = self._url(queued.kind, issue_invitation_token(self.auth, row))
         until = f"{row.expires_at:%d %B %Y}"
         return Message(queued.kind, row.email, {"email": row.email, "link": url, "until": until})
 
@@ -132,15 +132,15 @@ class MessageComposer:
     async def _complete(self, queued: QueuedEmail) -> Message | None:
         return Message(queued.kind, queued.about["email"], queued.about)
 
-    async def _if_taken(self, email: str, *, but: UUID | None = None) -> Message | None:
+    async def _if_taken(self, email: str, *, except_for: UUID | None = None) -> Message | None:
         # To the address of the account, not to the one that was typed: only the owner may learn
         # that the address has an account.
-        owner = await find_owner_of_email(self.auth, email, but=but)
+        owner = await find_email_holder(self.auth, email, except_for=except_for)
         return Message(EmailKind.ACCOUNT_EXISTS, owner, {"email": owner}) if owner else None
 
-    async def _if_proved(self, email: str, *, but: UUID) -> Message | None:
-        free = await is_free_to_prove(self.auth, email, but=but)
-        return None if free else await self._if_taken(email, but=but)
+    async def _if_proved(self, email: str, *, except_for: UUID) -> Message | None:
+        free = await can_be_verified(self.auth, email, except_for=except_for)
+        return None if free else await self._if_taken(email, except_for=except_for)
 
     def _url(self, kind: EmailKind, token: str) -> str:
         # In the fragment, which browsers do not send: not to servers, and not as a referrer.

@@ -140,6 +140,12 @@ def reduced_reset_budget(email: str) -> Budget:
     return Budget(RESET_REDUCED, canonical(email))
 
 
+def email_budgets(email: str, client_address: str | None) -> list[Budget]:
+    """Returns the budgets of an email that a stranger requests: by address and by network."""
+    networks = network_budgets(MAIL_NETWORK, MAIL_SITE, client_address)
+    return [Budget(MAIL, canonical(email)), *networks]
+
+
 def operator_email_budgets(operator_id: UUID, email: str) -> list[Budget]:
     """Returns the budgets of emails with a link that an admin causes to an address."""
     return [Budget(OPERATOR_MAIL, str(operator_id)), Budget(OPERATOR_MAIL_TO, canonical(email))]

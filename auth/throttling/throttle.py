@@ -92,12 +92,12 @@ class Throttle:
         await self._write(connection, failed)
         return max(counter.delay(budget.limit, now) for budget, counter in failed.items())
 
-    async def succeed(self, connection: AsyncConnection, attempt: Attempt) -> None:
+    async def succeed(self, tx: AsyncSession, attempt: Attempt) -> None:
         """Ends an attempt, and resets the failures that a success resets.
 
         Call it at the end of a transaction, since other attempts wait for its locks.
         """
-        await self._end(connection, attempt, succeeded=True)
+        await self._end(await tx.connection(), attempt, succeeded=True)
 
     async def cancel(self, attempt: Attempt) -> None:
         """Ends an attempt that was not checked because the server was busy. Resets no failures."""
@@ -118,7 +118,7 @@ class Throttle:
         async with self._run_attempt(budgets, failure=AuthError) as attempt:
             yield
         async with self._db.begin() as tx:
-            await self.succeed(await tx.connection(), attempt)
+            await self.succeed(tx, attempt)
 
     @asynccontextmanager
     async def _run_attempt(

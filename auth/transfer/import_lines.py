@@ -11,7 +11,7 @@ from auth.errors import Refusal
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.passwords.hash_kinds import problem_of_hash
 from auth.permissions import DEFAULT_ROLE
-from auth.temporary_passwords import expiry_of
+from auth.temporary_passwords import temporary_password_expiry
 from models.base import uuid7_at
 
 T = TypeVar("T")
@@ -153,7 +153,9 @@ class _Reader:
             roles=self._roles(known_roles),
             password_hash=self._password_hash(),
             password_is_temporary=is_temporary,
-            temporary_password_expires_at=expiry_of(temporary=is_temporary, now=self._now),
+            temporary_password_expires_at=temporary_password_expiry(
+                temporary=is_temporary, now=self._now
+            ),
             email_verified_at=self._instant_or_flag("email_verified_at", "email_verified"),
             disabled_at=self._instant_or_flag("disabled_at", "disabled"),
             created_at=created_at,

@@ -305,7 +305,7 @@ async def test_clean_up_deletes_nothing_without_a_trusted_clock(
 async def test_end_all_sessions_works_in_batches_and_reports_progress(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logout, "ENDED_AT_ONCE", 2)
+    monkeypatch.setattr(logout, "BATCH_SIZE", 2)
     devices = [await Device(api).log_in(ALICE) for _ in range(5)]
     reported: list[int] = []
     assert await end_all_sessions(api.auth, Console(api.auth.permissions), reported.append) == 5

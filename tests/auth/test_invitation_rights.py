@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.account_deletion import delete_user
 from auth.clients import Client
 from auth.errors import InvitationInvalid
-from auth.invitations import InvitationRecord, create_invitation, token_for_invitation
+from auth.invitations import InvitationRecord, create_invitation, issue_invitation_token
 from auth.mail.outbox import EmailKind
 from auth.mail_delivery.composer import MessageComposer, QueuedEmail
 from auth.records import RoleRecord
@@ -61,7 +61,7 @@ async def invite(auth: Auth, inviter: Inviter, *role_ids: UUID) -> InvitationRec
 async def accept(auth: Auth, invitation: InvitationRecord) -> list[str]:
     """Registers by the link of the invitation. Returns the names of the roles."""
     async with auth.db.read() as session:
-        token = token_for_invitation(auth, await session.get_one(Invitation, invitation.id))
+        token = issue_invitation_token(auth, await session.get_one(Invitation, invitation.id))
     form = NewUserForm("carol", ADDRESS, None, "a password of my own")
     user = await register(auth, Client(), form, token)
     assert user

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from tests.api import Api, codes, serving
 from tests.clock import ManualClock
@@ -143,17 +143,19 @@ async def test_a_token_of_a_time_that_a_backup_took_back_accuses_nobody(
     assert await device.is_signed_in()
 
 
-async def test_a_refresh_that_the_database_failed_can_be_repeated(
-    device: Device, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+async def test_refresh_that_the_database_failed_can_be_repeated(
+    api: Api, device: Device, clock: ManualClock
 ) -> None:
-    async def fail(*_: object) -> None:
-        raise OSError("the connection was lost")
+    def fail_after_the_update(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM users" in statement and statement.startswith("SELECT"):
+            raise OSError("the connection was lost")
 
+    engine = api.auth.db.engine.sync_engine
     for _ in range(3):
-        with monkeypatch.context() as broken:
-            broken.setattr("auth.refresh._load_user", fail)
-            variables = {"input": {"refreshToken": device.refresh_token}}
-            reply = await device.api.post(REFRESH, variables)
+        event.listen(engine, "before_cursor_execute", fail_after_the_update)
+        variables = {"input": {"refreshToken": device.refresh_token}}
+        reply = await device.api.post(REFRESH, variables)
+        event.remove(engine, "before_cursor_execute", fail_after_the_update)
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
         clock.tick(minutes=1)
     await device.refresh()

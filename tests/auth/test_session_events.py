@@ -59,7 +59,7 @@ async def listening(
     api: Api, here: Device, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Listening, None]:
     # Without a notification, no event arrives before the timeout of the test.
-    monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 60)
+    monkeypatch.setattr(watching, "MAX_WAIT_SECONDS", 60)
     viewer = await get_viewer(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)
@@ -128,7 +128,7 @@ async def test_events_of_another_process_are_reported(
 async def test_events_are_reported_without_the_change_feed(
     api: Api, here: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "MAX_WAIT_SECONDS", 0.05)
     await api.auth.db.changes.stop()
     viewer = await get_viewer(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:

@@ -113,8 +113,7 @@ async def test_idle_timeout_is_at_most_the_absolute_timeout(auth: Auth, clock: M
     policy = SessionPolicy(idle_lifetime=timedelta(days=30), max_age=timedelta(days=1))
     user_id = (await start(auth)).user_id
     async with auth.db.begin() as tx:
-        connection = await tx.connection()
-        session = await start_session(connection, policy, user_id, Client(), clock.now())
+        session = start_session(tx, policy, user_id, Client(), clock.now())
         assert session.idle_expires_at == session.expires_at == clock.now() + timedelta(days=1)
 
 

@@ -60,7 +60,7 @@ class Simulation:
             return
         async with self.auth.db.begin() as tx:
             if right:
-                await self.throttle.succeed(await tx.connection(), attempt)
+                await self.throttle.succeed(tx, attempt)
             else:
                 await self.throttle.fail(tx, attempt)
         self.outcomes[f"{who} {'right' if right else 'wrong'}"] += 1

@@ -17,7 +17,7 @@ from auth.audit import Action
 from auth.clients import Client
 from auth.errors import RateLimited, WrongPassword
 from auth.login import log_in
-from auth.reauthentication import prove_password
+from auth.reauthentication import verify_current_password
 from auth.throttling.budgets import DEVICE, NAME, NETWORK, SITE, Budget, Limit, network_of, site_of
 from auth.viewers import get_viewer
 from models.audit_event import AuditEvent
@@ -266,10 +266,10 @@ async def test_full_hash_queue_is_not_a_wrong_current_password(
     with full_queue(api, monkeypatch):
         for _ in range(15):
             with pytest.raises(RateLimited):
-                await prove_password(api.auth, viewer, "no", action)
+                await verify_current_password(api.auth, viewer, "no", action)
     for _ in range(10):
         with pytest.raises(WrongPassword):
-            await prove_password(api.auth, viewer, "no", action)
+            await verify_current_password(api.auth, viewer, "no", action)
     async with api.auth.db.read() as session:
         query = select(func.count()).where(AuditEvent.action == action.value)
         assert await session.scalar(query) == 10

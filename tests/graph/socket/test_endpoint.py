@@ -23,7 +23,7 @@ FOREIGN = "https://elsewhere.example"
 
 @pytest.fixture(autouse=True)
 def looks_at_the_clock_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "LOOK_AGAIN_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "MAX_WAIT_SECONDS", 0.05)
 
 
 # Signing in

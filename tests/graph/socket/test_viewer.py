@@ -45,8 +45,8 @@ async def run(api: Api, statement: str) -> None:
 async def nobody_looks(api: Api) -> AsyncIterator[None]:
     """Keeps sockets from finding out by themselves that something has changed."""
     async with AsyncExitStack() as stack:
-        for _ in range(watching.LOOKS_AT_ONCE):
-            await stack.enter_async_context(api.auth.watchers.turn())
+        for _ in range(watching.MAX_CONCURRENT_READS):
+            await stack.enter_async_context(api.auth.watchers.read_slot())
         yield
 
 

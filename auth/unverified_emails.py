@@ -1,6 +1,6 @@
-"""Addresses of accounts whose owner never proved them.
+"""Unverified email addresses: another account that verifies the address gets it.
 
-A stranger can register with the address of another person. The account that proves it gets it.
+A stranger can register with any address, so the owner of the mailbox must be able to get it back.
 """
 
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.names import canonical
 from auth.permissions import DEFAULT_ROLE
 from auth.tokens.link_tokens import Purpose
-from auth.user_creation import find_owner_of_email
+from auth.user_creation import find_email_holder
 from auth.user_links import end_requests
 from auth.users import set_email
 from auth.wiring import Auth
@@ -19,26 +19,26 @@ from models.role import Role
 from models.user import User
 
 
-async def is_free_to_prove(auth: Auth, email: str, *, but: UUID | None = None) -> bool:
-    """Whether an account that proves the address would get it."""
-    if not await find_owner_of_email(auth, email, but=but):
+async def can_be_verified(auth: Auth, email: str, *, except_for: UUID | None = None) -> bool:
+    """Returns whether an account that verifies the address would get it."""
+    if not await find_email_holder(auth, email, except_for=except_for):
         return True
     async with auth.db.read() as session:
-        return await find_unproved_holder(session, email, but=but) is not None
+        return await find_unverified_holder(session, email, except_for=except_for) is not None
 
 
-async def find_unproved_holder(
-    session: AsyncSession, email: str, *, but: UUID | None = None
+async def find_unverified_holder(
+    session: AsyncSession, email: str, *, except_for: UUID | None = None
 ) -> UUID | None:
-    """The other account that has the address and would lose it to one that proves it."""
+    """Returns the user who would lose the address to an account that verifies it."""
     holder = await session.scalar(_unproved(User.email_key == canonical(email)))
-    return None if holder is None or holder.id == but else holder.id
+    return None if holder is None or holder.id == except_for else holder.id
 
 
 async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, str]:
-    """Takes the address from the account, unless the account has proved it since.
+    """Removes the address from the user, unless the user has verified it since.
 
-    Returns what the audit event states about it.
+    Returns the details for the audit event.
     """
     if holder_id is None:
         return {}
@@ -49,12 +49,12 @@ async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, s
     set_email(row, None, verified_at=None)
     row.version += 1
     await end_requests(tx, row.id, *Purpose)
-    # The address must be free before another row gets it.
+    # The unique index needs the address to be free before another row gets it.
     await tx.flush()
     return {"email_taken_from": str(row.id)}
 
 
 def _unproved(condition: ColumnElement[bool]) -> Select[User]:
-    # An operator gave the account its other roles, so it is not that of a stranger.
+    # An operator gave the account its other roles, so it does not belong to a stranger.
     others = User.roles.any(Role.name != DEFAULT_ROLE)
     return select(User).where(condition, User.email_verified_at.is_(None), ~others)

@@ -1,4 +1,4 @@
-"""Accounts from rows: what is remembered of them is never out of date, and never wrong."""
+"""UserRows: records equal those of the ORM, and the cache is never out of date."""
 
 import time
 from collections.abc import AsyncIterator
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from auth import user_records as user_rows
 from auth.list_pages import Page
 from auth.permissions import Console, PermissionRegistry
 from auth.records import WITH_ROLES, UserRecord
@@ -17,7 +16,7 @@ from auth.roles import find_roles_by_name
 from auth.user_access import set_user_roles
 from auth.user_creation import NewUserForm, create_user
 from auth.user_list import UserFilter, list_users
-from auth.user_records import UserRows
+from auth.user_rows import UserRows
 from auth.users import find_user
 from auth.viewer_cache import MAX_AGE_SECONDS
 from auth.wiring import Auth
@@ -33,8 +32,8 @@ CONSOLE = Console(PermissionRegistry())
 
 
 @pytest.fixture
-async def stranger(database_url: str) -> AsyncIterator[Database]:
-    """Another process."""
+async def other_process(database_url: str) -> AsyncIterator[Database]:
+    """The database handle of another process."""
     database = Database.connect(database_url)
     yield database
     await database.close()
@@ -56,7 +55,7 @@ async def change(api: Api, db: Database, statement: str) -> None:
 
 
 async def give_many_roles(auth: Auth) -> None:
-    """Accounts of every kind: with several roles and none, disabled, verified, without mail."""
+    """Adds users with several roles and with none; disables one and verifies another."""
     names = ("user", "admin", "support")
     ids = [role.id for role in await find_roles_by_name(auth, names)]
     await create_user(auth, CONSOLE, NewUserForm("many"), ids)
@@ -73,9 +72,7 @@ async def give_many_roles(auth: Auth) -> None:
 
 
 @pytest.mark.parametrize("filters", [{}, {"disabled": False}, {"search": "a"}, {"role": "admin"}])
-async def test_an_account_of_a_page_is_what_the_orm_makes_of_its_row(
-    auth: Auth, filters: dict[str, Any]
-) -> None:
+async def test_record_equals_that_of_the_orm(auth: Auth, filters: dict[str, Any]) -> None:
     await give_many_roles(auth)
     async with auth.db.read() as session:
         rows = await session.scalars(select(User).options(WITH_ROLES))
@@ -87,51 +84,53 @@ async def test_an_account_of_a_page_is_what_the_orm_makes_of_its_row(
     }
 
 
-async def test_several_roles_come_by_name(auth: Auth) -> None:
+async def test_roles_are_sorted_by_name(auth: Auth) -> None:
     await give_many_roles(auth)
     assert roles_of((await page_of(auth))["many"]) == ["admin", "support", "user"]
 
 
-async def test_a_page_is_one_query_when_the_roles_are_known(auth: Auth) -> None:
+async def test_page_takes_one_query_when_the_roles_are_cached(auth: Auth) -> None:
     await page_of(auth)
     with recorded_statements() as statements:
         await page_of(auth)
     assert len(statements) == 1
 
 
-async def test_an_account_that_did_not_change_is_the_same_one(auth: Auth) -> None:
+async def test_unchanged_user_is_the_cached_record(auth: Auth) -> None:
     assert (await page_of(auth))["alice"] is (await page_of(auth, search="ali"))["alice"]
 
 
-async def test_a_user_renamed_by_another_process_shows_on_the_next_page(
-    api: Api, auth: Auth, stranger: Database
+async def test_username_changed_by_another_process_shows_on_the_next_page(
+    api: Api, auth: Auth, other_process: Database
 ) -> None:
     await page_of(auth)
-    await change(api, stranger, "UPDATE users SET username = 'alison' WHERE username = 'alice'")
+    await change(
+        api, other_process, "UPDATE users SET username = 'alison' WHERE username = 'alice'"
+    )
     assert {"alison", "bob"} <= (await page_of(auth)).keys()
 
 
-async def test_a_role_renamed_by_another_process_shows_on_the_next_page(
-    api: Api, auth: Auth, stranger: Database
+async def test_role_renamed_by_another_process_shows_on_the_next_page(
+    api: Api, auth: Auth, other_process: Database
 ) -> None:
     await page_of(auth)
-    await change(api, stranger, "UPDATE roles SET name = 'person' WHERE name = 'user'")
+    await change(api, other_process, "UPDATE roles SET name = 'person' WHERE name = 'user'")
     assert roles_of((await page_of(auth))["alice"]) == ["person"]
 
 
-async def test_what_a_role_permits_by_now_shows_on_the_next_page(
-    api: Api, auth: Auth, stranger: Database
+async def test_changed_permissions_of_a_role_show_on_the_next_page(
+    api: Api, auth: Auth, other_process: Database
 ) -> None:
     assert (await page_of(auth))["audrey"].permissions == {"audit:read", "users:read"}
-    await change(api, stranger, "DELETE FROM role_permissions WHERE permission = 'users:read'")
+    await change(api, other_process, "DELETE FROM role_permissions WHERE permission = 'users:read'")
     assert (await page_of(auth))["audrey"].permissions == {"audit:read"}
 
 
-async def test_a_role_that_was_not_there_before_shows_on_the_next_page(
-    api: Api, auth: Auth, stranger: Database
+async def test_new_role_shows_on_the_next_page(
+    api: Api, auth: Auth, other_process: Database
 ) -> None:
     alice = (await page_of(auth))["alice"]
-    async with stranger.begin() as tx:
+    async with other_process.begin() as tx:
         role = {"id": uuid7(), "name": "new", "description": "", "built_in": False}
         await tx.execute(insert(Role), [role])
         await tx.execute(insert(UserRole), [{"user_id": alice.id, "role_id": role["id"]}])
@@ -139,7 +138,7 @@ async def test_a_role_that_was_not_there_before_shows_on_the_next_page(
     assert roles_of((await page_of(auth))["alice"]) == ["new", "user"]
 
 
-async def test_ones_own_changes_of_roles_show_at_once(auth: Auth) -> None:
+async def test_roles_changed_by_this_process_show_at_once(auth: Auth) -> None:
     alice = (await page_of(auth))["alice"]
     role = await create_role(auth, CONSOLE, RoleForm(name="new"))
     await set_user_roles(auth, CONSOLE, alice.id, [role.id])
@@ -148,31 +147,33 @@ async def test_ones_own_changes_of_roles_show_at_once(auth: Auth) -> None:
     assert roles_of(found) == roles_of((await page_of(auth))["alice"]) == ["new"]
 
 
-async def test_without_the_feed_roles_are_read_each_time(auth: Auth, stranger: Database) -> None:
+async def test_roles_are_not_cached_while_the_change_feed_is_stopped(
+    auth: Auth, other_process: Database
+) -> None:
     await page_of(auth)
     await auth.db.changes.stop()
-    async with stranger.begin() as tx:
+    async with other_process.begin() as tx:
         await tx.execute(text("UPDATE roles SET name = 'person' WHERE name = 'user'"))
     assert roles_of((await page_of(auth))["alice"]) == ["person"]
 
 
-async def test_a_change_while_roles_are_read_reaches_the_next_page(
+async def test_change_while_roles_are_read_is_not_cached(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auth.user_rows.everything_changed()
-    read = auth.user_rows._read_roles
+    look_up = auth.db.look_up
 
-    async def read_too_slowly(stored_ids: Any) -> Any:
-        roles = await read(stored_ids)
+    async def look_up_too_slowly(query: Any, values: Any = None) -> Any:
+        rows = await look_up(query, values)
         auth.user_rows.everything_changed()
-        return roles
+        return rows
 
-    monkeypatch.setattr(auth.user_rows, "_read_roles", read_too_slowly)
+    monkeypatch.setattr(auth.db, "look_up", look_up_too_slowly)
     assert roles_of((await page_of(auth))["alice"]) == ["user"]
     assert len(auth.user_rows) == 0
 
 
-async def test_roles_are_not_believed_for_longer_than_a_minute(
+async def test_cache_entries_expire_after_a_minute(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = (await page_of(auth))["alice"]
@@ -181,7 +182,7 @@ async def test_roles_are_not_believed_for_longer_than_a_minute(
     assert (await page_of(auth))["alice"] is not alice
 
 
-async def test_it_remembers_no_more_than_its_bound(auth: Auth) -> None:
+async def test_cache_of_users_is_bounded(auth: Auth) -> None:
     small = UserRows(auth.db, auth.permissions, max_users=3)
     object.__setattr__(auth, "user_rows", small)
     for _ in range(2):
@@ -189,38 +190,41 @@ async def test_it_remembers_no_more_than_its_bound(auth: Auth) -> None:
         assert len(auth.user_rows) == 3
 
 
-async def test_it_remembers_no_more_combinations_of_roles_than_its_bound(
-    auth: Auth, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(user_rows, "MAX_COMBINATIONS", 1)
+async def test_cache_of_role_sets_is_bounded(auth: Auth) -> None:
+    small = UserRows(auth.db, auth.permissions, max_role_sets=1)
+    object.__setattr__(auth, "user_rows", small)
     await give_many_roles(auth)
     found = await page_of(auth)
     assert roles_of(found["many"]) == ["admin", "support", "user"]
     assert roles_of(found["none"]) == []
-    assert len(auth.user_rows._book._combinations) == 1
+    assert auth.user_rows.role_sets == 1
 
 
-async def test_a_page_does_not_wait_for_somebody_who_writes(auth: Auth, stranger: Database) -> None:
+async def test_page_does_not_wait_for_a_write_transaction(
+    auth: Auth, other_process: Database
+) -> None:
     await page_of(auth)
-    async with stranger.begin() as tx:
+    async with other_process.begin() as tx:
         await tx.execute(text("UPDATE users SET full_name = 'x'"))
         # A read that waits would wait for the end of this block, and fail.
         assert (await page_of(auth))["alice"].full_name is None
 
 
-async def test_a_page_of_a_database_that_is_away_is_unavailable(api: Api, auth: Auth) -> None:
+async def test_page_is_unavailable_without_the_database(api: Api, auth: Auth) -> None:
     await page_of(auth)
     for search in (None, "a"):
         with api.without_database(), pytest.raises(DatabaseUnavailable):
             await page_of(auth, search=search)
 
 
-async def test_a_role_that_is_gone_by_now_is_left_out(
+async def test_role_that_was_deleted_after_the_users_were_read_is_left_out(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def found_none(_stored_ids: Any) -> dict[str, Any]:
-        return {}
+    look_up = auth.db.look_up
+
+    async def look_up_after_deletion(query: Any, values: Any = None) -> Any:
+        return [] if "ids" in (values or {}) else await look_up(query, values)
 
     auth.user_rows.everything_changed()
-    monkeypatch.setattr(auth.user_rows, "_read_roles", found_none)
+    monkeypatch.setattr(auth.db, "look_up", look_up_after_deletion)
     assert roles_of((await page_of(auth))["alice"]) == []
