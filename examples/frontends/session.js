@@ -240,6 +240,8 @@ export class Session {
 
   #joinTabs() {
     this.#tabs = new BroadcastChannel(`postern ${this.url}`);
+    // In Node an open channel keeps the process running; browsers have no `unref`.
+    /** @type {{ unref?: () => void }} */ (this.#tabs).unref?.();
     this.#tabs.onmessage = ({ data }) => {
       if (data === "signedOut") this.end("SIGNED_OUT_IN_ANOTHER_TAB");
       else this.resume().catch(() => {});
