@@ -1,4 +1,4 @@
-"""Reading arguments: what was given, and ids."""
+"""Arguments of resolvers: optional values and IDs."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -12,12 +12,15 @@ T = TypeVar("T")
 
 
 def given(value: T | None) -> T | None:
-    """The value, or None where it was left out (a default of None would print as `= null`)."""
+    """Returns the value, or None if it was left out.
+
+    Arguments default to UNSET, because the SDL would show a default of None as `= null`.
+    """
     return None if value is strawberry.UNSET else value
 
 
 def parse_id(text: str) -> UUID | None:
-    """The id, or None if the text is none: then there is nothing of that id."""
+    """Returns the ID, or None if the text is not a UUID: then nothing has that ID."""
     try:
         identifier = UUID(text)
     except ValueError:
@@ -26,7 +29,7 @@ def parse_id(text: str) -> UUID | None:
 
 
 def read_user_id(text: str) -> UUID:
-    """The id of a user. Raises UserNotFound."""
+    """Returns the ID of a user. Raises UserNotFound."""
     user_id = parse_id(text)
     if user_id is None:
         raise UserNotFound
@@ -34,7 +37,7 @@ def read_user_id(text: str) -> UUID:
 
 
 def read_role_ids(texts: Sequence[str]) -> list[UUID]:
-    """The ids of roles. Raises RoleNotFound."""
+    """Returns the IDs of roles. Raises RoleNotFound."""
     role_ids = [role_id for text in texts if (role_id := parse_id(text))]
     if len(role_ids) != len(texts):
         raise RoleNotFound
@@ -42,7 +45,7 @@ def read_role_ids(texts: Sequence[str]) -> list[UUID]:
 
 
 def read_role_id(text: str) -> UUID:
-    """The id of one role. Raises RoleNotFound."""
+    """Returns the ID of a role. Raises RoleNotFound."""
     with as_field("role_id"):
         (role_id,) = read_role_ids([text])
     return role_id

@@ -1,4 +1,4 @@
-"""Lists that can grow: connections after the Relay specification, with keyset cursors."""
+"""Connections: paginated lists after the Relay specification, with keyset cursors."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -13,35 +13,32 @@ from graph.errors.graphql_errors import BadUserInput
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+_INVALID_CURSOR = "The cursor is invalid. Send a cursor that this list returned."
 
 T = TypeVar("T")
 
 First = Annotated[
     int | None,
-    strawberry.argument(description="How many to return from the start, 1 to 100; 20 if not said."),
+    strawberry.argument(description="Number of items from the start, 1 to 100; 20 by default."),
 ]
-After = Annotated[
-    str | None, strawberry.argument(description="`endCursor` of the page before this one.")
-]
+After = Annotated[str | None, strawberry.argument(description="`endCursor` of the previous page.")]
 Last = Annotated[
-    int | None, strawberry.argument(description="How many to return from the end, 1 to 100.")
+    int | None, strawberry.argument(description="Number of items from the end, 1 to 100.")
 ]
-Before = Annotated[
-    str | None, strawberry.argument(description="`startCursor` of the page after this one.")
-]
+Before = Annotated[str | None, strawberry.argument(description="`startCursor` of the next page.")]
 
 
 @strawberry.type
 class Edge(Generic[T]):
-    """An item and its place in the list."""
+    """An item and its cursor."""
 
-    cursor: str = strawberry.field(description="Place of the item, for `after` and `before`.")
+    cursor: str = strawberry.field(description="Position of the item, for `after` and `before`.")
     node: T = strawberry.field(description="The item.")
 
 
 @strawberry.type
 class Connection(Generic[T]):
-    """One page of a list."""
+    """A page of a list."""
 
     nodes: list[T] = strawberry.field(description="The items of this page.")
     keys: strawberry.Private[list[UUID]]
@@ -58,7 +55,7 @@ class Connection(Generic[T]):
 
     @strawberry.field
     def page_info(self) -> PageInfo:
-        """Where this page stands in the list."""
+        """The position of this page in the list."""
         return PageInfo(
             has_next_page=self.has_next,
             has_previous_page=self.has_previous,
@@ -68,7 +65,7 @@ class Connection(Generic[T]):
 
     @classmethod
     def of(cls, items: Sequence[tuple[UUID, T]], *, has_next: bool, has_previous: bool) -> Self:
-        """Makes a page of the items with their keys."""
+        """Returns a page of the items, each given with its key."""
         return cls(
             nodes=[item for _, item in items],
             keys=[key for key, _ in items],
@@ -78,15 +75,15 @@ class Connection(Generic[T]):
 
 
 def read_page(first: int | None, after: str | None, last: int | None, before: str | None) -> Page:
-    """Reads the arguments of a connection. Raises BadUserInput."""
+    """Returns the page that the arguments of a connection ask for. Raises BadUserInput."""
     if last is not None and (first is not None or after is not None):
-        raise BadUserInput("Page forwards with `first` and `after`, or backwards with `last`.")
+        raise BadUserInput("`last` cannot be combined with `first` or `after`.")
     if last is None and before is not None:
-        raise BadUserInput("`before` goes with `last`.")
-    name, wanted = ("first", first) if last is None else ("last", last)
-    limit = DEFAULT_PAGE_SIZE if wanted is None else wanted
+        raise BadUserInput("`before` requires `last`.")
+    name, size = ("first", first) if last is None else ("last", last)
+    limit = DEFAULT_PAGE_SIZE if size is None else size
     if not 1 <= limit <= MAX_PAGE_SIZE:
-        raise BadUserInput(f"`{name}` is from 1 to {MAX_PAGE_SIZE}.")
+        raise BadUserInput(f"`{name}` must be from 1 to {MAX_PAGE_SIZE}.")
     return Page(
         limit=limit,
         after=decode_cursor(after),
@@ -96,18 +93,18 @@ def read_page(first: int | None, after: str | None, last: int | None, before: st
 
 
 def encode_cursor(key: UUID) -> str:
-    """A cursor: opaque to clients, and the key of the item to us."""
+    """Returns the cursor of an item, which is opaque to clients."""
     return urlsafe_b64encode(key.bytes).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str | None) -> UUID | None:
-    """The key in a cursor. Raises BadUserInput."""
+    """Returns the key of a cursor's item. Raises BadUserInput."""
     if cursor is None:
         return None
     try:
         key = UUID(bytes=urlsafe_b64decode(cursor + "=="))
     except ValueError:
-        raise BadUserInput("This is not a cursor of this list.") from None
+        raise BadUserInput(_INVALID_CURSOR) from None
     if encode_cursor(key) != cursor:
-        raise BadUserInput("This is not a cursor of this list.")
+        raise BadUserInput(_INVALID_CURSOR)
     return key

@@ -1,4 +1,7 @@
-"""Who calls: the bearer header is read once per request, and never fails a public field."""
+"""The context of an operation: client, viewer and cookies.
+
+The bearer header is read once per request. An invalid token does not affect public fields.
+"""
 
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,32 +19,33 @@ from graph.cookies import CookieJar
 
 @dataclass(eq=False)
 class Context:
-    """What a resolver gets as `info.context`: one object per operation."""
+    """The value of `info.context`; one object per operation."""
 
     auth: Auth
     client: Client
     caller: Viewer | type[Unauthenticated]
     cookies: CookieJar
-    # The header as it came: only a few operations read it.
+    # The raw header; few operations parse it.
     idempotency_key: bytes | None = None
 
     @cached_property
     def state(self) -> dict[str, Any]:
-        """What custom resolvers of this operation share, such as DataLoaders."""
+        """Values that custom resolvers of this operation share, such as DataLoaders."""
         return {}
 
     @property
     def viewer(self) -> Viewer:
-        """The signed-in person. Raises Unauthenticated with the reason why there is none."""
+        """The signed-in caller. Raises Unauthenticated with the reason if there is none."""
         if isinstance(self.caller, Viewer):
             return self.caller
         raise self.caller
 
     @property
     def session_id(self) -> UUID:
-        """The session of the bearer token; without one, of the cookie. Raises Unauthenticated.
+        """The session of the bearer token or, without a token, of the cookie.
 
-        A token that is refused is not replaced by the cookie: that may be somebody else's.
+        An invalid token is not replaced by the cookie, which may belong to another user. Raises
+        Unauthenticated.
         """
         if self.caller is not TokenMissing:
             return self.viewer.session_id
@@ -52,7 +56,7 @@ class Context:
 
     @property
     def cookie_session_id(self) -> UUID | None:
-        """The session that the cookie names, if there is one that can be read."""
+        """The session in the cookie, or None without a valid cookie."""
         if self.cookies.refresh_token is None:
             return None
         try:
@@ -71,7 +75,7 @@ def get_known_context(
     cookies: CookieJar,
     idempotency_key: bytes | None = None,
 ) -> Context | None:
-    """Decodes the `Authorization` header of a request, if that can be done without waiting."""
+    """Returns the context of a request, or None if the viewer must be read from the database."""
     if authorization is None:
         return Context(auth, client, TokenMissing, cookies, idempotency_key)
     try:
@@ -88,7 +92,7 @@ async def get_context(
     cookies: CookieJar,
     idempotency_key: bytes | None = None,
 ) -> Context:
-    """Decodes the `Authorization` header of a request. Raises DatabaseUnavailable."""
+    """Returns the context of a request. Raises DatabaseUnavailable."""
     try:
         viewer = await get_viewer(auth, client, read_bearer_token(authorization))
     except Unauthenticated as unauthenticated:
@@ -97,9 +101,9 @@ async def get_context(
 
 
 def read_bearer_token(authorization: bytes | None) -> str:
-    """The token of the bearer header (RFC 6750, 2.1): the only place where one is looked for.
+    """Returns the token of the bearer header (RFC 6750, 2.1); tokens elsewhere are ignored.
 
-    Raises TokenMissing, TokenInvalid. Two headers come joined, and are no token.
+    Several headers arrive joined, which is an invalid token. Raises TokenMissing, TokenInvalid.
     """
     scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
@@ -112,7 +116,10 @@ def read_bearer_token(authorization: bytes | None) -> str:
 
 @cache
 def www_authenticate(reason: str) -> str:
-    """The challenge for an unauthenticated caller (RFC 6750, 3): no error where no token came."""
+    """Returns the challenge for an unauthenticated caller (RFC 6750, 3).
+
+    It has no error code if the request had no token.
+    """
     if reason == TokenMissing.reason:
         return "Bearer"
     return f'Bearer error="invalid_token", error_description="{reason}"'

@@ -1,4 +1,4 @@
-"""The refresh token and the device proofs as cookies.
+"""Cookies of the refresh token and of the device proofs.
 
 Scripts cannot read them, and pages of other sites cannot use them.
 """
@@ -12,20 +12,20 @@ from starlette.requests import cookie_parser
 from auth.devices import LIFETIME
 from graph.errors.graphql_errors import BadUserInput
 
-# The accounts that one browser is known for: the last few that signed in.
+# A browser is a known device of the last users that signed in there.
 MAX_DEVICE_PROOFS = 5
-# Stands in no proof.
+# No proof contains this character.
 _SEPARATOR = "."
 
 
 @dataclass(frozen=True, slots=True)
 class CookiePolicy:
-    """How the cookies are set, and the pages that may use them.
+    """The names and attributes of the cookies, and the pages that may use them.
 
-    Over https the names begin with `__Host-`: a browser takes such a cookie from this host only,
+    Over https the names start with `__Host-`: browsers accept such a cookie from this host only,
     and over TLS only (RFC 6265bis, 4.1.3.2). Plain http, as on localhost, has other names.
-    Cookies do not know ports, so the names have the port of the public address, if there is one:
-    two servers on one host must not overwrite each other's cookies.
+    Browsers share cookies between the ports of a host, so the names contain the port of the public
+    address: two servers on one host must not overwrite each other's cookies.
     """
 
     secure: bool
@@ -48,40 +48,39 @@ class CookiePolicy:
         return f"{prefix}postern_{content}{suffix}"
 
     def read(self, headers: Mapping[bytes, bytes]) -> str | None:
-        """The refresh token of the cookie, where a page of an allowed origin sends it."""
+        """Returns the refresh token of the cookie, if a page of an allowed origin sends it."""
         return self._read(headers, self.name)
 
     def read_device(self, headers: Mapping[bytes, bytes]) -> list[str]:
-        """The device proofs of the cookie, the newest first, under the same rule."""
+        """Returns the device proofs of the cookie, newest first, under the same condition."""
         value = self._read(headers, self.device_name) or ""
         return [proof for proof in value.split(_SEPARATOR) if proof][:MAX_DEVICE_PROOFS]
 
     def allows_page(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether the request is from a page of an allowed origin."""
+        """Returns whether a page of an allowed origin sent the request."""
         origin = headers.get(b"origin")
         return origin is not None and origin.decode("latin-1") in self.allowed_origins
 
     def _read(self, headers: Mapping[bytes, bytes], name: str) -> str | None:
-        """The value of a cookie.
+        """Returns the value of a cookie, for pages of allowed origins only.
 
-        A browser adds cookies to requests that other pages make; it also says which page that was,
-        and pages cannot lie about it.
+        Browsers add cookies to requests of all pages (CSRF), but pages cannot forge `Origin`.
         """
         if not self.allows_page(headers):
             return None
-        # Lenient, as browsers are: another application's odd cookie must not hide ours.
+        # This parser is lenient: an invalid cookie of another application must not hide ours.
         return cookie_parser(headers.get(b"cookie", b"").decode("latin-1")).get(name)
 
     def write(self, refresh_token: str, lifetime: timedelta) -> str:
-        """The `Set-Cookie` line that stores the token."""
+        """Returns the `Set-Cookie` value that stores the token."""
         return self._line(self.name, refresh_token, lifetime)
 
     def write_device(self, proofs: Sequence[str]) -> str:
-        """The `Set-Cookie` line that stores the device proofs."""
+        """Returns the `Set-Cookie` value that stores the device proofs."""
         return self._line(self.device_name, _SEPARATOR.join(proofs), LIFETIME)
 
     def clear(self) -> str:
-        """The `Set-Cookie` line that removes the token."""
+        """Returns the `Set-Cookie` value that removes the token."""
         return self._line(self.name, "", timedelta())
 
     def _line(self, name: str, value: str, lifetime: timedelta) -> str:
@@ -92,9 +91,9 @@ class CookiePolicy:
 
 @dataclass(slots=True)
 class CookieJar:
-    """The cookies of one request: what came in, and what goes out with the reply.
+    """The cookies of one request, and those that its reply sets.
 
-    An operation over a socket has no reply that could set a cookie.
+    An operation over a socket cannot set cookies.
     """
 
     policy: CookiePolicy
@@ -106,17 +105,17 @@ class CookieJar:
 
     @property
     def device_proofs(self) -> list[str]:
-        """What proves that this browser has signed in before: device proofs and refresh token."""
+        """Proofs that this browser has signed in before: device proofs and refresh token."""
         proofs = self.policy.read_device(self.headers)
         return [*proofs, self.refresh_token] if self.refresh_token else proofs
 
     @property
-    def are_for_allowed_page(self) -> bool:
-        """Whether the reply can set cookies, and goes to a page of an allowed origin."""
+    def may_store_device(self) -> bool:
+        """True if the reply can set cookies and goes to a page of an allowed origin."""
         return self.can_be_set and self.policy.allows_page(self.headers)
 
     def check_can_be_set(self) -> None:
-        """Raises BadUserInput where a cookie cannot be set."""
+        """Raises BadUserInput if the reply cannot set cookies."""
         if not self.can_be_set:
             raise BadUserInput(
                 "A cookie cannot be set over a WebSocket. Send this operation over HTTP, or use"
@@ -124,14 +123,14 @@ class CookieJar:
             )
 
     def store(self, refresh_token: str, lifetime: timedelta) -> None:
-        """Gives the browser this token in place of any other."""
+        """Stores the token in the browser. Raises BadUserInput."""
         self.check_can_be_set()
         self.set_cookie = self.policy.write(refresh_token, lifetime)
 
     def store_device(self, proofs: Sequence[str]) -> None:
-        """Gives the browser these device proofs, the newest first, in place of all others."""
+        """Stores these device proofs in the browser, newest first; replaces all others."""
         self.set_device_cookie = self.policy.write_device(proofs[:MAX_DEVICE_PROOFS])
 
     def clear(self) -> None:
-        """Takes the token from the browser. The device proofs stay: they do not sign in."""
+        """Removes the token from the browser. The device proofs stay; they cannot sign in."""
         self.set_cookie = self.policy.clear()

@@ -25,10 +25,10 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
 # `PageInfo` is Strawberry's class, so that Strawberry's connections fit in the same schema.
-_PAGE_INFO = "Where a page stands in its list."
+_PAGE_INFO = "The position of a page in its list."
 _PAGE_INFO_FIELDS = {
-    "hasNextPage": "Whether more items follow.",
-    "hasPreviousPage": "Whether items come before.",
+    "hasNextPage": "True if more items follow.",
+    "hasPreviousPage": "True if there are items before this page.",
     "startCursor": "Cursor of the first item; null on an empty page.",
     "endCursor": "Cursor of the last item; null on an empty page.",
 }

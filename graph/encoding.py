@@ -1,7 +1,8 @@
-"""Writes replies as JSON.
+"""Encoding of replies as JSON.
 
-orjson is fast, but stricter than JSON: it has no integers above 64 bits and no keys but text. It is
-also more generous: it writes dataclasses, and a row of a database may be one.
+orjson is fast but has neither integers above 64 bits nor keys other than text, so such values take
+a slower path. It also encodes dataclasses; that is turned off, because a dataclass may be a
+database row with secrets.
 """
 
 import json
@@ -15,11 +16,11 @@ _TEXT_OF_KEYS: dict[object, str] = {True: "true", False: "false", None: "null"}
 
 
 class NotJson(ValueError):
-    """A value has no form in JSON."""
+    """A value cannot be encoded as JSON."""
 
 
 def encode_json(value: Any) -> bytes:
-    """The value as JSON in UTF-8. Raises NotJson, without quoting the value."""
+    """Returns the value as JSON in UTF-8. Raises NotJson, which does not quote the value."""
     try:
         return orjson.dumps(value, option=_STRICT)
     except orjson.JSONEncodeError:
@@ -38,13 +39,13 @@ def _encode_slowly(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """The same value, made of what JSON has. Raises NotJson."""
+    """Returns the value as dicts, lists, text, numbers, booleans and None. Raises NotJson."""
     if isinstance(value, float):
-        # As orjson and JavaScript write what JSON has no number for.
+        # Like orjson and JavaScript, encode NaN and infinity as null.
         return value if isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):
         return value
-    # No other mapping: SQLAlchemy makes one of a row.
+    # Other mappings are refused: SQLAlchemy's `row._mapping` is one.
     if isinstance(value, dict):
         return {_key(key): _plain(item) for key, item in value.items()}
     if type(value) in (list, tuple):

@@ -1,4 +1,4 @@
-"""Apollo Federation: the fields `_entities` and `_service` get permission classes."""
+"""Apollo Federation: permission classes for the fields `_entities` and `_service`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +16,8 @@ _FIELDS = {"_entities", "_service"}
 class FederationSchema(federation.Schema):
     """Strawberry's federation schema, with permission classes on the fields for the gateway.
 
-    `_entities` returns objects by their keys. `_service` returns the whole SDL, also where
-    introspection is off. `[Public]` opens both to every caller.
+    `_entities` returns objects by their keys. `_service` returns the whole SDL, even if
+    introspection is off. `[Public]` allows both for all callers.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class FederationSchema(federation.Schema):
         federation_permission_classes: Sequence[type[BasePermission]],
         **options: Any,
     ) -> None:
-        """`options` are those of `strawberry.federation.Schema`."""
+        """Builds the schema; `options` are those of `strawberry.federation.Schema`."""
         self._permission_classes = federation_permission_classes
         super().__init__(query, **options)
 
@@ -41,7 +41,7 @@ class FederationSchema(federation.Schema):
 
 
 def unguarded_federation_fields(schema: strawberry.Schema) -> list[str]:
-    """The fields that Strawberry has added and that any caller could use."""
+    """Returns the names of the federation fields without permission classes."""
     if not isinstance(schema, federation.Schema):
         return []
     fields = _federation_fields(schema.query)

@@ -1,6 +1,6 @@
-"""Deny by default: a field that does not state who may read it keeps the server from starting.
+"""Deny by default: the server does not start if a field has no permission class.
 
-The rules look at the built schema, at what a field can lead to, and never at the name of a type.
+The checks use the built schema and the Python classes of its types, never the names of types.
 """
 
 from collections.abc import Iterator
@@ -27,12 +27,12 @@ from graph.connections import Connection, Edge
 from graph.permissions import Guard, Public
 from graph.users import User
 
-# Pages of a list. The guard of the field that returns the page covers its items.
+# Pages of a list. The permission classes of the field that returns the page cover its items.
 _PAGES = (Connection, Edge, relay.Connection, relay.Edge)
 
 
 class UnguardedField(Exception):
-    """A field states no permission class."""
+    """A field has no permission class."""
 
 
 class UnknownPermission(Exception):
@@ -40,50 +40,50 @@ class UnknownPermission(Exception):
 
 
 class GuardNotOutermost(Exception):
-    """An extension of a field could answer before its permission classes are asked."""
+    """An extension of a field runs before its permission classes."""
 
 
 def check_guards(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
-    """Checks each field of a built schema, and shows its permission classes in the SDL.
+    """Checks the fields of a built schema, and adds their permission classes to the SDL.
 
     Raises UnguardedField for a root field, or a field that can lead to a user, without a permission
     class; UnknownPermission for a permission that is not registered; GuardNotOutermost.
     """
     core = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
-    # A field that is reached in two ways is named once.
+    # The keys are in order, and name a field once that is reached in two ways.
     unguarded: dict[str, None] = {}
-    for place in _places(core):
-        if place.field:
-            _check_permissions(place.name, place.field, registry)
-            _add_guarding_roles(place.field, registry)
-            show_directives(place.field)
-            _apply_directives(place.field)
-        if not _is_guarded(core, place):
-            unguarded[place.name] = None
+    for reached in _reachable_fields(core):
+        if reached.field:
+            _check_permissions(reached.name, reached.field, registry)
+            _add_guarding_roles(reached.field, registry)
+            show_directives(reached.field)
+            _apply_directives(reached.field)
+        if not _is_guarded(core, reached):
+            unguarded[reached.name] = None
     if unguarded:
         raise UnguardedField(
-            f"{', '.join(unguarded)}: state who may read it, with"
-            " permission_classes=[IsAuthenticated], [HasPermission(...)], [IsSelfOr(...)], a class"
-            " of your own or, for every caller, [Public]"
+            f"{', '.join(unguarded)}: no permission class. Add permission_classes="
+            "[IsAuthenticated], [HasPermission(...)], [IsSelfOr(...)], a custom class or, to allow"
+            " all callers, [Public]."
         )
 
 
 def show_directives(field: StrawberryField) -> None:
-    """Lets the permission classes of a field show in the SDL, which Strawberry leaves out."""
+    """Makes Strawberry show the permission classes of a field in the SDL."""
     for extension in field.extensions:
         if isinstance(extension, PermissionExtension):
             extension.use_directives = True
 
 
 def _apply_directives(field: StrawberryField) -> None:
-    """The same for a schema that is built already."""
+    """Adds the directives to a field of a schema that is already built."""
     for extension in field.extensions:
         if isinstance(extension, PermissionExtension):
             extension.apply(field)
 
 
 def guards_of(field: StrawberryField) -> list[Guard]:
-    """The permission classes of a field that are Postern's."""
+    """Returns the permission classes of a field that are subclasses of Guard."""
     return [permission for permission in _permissions_of(field) if isinstance(permission, Guard)]
 
 
@@ -102,14 +102,14 @@ def _check_permissions(name: str, field: StrawberryField, registry: PermissionRe
     }
     if unknown:
         raise UnknownPermission(
-            f"{name} requires {', '.join(sorted(unknown))}, which is not a known"
-            " permission; register it: create_app(permissions={...})"
+            f"{name}: unknown permission {', '.join(sorted(unknown))}. Register it with"
+            " create_app(permissions={...})."
         )
-    outside = ", ".join(type(extension).__name__ for extension in _outside_of_guard(field))
-    if outside:
+    outer = ", ".join(type(extension).__name__ for extension in _outer_extensions(field))
+    if outer:
         raise GuardNotOutermost(
-            f"{name}: {outside} could answer before the permission classes are asked; use"
-            " permission_classes=[...], or put PermissionExtension last in extensions=[...]"
+            f"{name}: {outer} runs before the permission classes. Use permission_classes=[...], or"
+            " put PermissionExtension last in extensions=[...]."
         )
 
 
@@ -119,11 +119,11 @@ def _add_guarding_roles(field: StrawberryField, registry: PermissionRegistry) ->
             registry.add_guarding_role(guard.role)
 
 
-def _outside_of_guard(field: StrawberryField) -> list[FieldExtension]:
-    """The extensions that run around the permission classes: the last one is the outermost."""
+def _outer_extensions(field: StrawberryField) -> list[FieldExtension]:
+    """Returns the extensions around the permission classes; the last extension is the outermost."""
     extensions = [extension for extension in field.extensions if extension.has_resolver]
-    behind = dropwhile(lambda extension: not _is_permission(extension), extensions)
-    return [extension for extension in behind if not _is_permission(extension)]
+    later = dropwhile(lambda extension: not _is_permission(extension), extensions)
+    return [extension for extension in later if not _is_permission(extension)]
 
 
 def _is_permission(extension: FieldExtension) -> bool:
@@ -131,31 +131,31 @@ def _is_permission(extension: FieldExtension) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A field, and how it is reached."""
+class _ReachedField:
+    """A field, and one way that leads to it."""
 
     name: str
-    # None for a field that Strawberry adds by itself.
+    # None for a field that Strawberry adds.
     field: StrawberryField | None
     leads_to: GraphQLNamedType
     is_root: bool
-    # Whether the permission classes of the root field decide about this one as well.
+    # True if the permission classes of the root field protect this field too.
     is_covered: bool
 
 
-def _is_guarded(schema: GraphQLSchema, place: _Place) -> bool:
-    if place.is_covered or (place.field and _permissions_of(place.field)):
+def _is_guarded(schema: GraphQLSchema, reached: _ReachedField) -> bool:
+    if reached.is_covered or (reached.field and _permissions_of(reached.field)):
         return True
-    return not (place.is_root or _leads_to_a_user(schema, place.leads_to))
+    return not (reached.is_root or _leads_to_user(schema, reached.leads_to))
 
 
-def _leads_to_a_user(schema: GraphQLSchema, type_: GraphQLNamedType) -> bool:
+def _leads_to_user(schema: GraphQLSchema, type_: GraphQLNamedType) -> bool:
     origins = map(_origin, _object_types(schema, type_))
     return any(issubclass(origin, User) for origin in origins)
 
 
-def _places(schema: GraphQLSchema) -> Iterator[_Place]:
-    """The fields that operations can select, by each way that leads to them."""
+def _reachable_fields(schema: GraphQLSchema) -> Iterator[_ReachedField]:
+    """Yields the fields that operations can select, once for each way that leads to them."""
     seen: set[tuple[str, bool]] = set()
     waiting = [(root, False) for root in _roots(schema)]
     while waiting:
@@ -163,33 +163,35 @@ def _places(schema: GraphQLSchema) -> Iterator[_Place]:
         if (owner.name, is_covered) in seen:
             continue
         seen.add((owner.name, is_covered))
-        for place in _fields_of(owner, is_root=owner in _roots(schema), is_covered=is_covered):
-            yield place
+        for reached in _fields_of(owner, is_root=owner in _roots(schema), is_covered=is_covered):
+            yield reached
             waiting += [
-                (found, _covers(place, found, is_mutation=owner is schema.mutation_type))
-                for found in _object_types(schema, place.leads_to)
+                (found, _covers(reached, found, is_mutation=owner is schema.mutation_type))
+                for found in _object_types(schema, reached.leads_to)
             ]
 
 
-def _fields_of(owner: GraphQLObjectType, *, is_root: bool, is_covered: bool) -> Iterator[_Place]:
+def _fields_of(
+    owner: GraphQLObjectType, *, is_root: bool, is_covered: bool
+) -> Iterator[_ReachedField]:
     for name, field in owner.fields.items():
         definition = field.extensions.get("strawberry-definition")
         known = definition if isinstance(definition, StrawberryField) else None
         type_ = get_named_type(field.type)
-        yield _Place(f"{owner.name}.{name}", known, type_, is_root, is_covered)
+        yield _ReachedField(f"{owner.name}.{name}", known, type_, is_root, is_covered)
 
 
-def _covers(place: _Place, found: GraphQLObjectType, *, is_mutation: bool) -> bool:
-    """Whether the permission classes that let a caller come here decide about the next type too.
+def _covers(reached: _ReachedField, found: GraphQLObjectType, *, is_mutation: bool) -> bool:
+    """Returns whether the permission classes of a field protect the fields of its type too.
 
-    They do for the result of a mutation, and for the pages of a list. `Public` decides nothing.
+    They protect the result of a mutation and the pages of a list. `Public` protects nothing.
     """
     is_page = issubclass(_origin(found), _PAGES)
-    if not place.is_root:
-        return place.is_covered and is_page
-    permissions = _permissions_of(place.field) if place.field else []
-    decides = any(not isinstance(permission, Public) for permission in permissions)
-    return decides and (is_mutation or is_page)
+    if not reached.is_root:
+        return reached.is_covered and is_page
+    permissions = _permissions_of(reached.field) if reached.field else []
+    protected = any(not isinstance(permission, Public) for permission in permissions)
+    return protected and (is_mutation or is_page)
 
 
 def _roots(schema: GraphQLSchema) -> list[GraphQLObjectType]:

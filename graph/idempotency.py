@@ -9,7 +9,7 @@ from graph.errors.graphql_errors import BadUserInput
 
 HEADER = b"idempotency-key"
 
-# The draft asks for a string in quotes (RFC 9651, 3.3.3). Most clients send the bare text.
+# The draft requires a quoted string (RFC 9651, 3.3.3). Most clients send the bare text.
 _QUOTED = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\]){0,510})"')
 _BARE = re.compile(rb"[A-Za-z0-9!#$%&'*+./:=^_`|~-]{0,255}")
 _ESCAPE = re.compile(r'\\(["\\])')
@@ -21,13 +21,13 @@ class InvalidIdempotencyKey(BadUserInput):
 
     def __init__(self) -> None:
         super().__init__(
-            f"Idempotency-Key must have {_MIN_LENGTH} to {_MAX_LENGTH} characters: visible ASCII,"
-            " in quotes or without. Send a random value, for instance a UUID."
+            f"Idempotency-Key must have {_MIN_LENGTH} to {_MAX_LENGTH} visible ASCII characters,"
+            " with or without quotes. Send a random value, for instance a UUID."
         )
 
 
 def parse_idempotency_key(header: bytes | None) -> str | None:
-    """Returns the key of the header, None without a header. Raises InvalidIdempotencyKey.
+    """Returns the key of the header, or None without a header. Raises InvalidIdempotencyKey.
 
     A quoted and a bare key with the same characters are the same key.
     """

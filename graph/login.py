@@ -13,7 +13,7 @@ from auth.login import log_in
 from graph.arguments import given
 from graph.context import Info
 from graph.cookies import CookieJar
-from graph.devices import store_proof
+from graph.devices import store_device_proof
 from graph.errors.user_errors import PASSWORD_REFUSALS, Fails, UserError, errors_field
 from graph.permissions import Public
 from graph.token_delivery import TokenDelivery, Tokens, deliver_tokens
@@ -88,7 +88,7 @@ class LoginMutations:
         tokens = deliver_tokens(signed_in, input.delivery, context.cookies)
         if input.delivery is TokenDelivery.COOKIE:
             assert signed_in.device_proof
-            store_proof(context, signed_in.user.id, signed_in.device_proof)
+            store_device_proof(context, signed_in.user.id, signed_in.device_proof)
         return LoginPayload(tokens=tokens, user=User.of(signed_in.user))
 
 

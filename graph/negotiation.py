@@ -1,16 +1,16 @@
-"""Content negotiation: what a client accepts, and how much it wants it (RFC 9110, 12)."""
+"""Content negotiation: the media types and codings that a client accepts (RFC 9110, 12)."""
 
 import re
 
 # Java writes `.2`, and programs that compute a weight write all of its digits.
 _QUALITY = re.compile(r"0?\.\d+|0\.?|1(?:\.0*)?")
 
-# How much a client wants something: its weight, then how exactly it named it.
+# The weight of a media type, then how specific the matching range is.
 Preference = tuple[float, int]
 
 
 def parse_weights(header: str) -> dict[str, float]:
-    """The names of an `Accept` or `Accept-Encoding` header, each with its weight from 0 to 1."""
+    """Returns the names of an `Accept` or `Accept-Encoding` header with their weights, 0 to 1."""
     weights = {}
     for part in header.lower().split(","):
         name, *parameters = (text.strip() for text in part.split(";"))
@@ -20,7 +20,7 @@ def parse_weights(header: str) -> dict[str, float]:
 
 
 def preference_for(media_type: str, weights: dict[str, float]) -> Preference:
-    """How much this media type is wanted: the most specific range counts; 0 if none matches."""
+    """Returns the preference for a media type, by the most specific range; 0 without a match."""
     ranges = ("*/*", f"{media_type.partition('/')[0]}/*", media_type)
     for specificity in (2, 1, 0):
         weight = weights.get(ranges[specificity])
@@ -34,5 +34,5 @@ def _weight(parameters: list[str]) -> float:
         name, _, value = parameter.partition("=")
         if name.strip() == "q" and _QUALITY.fullmatch(value.strip()):
             return float(value)
-    # A weight that is not one is ignored, as other servers do.
+    # Like other servers, ignore an invalid weight.
     return 1.0

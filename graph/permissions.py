@@ -1,6 +1,6 @@
-"""Permission classes: they gate a field, and show in the SDL what it takes.
+"""Permission classes: who may read a field, checked at run time and shown in the SDL.
 
-Used the way Strawberry's are: `permission_classes=[HasPermission("users:read")]`.
+Use them as Strawberry's own: `permission_classes=[HasPermission("users:read")]`.
 """
 
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ _ON_FIELDS = [Location.FIELD_DEFINITION]
 
 @strawberry.schema_directive(locations=_ON_FIELDS, name="public")
 class PublicDirective:
-    """Anybody may ask, signed in or not."""
+    """All callers may use the field, signed in or not."""
 
 
 @strawberry.schema_directive(locations=_ON_FIELDS, name="authenticated")
@@ -36,14 +36,14 @@ class AuthenticatedDirective:
 class RequiresDirective:
     """The caller must hold the permission."""
 
-    permission: str = strawberry.field(description="As `resource:action`.")
+    permission: str = strawberry.field(description="The permission, as `resource:action`.")
 
 
 @strawberry.schema_directive(locations=_ON_FIELDS, name="requiresSelfOr")
 class RequiresSelfOrDirective:
-    """The account is the caller's own, or the caller must hold the permission."""
+    """The user is the caller, or the caller must hold the permission."""
 
-    permission: str = strawberry.field(description="As `resource:action`.")
+    permission: str = strawberry.field(description="The permission, as `resource:action`.")
 
 
 @strawberry.schema_directive(locations=_ON_FIELDS, name="requiresRole")
@@ -54,13 +54,14 @@ class RequiresRoleDirective:
 
 
 class Guard(BasePermission):
-    """What the permission classes share: `check` raises a denial, and a directive shows it.
+    """The base of the permission classes: `check` raises a denial, `directive` shows in the SDL.
 
-    `who` says in words whom it lets pass; `permission` or `role` is what it asks for, if any.
+    `allowed_callers` describes the callers that pass, for docs/access.md. `permission` or `role` is
+    the one that they need, if any.
     """
 
     directive: ClassVar[object]
-    who: ClassVar[str]
+    allowed_callers: ClassVar[str]
     permission: ClassVar[str | None] = None
     role: ClassVar[str | None] = None
 
@@ -70,7 +71,7 @@ class Guard(BasePermission):
         return self.directive
 
     def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:
-        """True, or a denial is raised."""
+        """Returns True. Raises Unauthenticated or Forbidden."""
         self.check(source, info, kwargs)
         return True
 
@@ -81,13 +82,13 @@ class Guard(BasePermission):
 
 @reads_only_context
 class Public(Guard):
-    """Anybody may ask. Stated, since a field that states nothing does not build."""
+    """All callers may use the field. A field without a permission class does not build."""
 
     directive = PublicDirective()
-    who = "anybody"
+    allowed_callers = "all callers"
 
     def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
-        """Lets everybody pass."""
+        """Never raises."""
 
 
 @reads_only_context
@@ -95,7 +96,7 @@ class IsAuthenticated(Guard):
     """The caller must be signed in."""
 
     directive = AuthenticatedDirective()
-    who = "whoever is signed in"
+    allowed_callers = "signed-in users"
 
     def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
         """Raises Unauthenticated."""
@@ -104,10 +105,10 @@ class IsAuthenticated(Guard):
 
 @reads_only_context
 class HasSession(Guard):
-    """The caller must be signed in, by a bearer token or by the cookie of the refresh token."""
+    """The caller must be signed in, with a bearer token or the cookie of the refresh token."""
 
     directive = AuthenticatedDirective()
-    who = "whoever is signed in, by token or by cookie"
+    allowed_callers = "signed-in users, by token or cookie"
 
     def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
         """Raises Unauthenticated."""
@@ -115,13 +116,13 @@ class HasSession(Guard):
 
 
 @cache
-def HasPermission(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
-    """A permission class: the caller must hold `permission`."""
+def HasPermission(permission: str) -> type[Guard]:  # noqa: N802 - used like a class
+    """Returns a permission class: the caller must hold `permission`."""
 
     @reads_only_context
     class HasThisPermission(Guard):
         directive = RequiresDirective(permission=permission)
-        who = f"holders of `{permission}`"
+        allowed_callers = f"users with the permission `{permission}`"
 
         def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
             check_may(info.context.viewer, permission)
@@ -131,13 +132,16 @@ def HasPermission(permission: str) -> type[Guard]:  # noqa: N802 - reads as the 
 
 
 @cache
-def HasRole(role: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
-    """A permission class: the caller must have `role`. Prefer HasPermission: roles change."""
+def HasRole(role: str) -> type[Guard]:  # noqa: N802 - used like a class
+    """Returns a permission class: the caller must have `role`.
+
+    Prefer HasPermission: admins can then decide which roles grant it.
+    """
 
     @reads_only_context
     class HasThisRole(Guard):
         directive = RequiresRoleDirective(role=role)
-        who = f"users with the role `{role}`"
+        allowed_callers = f"users with the role `{role}`"
 
         def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
             if all(held.name != role for held in info.context.viewer.user.roles):
@@ -148,20 +152,21 @@ def HasRole(role: str) -> type[Guard]:  # noqa: N802 - reads as the class that i
 
 
 @cache
-def IsSelfOr(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class that it makes
-    """A permission class: the account is the caller's own, or the caller holds `permission`.
+def IsSelfOr(permission: str) -> type[Guard]:  # noqa: N802 - used like a class
+    """Returns a permission class: the user is the caller, or the caller holds `permission`.
 
-    The account is the one of the argument `id`, or else the object that the field belongs to.
+    The user is the one with the ID of the argument `id`. Without that argument, it is the object
+    that the field belongs to.
     """
 
     @reads_only_context
     class IsSelfOrHasThisPermission(Guard):
         directive = RequiresSelfOrDirective(permission=permission)
-        who = f"the owner of the account, and holders of `{permission}`"
+        allowed_callers = f"the user, and users with the permission `{permission}`"
 
         def check(self, source: Any, info: Info, arguments: dict[str, Any]) -> None:
             viewer = info.context.viewer
-            if not _is_own(viewer, source, arguments):
+            if not _is_self(viewer, source, arguments):
                 check_may(viewer, permission)
 
     IsSelfOrHasThisPermission.permission = permission
@@ -170,22 +175,21 @@ def IsSelfOr(permission: str) -> type[Guard]:  # noqa: N802 - reads as the class
 
 @asynccontextmanager
 async def holding_permissions(info: Info, *permissions: str) -> AsyncIterator[None]:
-    """The caller holds the permissions until the block ends, as Postern's own mutations do.
+    """Checks the permissions of the caller again, and keeps them valid until the block ends.
 
-    A permission class is checked when the request arrives. The session may end, or a role may be
-    taken, before the resolver acts: this checks again, and a transaction that takes a permission
-    away waits for the end of the block. Keep the block short, and do not call Postern inside: it is
-    a transaction of Postern's database, and on SQLite it blocks all other writes. Raises Forbidden,
-    Unauthenticated.
+    A permission class is checked when the request arrives. Before the resolver writes, the session
+    may end or a role may be removed. A transaction that removes a permission waits for the end of
+    the block. The block is a transaction of Postern's database, and blocks all other writes on
+    SQLite: keep it short, and do not call Postern inside. Raises Forbidden, Unauthenticated.
     """
     context = info.context
     async with authorization.holding_permissions(context.auth, context.viewer, *permissions):
         yield
 
 
-def _is_own(viewer: Viewer, source: Any, arguments: dict[str, Any]) -> bool:
-    account = arguments["id"] if "id" in arguments else getattr(source, "id", None)
-    return account is not None and str(account) == str(viewer.user_id)
+def _is_self(viewer: Viewer, source: Any, arguments: dict[str, Any]) -> bool:
+    user_id = arguments["id"] if "id" in arguments else getattr(source, "id", None)
+    return user_id is not None and str(user_id) == str(viewer.user_id)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The schema: Postern's root fields and those of own code, joined and guarded."""
+"""The schema: the root fields of Postern and of custom resolvers, merged and checked."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -68,23 +68,23 @@ _SCALARS: dict[object, ScalarDefinition] = {datetime: DATE_TIME}
 class Schema(strawberry.Schema):
     """Strawberry's schema without its log: `graph/errors/` logs internal errors only.
 
-    Strawberry would log every denial and every misspelt field with a traceback and the text of the
-    document, and with it any password that was written there.
+    Strawberry would log each denial and each misspelt field with a traceback and the text of the
+    document, which may contain a password.
     """
 
     process_errors = ignore_errors
 
 
 class DuplicateField(Exception):
-    """Two root types have a field of the same name, and only one of them would run."""
+    """Two root types have a field of the same name, so only one of them would run."""
 
 
 class UnsupportedSchema(Exception):
     """A custom schema uses an option that Postern does not support."""
 
 
-def guessing_mutations(schema: strawberry.Schema) -> frozenset[str]:
-    """The mutations that answer RATE_LIMITED: they check a secret, or spend a slow hash."""
+def secret_checking_mutations(schema: strawberry.Schema) -> frozenset[str]:
+    """Returns the rate-limited mutations, which check a secret or compute a password hash."""
     mutation = schema._schema.mutation_type  # noqa: SLF001 - Strawberry has no public name for it
     if mutation is None:
         return frozenset()
@@ -107,14 +107,14 @@ def build_schema(
     mutations: Sequence[type] = (),
     subscriptions: Sequence[type] = (),
 ) -> Schema:
-    """Joins the root types.
+    """Merges the root types of Postern with custom ones.
 
     Raises DuplicateField, UnguardedField, UnknownPermission, GuardNotOutermost.
     """
-    query = _root("Query", "What can be asked.", (*_QUERIES, *queries))
-    mutation = _root("Mutation", "What can be done.", (*_MUTATIONS, *mutations))
+    query = _root("Query", "The queries of the API.", (*_QUERIES, *queries))
+    mutation = _root("Mutation", "The mutations of the API.", (*_MUTATIONS, *mutations))
     subscription = _root(
-        "Subscription", "What can be followed.", (SessionSubscriptions, *subscriptions)
+        "Subscription", "The subscriptions of the API.", (SessionSubscriptions, *subscriptions)
     )
     schema = Schema(
         query,
@@ -132,7 +132,7 @@ def _root(name: str, description: str, parts: tuple[type, ...]) -> type:
     _check_no_duplicates(name, parts)
     for part in parts:
         for field in get_object_definition(part, strict=True).fields:
-            # Before the schema is built, so that it knows the directives with their descriptions.
+            # Strawberry collects the directives when it builds the schema.
             show_directives(field)
     root = merge_types(name, parts)
     get_object_definition(root, strict=True).description = description
@@ -148,15 +148,15 @@ def _check_no_duplicates(root: str, parts: tuple[type, ...]) -> None:
             if owner is not part:
                 raise DuplicateField(
                     f"{root}.{name} is a field of both {owner.__module__}.{owner.__qualname__} and"
-                    f" {part.__module__}.{part.__qualname__}; rename one of them"
+                    f" {part.__module__}.{part.__qualname__}. Rename one of them."
                 )
 
 
-def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
+def check_custom_schema(schema: strawberry.Schema, registry: PermissionRegistry) -> None:
     """Checks a custom schema by the rules of Postern's own, and adds its descriptions.
 
-    Raises UnguardedField, UnknownPermission, GuardNotOutermost; UnsupportedSchema for options that
-    would be ignored.
+    Raises UnguardedField, UnknownPermission, GuardNotOutermost, and UnsupportedSchema for options
+    that Postern cannot follow.
     """
     _check_options(schema.config)
     _check_federation(schema)
@@ -167,14 +167,13 @@ def check_own_schema(schema: strawberry.Schema, registry: PermissionRegistry) ->
 def _check_options(config: StrawberryConfig) -> None:
     if config.enable_experimental_incremental_execution:
         raise UnsupportedSchema(
-            "StrawberryConfig(enable_experimental_incremental_execution=True): Postern answers"
-            " each request with one JSON document, so @defer and @stream cannot run. Remove the"
-            " option."
+            "StrawberryConfig(enable_experimental_incremental_execution=True): Postern does not"
+            " support @defer and @stream. Remove the option."
         )
     if config.batching_config is not None:
         raise UnsupportedSchema(
             "StrawberryConfig(batching_config=...): Postern runs one operation per request."
-            " Remove the option, and send the operations one by one."
+            " Remove the option, and send each operation in its own request."
         )
 
 
@@ -182,7 +181,7 @@ def _check_federation(schema: strawberry.Schema) -> None:
     unguarded = unguarded_federation_fields(schema)
     if unguarded:
         raise UnguardedField(
-            f"{', '.join(unguarded)}: say who may use these fields. Build the schema with"
-            " postern.FederationSchema(..., federation_permission_classes=[...]); [Public] opens"
-            " them to every caller."
+            f"{', '.join(unguarded)}: no permission class. Build the schema with"
+            " postern.FederationSchema(..., federation_permission_classes=[...]); [Public] allows"
+            " all callers."
         )

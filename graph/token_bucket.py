@@ -1,8 +1,8 @@
-"""A rate limit: so many at once, and so many per second from then on."""
+"""Token bucket: a rate limit with bursts."""
 
 
 class TokenBucket:
-    """A token bucket. It starts full; `take` removes a token, and time puts them back."""
+    """A token bucket. It starts full; `take` removes tokens, and they return over time."""
 
     __slots__ = ("_burst", "_filled_at", "_per_second", "_tokens")
 
@@ -13,7 +13,7 @@ class TokenBucket:
         self._filled_at: float | None = None
 
     def take(self, now: float, tokens: float = 1.0) -> bool:
-        """Removes the tokens. Returns False, and removes none, if there are not as many.
+        """Removes the tokens. Returns False and removes none if there are too few.
 
         `now` is the time of a monotonic clock, in seconds.
         """

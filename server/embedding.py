@@ -49,7 +49,7 @@ def require_viewer(
     auth: Auth = postern.state.auth
     if permission is not None and permission not in auth.permissions:
         raise UnknownPermission(
-            f"{permission} is not a known permission; register it: create_app(permissions={{...}})"
+            f"Unknown permission {permission}. Register it with create_app(permissions={{...}})."
         )
 
     async def viewer(request: Request) -> Viewer:

@@ -14,7 +14,7 @@ from graph.documents.operations import OperationPolicy, Operations
 from graph.documents.trusted_documents import InvalidManifest
 from graph.explorer.page import ClosedExplorer, Explorer
 from graph.http.endpoint import GraphQLEndpoint, RequestPolicy
-from graph.schema import check_own_schema, guessing_mutations
+from graph.schema import check_custom_schema, secret_checking_mutations
 from graph.socket.channel import SocketPolicy
 from graph.socket.endpoint import GraphQLSocket
 from server import development
@@ -72,7 +72,7 @@ def mount_own(
     for path, schema in schemas.items():
         if not _PATH.fullmatch(path):
             raise ConfigurationError([f"{path!r}: an own schema needs a path like /notes/graphql"])
-        check_own_schema(schema, auth.permissions)
+        check_custom_schema(schema, auth.permissions)
     return {path: mount(settings, auth, schema) for path, schema in schemas.items()}
 
 
@@ -85,7 +85,7 @@ def build_operations(settings: Settings, schema: strawberry.Schema) -> Operation
                 introspection=settings.allows_introspection,
                 compiled=settings.executor is Executor.COMPILED,
                 trusted=read_trusted_documents(settings),
-                limits=_limits(settings, guessing_mutations(schema)),
+                limits=_limits(settings, secret_checking_mutations(schema)),
             ),
         )
     except InvalidManifest as error:

@@ -52,7 +52,7 @@ _ERROR_CODES = {
 def access_page(schema: Schema) -> str:
     """Returns docs/access.md: who may use each field."""
     rows = [
-        f"| `{type_name}.{field_name}` | {', '.join(guard.who for guard in guards)} |"
+        f"| `{type_name}.{field_name}` | {', '.join(guard.allowed_callers for guard in guards)} |"
         for type_name, field_name, guards in _guarded_fields(schema)
     ]
     return _page(

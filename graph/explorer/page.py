@@ -51,7 +51,7 @@ class Explorer:
             .replace("{{schemaNeeds}}", "account" if schema_needs_account else "nothing")
         )
 
-    def is_asked_for(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    def is_requested(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a browser opens the address, rather than a program with a query."""
         return (
             scope["method"] == "GET"

@@ -1,1 +1,1 @@
-"""GraphQL over HTTP."""
+"""GraphQL over HTTP: endpoint, requests, replies, time limits."""

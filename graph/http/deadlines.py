@@ -1,4 +1,4 @@
-"""How an operation starts, and its time limit as a client sees it, over HTTP and over a socket."""
+"""Starting and finishing operations, over HTTP and WebSocket, with their time limit."""
 
 from collections.abc import Awaitable
 
@@ -10,7 +10,7 @@ from graph.errors.graphql_errors import RETRY_AFTER_UNAVAILABLE_SECONDS
 from graph.http.replies import RETRY_LATER
 from graph.http.requests import GraphQLRequest, RequestRefused
 from graph.http.unfinished import (
-    OutOfTime,
+    OperationTimedOut,
     TooManyUnfinished,
     UnfinishedOperations,
     internal_error,
@@ -18,14 +18,14 @@ from graph.http.unfinished import (
 from graph.statuses import Problem
 
 
-def check_room(unfinished: UnfinishedOperations) -> None:
-    """Called before a mutation begins. Raises RequestRefused if too many have not ended."""
+def check_capacity(unfinished: UnfinishedOperations) -> None:
+    """Raises RequestRefused if too many operations are unfinished; called before a mutation."""
     try:
-        unfinished.check_room()
+        unfinished.check_capacity()
     except TooManyUnfinished:
         raise RequestRefused(
             Problem.UNAVAILABLE,
-            "Too many operations have not ended yet. Try again shortly.",
+            "Too many operations are still running. Try again shortly.",
             RETRY_LATER,
             retryAfter=RETRY_AFTER_UNAVAILABLE_SECONDS,
         ) from None
@@ -34,13 +34,13 @@ def check_room(unfinished: UnfinishedOperations) -> None:
 def start(
     operation: Operation, request: GraphQLRequest, context: Context
 ) -> ExecutionResult | Awaitable[ExecutionResult]:
-    """Runs it: the result, or where something must be waited for, an awaitable of it."""
+    """Starts an operation. Returns its result, or an awaitable of it if it has to wait."""
     try:
         return operation.start(request.variables, context, request.extensions)
     except Exception:
         raise
     except BaseException as error:  # noqa: BLE001 - `format_errors` logs and masks it
-        # Nothing was awaited, so this is not a cancellation of the request.
+        # Nothing was awaited, so the request was not cancelled.
         return internal_error(error)
 
 
@@ -50,16 +50,16 @@ async def finish(
     """Returns the result. Raises RequestRefused if it takes too long, DatabaseUnavailable."""
     try:
         return await unfinished.finish(result, is_mutation=is_mutation)
-    except OutOfTime:
-        what = "is still running" if is_mutation else "was cancelled"
-        raise out_of_time(unfinished.seconds, what) from None
+    except OperationTimedOut:
+        outcome = "is still running" if is_mutation else "was cancelled"
+        raise timeout_error(unfinished.seconds, outcome) from None
 
 
-def out_of_time(seconds: float, what: str) -> RequestRefused:
-    """The error of an operation that took longer than it may."""
+def timeout_error(seconds: float, outcome: str) -> RequestRefused:
+    """Returns the error of an operation that exceeded the time limit."""
     return RequestRefused(
         Problem.TIMED_OUT,
-        f"The operation took longer than {seconds:g} seconds and {what}.",
+        f"The operation took longer than {seconds:g} seconds and {outcome}.",
         limit="operation_seconds",
         maximum=seconds,
     )

@@ -1,7 +1,7 @@
-"""GraphQL over HTTP: from the bytes of a request to the bytes of the reply.
+"""The ASGI application of GraphQL over HTTP: reads a request, runs it, sends the reply.
 
 https://graphql.github.io/graphql-over-http/draft/; where drafts and clients differ, the replies are
-those that today's clients understand (`statuses.py`).
+those that current clients understand (`graph/statuses.py`).
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from graph.context import get_context, get_known_context
 from graph.cookies import CookieJar, CookiePolicy
 from graph.documents.operations import Operation, OperationRefused, Operations
 from graph.errors.graphql_errors import coded_error, log_unavailable
-from graph.http.deadlines import check_room, finish, start
+from graph.http.deadlines import check_capacity, finish, start
 from graph.http.replies import RETRY_LATER, Reply, reply_problem, reply_result
 from graph.http.requests import (
     BodyReader,
@@ -32,30 +32,30 @@ from graph.http.requests import (
 )
 from graph.http.unfinished import UnfinishedOperations
 from graph.idempotency import HEADER as IDEMPOTENCY_KEY
-from graph.statuses import JSON, Problem
+from graph.statuses import JSON, RESPONSE_JSON, Problem
 from models.database import DatabaseUnavailable
 
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """How much one request may ask of the server."""
+    """Limits of one request."""
 
     body_bytes: int = 100_000
     seconds: float = 10.0
 
 
 class BrowserPage(Protocol):
-    """What a browser gets at the address of the API."""
+    """The page that a browser gets at the URL of the API."""
 
-    def is_asked_for(self, scope: Scope, headers: Headers) -> bool:
-        """Whether a browser opens the address, rather than a program with a query."""
+    def is_requested(self, scope: Scope, headers: Headers) -> bool:
+        """Returns whether a browser opens the URL, rather than a program that sends a query."""
 
     def page(self) -> ASGIApp:
         """Returns the page as an ASGI application."""
 
 
 class GraphQLEndpoint:
-    """The ASGI application at `/graphql`. `explorer` is None where it is turned off."""
+    """The ASGI application at `/graphql`. `explorer` is None if it is turned off."""
 
     def __init__(
         self,
@@ -71,17 +71,17 @@ class GraphQLEndpoint:
         self._policy = policy
         self._explorer = explorer
         self._bodies = BodyReader()
-        # The sockets share it: the server waits for all operations before it stops.
+        # Shared with the sockets: the server waits for all operations before it stops.
         self.unfinished = UnfinishedOperations(policy.seconds)
 
     async def stop(self) -> None:
-        """Returns when no operation runs any more."""
+        """Waits until all operations have ended."""
         await self.unfinished.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
         headers = read_headers(scope)
-        if self._explorer and self._explorer.is_asked_for(scope, headers):
+        if self._explorer and self._explorer.is_requested(scope, headers):
             await self._explorer.page()(scope, receive, send)
             return
         try:
@@ -93,7 +93,7 @@ class GraphQLEndpoint:
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
         media_type = accepted_media_type(headers.get(b"accept", b""))
         if media_type is None:
-            message = "Accept application/json, or a type like it."
+            message = f"No acceptable media type. Accept {JSON} or {RESPONSE_JSON}."
             error = coded_error(Problem.NOT_ACCEPTABLE.code, message)
             return reply_problem(Problem.NOT_ACCEPTABLE, [error], JSON)
         try:
@@ -102,15 +102,15 @@ class GraphQLEndpoint:
                 request = self._bodies.read(headers, body)
             else:
                 request = read_get(scope)
-            who = self._who(scope, headers)
+            caller = self._read_caller(scope, headers)
             operation = self._operations.find(
-                request.query, request.document_id, request.operation_name, who[1]
+                request.query, request.document_id, request.operation_name, caller[1]
             )
             is_mutation = operation.type is not OperationType.QUERY
             if is_mutation:
                 _check_type(operation, scope["method"])
-                check_room(self.unfinished)
-            context = get_known_context(*who) or await get_context(*who)
+                check_capacity(self.unfinished)
+            context = get_known_context(*caller) or await get_context(*caller)
             result = start(operation, request, context)
             if not isinstance(result, ExecutionResult):
                 result = await finish(self.unfinished, result, is_mutation=is_mutation)
@@ -125,12 +125,13 @@ class GraphQLEndpoint:
             error = coded_error(Problem.UNAVAILABLE.code, unavailable.message)
             return reply_problem(Problem.UNAVAILABLE, [error], media_type, RETRY_LATER)
 
-    def _who(
+    def _read_caller(
         self, scope: Scope, headers: Headers
     ) -> tuple[Auth, Client, bytes | None, CookieJar, bytes | None]:
+        """Returns the arguments of `get_context`."""
         peer = scope.get("client")
         client = client_at(peer[0] if peer else None, headers.get(b"user-agent"))
-        # Without an origin it is no browser's.
+        # Requests without `Origin` are not from a page.
         token = self._cookies.read(headers) if b"origin" in headers else None
         cookies = CookieJar(self._cookies, token, headers)
         authorization, key = headers.get(b"authorization"), headers.get(IDEMPOTENCY_KEY)
@@ -148,8 +149,8 @@ def _reply(scope: Scope, result: ExecutionResult, cookies: CookieJar, media_type
 def _check_type(operation: Operation, method: str) -> None:
     if operation.type is OperationType.SUBSCRIPTION:
         raise RequestRefused(
-            Problem.MALFORMED, "Subscriptions do not run over plain HTTP requests."
+            Problem.MALFORMED, "Subscriptions are not supported over HTTP. Use a WebSocket."
         )
     if method == "GET":
-        message = "A GET runs queries only; send this operation by POST."
+        message = "GET requests can only run queries. Send this operation by POST."
         raise RequestRefused(Problem.WRONG_METHOD, message, [(b"allow", b"POST")])

@@ -1,4 +1,4 @@
-"""What goes out: a result or the reason why there is none, as bytes."""
+"""Replies: the result of an operation, or the reason why it did not run, as bytes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RETRY_LATER: HeaderFields = [(b"retry-after", str(RETRY_AFTER_UNAVAILABLE_SECOND
 
 @dataclass(slots=True)
 class Reply:
-    """A reply whose body is whole."""
+    """A complete reply."""
 
     status: int
     media_type: str
@@ -29,7 +29,7 @@ class Reply:
     headers: HeaderFields
 
     async def send(self, send: Send) -> None:
-        """Sends it."""
+        """Sends the reply."""
         fields = [
             *_fixed_headers(self.media_type),
             (b"content-length", b"%d" % len(self.body)),
@@ -43,30 +43,31 @@ class Reply:
 def _fixed_headers(media_type: str) -> HeaderFields:
     return [
         (b"content-type", f"{media_type}; charset=utf-8".encode()),
-        # RFC 6749, 5.1: replies may hold tokens.
+        # RFC 6749, 5.1: replies may contain tokens.
         (b"cache-control", b"no-store"),
     ]
 
 
 def reply_result(result: ExecutionResult, media_type: str, request_id: str) -> Reply:
-    """What an operation gave: its data, and the errors beside it."""
+    """Returns the reply with the data and the errors of an operation."""
     try:
         if not result.errors and not result.extensions:
             return Reply(200, media_type, encode_json({"data": result.data}), [])
         errors = format_errors(result.errors or [], request_id)
         if is_request_error(result):
-            return _reply_nothing_ran(errors, media_type)
-        return _reply_in_full(result, errors, media_type)
+            return _reply_request_error(errors, media_type)
+        return _reply_executed(result, errors, media_type)
     except NotJson as error:
-        # A custom scalar returned what JSON cannot hold, such as half a surrogate pair or a row.
-        fault = GraphQLError("The data is not JSON.", original_error=error)
-        return reply_problem(Problem.INTERNAL_ERROR, format_errors([fault], request_id), media_type)
+        # A custom scalar returned a value without a form in JSON, such as half a surrogate pair.
+        internal = GraphQLError("The data is not JSON.", original_error=error)
+        errors = format_errors([internal], request_id)
+        return reply_problem(Problem.INTERNAL_ERROR, errors, media_type)
 
 
-def _reply_nothing_ran(errors: Sequence[Mapping[str, Any]], media_type: str) -> Reply:
-    """Nothing ran, and so there is no `data` rather than null.
+def _reply_request_error(errors: Sequence[Mapping[str, Any]], media_type: str) -> Reply:
+    """Returns the reply for an operation that did not run; it has no `data`.
 
-    The variables did not fit, or an extension of a custom schema refused or failed.
+    The variables are invalid, or an extension of a custom schema refused or failed.
     """
     codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
     failures = (Problem.UNAVAILABLE, Problem.INTERNAL_ERROR)
@@ -74,7 +75,7 @@ def _reply_nothing_ran(errors: Sequence[Mapping[str, Any]], media_type: str) -> 
     return reply_problem(problem, errors, media_type, _headers_for(codes))
 
 
-def _reply_in_full(
+def _reply_executed(
     result: ExecutionResult, errors: Sequence[Mapping[str, Any]], media_type: str
 ) -> Reply:
     codes = {error["extensions"]["code"]: error["extensions"] for error in errors}
@@ -84,7 +85,7 @@ def _reply_in_full(
 
 
 def result_body(result: ExecutionResult, errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A result as its reply has it."""
+    """Returns the body of the reply with a result."""
     body: dict[str, Any] = {"data": result.data}
     if errors:
         body["errors"] = errors
@@ -104,7 +105,10 @@ def _headers_for(codes: Mapping[str, Mapping[str, Any]]) -> HeaderFields:
 
 
 def is_request_error(result: ExecutionResult) -> bool:
-    """Whether nothing ran, as with variables that do not fit: then there is no `data`, not null."""
+    """Returns whether the operation did not run, e.g. because of invalid variables.
+
+    The reply then has no `data`, instead of null.
+    """
     if result.data is not None or not result.errors:
         return False
     return isinstance(result, NotStarted) or all(error.path is None for error in result.errors)
@@ -116,6 +120,6 @@ def reply_problem(
     media_type: str,
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Reply:
-    """Why nothing ran."""
+    """Returns the reply to a request that fails as a whole."""
     body = encode_json({"errors": errors})
     return Reply(problem.status(media_type), media_type, body, list(headers))

@@ -1,4 +1,4 @@
-"""What a client sent: media types, body and parameters, read strictly and within bounds."""
+"""Requests: media types, body and parameters, parsed strictly and within limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from auth.clients import Client
 from graph.negotiation import parse_weights, preference_for
 from graph.statuses import JSON, RESPONSE_JSON, Problem
 
-# Some megabytes at most, whoever sends what.
-MAX_KNOWN_BODIES = 1_000
-MAX_KNOWN_BODY_BYTES = 4_096
-MAX_KNOWN_HEADER_BYTES = 256
-# What a program calls itself; more than this is noise.
+# At most about 4 MB in total.
+MAX_CACHED_BODIES = 1_000
+MAX_CACHED_BODY_BYTES = 4_096
+MAX_CACHED_HEADER_BYTES = 256
+# Longer values are cut off.
 MAX_USER_AGENT_BYTES = 512
 
 
 class RequestRefused(Exception):
-    """The request cannot be run; says what is wrong, and in a sentence what to do."""
+    """The request cannot run; the message says why and what to do."""
 
     def __init__(
         self,
@@ -41,25 +41,25 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """What to run: a document, or the id of a trusted one."""
+    """A GraphQL request: a document or the ID of a trusted document, and its variables."""
 
     query: str | None
     document_id: str | None
     variables: dict[str, Any] | None
     operation_name: str | None
-    # Read by resolvers of custom schemas, as `info.input_extensions`.
+    # `info.input_extensions` in resolvers of custom schemas.
     extensions: dict[str, Any] | None = None
 
 
-# Where a request keeps them, once they were read.
+# The key in the ASGI scope under which the parsed headers are kept.
 _HEADERS = "postern.headers"
 
-# Names in lower case, as ASGI has them.
+# The names are in lower case, as in ASGI.
 Headers = Mapping[bytes, bytes]
 
 
 def read_headers(scope: Scope) -> Headers:
-    """The headers by name; of those that came twice, the values joined (RFC 9110, 5.3)."""
+    """Returns the headers by name; values of repeated headers are joined (RFC 9110, 5.3)."""
     known: Headers | None = scope.get(_HEADERS)
     if known is None:
         known = scope[_HEADERS] = _join(scope["headers"])
@@ -76,12 +76,12 @@ def _join(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 
 def accepted_media_type(accept: bytes) -> str | None:
-    """The media type of the reply that is wanted most; None if neither will do.
+    """Returns the media type of the reply that the client prefers; None if it accepts neither.
 
-    The newer one of two that are wanted equally, if it is named: clients that accept anything
-    may not understand its statuses.
+    If both are equal, the newer type is used only if the client names it: clients that accept
+    anything may not understand its statuses.
     """
-    return _accepted(accept) if len(accept) <= MAX_KNOWN_HEADER_BYTES else _accept(accept)
+    return _accepted(accept) if len(accept) <= MAX_CACHED_HEADER_BYTES else _accept(accept)
 
 
 def _accept(accept: bytes) -> str | None:
@@ -100,13 +100,13 @@ _accepted = lru_cache(maxsize=256)(_accept)
 
 
 def client_of(scope: Scope) -> Client:
-    """Where a request or a socket comes from: the peer of the connection."""
+    """Returns the client of a request or socket: the peer of the connection."""
     peer = scope.get("client")
     return client_at(peer[0] if peer else None, read_headers(scope).get(b"user-agent"))
 
 
 def client_at(address: str | None, user_agent: bytes | None) -> Client:
-    """The client with this address, which calls itself so."""
+    """Returns the client with this address and user agent."""
     return _client(address, user_agent and user_agent[:MAX_USER_AGENT_BYTES])
 
 
@@ -119,14 +119,14 @@ def _client(address: str | None, user_agent: bytes | None) -> Client:
 
 
 async def read_body(headers: Headers, receive: Receive, max_bytes: int) -> bytes:
-    """The body. Raises RequestRefused, ClientDisconnect."""
+    """Returns the body. Raises RequestRefused, ClientDisconnect."""
     declared = headers.get(b"content-length", b"0")
     if len(declared) < 20 and declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(max_bytes, int(declared))
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
-        body, message = await _read_on(body, receive, max_bytes)
+        body, message = await _read_chunks(body, receive, max_bytes)
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     if len(body) > max_bytes:
@@ -134,9 +134,9 @@ async def read_body(headers: Headers, receive: Receive, max_bytes: int) -> bytes
     return body
 
 
-async def _read_on(begun: bytes, receive: Receive, max_bytes: int) -> tuple[bytes, Message]:
-    """The rest of a body that comes in pieces, or the piece that makes it too long."""
-    body = bytearray(begun)
+async def _read_chunks(first: bytes, receive: Receive, max_bytes: int) -> tuple[bytes, Message]:
+    """Reads a body in chunks, up to the last one or the one that exceeds the limit."""
+    body = bytearray(first)
     while True:
         message = await receive()
         body += message.get("body", b"")
@@ -145,40 +145,46 @@ async def _read_on(begun: bytes, receive: Receive, max_bytes: int) -> tuple[byte
 
 
 class BodyReader:
-    """Reads bodies. One that came before is not parsed again, unless it has values.
+    """Parses the bodies of POST requests, and caches those without variables or extensions.
 
-    Variables and extensions may be secrets, and differ each time.
+    Variables and extensions may be secret, and differ in each request.
     """
 
     def __init__(self) -> None:
-        self._known: dict[bytes, GraphQLRequest] = {}
+        self._cache: dict[bytes, GraphQLRequest] = {}
+
+    def __len__(self) -> int:
+        """The number of cache entries."""
+        return len(self._cache)
 
     def read(self, headers: Headers, body: bytes) -> GraphQLRequest:
-        """What a POST asks for. Raises RequestRefused."""
+        """Returns the request in a body. Raises RequestRefused."""
         _check_content(headers)
-        request = self._known.get(body)
+        request = self._cache.get(body)
         if request is None:
             request = read_request(_parse_json(body, "The body"))
             has_values = request.variables or request.extensions
-            if not has_values and len(body) <= MAX_KNOWN_BODY_BYTES:
-                self._remember(body, request)
+            if not has_values and len(body) <= MAX_CACHED_BODY_BYTES:
+                self._add(body, request)
         return request
 
-    def _remember(self, body: bytes, request: GraphQLRequest) -> None:
-        if len(self._known) >= MAX_KNOWN_BODIES:
-            self._known.clear()
-        self._known[body] = request
+    def _add(self, body: bytes, request: GraphQLRequest) -> None:
+        if len(self._cache) >= MAX_CACHED_BODIES:
+            self._cache.clear()
+        self._cache[body] = request
 
 
 def _check_content(headers: Headers) -> None:
-    # Exactly JSON: what an HTML form of another site can send without asking is not (CSRF).
-    if not _is_json(headers.get(b"content-type", b"")[:MAX_KNOWN_HEADER_BYTES]):
+    # CSRF: HTML forms of other sites can send other content types without a preflight request.
+    if not _is_json(headers.get(b"content-type", b"")[:MAX_CACHED_HEADER_BYTES]):
         raise RequestRefused(
-            Problem.WRONG_CONTENT_TYPE, "Send the request as Content-Type: application/json."
+            Problem.WRONG_CONTENT_TYPE,
+            "Unsupported Content-Type. Send the request as application/json.",
         )
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestRefused(
-            Problem.WRONG_CONTENT_TYPE, "Send the body as it is, without Content-Encoding."
+            Problem.WRONG_CONTENT_TYPE,
+            "Content-Encoding is not supported. Send the body uncompressed.",
         )
 
 
@@ -188,10 +194,12 @@ def _is_json(content_type: bytes) -> bool:
 
 
 def read_get(scope: Scope) -> GraphQLRequest:
-    """Reads the parameters of a GET. Raises RequestRefused, for any other method too."""
+    """Returns the request in the parameters of a GET. Raises RequestRefused."""
     if scope["method"] != "GET":
         raise RequestRefused(
-            Problem.WRONG_METHOD, "Use GET or POST.", [(b"allow", b"GET, HEAD, POST")]
+            Problem.WRONG_METHOD,
+            "Method not allowed. Use GET or POST.",
+            [(b"allow", b"GET, HEAD, POST")],
         )
     try:
         pairs = parse_qsl(
@@ -201,10 +209,10 @@ def read_get(scope: Scope) -> GraphQLRequest:
             max_num_fields=16,
         )
     except ValueError:
-        raise _malformed("The query string cannot be read.") from None
+        raise _malformed("The query string is invalid.") from None
     parameters: dict[str, Any] = dict(pairs)
     if len(parameters) != len(pairs):
-        raise _malformed("A parameter is given twice.")
+        raise _malformed("The query string has a parameter twice.")
     for name in ("variables", "extensions"):
         if parameters.get(name):
             parameters[name] = _parse_json(parameters[name].encode(), f"`{name}`")
@@ -213,28 +221,28 @@ def read_get(scope: Scope) -> GraphQLRequest:
     return read_request(parameters)
 
 
-def _parse_json(text: bytes, what: str) -> Any:
+def _parse_json(text: bytes, name: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise _malformed(f"{what} is not JSON.") from None
+        raise _malformed(f"{name} is not valid JSON.") from None
 
 
 def read_request(request: Any) -> GraphQLRequest:
-    """Reads what a JSON value asks for, over HTTP or a socket. Raises RequestRefused."""
+    """Returns the request in a JSON value, over HTTP or WebSocket. Raises RequestRefused."""
     if isinstance(request, list):
-        raise _malformed("Batches are not supported: send one operation per request.")
+        raise _malformed("Batches are not supported. Send one operation per request.")
     if not isinstance(request, dict):
-        raise _malformed('The request is a JSON object: {"query": "…", "variables": {…}}.')
+        raise _malformed('The request must be a JSON object: {"query": "…", "variables": {…}}.')
     query = _read_text(request, "query")
     document_id = _read_text(request, "documentId")
     if query == "" and document_id is not None:
-        # graphql-ws sends no message without the text of a document.
+        # graphql-ws always sends `query`, so it is empty for a trusted document.
         query = None
     variables = _read_object(request, "variables")
     extensions = _read_object(request, "extensions")
     if query is not None and document_id is not None:
-        raise _malformed("Send either `query` or `documentId`.")
+        raise _malformed("Send either `query` or `documentId`, not both.")
     if query is None and document_id is None:
         raise _no_document(request, extensions)
     operation_name = _read_text(request, "operationName")
@@ -242,15 +250,18 @@ def read_request(request: Any) -> GraphQLRequest:
 
 
 def _read_text(request: Mapping[str, Any], name: str) -> str | None:
-    """Reads a text; an empty one is None."""
+    """Returns a text, or None if it is missing or blank."""
     value = request.get(name)
     if value is not None and not isinstance(value, str):
-        raise _malformed(f"`{name}` must be text.")
+        raise _malformed(f"`{name}` must be a string.")
     return value if value and value.strip() else None
 
 
 def _read_object(request: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """Reads an object. PHP encodes an empty one as `[]`; some clients send an empty text."""
+    """Returns an object, or None if it is missing or empty.
+
+    PHP encodes an empty object as `[]`; some clients send an empty string.
+    """
     value = request.get(name)
     if value in (None, [], ""):
         return None
@@ -264,7 +275,7 @@ def _no_document(
 ) -> RequestRefused:
     if request.get("query") is None and extensions is not None:
         return RequestRefused(Problem.NO_PERSISTED_QUERIES, "PersistedQueryNotSupported")
-    return _malformed("`query` must hold the GraphQL document.")
+    return _malformed("`query` is missing. Send the GraphQL document.")
 
 
 def _malformed(message: str) -> RequestRefused:
@@ -274,7 +285,7 @@ def _malformed(message: str) -> RequestRefused:
 def _too_large(max_bytes: int, found: int) -> RequestRefused:
     return RequestRefused(
         Problem.TOO_LARGE,
-        f"The body has at least {found} bytes; at most {max_bytes} may be.",
+        f"The body has at least {found} bytes, more than the limit of {max_bytes}.",
         [(b"connection", b"close")],
         limit="body_bytes",
         maximum=max_bytes,

@@ -1,4 +1,4 @@
-"""The time limit of operations. A query is cancelled at its end; a mutation is never cut short."""
+"""The time limit of operations: queries are cancelled, mutations run to their end."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -12,46 +12,47 @@ from models.waits import watched_waits
 
 log = structlog.get_logger("postern.graph")
 
-# How many operations may continue after their clients were answered. Beyond, mutations are refused.
-MAX_LATE = 100
-# A mutation that takes longer waits for something that does not come, in custom code.
-LATE_SECONDS = 60.0
+# Operations that may continue after their clients got a reply. Above that, mutations are refused.
+MAX_UNFINISHED = 100
+# A mutation that takes longer hangs, in a custom resolver.
+MAX_MUTATION_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 
-class OutOfTime(Exception):
-    """The operation took longer than it may."""
+class OperationTimedOut(Exception):
+    """The operation exceeded the time limit."""
 
 
 class TooManyUnfinished(Exception):
-    """Too many operations whose clients were answered already have not ended yet."""
+    """Too many operations continue although their clients got a reply."""
 
 
 class UnfinishedOperations:
-    """Waits for operations, each for at most so many seconds.
+    """Runs operations with a time limit in seconds.
 
-    A mutation that takes longer, or whose client has disconnected, runs to its end in a separate
-    task: between two of its transactions a login is counted and its session has not begun.
+    A mutation that exceeds it, or whose client disconnects, runs to its end in a separate task. If
+    it were cancelled between two transactions, a sign-in would be counted but have no session.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._late: set[asyncio.Task[ExecutionResult]] = set()
+        self._unfinished: set[asyncio.Task[ExecutionResult]] = set()
 
     def __len__(self) -> int:
-        return len(self._late)
+        return len(self._unfinished)
 
-    def check_room(self) -> None:
-        """Called before a mutation begins. Raises TooManyUnfinished."""
-        if len(self._late) >= MAX_LATE:
+    def check_capacity(self) -> None:
+        """Raises TooManyUnfinished if no further mutation may start."""
+        if len(self._unfinished) >= MAX_UNFINISHED:
             raise TooManyUnfinished
 
     async def finish(
         self, result: Awaitable[ExecutionResult], *, is_mutation: bool
     ) -> ExecutionResult:
-        """The result. Raises OutOfTime, or DatabaseUnavailable if the database took that time.
+        """Returns the result. Raises OperationTimedOut, DatabaseUnavailable.
 
-        A resolver that cancels itself, or raises SystemExit, is an internal error.
+        A timeout while waiting for the database is DatabaseUnavailable. A resolver that cancels
+        itself or raises SystemExit is an internal error.
         """
         with watched_waits() as waits:
             task = asyncio.create_task(_wait_for(result))
@@ -60,40 +61,40 @@ class UnfinishedOperations:
         finally:
             if not task.done():
                 waits.abandoned.set()
-                self._let_end(task, is_mutation=is_mutation)
+                self._detach(task, is_mutation=is_mutation)
         if task.done():
             return _result_of(task)
         if waits.in_progress:
             raise DatabaseUnavailable("OperationTimeout")
-        raise OutOfTime
+        raise OperationTimedOut
 
     async def stop(self) -> None:
-        """Returns when every operation has ended; cancels those that take too long."""
-        if self._late:
-            _, slow = await asyncio.wait(self._late, timeout=STOP_SECONDS)
+        """Waits until all operations have ended, and cancels those that take too long."""
+        if self._unfinished:
+            _, slow = await asyncio.wait(self._unfinished, timeout=STOP_SECONDS)
             for task in slow:
                 task.cancel()
             await asyncio.gather(*slow, return_exceptions=True)
 
-    def _let_end(self, task: asyncio.Task[ExecutionResult], *, is_mutation: bool) -> None:
-        self._late.add(task)
-        task.add_done_callback(self._ended)
+    def _detach(self, task: asyncio.Task[ExecutionResult], *, is_mutation: bool) -> None:
+        self._unfinished.add(task)
+        task.add_done_callback(self._on_end)
         if is_mutation:
-            timer = asyncio.get_running_loop().call_later(LATE_SECONDS, task.cancel)
+            timer = asyncio.get_running_loop().call_later(MAX_MUTATION_SECONDS, task.cancel)
             task.add_done_callback(lambda _: timer.cancel())
         else:
             task.cancel()
 
-    def _ended(self, task: asyncio.Task[ExecutionResult]) -> None:
-        self._late.discard(task)
+    def _on_end(self, task: asyncio.Task[ExecutionResult]) -> None:
+        self._unfinished.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("operation.failed_after_timeout", exc_info=error)
 
 
 def internal_error(error: BaseException) -> ExecutionResult:
-    """The result of an operation whose resolver raised something other than an Exception."""
-    # graphql-core expects an Exception, and uses nothing that other exceptions lack.
+    """Returns the result of an operation whose resolver raised a BaseException."""
+    # graphql-core expects an Exception, but uses nothing that a BaseException lacks.
     cause = cast("Exception", error)
     return ExecutionResult(None, [GraphQLError("A resolver failed.", original_error=cause)])
 
@@ -102,7 +103,7 @@ async def _wait_for(result: Awaitable[ExecutionResult]) -> ExecutionResult:
     try:
         return await result
     except SystemExit as error:
-        # A task would pass it on to the event loop, and all requests of the process would end.
+        # A task would raise it in the event loop, which ends all requests of the process.
         return internal_error(error)
 
 
@@ -112,5 +113,5 @@ def _result_of(task: asyncio.Task[ExecutionResult]) -> ExecutionResult:
     except Exception:
         raise
     except BaseException as error:  # noqa: BLE001 - `format_errors` logs and masks it
-        # The caller was not cancelled: a resolver awaited something that was.
+        # The caller was not cancelled: a resolver awaited a task that was.
         return internal_error(error)

@@ -18,7 +18,7 @@ from graph.cookies import CookieJar, CookiePolicy
 from graph.documents.operations import Operation, OperationRefused, Operations
 from graph.encoding import NotJson
 from graph.errors.graphql_errors import coded_error, format_errors
-from graph.http.deadlines import check_room, finish, out_of_time, start
+from graph.http.deadlines import check_capacity, finish, start, timeout_error
 from graph.http.replies import is_request_error, result_body
 from graph.http.requests import GraphQLRequest, RequestRefused, read_request
 from graph.http.unfinished import UnfinishedOperations, internal_error
@@ -123,7 +123,7 @@ class SocketOperations:
             request.query, request.document_id, request.operation_name, self._scope.client
         )
         if operation.type is OperationType.MUTATION:
-            check_room(self._scope.unfinished)
+            check_capacity(self._scope.unfinished)
         return _Run(operation_id, operation, request)
 
     async def _run(self, run: _Run) -> None:
@@ -197,7 +197,7 @@ class SocketOperations:
             except TimeoutError:
                 if waits.cut_short:
                     raise DatabaseUnavailable("OperationTimeout") from None
-                raise out_of_time(seconds, "was cancelled") from None
+                raise timeout_error(seconds, "was cancelled") from None
 
     async def _check_viewer(self, run: _Run) -> None:
         """Raises SocketEnd where an event must not be sent any more."""

@@ -23,7 +23,7 @@ from graph.cookies import MAX_DEVICE_PROOFS
 from graph.documents.operations import OperationPolicy
 from graph.documents.preparation_budget import NETWORKS_PER_SITE, SHARE
 from graph.documents.validation import MAX_DOCUMENT_ERRORS
-from graph.http.unfinished import LATE_SECONDS, MAX_LATE
+from graph.http.unfinished import MAX_MUTATION_SECONDS, MAX_UNFINISHED
 from graph.socket.channel import SocketPolicy
 from models.database import STATEMENT_TIMEOUT_SECONDS
 from models.postgresql_changes import TRUSTED_FOR_SECONDS
@@ -156,8 +156,8 @@ SECURITY = [
     f"each {LEAST_READ_BYTES // 1024} KiB of a reply",
     f"silent for {STATEMENT_TIMEOUT_SECONDS} seconds",
     (
-        f"At most {MAX_LATE} operations continue like that, each for at most"
-        f" {worded(seconds(LATE_SECONDS))}"
+        f"At most {MAX_UNFINISHED} operations continue like that, each for at most"
+        f" {worded(seconds(MAX_MUTATION_SECONDS))}"
     ),
 ]
 

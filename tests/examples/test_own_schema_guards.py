@@ -41,7 +41,7 @@ def test_a_root_field_that_says_nothing_does_not_start(settings: Settings) -> No
         def secret(self) -> str:
             return "The key is under the mat."
 
-    with pytest.raises(UnguardedField, match=r"Query\.secret: state who may read it"):
+    with pytest.raises(UnguardedField, match=r"Query\.secret: no permission class"):
         start(settings, strawberry.Schema(Query))
 
 

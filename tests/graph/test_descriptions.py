@@ -6,7 +6,7 @@ import strawberry
 
 from auth.permissions import PermissionRegistry
 from graph.permissions import Public
-from graph.schema import build_schema, check_own_schema
+from graph.schema import build_schema, check_custom_schema
 
 
 @strawberry.enum
@@ -98,7 +98,7 @@ def test_type_and_field_without_docstring_have_no_description() -> None:
 
 def test_custom_schema_gets_descriptions() -> None:
     schema = strawberry.Schema(Harbor)
-    check_own_schema(schema, PermissionRegistry({}))
+    check_custom_schema(schema, PermissionRegistry({}))
     assert '"""The boat to moor, and its berth."""' in schema.as_str()
 
 

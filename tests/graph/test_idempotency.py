@@ -97,7 +97,7 @@ async def test_token_endpoint_with_invalid_key_is_invalid_request(sqlite_api: Ap
     headers = {"Idempotency-Key": "short"}
     reply = await sqlite_api.http.post("/token", data=form, headers=headers)
     assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
-    assert "16 to 255 characters" in reply.json()["error_description"]
+    assert "16 to 255 visible ASCII characters" in reply.json()["error_description"]
     await device.refresh()
 
 

@@ -16,7 +16,7 @@ from auth.permissions import PermissionRegistry
 from graph.documents.lexing import count_tokens
 from graph.documents.limits import LimitPolicy, check_shape, check_variables
 from graph.documents.operations import OperationPolicy, OperationRefused, Operations
-from graph.schema import build_schema, guessing_mutations
+from graph.schema import build_schema, secret_checking_mutations
 from tests.api import Api, denials
 
 SCHEMA = build_schema(PermissionRegistry())
@@ -25,7 +25,7 @@ REGISTER = 'register(input: {username: "x", email: "x@y.zz", password: "p"}) { e
 
 
 def operations(**limits: Any) -> Operations:
-    one_at_a_time = guessing_mutations(SCHEMA)
+    one_at_a_time = secret_checking_mutations(SCHEMA)
     policy = LimitPolicy(**{"one_at_a_time": one_at_a_time, **limits})
     return Operations(SCHEMA, OperationPolicy(limits=policy))
 

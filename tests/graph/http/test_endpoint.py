@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auth.errors import TokenMissing
-from graph.http.requests import MAX_KNOWN_BODIES, MAX_KNOWN_BODY_BYTES, BodyReader
+from graph.http.requests import MAX_CACHED_BODIES, MAX_CACHED_BODY_BYTES, BodyReader
 from graph.permissions import Public
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
@@ -327,20 +327,25 @@ async def test_a_body_that_is_compressed_is_not_read(sqlite_api: Api) -> None:
 async def test_a_request_with_variables_is_not_remembered(sqlite_api: Api) -> None:
     reader = BodyReader()
     headers = {b"content-type": b"application/json"}
-    with_secret = b'{"query": "query ($p: String) { __typename }", "variables": {"p": "hunter2"}}'
-    for body in (ASK.encode(), with_secret):
-        reader.read(headers, body)
-    assert list(reader._known) == [ASK.encode()]
+    secret = b'{"query": "query ($p: String) { __typename }", "variables": {"p": "hunter2"}}'
+    assert reader.read(headers, ASK.encode()) is reader.read(headers, ASK.encode())
+    assert reader.read(headers, secret) is not reader.read(headers, secret)
+    assert len(reader) == 1
 
 
 async def test_known_requests_are_bounded() -> None:
     reader = BodyReader()
     headers = {b"content-type": b"application/json"}
-    for number in range(3 * MAX_KNOWN_BODIES):
+    for number in range(3 * MAX_CACHED_BODIES):
         reader.read(headers, f'{{"query": "{{ a{number} }}"}}'.encode())
-    assert len(reader._known) <= MAX_KNOWN_BODIES
-    reader.read(headers, b'{"query": "{ ' + b"a " * MAX_KNOWN_BODY_BYTES + b'}"}')
-    assert all(len(body) <= MAX_KNOWN_BODY_BYTES for body in reader._known)
+    assert len(reader) <= MAX_CACHED_BODIES
+
+
+def test_large_bodies_are_not_cached() -> None:
+    reader = BodyReader()
+    headers = {b"content-type": b"application/json"}
+    reader.read(headers, b'{"query": "{ ' + b"a " * MAX_CACHED_BODY_BYTES + b'}"}')
+    assert len(reader) == 0
 
 
 async def test_a_denial_leaves_no_garbage_behind(sqlite_api: Api) -> None:

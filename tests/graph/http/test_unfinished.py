@@ -150,7 +150,7 @@ async def test_shutdown_cancels_a_mutation_that_does_not_end(
 async def test_mutation_that_does_not_end_is_cancelled_at_last(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unfinished, "LATE_SECONDS", 0.1)
+    monkeypatch.setattr(unfinished, "MAX_MUTATION_SECONDS", 0.1)
     async with serving_slow(sqlite_url, tmp_path) as api:
         await api.post("mutation { wait }")
         await wait_until(lambda: gate.cancelled == 1)
@@ -159,7 +159,7 @@ async def test_mutation_that_does_not_end_is_cancelled_at_last(
 async def test_no_mutation_begins_while_too_many_are_late(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unfinished, "MAX_LATE", 2)
+    monkeypatch.setattr(unfinished, "MAX_UNFINISHED", 2)
     async with serving_slow(sqlite_url, tmp_path) as api:
         for _ in range(2):
             await api.post("mutation { wait }")
