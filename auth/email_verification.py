@@ -21,7 +21,7 @@ from auth.password_reset import set_password_by_link
 from auth.pending_registrations import finish_registration
 from auth.records import UserRecord
 from auth.throttling.budgets import VERIFICATION, Budget
-from auth.tokens.link_tokens import Purpose, read_token
+from auth.tokens.link_tokens import Purpose, parse_link_token
 from auth.user_links import end_requests, get_link, get_link_for_update, send_link
 from auth.users import get_row
 from auth.viewers import Viewer
@@ -57,9 +57,9 @@ async def verify_email(auth: Auth, client: Client, token: str, typed: TypedPassw
     PasswordChangeRequired, RateLimited, and Refusals if the username is taken or with all problems
     of the new password.
     """
-    read = read_token(token)
+    read = parse_link_token(token)
     async with auth.db.read() as session:
-        pending = await session.get(PendingRegistration, read.about)
+        pending = await session.get(PendingRegistration, read.row_id)
     if pending:
         return await finish_registration(auth, client, read, pending, typed)
     return await _verify_address(auth, client, token, typed)

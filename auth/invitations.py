@@ -34,7 +34,7 @@ from auth.names import canonical, parse_email
 from auth.permissions import DEFAULT_ROLE, Actor, Console, check_may
 from auth.records import RoleRecord, UserRecord
 from auth.roles import find_roles_by_name, get_roles
-from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, read_token
+from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, parse_link_token
 from auth.unverified_emails import can_be_verified, find_unverified_holder, release_email
 from auth.user_creation import (
     NewUserForm,
@@ -140,7 +140,7 @@ async def register_invited(
     """
     token = _read(invitation)
     async with auth.db.read() as session:
-        row = await session.get(Invitation, token.about)
+        row = await session.get(Invitation, token.row_id)
         found = _check(auth, token, row, form)
     inviter = _inviter(auth, found)
     # The invitation verifies the address that it was sent to, not another one with the same key.
@@ -151,13 +151,13 @@ async def register_invited(
     async with refusing_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
         holder_id = await find_unverified_holder(tx, found.email)
         await lock_accounts(tx, inviter, holder_id)
-        row = await tx.get(Invitation, token.about, with_for_update=True, options=[_WITH_ROLES])
+        row = await tx.get(Invitation, token.row_id, with_for_update=True, options=[_WITH_ROLES])
         opened = _check(auth, token, row, form)
         if not await _inviter_still_may(tx, auth, opened, await _lock_roles(tx, auth, opened)):
             raise InvitationInvalid
         role_ids = [role.id for role in opened.roles] or [role.id for role in default]
         await tx.delete(opened)
-        details = {"invitation_id": str(token.about)} | await release_email(tx, holder_id)
+        details = {"invitation_id": str(token.row_id)} | await release_email(tx, holder_id)
         user = await insert_user(tx, auth, new, role_ids)
         record(
             tx,
@@ -203,7 +203,7 @@ async def _lock_roles(tx: AsyncSession, auth: Auth, row: Invitation) -> list[Rol
 
 def issue_invitation_token(auth: Auth, row: Invitation) -> str:
     """Returns the token for the email."""
-    return auth.links.make(Purpose.INVITATION, row.id, row.expires_at, row.email_key)
+    return auth.links.issue(Purpose.INVITATION, row.id, row.expires_at, row.email_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ async def _add_roles(tx: AsyncSession, invitation_id: UUID, role_ids: Sequence[U
 
 def _read(text: str) -> LinkToken:
     try:
-        return read_token(text)
+        return parse_link_token(text)
     except LinkInvalid:
         raise InvitationInvalid from None
 

@@ -42,7 +42,7 @@ async def create_pending_registration(auth: Auth, new: NewUser) -> None:
 def issue_registration_token(auth: Auth, pending: PendingRegistration) -> str:
     """Returns the token for the email. Its lifetime starts now."""
     expires_at = auth.clock.now() + LIFETIMES[Purpose.REGISTRATION]
-    return auth.links.make(Purpose.REGISTRATION, pending.id, expires_at, *_state(pending))
+    return auth.links.issue(Purpose.REGISTRATION, pending.id, expires_at, *_state(pending))
 
 
 async def finish_registration(
@@ -72,7 +72,7 @@ async def finish_registration(
 
 
 async def _delete_pending(tx: AsyncSession, auth: Auth, token: LinkToken) -> None:
-    query = select(PendingRegistration).where(PendingRegistration.id == token.about)
+    query = select(PendingRegistration).where(PendingRegistration.id == token.row_id)
     pending = await tx.scalar(query.with_for_update())
     if pending is None:
         raise LinkInvalid

@@ -48,7 +48,7 @@ async def _parse(auth: Auth, text: str) -> RefreshToken:
     try:
         return auth.refresh_tokens.parse(text)
     except InvalidRefreshToken:
-        if await auth.keys.all_decrypt():
+        if await auth.keys.can_decrypt_all():
             raise
         # This process does not have the newest secret. The token may be valid in the others.
         raise SigningKeysUnavailable from None

@@ -141,7 +141,7 @@ def _judge(auth: Auth, session: Session, exchange: Exchange, now: datetime) -> _
 
 
 def _has_key_of_first_try(auth: Auth, session: Session, exchange: Exchange) -> bool:
-    return exchange.idempotency_key is not None and auth.refresh_tokens.was_exchanged_with(
+    return exchange.idempotency_key is not None and auth.refresh_tokens.matches_idempotency_key(
         exchange.token, exchange.idempotency_key, session.idempotency_key_hmac
     )
 

@@ -12,7 +12,7 @@ from auth.errors import (
 from auth.mail.operator_budget import count_operator_email
 from auth.mail.outbox import EmailKind, queue_email
 from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
-from auth.tokens.link_tokens import LIFETIMES, Purpose, State, read_token
+from auth.tokens.link_tokens import LIFETIMES, Purpose, State, parse_link_token
 from auth.wiring import Auth
 from models.link import Link
 from models.user import User
@@ -91,8 +91,8 @@ async def get_link(
     session: AsyncSession, auth: Auth, purpose: Purpose, text: str
 ) -> tuple[Link, User]:
     """Returns the link of a token, and its user. Raises LinkInvalid if the link has ended."""
-    token = read_token(text)
-    found = await find_request(session, token.about)
+    token = parse_link_token(text)
+    found = await find_request(session, token.row_id)
     if found is None or found[0].purpose != purpose or found[1].disabled_at is not None:
         raise LinkInvalid
     # A user without a password gets a link to choose the first one.
@@ -109,8 +109,8 @@ async def get_link_for_update(
 
     The transaction must end the link, so that a second request with the token is refused.
     """
-    token = read_token(text)
-    owner = select(User.id).join(Link, Link.user_id == User.id).where(Link.id == token.about)
+    token = parse_link_token(text)
+    owner = select(User.id).join(Link, Link.user_id == User.id).where(Link.id == token.row_id)
     await tx.scalar(owner.with_for_update(of=User))
     return await get_link(tx, auth, purpose, text)
 
@@ -123,7 +123,7 @@ def issue_link_token(auth: Auth, link: Link, user: User) -> str:
     # only if a sign-in would renew the hash.
     password_id = find_password_id(user) if _will_be_renewed(auth, user) else None
     state = _state(link, user, password_id or user.password_hash)
-    return auth.links.make(purpose, link.id, expires_at, *state)
+    return auth.links.issue(purpose, link.id, expires_at, *state)
 
 
 def _state(link: Link, user: User, password: str | None) -> State:

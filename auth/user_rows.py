@@ -14,7 +14,7 @@ from sqlalchemy import Row, String, bindparam, cast, select
 
 from auth.permissions import PermissionRegistry
 from auth.records import RoleRecord, UserRecord, permissions_of
-from auth.tokens.gradual_cache import GradualCache
+from auth.tokens.random_eviction_cache import RandomEvictionCache
 from auth.viewer_cache import MAX_AGE_SECONDS
 from models.database import Database
 from models.role import Role, RolePermission, UserRole
@@ -124,7 +124,7 @@ class _Entries:
         self.expires_at = time.monotonic() + MAX_AGE_SECONDS
         # By ID, as the rows of users hold it.
         self.roles: dict[str, RoleRecord] = {}
-        self.users = GradualCache[StoredUser, UserRecord](max_users)
+        self.users = RandomEvictionCache[StoredUser, UserRecord](max_users)
         self.role_sets: dict[str | None, RoleSet] = {}
         self._max_role_sets = max_role_sets
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from auth.records import UserRecord
-from auth.tokens.gradual_cache import GradualCache
+from auth.tokens.random_eviction_cache import RandomEvictionCache
 from models.changes import ChangeFeed
 
 MAX_VIEWERS = 20_000
@@ -45,7 +45,7 @@ class ViewerCache:
         self._changes = changes
         self._monotonic = monotonic
         # Keyed by the integer of the session ID, because hashing a UUID is slow.
-        self._entries = GradualCache[int, tuple[float, SignedInUser]](max_viewers)
+        self._entries = RandomEvictionCache[int, tuple[float, SignedInUser]](max_viewers)
         self._sessions_of: defaultdict[UUID, set[int]] = defaultdict(set)
         self._version = 0
         changes.add(self)

@@ -118,9 +118,9 @@ async def reload_viewer(auth: Auth, viewer: Viewer) -> Viewer:
 
 
 async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
-    mark = auth.token_cache.mark()
+    version = auth.token_cache.version()
     token = await tokens.verify(auth.keys, auth.token_policy, bearer_token, now)
-    auth.token_cache.keep(bearer_token, token, mark)
+    auth.token_cache.put(bearer_token, token, version)
     return token
 
 

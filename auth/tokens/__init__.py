@@ -1,1 +1,1 @@
-"""Tokens: what is issued, how it is signed, and how it is verified."""
+"""Access tokens, refresh tokens, link tokens and signing keys."""

@@ -1,4 +1,4 @@
-"""Access tokens: JWTs after RFC 9068, issued and verified."""
+"""Issues and verifies access tokens: JWTs after RFC 9068."""
 
 import math
 import secrets
@@ -22,16 +22,16 @@ log = structlog.get_logger("postern.auth")
 TYPE = "at+jwt"
 # RFC 9068, section 4 admits the long form of the media type too.
 _TYPES = frozenset({TYPE, f"application/{TYPE}"})
-# Many proxies accept header lines of 8 KiB, and `jws` reads tokens of 8192 characters. A token that
-# would be longer leaves `roles` and `scope` out, so what is issued is accepted.
+# Many proxies accept header lines of 8 KiB, and `jws` accepts tokens of 8192 characters. A token
+# that would be longer is issued without `roles` and `scope`.
 ISSUED_MAX_LENGTH = 7168
-# The year 3000: later instants are no use, and far later ones break arithmetic.
+# The year 3000. Much later times overflow.
 _LATEST = 32_503_680_000
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPolicy:
-    """Who issues the tokens, whom they are for, and how long they live."""
+    """The issuer, audience and lifetime of access tokens."""
 
     issuer: str
     audience: str
@@ -40,7 +40,7 @@ class TokenPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token is to say: whose, of which session, and until when at the latest."""
+    """The contents of a token to issue. It expires at `ends_at` at the latest."""
 
     user_id: UUID
     session_id: UUID
@@ -51,7 +51,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token in the form that travels."""
+    """A signed token, encoded as text."""
 
     text: str
     expires_in: timedelta
@@ -59,19 +59,19 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a verified token says. It names a session; what that may do is for the rows to say."""
+    """The claims of a verified token. Permissions are read from the database, not from claims."""
 
     user_id: UUID
     session_id: UUID
     token_id: str
     kid: str
-    # The machines that issue and verify may differ by the leeway; the end is exact.
+    # Earlier than `iat` by the leeway, since the clocks of machines differ.
     valid_from: datetime
     expires_at: datetime
 
 
 async def issue(keys: KeyRing, policy: TokenPolicy, grant: Grant, now: datetime) -> IssuedToken:
-    """Signs a new token; it never outlives its session."""
+    """Issues a token that expires no later than its session."""
     key = await keys.signing_key()
     issued_at = int(now.timestamp())
     expires_at = min(
@@ -86,13 +86,13 @@ async def issue(keys: KeyRing, policy: TokenPolicy, grant: Grant, now: datetime)
         "iat": issued_at,
         "exp": expires_at,
     }
-    # A hint for services that trust it for the token's short life; Postern asks the rows.
+    # For other services. Postern reads roles and permissions from the database.
     hints = {"roles": list(grant.roles), "scope": " ".join(grant.permissions)}
     text = _sign(key, claims | hints)
     if len(text) > ISSUED_MAX_LENGTH:
         log.warning("token.hints_omitted", user_id=str(grant.user_id), length=len(text))
         text = _sign(key, claims)
-    # Claims are whole seconds: what is left is never told longer than it is (RFC 6749, 5.1).
+    # Claims are whole seconds. `expires_in` is rounded down (RFC 6749, section 5.1).
     left = expires_at - math.ceil(now.timestamp())
     return IssuedToken(text, timedelta(seconds=max(left, 0)))
 
@@ -102,10 +102,10 @@ def _sign(key: Key, claims: dict[str, Any]) -> str:
 
 
 async def verify(keys: KeyRing, policy: TokenPolicy, text: str, now: datetime) -> AccessToken:
-    """Proves that a token is ours and in its time. Raises TokenInvalid, TokenExpired."""
+    """Verifies the signature, claims and expiry of a token. Raises TokenInvalid, TokenExpired."""
     try:
         header = jws.read_header(text)
-        # RFC 8725, 3.11: another JWT of this issuer must not pass for an access token.
+        # RFC 8725, section 3.11: other JWTs of this issuer must not be accepted as access tokens.
         if header.get("typ", "").lower() not in _TYPES:
             raise TokenInvalid
         key = await keys.find(header.get("kid"))
@@ -122,17 +122,16 @@ def _check_claims(payload: bytes, kid: str, policy: TokenPolicy, now: datetime) 
     if claims.get("iss") != policy.issuer or not _is_for(policy.audience, claims.get("aud")):
         raise TokenInvalid
     token = AccessToken(
-        user_id=_uuid(claims.get("sub")),
-        session_id=_uuid(claims.get("sid")),
-        token_id=_text(claims.get("jti")),
+        user_id=_parse_uuid(claims.get("sub")),
+        session_id=_parse_uuid(claims.get("sid")),
+        token_id=_parse_text(claims.get("jti")),
         kid=kid,
-        valid_from=_start(claims) - LEEWAY,
-        expires_at=_instant(claims.get("exp")),
+        valid_from=_valid_from(claims) - LEEWAY,
+        expires_at=_parse_time(claims.get("exp")),
     )
-    # RFC 9068, section 4: the leeway is for machines whose clocks differ, and bounds the future.
-    # The end of a token gets none: we set it ourselves.
+    # RFC 9068, section 4: the leeway allows for clocks that differ. The expiry gets no leeway.
     if now < token.valid_from:
-        # The token is ours, so one of two clocks is wrong. The client must refresh, not forget it.
+        # The signature is valid, so the clock of one machine is wrong. The client should refresh.
         log.warning("token.not_yet_valid", seconds=(token.valid_from - now).total_seconds())
         raise TokenExpired
     if now >= token.expires_at:
@@ -140,9 +139,9 @@ def _check_claims(payload: bytes, kid: str, policy: TokenPolicy, now: datetime) 
     return token
 
 
-def _start(claims: dict[str, Any]) -> datetime:
-    issued_at = _instant(claims.get("iat"))
-    return max(issued_at, _instant(claims["nbf"])) if "nbf" in claims else issued_at
+def _valid_from(claims: dict[str, Any]) -> datetime:
+    issued_at = _parse_time(claims.get("iat"))
+    return max(issued_at, _parse_time(claims["nbf"])) if "nbf" in claims else issued_at
 
 
 def _parse_claims(payload: bytes) -> dict[str, Any]:
@@ -156,19 +155,19 @@ def _parse_claims(payload: bytes) -> dict[str, Any]:
 
 
 def _is_for(audience: str, claim: object) -> bool:
-    # RFC 7519, 4.1.3: one audience as text, or several as a list.
+    # RFC 7519, section 4.1.3: one audience as text, or several as a list.
     return claim == audience or (isinstance(claim, list) and audience in claim)
 
 
-def _text(claim: object) -> str:
+def _parse_text(claim: object) -> str:
     if not isinstance(claim, str) or not claim:
         raise TokenInvalid
     return claim
 
 
-def _uuid(claim: object) -> UUID:
+def _parse_uuid(claim: object) -> UUID:
     try:
-        identifier = UUID(_text(claim))
+        identifier = UUID(_parse_text(claim))
     except ValueError:
         raise TokenInvalid from None
     if str(identifier) != claim:
@@ -176,8 +175,8 @@ def _uuid(claim: object) -> UUID:
     return identifier
 
 
-def _instant(claim: object) -> datetime:
-    # `True` is an int to Python, and NaN a number to JSON's parsers: neither is a NumericDate.
+def _parse_time(claim: object) -> datetime:
+    # A NumericDate. `isinstance` would also accept `True`.
     if type(claim) is not int or not 0 <= claim <= _LATEST:
         raise TokenInvalid
     return datetime.fromtimestamp(claim, UTC)

@@ -1,8 +1,8 @@
-"""Signed tokens in their compact form (RFC 7515): read strictly, verified with PyJWT.
+"""JWS in compact form (RFC 7515): strict parsing, verification with PyJWT.
 
-PyJWT verifies the signature. Before that, this module accepts only strict base64url, a small flat
-header, and the algorithm of the key, never that of the token. An ES256 token still has two valid
-signatures (`s` and `n - s`), so identify a token by its `jti`, never by its text.
+PyJWT verifies the signature. Before that, this module checks the base64url encoding, the header,
+and that the algorithm of the token is the algorithm of the key. An ES256 token has two valid
+signatures (`s` and `n - s`), so identify a token by its `jti`, not by its text.
 """
 
 import re
@@ -15,19 +15,18 @@ import orjson
 
 MAX_TOKEN_LENGTH = 8192
 
-# RFC 7515, section 2: base64url without padding. `[A-Za-z0-9_-]`, since `\w` would admit letters
-# outside ASCII.
+# RFC 7515, section 2: base64url without padding. Not `\w`, which matches letters outside ASCII.
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 
 _jws = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
 
 
 class InvalidSignedToken(Exception):
-    """The text is not a token that one of the given keys has signed."""
+    """The text is not a token that the key has signed."""
 
 
 class VerificationKey(Protocol):
-    """What it takes to verify: a key object of PyJWT's, and the one algorithm it is for."""
+    """A key of PyJWT and the only algorithm that it is used with."""
 
     @property
     def algorithm(self) -> str:
@@ -35,11 +34,11 @@ class VerificationKey(Protocol):
 
     @property
     def verifier(self) -> Any:
-        """The key as PyJWT takes it."""
+        """The key object of PyJWT."""
 
 
 def read_header(token: str) -> Mapping[str, str]:
-    """The header, unverified: for finding the key and nothing else. Raises InvalidSignedToken."""
+    """Returns the unverified header, to find the key. Raises InvalidSignedToken."""
     if len(token) > MAX_TOKEN_LENGTH:
         raise InvalidSignedToken("too long")
     match = _COMPACT.fullmatch(token)
@@ -50,10 +49,9 @@ def read_header(token: str) -> Mapping[str, str]:
 
 
 def verify(token: str, key: VerificationKey) -> bytes:
-    """The payload of a token that this key has signed. Raises InvalidSignedToken."""
+    """Returns the payload of a token that the key has signed. Raises InvalidSignedToken."""
     header = read_header(token)
-    # RFC 8725, sections 3.1 and 3.2: the key decides; a token that names another algorithm is not
-    # for this key.
+    # RFC 8725, sections 3.1 and 3.2: the key determines the algorithm, not the token.
     if header.get("alg") != key.algorithm:
         raise InvalidSignedToken("the algorithm is not the one of the key")
     try:
@@ -64,14 +62,14 @@ def verify(token: str, key: VerificationKey) -> bytes:
 
 
 def sign(claims: Mapping[str, Any], signer: Any, *, algorithm: str, kid: str, typ: str) -> str:
-    """A token over the claims."""
+    """Returns a signed token with the claims."""
     return _jws.encode(
         orjson.dumps(claims), signer, algorithm=algorithm, headers={"typ": typ, "kid": kid}
     )
 
 
 def encode_part(part: bytes) -> str:
-    """Base64url without padding (RFC 7515, 2)."""
+    """Encodes bytes as base64url without padding (RFC 7515, section 2)."""
     return urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
@@ -80,7 +78,7 @@ def _decode_strictly(part: str) -> bytes:
         decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
         raise InvalidSignedToken("not base64url") from None
-    # Loose bits at the end would give one token several spellings.
+    # Otherwise unused bits at the end would give one token several encodings.
     if encode_part(decoded) != part:
         raise InvalidSignedToken("not canonical base64url")
     return decoded
@@ -91,8 +89,8 @@ def _parse_header(raw: bytes) -> dict[str, str]:
         header = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise InvalidSignedToken("the header is not JSON") from None
-    # Only text, and so no `crit` (RFC 7515, 4.1.11), no `jwk`, no `x5c`, no nesting. `jku` and
-    # `x5u` are text and are never looked at.
+    # Only text values, so no `crit` (RFC 7515, section 4.1.11), `jwk` or `x5c`. `jku` and `x5u` are
+    # ignored.
     if not isinstance(header, dict) or not all(isinstance(v, str) for v in header.values()):
         raise InvalidSignedToken("the header has a member that is not text")
     if "crit" in header:

@@ -1,4 +1,4 @@
-"""One signing key: its algorithm, and its private and public JWK."""
+"""Signing keys: algorithms, key generation and JWKs."""
 
 import secrets
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorith
 
 
 class Algorithm(StrEnum):
-    """How access tokens can be signed (RFC 7518, RFC 8037)."""
+    """The signature algorithms of access tokens (RFC 7518, RFC 8037)."""
 
     ES256 = "ES256"
     EDDSA = "EdDSA"
@@ -22,7 +22,7 @@ class Algorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, ready for use."""
+    """A signing key. `public_jwk` is None for a symmetric key."""
 
     kid: str
     algorithm: Algorithm
@@ -35,7 +35,7 @@ class Key:
 def key_from_jwk(
     private_jwk: Mapping[str, Any], *, kid: str, algorithm: str, active_from: datetime
 ) -> Key:
-    """Makes a key of its private JWK (RFC 7517, 7518, 8037)."""
+    """Returns the key of a private JWK (RFC 7517, RFC 7518, RFC 8037)."""
     algorithm = Algorithm(algorithm)
     signer = _READERS[algorithm].from_jwk(dict(private_jwk))
     if algorithm is Algorithm.HS256:
@@ -58,15 +58,15 @@ _READERS: Mapping[Algorithm, Any] = {
 
 
 def new_private_jwk(algorithm: Algorithm) -> dict[str, Any]:
-    """Generates a key."""
+    """Generates a key and returns its private JWK."""
     match algorithm:
         case Algorithm.ES256:
-            new: Any = ec.generate_private_key(ec.SECP256R1())
+            key: Any = ec.generate_private_key(ec.SECP256R1())
         case Algorithm.EDDSA:
-            new = ed25519.Ed25519PrivateKey.generate()
+            key = ed25519.Ed25519PrivateKey.generate()
         case Algorithm.RS256:
-            new = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+            key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
         case Algorithm.HS256:
-            # RFC 7518, 3.2: at least as long as the hash.
-            new = secrets.token_bytes(32)
-    return cast("dict[str, Any]", _READERS[algorithm].to_jwk(new, as_dict=True))
+            # RFC 7518, section 3.2: at least as long as the hash.
+            key = secrets.token_bytes(32)
+    return cast("dict[str, Any]", _READERS[algorithm].to_jwk(key, as_dict=True))

@@ -1,4 +1,4 @@
-"""Rows of signing keys: a private key is encrypted under the server's secret."""
+"""Stores signing keys. Private keys are encrypted under the secret of the server."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ _PURPOSE = "postern signing keys"
 
 
 class KeyRows:
-    """Makes keys of rows, and rows of new keys."""
+    """Decrypts the keys of rows, and generates keys with their rows."""
 
     def __init__(self, secret_keys: SecretKeys, algorithm: Algorithm) -> None:
         self._secret_keys = secret_keys
         self.algorithm = algorithm
 
     def read(self, rows: Iterable[SigningKey], known: KeySet) -> KeySet:
-        """Returns the keys of the rows. A known key is not decrypted again: it never changes."""
+        """Returns the keys of rows. Keys never change, so known ones are not decrypted again."""
         keys: dict[str, Key] = {}
         locked: dict[str, datetime] = {}
         for row in rows:
@@ -34,9 +34,9 @@ class KeyRows:
         return KeySet(keys, locked)
 
     async def generate(self, now: datetime, *, active_from: datetime) -> tuple[SigningKey, Key]:
-        """Returns a new key and its row. To be called outside of transactions: RSA takes a second.
+        """Generates a key in a thread. Returns its row and the key.
 
-        Runs in a thread, so that the event loop is not blocked.
+        Call it outside of transactions, since an RSA key takes a second.
         """
         return await asyncio.to_thread(self._generate, now, active_from)
 
@@ -57,7 +57,7 @@ class KeyRows:
         return row, key
 
     def renew_encryption(self, row: SigningKey) -> None:
-        """Encrypts the key under the newest secret, if any of the secrets decrypts it."""
+        """Encrypts the key of a row under the newest secret, if one of the secrets decrypts it."""
         with suppress(WrongSecretKey):
             renewed = self._secret_keys.renew(
                 row.encrypted_private_key, purpose=_PURPOSE, bound_to=row.kid

@@ -1,4 +1,4 @@
-"""The key ring: loads the signing keys, keeps them while they are current, and rotates them."""
+"""The key ring: loads, caches and rotates the signing keys."""
 
 import asyncio
 import time
@@ -25,19 +25,17 @@ from models.signing_key import SigningKey
 
 log = structlog.get_logger("postern.auth")
 
-# How long verifiers may keep the JWKS, and how long a process keeps its ring.
+# How long verifiers may cache the JWKS, and how long a process uses its keys without a reload.
 JWKS_MAX_AGE = timedelta(minutes=5)
 RELOAD_AFTER_SECONDS = 60.0
-# An unknown `kid` makes a process look again, but a stranger cannot make it look all the time
-# (CVE-2026-48524).
-RELOAD_FOR_STRANGERS_AFTER_SECONDS = 5.0
-# A new key is published for this long before it signs, so that everybody knows it by then.
+# An unknown `kid` causes a reload. The limit prevents a denial of service (CVE-2026-48524).
+RELOAD_FOR_UNKNOWN_KEY_AFTER_SECONDS = 5.0
+# A new key is published before it signs, so that all verifiers have it by then.
 PUBLISHED_BEFORE_USE = timedelta(minutes=10)
 
-# After a load that failed.
+# After a failed load.
 _RETRY_AFTER_SECONDS = 1.0
 
-# One edit of the keys at a time.
 _LOCK = "signing keys"
 
 _LONG_AGO = float("-inf")
@@ -45,7 +43,7 @@ _LIVE = select(SigningKey).where(SigningKey.revoked_at.is_(None))
 
 
 class KeyRing:
-    """The keys of this installation, as the database holds them."""
+    """The signing keys of the installation."""
 
     def __init__(
         self, db: Database, secret_keys: SecretKeys, clock: Clock, algorithm: Algorithm
@@ -54,39 +52,38 @@ class KeyRing:
         self._rows = KeyRows(secret_keys, algorithm)
         self._clock = clock
         self._known = KeySet()
-        # Until when each key verifies, for as long as nothing has changed since it was read.
+        # When each key stops verifying. Empty if keys may have changed since they were read.
         self._verifies_until: dict[str, datetime] = {}
         self._loaded_at = self._retry_at = _LONG_AGO
-        # Why the last load failed; raised again until the next one is tried.
+        # The cause of the last failed load, raised again until the next load.
         self._failure = ""
-        self._changes_heard = 0
-        # Loads are numbered in the order in which they begin.
-        self._loads_begun = 0
+        self._change_count = 0
+        # Loads are numbered in the order in which they start.
+        self._loads_started = 0
         self._load_applied = 0
         self._loading = asyncio.Lock()
         db.changes.add(self)
 
     def user_changed(self, user_id: UUID) -> None:
-        """Concerns no key."""
+        """Does nothing: keys do not depend on users."""
 
     def everything_changed(self) -> None:
-        """Looks again before the next use: a key may have been added or revoked."""
+        """Makes the next use reload the keys, since one may have been added or revoked."""
         self._loaded_at = self._retry_at = _LONG_AGO
         self._verifies_until = {}
-        self._changes_heard += 1
+        self._change_count += 1
 
-    def vouches_for(self, kid: str, now: datetime) -> bool:
-        """Whether what this key has signed is still good; never while that must be looked up."""
+    def still_verifies(self, kid: str, now: datetime) -> bool:
+        """Returns whether the key still verifies tokens. Returns False if a reload is needed."""
         until = self._verifies_until.get(kid)
         if until is None or now >= until:
             return False
         return time.monotonic() - self._loaded_at < RELOAD_AFTER_SECONDS
 
     async def start(self) -> None:
-        """Loads the keys, and makes the first one where there is none.
+        """Loads the keys. Creates a key if there is none of the configured algorithm.
 
-        Raises WrongSecretKey if a key that is in use was encrypted under another secret, and
-        DatabaseUnavailable.
+        Raises WrongSecretKey if no secret decrypts a key in use, and DatabaseUnavailable.
         """
         await self.check_secret()
         now, algorithm = self._clock.now(), self._rows.algorithm
@@ -99,19 +96,19 @@ class KeyRing:
             newest = await tx.scalar(query.order_by(SigningKey.active_from.desc()).limit(1))
             if newest is not None:
                 row.active_from = now + PUBLISHED_BEFORE_USE
-            # Unless another process was first.
+            # Another process may have created it.
             if newest != algorithm:
                 tx.add(row)
         await self._load()
 
     async def check_secret(self) -> None:
-        """Decrypts every key in use, and makes none. Raises WrongSecretKey, DatabaseUnavailable."""
+        """Loads the keys. Raises WrongSecretKey if one is locked, and DatabaseUnavailable."""
         await self._load()
         if self._known.has_locked(self._clock.now()):
             raise WrongSecretKey
 
-    async def all_decrypt(self) -> bool:
-        """Whether this process decrypts every key in use, as far as it can know."""
+    async def can_decrypt_all(self) -> bool:
+        """Returns whether this process decrypts every key in use that it knows of."""
         with suppress(DatabaseUnavailable):
             await self._reload(RELOAD_AFTER_SECONDS)
         return not self._known.has_locked(self._clock.now())
@@ -122,23 +119,23 @@ class KeyRing:
         return self._known.signing_key(self._clock.now())
 
     async def check_can_sign(self) -> None:
-        """To be called before a session is written: one without tokens is of no use.
+        """Raises SigningKeysUnavailable or DatabaseUnavailable if no token can be issued.
 
-        Raises SigningKeysUnavailable, DatabaseUnavailable.
+        Call it before a session is written.
         """
         await self.signing_key()
 
     async def find(self, kid: object) -> Key | None:
-        """Returns the key with exactly this ID, if it may still verify.
+        """Returns the key with this ID, if it still verifies tokens.
 
         Raises SigningKeysUnavailable for a key that this process cannot decrypt, and
-        DatabaseUnavailable where the answer is not known.
+        DatabaseUnavailable if the keys cannot be loaded.
         """
         if not isinstance(kid, str):
             return None
         known = kid in self._known.keys
         await self._reload(
-            RELOAD_AFTER_SECONDS if known else RELOAD_FOR_STRANGERS_AFTER_SECONDS, must=not known
+            RELOAD_AFTER_SECONDS if known else RELOAD_FOR_UNKNOWN_KEY_AFTER_SECONDS, must=not known
         )
         if kid in self._known.locked:
             raise SigningKeysUnavailable
@@ -146,22 +143,22 @@ class KeyRing:
         return key if key and self._known.verifies(key, self._clock.now()) else None
 
     async def jwks(self) -> dict[str, list[Mapping[str, Any]]]:
-        """The public keys (RFC 7517): next, current and retired; never a symmetric one.
+        """Returns the JWKS (RFC 7517): the public keys that are next, current or retired.
 
-        Raises SigningKeysUnavailable if one is missing: verifiers then keep the set they have.
+        Raises SigningKeysUnavailable if a key is locked, so that verifiers keep the set they have.
         """
-        if not await self.all_decrypt():
+        if not await self.can_decrypt_all():
             raise SigningKeysUnavailable
         keys = self._known.verifying(self._clock.now())
         return {"keys": [key.public_jwk for key in keys if key.public_jwk]}
 
     async def states(self) -> list[tuple[Key, KeyState]]:
-        """All keys that still verify, newest first, with their states."""
+        """Returns the keys that still verify tokens with their states, newest first."""
         await self._load()
         return self._known.states(self._clock.now())
 
     async def rotate(self, actor: Actor) -> Key:
-        """Adds a key that is published now and signs later; the old one retires by itself."""
+        """Adds a key that is published now and signs after PUBLISHED_BEFORE_USE."""
         now = self._clock.now()
         row, key = await self._rows.generate(now, active_from=now + PUBLISHED_BEFORE_USE)
         async with self._db.begin() as tx:
@@ -172,7 +169,7 @@ class KeyRing:
         return key
 
     async def rotate_by_age(self, max_age: timedelta) -> None:
-        """Adds a key when the newest has signed for so long, whichever process comes first."""
+        """Adds a key if the newest has signed for `max_age`. Several processes may call it."""
         now = self._clock.now()
         async with self._db.read() as session:
             if not await _newest_is_before(session, now - max_age):
@@ -198,10 +195,10 @@ class KeyRing:
                 self._rows.renew_encryption(row)
 
     async def replace_compromised(self, actor: Actor) -> Key:
-        """Revokes every key and signs with a new one at once: all access tokens stop working.
+        """Revokes every key and signs with a new one. All access tokens become invalid.
 
-        Other processes follow at once, or within a minute without the change feed. Of two
-        replacements at the same moment the later one revokes the key of the other.
+        Other processes follow immediately, or within a minute if the change feed is disconnected.
+        If it is called twice at the same time, the later call revokes the key of the other.
         """
         now = self._clock.now()
         row, key = await self._rows.generate(now, active_from=now)
@@ -216,8 +213,8 @@ class KeyRing:
     async def _reload(self, after_seconds: float, *, must: bool = False) -> None:
         """Loads the keys if they were loaded too long ago.
 
-        Raises DatabaseUnavailable if that fails and the known keys cannot answer: with `must`, and
-        when a key may have been revoked since they were loaded.
+        Raises DatabaseUnavailable if that fails and the known keys must not be used: with `must`,
+        and if a key may have been revoked since they were loaded.
         """
         # Reads the notifications about keys that another process has revoked.
         self._db.changes.is_current()
@@ -228,12 +225,12 @@ class KeyRing:
             if time.monotonic() - self._loaded_at < after_seconds:
                 return
             try:
-                await self._load_unless_it_just_failed()
+                await self._load_unless_just_failed()
             except DatabaseUnavailable:
                 if must or self._loaded_at == _LONG_AGO:
                     raise
 
-    async def _load_unless_it_just_failed(self) -> None:
+    async def _load_unless_just_failed(self) -> None:
         if time.monotonic() < self._retry_at:
             raise DatabaseUnavailable(self._failure)
         try:
@@ -245,9 +242,9 @@ class KeyRing:
             raise
 
     async def _load(self) -> None:
-        """Reads the live keys, unless a load that began later was quicker: it knows more."""
-        self._loads_begun += 1
-        number, began, heard = self._loads_begun, time.monotonic(), self._changes_heard
+        """Reads the keys that are not revoked. Ignores the result if a later load has ended."""
+        self._loads_started += 1
+        number, started_at, change_count = self._loads_started, time.monotonic(), self._change_count
         async with self._db.read() as session:
             rows = list(await session.scalars(_LIVE))
         if number < self._load_applied:
@@ -257,13 +254,13 @@ class KeyRing:
         self._known = known = self._rows.read(rows, self._known)
         if known.locked.keys() - locked_before:
             log.error("keys.decryption_failed", kids=sorted(known.locked))
-        if heard == self._changes_heard:
-            self._loaded_at = began
+        if change_count == self._change_count:
+            self._loaded_at = started_at
             self._verifies_until = {key.kid: known.end_of(key) for key in known.keys.values()}
 
 
 async def _newest_is_before(session: AsyncSession, oldest: datetime) -> bool:
-    """Whether there are keys, and none of them begins after this instant."""
+    """Returns whether there are keys and all of them started before a time."""
     newest = await session.scalar(
         select(func.max(SigningKey.active_from)).where(SigningKey.revoked_at.is_(None))
     )

@@ -1,7 +1,7 @@
-"""Refresh tokens: opaque to clients, nothing but a name and a proof to us.
+"""Refresh tokens, which are opaque to clients.
 
-A token is its session's id, a generation, and an HMAC over both under a key derived from the
-server's secret. None is ever stored, so a dump of the database holds nothing to sign in with.
+A token is a session ID, a generation, and an HMAC over both under a key derived from the secret of
+the server. Tokens are not stored, so a dump of the database is not enough to sign in.
 """
 
 import hmac
@@ -18,73 +18,73 @@ PREFIX = "prt_"
 _PURPOSE = "postern refresh tokens"
 _IDEMPOTENCY_PURPOSE = "postern idempotency keys of refreshes"
 _ID_BYTES, _GENERATION_BYTES, _MAC_BYTES = 16, 4, 32
-_NAME_BYTES = _ID_BYTES + _GENERATION_BYTES
+_PAYLOAD_BYTES = _ID_BYTES + _GENERATION_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """The session that a token continues, and the generation that it may advance."""
+    """The session of a token, and its generation."""
 
     session_id: UUID
     generation: int
 
     def successor(self) -> "RefreshToken":
-        """The token that this one is exchanged for: always the same one."""
+        """Returns the token of the next generation, for which this one is exchanged."""
         return RefreshToken(self.session_id, self.generation + 1)
 
 
 class RefreshTokenCodec:
-    """Writes and reads refresh tokens under the server's secrets."""
+    """Encodes and parses refresh tokens with the secrets of the server."""
 
     def __init__(self, secret_keys: SecretKeys) -> None:
         self._keys = secret_keys.derive(_PURPOSE)
         self._idempotency_keys = secret_keys.derive(_IDEMPOTENCY_PURPOSE)
 
     def encode(self, token: RefreshToken) -> str:
-        """The token in the form that travels, under the newest secret."""
-        name = _name(token)
-        body = name + _mac(self._keys[0], name)
+        """Encodes a token under the newest secret."""
+        payload = _payload(token)
+        body = payload + _mac(self._keys[0], payload)
         return PREFIX + urlsafe_b64encode(body).rstrip(b"=").decode()
 
     def parse(self, text: str) -> RefreshToken:
-        """Reads a token that we made, under any of the secrets. Raises InvalidRefreshToken.
+        """Parses a token and verifies its HMAC under any secret. Raises InvalidRefreshToken.
 
-        No row is looked at: a guess costs the database nothing and ends nobody's session.
+        Reads no row, so a forged token causes no query and does not end a session.
         """
         body = _decode(text)
-        name, given = body[:_NAME_BYTES], body[_NAME_BYTES:]
-        if not any(hmac.compare_digest(_mac(key, name), given) for key in self._keys):
+        payload, mac = body[:_PAYLOAD_BYTES], body[_PAYLOAD_BYTES:]
+        if not any(hmac.compare_digest(_mac(key, payload), mac) for key in self._keys):
             raise InvalidRefreshToken
-        return RefreshToken(UUID(bytes=name[:_ID_BYTES]), int.from_bytes(name[_ID_BYTES:]))
+        return RefreshToken(UUID(bytes=payload[:_ID_BYTES]), int.from_bytes(payload[_ID_BYTES:]))
 
     def hash_idempotency_key(self, token: RefreshToken, idempotency_key: str) -> bytes:
-        """Returns the HMAC to store for the key with which this token was exchanged.
+        """Returns the HMAC of an idempotency key, to store with the session.
 
-        It covers the session and the generation: the same key proves nothing for another refresh.
+        It covers the session and the generation, so the key is valid for this refresh only.
         """
-        return _mac(self._idempotency_keys[0], _name(token) + idempotency_key.encode())
+        return _mac(self._idempotency_keys[0], _payload(token) + idempotency_key.encode())
 
-    def was_exchanged_with(
+    def matches_idempotency_key(
         self, token: RefreshToken, idempotency_key: str, stored: bytes | None
     ) -> bool:
-        """Whether `stored` is the HMAC of this key for this token, under any of the secrets."""
+        """Returns whether `stored` is the HMAC of the key for this token, under any secret."""
         if stored is None:
             return False
-        text = _name(token) + idempotency_key.encode()
+        text = _payload(token) + idempotency_key.encode()
         return any(hmac.compare_digest(_mac(key, text), stored) for key in self._idempotency_keys)
 
 
 def looks_like_refresh_token(text: str) -> bool:
-    """Whether the text is of this kind, genuine or not: the prefix says so."""
+    """Returns whether the text has the prefix of refresh tokens. It may be forged."""
     return text.startswith(PREFIX)
 
 
-def _name(token: RefreshToken) -> bytes:
+def _payload(token: RefreshToken) -> bytes:
     return token.session_id.bytes + token.generation.to_bytes(_GENERATION_BYTES)
 
 
-def _mac(key: bytes, name: bytes) -> bytes:
-    return hmac.digest(key, name, sha256)
+def _mac(key: bytes, text: bytes) -> bytes:
+    return hmac.digest(key, text, sha256)
 
 
 def _decode(text: str) -> bytes:
@@ -94,6 +94,6 @@ def _decode(text: str) -> bytes:
     except ValueError:
         raise InvalidRefreshToken from None
     canonical = PREFIX + urlsafe_b64encode(body).rstrip(b"=").decode()
-    if canonical != text or len(body) != _NAME_BYTES + _MAC_BYTES:
+    if canonical != text or len(body) != _PAYLOAD_BYTES + _MAC_BYTES:
         raise InvalidRefreshToken
     return body

@@ -1,7 +1,7 @@
-"""The server's secret: keys derived from it, and what is encrypted under them.
+"""The secrets of the server: key derivation and encryption.
 
-The setting may list older secrets after the first: the first encrypts, all decrypt, and so the
-secret can be changed while data encrypted under the old one is still there.
+The setting lists the newest secret first. The first secret encrypts and all secrets decrypt, so the
+secret can be changed while data is still encrypted under an older one.
 """
 
 import secrets
@@ -17,11 +17,11 @@ _NONCE_BYTES = 12
 
 
 class WrongSecretKey(Exception):
-    """None of the configured secrets opens what is stored."""
+    """None of the configured secrets decrypts the stored data."""
 
 
 class SecretKeys:
-    """The secrets of this server, newest first. Never printed."""
+    """The secrets of the server, newest first. The repr does not show them."""
 
     def __init__(self, secrets_: Sequence[str]) -> None:
         if not secrets_:
@@ -32,29 +32,29 @@ class SecretKeys:
         return f"<{len(self._secrets)} secrets>"
 
     def derive(self, purpose: str) -> list[bytes]:
-        """One 256-bit key per secret, newest first (HKDF, RFC 5869); each use has its purpose."""
+        """Returns a 256-bit key per secret for a purpose, newest first (HKDF, RFC 5869)."""
         return [
             HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode()).derive(secret)
             for secret in self._secrets
         ]
 
     def encrypt(self, plaintext: bytes, *, purpose: str, bound_to: str) -> bytes:
-        """AES-256-GCM under the newest secret; decrypts only for the same purpose and binding."""
+        """Encrypts with AES-256-GCM under the newest secret. `bound_to` is authenticated data."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         key = self.derive(purpose)[0]
         return _VERSION + nonce + AESGCM(key).encrypt(nonce, plaintext, bound_to.encode())
 
     def decrypt(self, ciphertext: bytes, *, purpose: str, bound_to: str) -> bytes:
-        """What `encrypt` was given, under any of the secrets. Raises WrongSecretKey."""
-        plaintext, _ = self._open(ciphertext, purpose, bound_to)
+        """Decrypts under any of the secrets. Raises WrongSecretKey."""
+        plaintext, _ = self._decrypt(ciphertext, purpose, bound_to)
         return plaintext
 
     def renew(self, ciphertext: bytes, *, purpose: str, bound_to: str) -> bytes | None:
-        """The same under the newest secret, or None if it is already. Raises WrongSecretKey."""
-        plaintext, is_newest = self._open(ciphertext, purpose, bound_to)
+        """Encrypts again under the newest secret; None if it already is. Raises WrongSecretKey."""
+        plaintext, is_newest = self._decrypt(ciphertext, purpose, bound_to)
         return None if is_newest else self.encrypt(plaintext, purpose=purpose, bound_to=bound_to)
 
-    def _open(self, ciphertext: bytes, purpose: str, bound_to: str) -> tuple[bytes, bool]:
+    def _decrypt(self, ciphertext: bytes, purpose: str, bound_to: str) -> tuple[bytes, bool]:
         nonce, body = ciphertext[1 : 1 + _NONCE_BYTES], ciphertext[1 + _NONCE_BYTES :]
         if ciphertext[:1] != _VERSION or len(nonce) < _NONCE_BYTES:
             raise WrongSecretKey

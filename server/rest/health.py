@@ -35,7 +35,7 @@ def health_router(db: Database, keys: KeyRing) -> APIRouter:
             return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})
         if state is SchemaState.BEHIND:
             return json_reply({"status": "database not migrated"}, 503)
-        if not await keys.all_decrypt():
+        if not await keys.can_decrypt_all():
             return json_reply({"status": "signing keys cannot be decrypted"}, 503)
         return json_reply({"status": "ok"})
 

@@ -19,7 +19,7 @@ from auth.login import log_in
 from auth.password_change import change_password
 from auth.password_marks import names_of_password
 from auth.password_reset import request_password_reset, reset_password
-from auth.tokens.link_tokens import LIFETIMES, Purpose, read_token
+from auth.tokens.link_tokens import LIFETIMES, Purpose, parse_link_token
 from auth.viewers import get_viewer
 from auth.wiring import Auth
 from models.link import Link
@@ -137,14 +137,14 @@ async def test_link_of_a_process_of_an_older_version_works(api: Api, mailbox: Ma
     state = str(alice.user_id), ALICE.email, alice.password_hash, None
     purpose = Purpose.PASSWORD_RESET
     expires_at = api.auth.clock.now() + LIFETIMES[purpose]
-    token = api.auth.links.make(purpose, await id_of_link(api.auth), expires_at, *state)
+    token = api.auth.links.issue(purpose, await id_of_link(api.auth), expires_at, *state)
     await reset_password(api.auth, HERE, token=token, new=NEW)
 
 
 async def test_process_of_an_older_version_accepts_a_link(api: Api, mailbox: Mailbox) -> None:
     """It knows the hash of a password only."""
     await sign_in(api.auth)
-    token = read_token(await ask_for_reset(api, mailbox))
+    token = parse_link_token(await ask_for_reset(api, mailbox))
     alice = await get_alice(api.auth)
     state = str(alice.user_id), ALICE.email, alice.password_hash, None
     api.auth.links.check(Purpose.PASSWORD_RESET, token, api.auth.clock.now(), *state)

@@ -206,7 +206,7 @@ async def test_token_verified_before_a_change_is_not_cached_after_it(
     await sqlite_api.ask("{ me { id } }", token=text_)
     token = cache.get(text_, clock.now())
     assert token is not None
-    mark = cache.mark()
+    version = cache.version()
     cache.everything_changed()
-    cache.keep(text_, token, mark)
+    cache.put(text_, token, version)
     assert len(cache) == 0

@@ -25,7 +25,7 @@ from auth.tokens.jws import MAX_TOKEN_LENGTH, encode_part
 from auth.tokens.key_material import Algorithm
 from auth.tokens.key_set import LEEWAY
 from auth.tokens.keys import KeyRing
-from auth.tokens.link_tokens import Purpose, read_token
+from auth.tokens.link_tokens import Purpose, parse_link_token
 from auth.tokens.refresh_tokens import RefreshToken
 from auth.tokens.secret_keys import SecretKeys
 from auth.user_access import set_user_roles
@@ -571,6 +571,6 @@ async def test_longest_cookie_and_link_are_short(sqlite_api: Api, clock: ManualC
         # RFC 6265, 6.1: browsers keep cookies of 4096 bytes.
         assert len(policy.write(refresh_token, timedelta(days=3650))) < 500
     for purpose in Purpose:
-        text = auth.links.make(purpose, uuid7(), clock.now() + timedelta(days=7), "x" * 10_000)
-        auth.links.check(purpose, read_token(text), clock.now(), "x" * 10_000)
+        text = auth.links.issue(purpose, uuid7(), clock.now() + timedelta(days=7), "x" * 10_000)
+        auth.links.check(purpose, parse_link_token(text), clock.now(), "x" * 10_000)
         assert len(text) < 100

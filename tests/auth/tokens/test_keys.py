@@ -488,7 +488,7 @@ async def test_key_under_another_secret_is_unavailable_and_not_unknown(
             await behind.signing_key()
         with pytest.raises(SigningKeysUnavailable):
             await behind.jwks()
-        assert not await behind.all_decrypt()
+        assert not await behind.can_decrypt_all()
         assert await behind.find("a kid that nobody made") is None
 
 
@@ -517,7 +517,7 @@ async def test_retired_key_that_no_secret_decrypts_does_not_stop_the_start(
     keys = ring(db, clock, SECRET)
     await keys.start()
     await keys.renew_encryption()
-    assert await keys.all_decrypt()
+    assert await keys.can_decrypt_all()
     assert len((await keys.jwks())["keys"]) == 1
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.errors import LinkInvalid, Refusal
-from auth.tokens.link_tokens import LIFETIMES, LinkTokens, Purpose, read_token
+from auth.tokens.link_tokens import LIFETIMES, LinkTokens, Purpose, parse_link_token
 from auth.tokens.secret_keys import SecretKeys
 
 TOKENS = LinkTokens(SecretKeys(["a secret of at least 32 characters"]))
@@ -19,19 +19,19 @@ STATES = st.lists(st.none() | st.text(max_size=5), max_size=3)
 
 
 def check(text: str, *state: str | None, purpose: Purpose = Purpose.PASSWORD_RESET) -> None:
-    TOKENS.check(purpose, read_token(text), NOW, *state)
+    TOKENS.check(purpose, parse_link_token(text), NOW, *state)
 
 
 @given(about=st.uuids(), state=STATES)
 def test_a_token_is_good_for_what_it_was_made(about: UUID, state: list[str | None]) -> None:
-    text = TOKENS.make(Purpose.PASSWORD_RESET, about, SOON, *state)
-    assert read_token(text).about == about
+    text = TOKENS.issue(Purpose.PASSWORD_RESET, about, SOON, *state)
+    assert parse_link_token(text).row_id == about
     check(text, *state)
 
 
 @given(state=STATES, other=STATES)
 def test_a_token_dies_with_the_state(state: list[str | None], other: list[str | None]) -> None:
-    text = TOKENS.make(Purpose.PASSWORD_RESET, ABOUT, SOON, *state)
+    text = TOKENS.issue(Purpose.PASSWORD_RESET, ABOUT, SOON, *state)
     if state != other:
         with pytest.raises(LinkInvalid):
             check(text, *other)
@@ -40,7 +40,7 @@ def test_a_token_dies_with_the_state(state: list[str | None], other: list[str | 
 @pytest.mark.parametrize("made", list(Purpose))
 @pytest.mark.parametrize("used", list(Purpose))
 def test_a_token_is_good_for_one_purpose(made: Purpose, used: Purpose) -> None:
-    text = TOKENS.make(made, ABOUT, SOON)
+    text = TOKENS.issue(made, ABOUT, SOON)
     if made != used:
         with pytest.raises(LinkInvalid):
             check(text, purpose=used)
@@ -48,12 +48,12 @@ def test_a_token_is_good_for_one_purpose(made: Purpose, used: Purpose) -> None:
 
 def test_a_token_ends_with_its_time() -> None:
     with pytest.raises(LinkInvalid):
-        check(TOKENS.make(Purpose.PASSWORD_RESET, ABOUT, NOW))
+        check(TOKENS.issue(Purpose.PASSWORD_RESET, ABOUT, NOW))
 
 
 @given(position=st.integers(0, 75), character=st.sampled_from("AaZz09-_"))
 def test_a_changed_character_makes_another_token(position: int, character: str) -> None:
-    text = TOKENS.make(Purpose.PASSWORD_RESET, ABOUT, SOON)
+    text = TOKENS.issue(Purpose.PASSWORD_RESET, ABOUT, SOON)
     changed = text[:position] + character + text[position + 1 :]
     if changed != text:
         with pytest.raises(LinkInvalid):
@@ -67,11 +67,11 @@ def test_whatever_else_comes_is_refused(text: str) -> None:
 
 
 def test_a_token_of_the_older_secret_is_good_while_it_is_listed() -> None:
-    text = LinkTokens(SecretKeys(["older"])).make(Purpose.INVITATION, ABOUT, SOON)
+    text = LinkTokens(SecretKeys(["older"])).issue(Purpose.INVITATION, ABOUT, SOON)
     both = LinkTokens(SecretKeys(["newer", "older"]))
-    both.check(Purpose.INVITATION, read_token(text), NOW)
+    both.check(Purpose.INVITATION, parse_link_token(text), NOW)
     with pytest.raises(LinkInvalid):
-        LinkTokens(SecretKeys(["newer"])).check(Purpose.INVITATION, read_token(text), NOW)
+        LinkTokens(SecretKeys(["newer"])).check(Purpose.INVITATION, parse_link_token(text), NOW)
 
 
 def test_a_reset_lives_for_an_hour_at_most() -> None:
@@ -79,5 +79,5 @@ def test_a_reset_lives_for_an_hour_at_most() -> None:
 
 
 def test_no_two_tokens_are_alike() -> None:
-    made = {TOKENS.make(Purpose.PASSWORD_RESET, uuid4(), SOON) for _ in range(100)}
+    made = {TOKENS.issue(Purpose.PASSWORD_RESET, uuid4(), SOON) for _ in range(100)}
     assert len(made) == 100

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.tokens.gradual_cache import GradualCache
+from auth.tokens.random_eviction_cache import RandomEvictionCache
 
 ROOM = 5
 KEYS = st.integers(0, 9)
@@ -18,7 +18,7 @@ STEPS = st.lists(
 def test_cache_holds_the_newest_value_of_each_key_within_its_bound(
     steps: list[tuple[str, int, int | None]],
 ) -> None:
-    cache, expected = GradualCache[int, int | None](ROOM), dict[int, int | None]()
+    cache, expected = RandomEvictionCache[int, int | None](ROOM), dict[int, int | None]()
     for act, key, value in steps:
         if act == "pop":
             assert cache.pop(key) == expected.pop(key, None)
@@ -35,7 +35,7 @@ def test_cache_holds_the_newest_value_of_each_key_within_its_bound(
 
 
 def test_cleared_cache_is_as_new() -> None:
-    cache = GradualCache[int, int](2)
+    cache = RandomEvictionCache[int, int](2)
     for number in range(5):
         cache.put(number, number)
     cache.clear()
@@ -48,7 +48,7 @@ def test_cleared_cache_is_as_new() -> None:
 @pytest.mark.parametrize(("keys", "least_hits"), [(100, 1.0), (105, 0.85), (120, 0.6), (200, 0.15)])
 def test_hits_fall_gradually_with_the_number_of_keys(keys: int, least_hits: float) -> None:
     """Used in turn, which is where a least-recently-used cache answers nothing at all."""
-    cache, hits, rounds = GradualCache[int, int](100), 0, 200
+    cache, hits, rounds = RandomEvictionCache[int, int](100), 0, 200
     for turn in range(rounds + 1):
         for key in range(keys):
             if key in cache.entries:
