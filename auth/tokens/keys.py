@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,11 +46,18 @@ class KeyRing:
     """The signing keys of the installation."""
 
     def __init__(
-        self, db: Database, secret_keys: SecretKeys, clock: Clock, algorithm: Algorithm
+        self,
+        db: Database,
+        secret_keys: SecretKeys,
+        clock: Clock,
+        algorithm: Algorithm,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
         self._rows = KeyRows(secret_keys, algorithm)
         self._clock = clock
+        self._monotonic = monotonic
         self._known = KeySet()
         # When each key stops verifying. Empty if keys may have changed since they were read.
         self._verifies_until: dict[str, datetime] = {}
@@ -78,7 +85,7 @@ class KeyRing:
         until = self._verifies_until.get(kid)
         if until is None or now >= until:
             return False
-        return time.monotonic() - self._loaded_at < RELOAD_AFTER_SECONDS
+        return self._monotonic() - self._loaded_at < RELOAD_AFTER_SECONDS
 
     async def start(self) -> None:
         """Loads the keys. Creates a key if there is none of the configured algorithm.
@@ -218,11 +225,11 @@ class KeyRing:
         """
         # Reads the notifications about keys that another process has revoked.
         self._db.changes.is_current()
-        if time.monotonic() - self._loaded_at < after_seconds:
+        if self._monotonic() - self._loaded_at < after_seconds:
             return
         # Concurrent callers wait for the same load: the known keys may be revoked.
         async with self._loading:
-            if time.monotonic() - self._loaded_at < after_seconds:
+            if self._monotonic() - self._loaded_at < after_seconds:
                 return
             try:
                 await self._load_unless_just_failed()
@@ -231,20 +238,24 @@ class KeyRing:
                     raise
 
     async def _load_unless_just_failed(self) -> None:
-        if time.monotonic() < self._retry_at:
+        if self._monotonic() < self._retry_at:
             raise DatabaseUnavailable(self._failure)
         try:
             await self._load()
         except DatabaseUnavailable as error:
             self._failure = str(error)
-            self._retry_at = time.monotonic() + _RETRY_AFTER_SECONDS
+            self._retry_at = self._monotonic() + _RETRY_AFTER_SECONDS
             log.warning("keys.reload_failed", cause=self._failure)
             raise
 
     async def _load(self) -> None:
         """Reads the keys that are not revoked. Ignores the result if a later load has ended."""
         self._loads_started += 1
-        number, started_at, change_count = self._loads_started, time.monotonic(), self._change_count
+        number, started_at, change_count = (
+            self._loads_started,
+            self._monotonic(),
+            self._change_count,
+        )
         async with self._db.read() as session:
             rows = list(await session.scalars(_LIVE))
         if number < self._load_applied:

@@ -315,7 +315,7 @@ async def test_many_log_in_at_once(auth: Auth) -> None:
     assert len({s.access_token.text for s in await asyncio.gather(*logins)}) == 10
 
 
-async def test_a_token_never_outlives_its_session(auth: Auth, clock: ManualClock) -> None:
+async def test_token_expires_with_its_session(auth: Auth, clock: ManualClock) -> None:
     short = timedelta(minutes=5)
     policy = type(auth.session_policy)(idle_lifetime=short, max_age=timedelta(days=1))
     object.__setattr__(auth, "session_policy", policy)

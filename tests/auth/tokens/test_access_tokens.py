@@ -1,6 +1,6 @@
-"""Access tokens: what is issued, and everything that is not taken for one.
+"""Access tokens: issuing, and verification of forged and unusual tokens.
 
-`tests/journeys/test_bad_tokens.py` has the plain forgeries; here are the odd ones.
+`tests/journeys/test_bad_tokens.py` tests simpler forgeries.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -91,7 +91,7 @@ def later(name: str, wait: timedelta) -> Forge:
 
 
 def claiming(algorithm: object) -> Forge:
-    """The header says another algorithm; the signature is of the genuine one."""
+    """Names another algorithm in the header than that of the signature."""
     return header(alg=algorithm)
 
 
@@ -113,22 +113,22 @@ def as_der(raw: bytes) -> bytes:
     return encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
 
 
-def with_loose_bits(genuine: Genuine, _: ManualClock) -> str:
-    # 64 bytes are 86 characters of which the last holds two bits only.
+def with_unused_bits(genuine: Genuine, _: ManualClock) -> str:
+    # 64 bytes are 86 characters. The last character holds two bits only.
     following = {"A": "B", "Q": "R", "g": "h", "w": "x"}
     return genuine.text[:-1] + following[genuine.text[-1]]
 
 
-def by_a_stranger_with_jku(genuine: Genuine, clock: ManualClock) -> str:
-    stranger = new_key(Algorithm.ES256, clock)
+def signed_by_other_key_with_jku(genuine: Genuine, clock: ManualClock) -> str:
+    other_key = new_key(Algorithm.ES256, clock)
     elsewhere = {"jku": "http://127.0.0.1:1/jwks.json", "x5u": "http://127.0.0.1:1/x.pem"}
-    return sign({**genuine.header, **elsewhere}, genuine.claims, "ES256", stranger.signer)
+    return sign({**genuine.header, **elsewhere}, genuine.claims, "ES256", other_key.signer)
 
 
-def by_a_stranger_with_jwk(genuine: Genuine, clock: ManualClock) -> str:
-    stranger = new_key(Algorithm.ES256, clock)
-    embedded = {**genuine.header, "jwk": stranger.public_jwk}
-    return sign(embedded, genuine.claims, "ES256", stranger.signer)
+def signed_by_other_key_with_jwk(genuine: Genuine, clock: ManualClock) -> str:
+    other_key = new_key(Algorithm.ES256, clock)
+    embedded = {**genuine.header, "jwk": other_key.public_jwk}
+    return sign(embedded, genuine.claims, "ES256", other_key.signer)
 
 
 def point_of(genuine: Genuine) -> bytes:
@@ -159,29 +159,29 @@ HEADERS: dict[str, Forge] = {
     "kid half a surrogate pair": raw_header(b'{"alg": "ES256", "typ": "at+jwt", "kid": "\\ud800"}'),
     "crit as text": header(crit="exp"),
     "unencoded payload": header(b64=False),
-    "kid twice, another last": header_twice("kid", last="of-somebody-else"),
+    "kid twice, another last": header_twice("kid", last="of-another"),
     "alg twice, none last": header_twice("alg", last="none"),
     "a list": raw_header(b"[]"),
-    "no JSON": raw_header(b"{"),
+    "invalid JSON": raw_header(b"{"),
     "5000 digits": raw_header(b'{"alg": ' + b"7" * 5000 + b"}"),
-    "no UTF-8": raw_header(b'{"alg": "\xff"}'),
+    "invalid UTF-8": raw_header(b'{"alg": "\xff"}'),
     "2600 lists": raw_header(b'{"alg": ' + b"[" * 2600 + b"]" * 2600 + b"}"),
-    "jku": by_a_stranger_with_jku,
-    "jwk": by_a_stranger_with_jwk,
+    "jku": signed_by_other_key_with_jku,
+    "jwk": signed_by_other_key_with_jwk,
 }
 
 PAYLOADS: dict[str, Forge] = {
     "a list": raw_payload([]),
     "text": raw_payload("alice"),
     "null": raw_payload(None),
-    "no JSON": raw_payload(b"{"),
-    "no UTF-8": raw_payload(b'{"sub": "\xff"}'),
+    "invalid JSON": raw_payload(b"{"),
+    "invalid UTF-8": raw_payload(b'{"sub": "\xff"}'),
     "half a surrogate pair": raw_payload(b'{"sub": "\\ud800"}'),
     "5000 digits": raw_payload(b'{"exp": ' + b"7" * 5000 + b"}"),
     "2600 lists": raw_payload(b"[" * 2600 + b"]" * 2600),
 }
 
-NOT_INSTANTS: tuple[object, ...] = (
+INVALID_TIMES: tuple[object, ...] = (
     None,
     True,
     False,
@@ -193,7 +193,7 @@ NOT_INSTANTS: tuple[object, ...] = (
     float("nan"),
 )
 
-NOT_IDS: tuple[object, ...] = (
+INVALID_IDS: tuple[object, ...] = (
     None,
     "",
     "alice",
@@ -203,29 +203,37 @@ NOT_IDS: tuple[object, ...] = (
     "\0",
     "urn:uuid:01900000-0000-7000-8000-000000000001",
 )
-NOT_TEXT: tuple[object, ...] = (None, "", 7, [])
-NOT_OURS: tuple[object, ...] = ([], ["https://other.example"], {"https://api.example": 1}, 1, None)
+INVALID_TEXTS: tuple[object, ...] = (None, "", 7, [])
+INVALID_AUDIENCES: tuple[object, ...] = (
+    [],
+    ["https://other.example"],
+    {"https://api.example": 1},
+    1,
+    None,
+)
 
 CLAIMS: dict[str, Forge] = {
     **{
         f"{name} {value!r}": claims(**{name: value})
         for name in ("exp", "iat", "nbf")
-        for value in (*NOT_INSTANTS, float("inf"))
+        for value in (*INVALID_TIMES, float("inf"))
     },
-    **{f"aud {aud!r}": claims(aud=aud) for aud in NOT_OURS},
-    "aud that we begin with": claims(aud="https://api.example.com"),
-    "aud that begins ours": claims(aud="https://api"),
+    **{f"aud {aud!r}": claims(aud=aud) for aud in INVALID_AUDIENCES},
+    "longer aud": claims(aud="https://api.example.com"),
+    "prefix of aud": claims(aud="https://api"),
     "iss with a slash": claims(iss="https://id.example/"),
     "iss in capitals": claims(iss="HTTPS://ID.EXAMPLE"),
     "iss in a list": claims(iss=["https://id.example"]),
     **{
-        f"{name} {value!r}": claims(**{name: value}) for name in ("sub", "sid") for value in NOT_IDS
+        f"{name} {value!r}": claims(**{name: value})
+        for name in ("sub", "sid")
+        for value in INVALID_IDS
     },
     "sub in capitals": lambda genuine, _: genuine.with_claims(sub=genuine.claims["sub"].upper()),
     "sid without hyphens": lambda genuine, _: genuine.with_claims(
         sid=genuine.claims["sid"].replace("-", "")
     ),
-    **{f"jti {jti!r}": claims(jti=jti) for jti in NOT_TEXT},
+    **{f"jti {jti!r}": claims(jti=jti) for jti in INVALID_TEXTS},
     "iss twice, another last": claim_twice("iss", last="https://evil.example"),
     "exp twice, text last": claim_twice("exp", last="4000000000"),
 }
@@ -239,7 +247,7 @@ SIGNATURES: dict[str, Forge] = {
     "zero r": signature(lambda raw: bytes(32) + raw[32:]),
     "zero s": signature(lambda raw: raw[:32] + bytes(32)),
     "one byte": signature(lambda _: b"\0"),
-    "loose bits": with_loose_bits,
+    "unused bits": with_unused_bits,
     "of another token": lambda genuine, _: (
         f"{genuine.text.rpartition('.')[0]}.{genuine.with_claims(jti='x').rpartition('.')[2]}"
     ),
@@ -260,11 +268,11 @@ VARIANTS: dict[str, Forge] = {
     "signed again": header(),
     "long type": header(typ="application/at+jwt"),
     "type in capitals": header(typ="AT+JWT"),
-    "jku that nobody looks at": header(jku="http://127.0.0.1:1/jwks.json"),
-    "kid twice, ours last": header_twice("kid", first="of-somebody-else"),
-    "iss twice, ours last": claim_twice("iss", first="https://evil.example"),
+    "ignored jku": header(jku="http://127.0.0.1:1/jwks.json"),
+    "kid twice, the valid one last": header_twice("kid", first="of-another"),
+    "iss twice, the valid one last": claim_twice("iss", first="https://evil.example"),
     "several audiences": claims(aud=["https://other.example", "https://api.example"]),
-    "a claim we do not know": claims(acr="1"),
+    "unknown claim": claims(acr="1"),
     "iat within the leeway": later("iat", LEEWAY),
     "nbf within the leeway": later("nbf", LEEWAY),
     "nbf past": later("nbf", timedelta(hours=-1)),
@@ -274,7 +282,7 @@ VARIANTS: dict[str, Forge] = {
 @pytest.fixture
 async def ring(sqlite_url: str, clock: ManualClock) -> AsyncIterator[KeyRing]:
     db = Database.connect(sqlite_url)
-    ring = KeyRing(db, SecretKeys(["of the tests"]), clock, Algorithm.ES256)
+    ring = KeyRing(db, SecretKeys(["a secret"]), clock, Algorithm.ES256)
     await ring.start()
     yield ring
     await db.close()
@@ -292,7 +300,7 @@ async def genuine(ring: KeyRing, grant: Grant, clock: ManualClock) -> Genuine:
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-async def test_a_forgery_is_invalid(
+async def test_forged_token_is_invalid(
     ring: KeyRing, genuine: Genuine, clock: ManualClock, forgery: str
 ) -> None:
     with pytest.raises(TokenInvalid):
@@ -300,48 +308,50 @@ async def test_a_forgery_is_invalid(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-async def test_what_the_standards_allow_is_accepted(
+async def test_standard_variant_is_accepted(
     ring: KeyRing, genuine: Genuine, clock: ManualClock, variant: str
 ) -> None:
     assert await tokens.verify(ring, POLICY, VARIANTS[variant](genuine, clock), clock.now())
 
 
 @pytest.fixture
-async def alices(sqlite_api: Api) -> Genuine:
+async def alice_token(sqlite_api: Api) -> Genuine:
     return await genuine_of(sqlite_api)
 
 
-async def test_no_forgery_makes_the_server_stumble_or_keeps_anybody_from_logging_in(
-    sqlite_api: Api, alices: Genuine, clock: ManualClock
+async def test_forged_token_fails_me_and_does_not_prevent_login(
+    sqlite_api: Api, alice_token: Genuine, clock: ManualClock
 ) -> None:
     for name, forge in FORGERIES.items():
-        token = forge(alices, clock)
+        token = forge(alice_token, clock)
         assert denials(await sqlite_api.ask(ME, token=token)) == INVALID, name
         payload = await sqlite_api.try_login(ALICE.username, ALICE.password, token=token)
         assert payload["errors"] == [], name
 
 
-async def test_roles_written_into_a_token_grant_nothing(sqlite_api: Api, alices: Genuine) -> None:
-    token = alices.with_claims(roles=["admin"], scope="users:read roles:write")
+async def test_roles_in_token_grant_no_permissions(sqlite_api: Api, alice_token: Genuine) -> None:
+    token = alice_token.with_claims(roles=["admin"], scope="users:read roles:write")
     result = await sqlite_api.ask("{ users { nodes { id } } }", token=token)
     assert denials(result) == [{"code": "FORBIDDEN", "required": "users:read"}]
 
 
-async def test_a_session_opens_for_its_own_user_only(sqlite_api: Api, alices: Genuine) -> None:
-    bob = Genuine(await sqlite_api.log_in(BOB), alices.key).claims["sub"]
-    assert denials(await sqlite_api.ask(ME, token=alices.with_claims(sub=bob))) == INVALID
+async def test_token_with_session_of_other_user_is_invalid(
+    sqlite_api: Api, alice_token: Genuine
+) -> None:
+    bob = Genuine(await sqlite_api.log_in(BOB), alice_token.key).claims["sub"]
+    assert denials(await sqlite_api.ask(ME, token=alice_token.with_claims(sub=bob))) == INVALID
 
 
-async def test_an_expired_token_that_is_forged_is_invalid_and_not_expired(
-    sqlite_api: Api, alices: Genuine, clock: ManualClock
+async def test_expired_forged_token_is_reported_as_invalid(
+    sqlite_api: Api, alice_token: Genuine, clock: ManualClock
 ) -> None:
     clock.tick(hours=1)
-    stranger = new_key(Algorithm.ES256, clock)
-    token = sign(alices.header, alices.claims, "ES256", stranger.signer)
+    other_key = new_key(Algorithm.ES256, clock)
+    token = sign(alice_token.header, alice_token.claims, "ES256", other_key.signer)
     assert denials(await sqlite_api.ask(ME, token=token)) == INVALID
 
 
-async def test_a_token_lives_as_long_as_it_was_told_wherever_in_a_second_it_began(
+async def test_expires_in_is_never_longer_than_lifetime(
     sqlite_api: Api, clock: ManualClock
 ) -> None:
     clock.tick(milliseconds=700)
@@ -351,17 +361,15 @@ async def test_a_token_lives_as_long_as_it_was_told_wherever_in_a_second_it_bega
     assert not (await sqlite_api.ask(ME, token=tokens_["accessToken"])).get("errors")
 
 
-async def test_a_token_of_a_year_ago_is_expired_while_its_key_is_known(
-    sqlite_api: Api, alices: Genuine, clock: ManualClock
+async def test_old_token_of_known_key_is_expired(
+    sqlite_api: Api, alice_token: Genuine, clock: ManualClock
 ) -> None:
     clock.tick(days=365)
-    result = await sqlite_api.ask(ME, token=alices.text)
+    result = await sqlite_api.ask(ME, token=alice_token.text)
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_EXPIRED"}]
 
 
-async def test_a_token_says_what_rfc_9068_asks_for(
-    ring: KeyRing, grant: Grant, clock: ManualClock
-) -> None:
+async def test_claims_follow_rfc_9068(ring: KeyRing, grant: Grant, clock: ManualClock) -> None:
     token = await issue(ring, grant, clock)
     now = int(clock.now().timestamp())
     assert token.header == {"alg": "ES256", "typ": "at+jwt", "kid": token.key.kid}
@@ -377,9 +385,7 @@ async def test_a_token_says_what_rfc_9068_asks_for(
     }
 
 
-async def test_what_was_issued_is_read_again(
-    ring: KeyRing, grant: Grant, clock: ManualClock
-) -> None:
+async def test_issued_token_is_verified(ring: KeyRing, grant: Grant, clock: ManualClock) -> None:
     token = await issue(ring, grant, clock)
     verified = await tokens.verify(ring, POLICY, token.text, clock.now())
     assert (verified.user_id, verified.session_id) == (grant.user_id, grant.session_id)
@@ -387,12 +393,12 @@ async def test_what_was_issued_is_read_again(
     assert verified.expires_at == clock.now() + POLICY.lifetime
 
 
-async def test_no_two_tokens_share_an_id(ring: KeyRing, grant: Grant, clock: ManualClock) -> None:
+async def test_token_ids_are_unique(ring: KeyRing, grant: Grant, clock: ManualClock) -> None:
     issued = [await issue(ring, grant, clock) for _ in range(20)]
     assert len({token.claims["jti"] for token in issued}) == 20
 
 
-async def test_a_token_never_outlives_its_session(
+async def test_token_expires_with_its_session(
     ring: KeyRing, grant: Grant, clock: ManualClock
 ) -> None:
     clock.tick(days=30, minutes=-1)
@@ -403,7 +409,7 @@ async def test_a_token_never_outlives_its_session(
     )
 
 
-async def test_a_token_ends_at_its_very_second(
+async def test_token_expires_at_exact_second(
     ring: KeyRing, grant: Grant, clock: ManualClock
 ) -> None:
     token = await issue(ring, grant, clock)
@@ -416,7 +422,7 @@ async def test_a_token_ends_at_its_very_second(
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text() | st.text("eyJ.-_A9=", max_size=60))
-async def test_no_text_is_more_than_invalid(ring: KeyRing, clock: ManualClock, text: str) -> None:
+async def test_any_text_is_invalid(ring: KeyRing, clock: ManualClock, text: str) -> None:
     with pytest.raises(TokenInvalid):
         await tokens.verify(ring, POLICY, text, clock.now())
 
@@ -433,7 +439,7 @@ CLAIM_NAMES = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "nbf"]
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(changes=st.dictionaries(st.sampled_from(CLAIM_NAMES), json_values, min_size=1))
-async def test_no_claim_of_any_shape_is_more_than_invalid_or_expired(
+async def test_claims_of_any_shape_are_invalid_or_expired(
     ring: KeyRing, grant: Grant, clock: ManualClock, changes: dict[str, Any]
 ) -> None:
     token = (await issue(ring, grant, clock)).with_claims(**changes)
@@ -448,7 +454,7 @@ async def test_no_claim_of_any_shape_is_more_than_invalid_or_expired(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(place=st.integers(0, 2000), character=st.characters() | st.sampled_from("ABab01-_.="))
-async def test_a_token_with_one_other_character_is_refused(
+async def test_token_with_changed_character_is_invalid(
     ring: KeyRing, grant: Grant, clock: ManualClock, place: int, character: str
 ) -> None:
     text = (await issue(ring, grant, clock)).text
@@ -462,7 +468,7 @@ async def test_a_token_with_one_other_character_is_refused(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(place=st.integers(0, 2000), character=st.characters() | st.sampled_from("ABab01-_.="))
-async def test_a_token_with_one_character_more_is_refused(
+async def test_token_with_added_character_is_invalid(
     ring: KeyRing, grant: Grant, clock: ManualClock, place: int, character: str
 ) -> None:
     text = (await issue(ring, grant, clock)).text
@@ -471,33 +477,31 @@ async def test_a_token_with_one_character_more_is_refused(
         await tokens.verify(ring, POLICY, text[:place] + character + text[place:], clock.now())
 
 
-async def test_a_token_that_was_cut_anywhere_is_refused(
-    ring: KeyRing, grant: Grant, clock: ManualClock
-) -> None:
+async def test_truncated_token_is_invalid(ring: KeyRing, grant: Grant, clock: ManualClock) -> None:
     text = (await issue(ring, grant, clock)).text
     for end in range(len(text)):
         with pytest.raises(TokenInvalid):
             await tokens.verify(ring, POLICY, text[:end], clock.now())
 
 
-async def test_another_server_with_the_same_names_issues_nothing_of_ours(
+async def test_token_of_other_installation_is_invalid(
     ring: KeyRing, grant: Grant, clock: ManualClock
 ) -> None:
     token = await issue(ring, grant, clock)
-    stranger = new_key(Algorithm.ES256, clock)
-    forged = sign(token.header, token.claims, "ES256", stranger.signer)
+    other_key = new_key(Algorithm.ES256, clock)
+    forged = sign(token.header, token.claims, "ES256", other_key.signer)
     with pytest.raises(TokenInvalid):
         await tokens.verify(ring, POLICY, forged, clock.now())
 
 
-def test_the_loose_bits_of_a_signature_are_where_the_forgery_looks_for_them() -> None:
+def test_forgery_changes_unused_bits_of_signature() -> None:
     assert {encode_part(bytes(63) + bytes([n]))[-1] for n in range(256)} == set("AQgw")
 
 
-# What is issued is accepted
+# Size of tokens
 
 
-# Repeated, because random lists are seldom long enough to reach the limit.
+# One name repeated, since random lists are rarely long enough to reach the limit.
 role_names = st.builds(
     str.__mul__,
     st.characters(min_codepoint=33, exclude_categories=["Cs"]),
@@ -519,12 +523,12 @@ async def test_issued_token_of_any_size_is_accepted(
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
-async def test_longest_issuer_and_audience_fit_into_a_token(
+async def test_longest_issuer_and_audience_fit_in_token(
     sqlite_url: str, grant: Grant, clock: ManualClock, algorithm: Algorithm
 ) -> None:
     policy = TokenPolicy("https://" + "ä" * 504, "ä" * 512)
     db = Database.connect(sqlite_url)
-    ring = KeyRing(db, SecretKeys(["of the tests"]), clock, algorithm)
+    ring = KeyRing(db, SecretKeys(["a secret"]), clock, algorithm)
     await ring.start()
     large = replace(grant, roles=["r" * 64] * 88)
     issued = await tokens.issue(ring, policy, large, clock.now())
@@ -532,7 +536,7 @@ async def test_longest_issuer_and_audience_fit_into_a_token(
     assert len(issued.text) <= tokens.ISSUED_MAX_LENGTH
 
 
-async def test_token_with_too_many_roles_leaves_them_out(
+async def test_token_with_too_many_roles_omits_them(
     ring: KeyRing, grant: Grant, clock: ManualClock
 ) -> None:
     large = replace(grant, roles=["r" * 64] * 88)
@@ -544,7 +548,7 @@ async def test_token_with_too_many_roles_leaves_them_out(
     assert (entry["event"], entry["user_id"]) == ("token.hints_omitted", str(grant.user_id))
 
 
-async def test_account_with_eighty_eight_long_role_names_stays_signed_in(sqlite_api: Api) -> None:
+async def test_user_with_88_long_role_names_can_sign_in(sqlite_api: Api) -> None:
     auth = sqlite_api.auth
     alice = await find_user_by_name(auth, ALICE.username)
     assert alice
@@ -563,12 +567,12 @@ async def test_account_with_eighty_eight_long_role_names_stays_signed_in(sqlite_
     assert live.user_id == alice.id
 
 
-async def test_longest_cookie_and_link_are_short(sqlite_api: Api, clock: ManualClock) -> None:
+async def test_cookies_and_link_tokens_are_short(sqlite_api: Api, clock: ManualClock) -> None:
     auth = sqlite_api.auth
     refresh_token = auth.refresh_tokens.encode(RefreshToken(uuid7(), 2**31 - 1))
     for secure in (True, False):
         policy = CookiePolicy(secure=secure, allowed_origins=frozenset())
-        # RFC 6265, 6.1: browsers keep cookies of 4096 bytes.
+        # RFC 6265, section 6.1: browsers accept cookies of 4096 bytes.
         assert len(policy.write(refresh_token, timedelta(days=3650))) < 500
     for purpose in Purpose:
         text = auth.links.issue(purpose, uuid7(), clock.now() + timedelta(days=7), "x" * 10_000)

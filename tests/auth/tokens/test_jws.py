@@ -1,4 +1,4 @@
-"""Signed tokens: one spelling, one algorithm per key, and the vectors of Project Wycheproof."""
+"""JWS: strict encoding, one algorithm per key, and the vectors of Project Wycheproof."""
 
 import json
 from collections.abc import Iterator
@@ -19,27 +19,27 @@ from tests.auth.forging import new_key, sign
 from tests.clock import ManualClock
 
 VECTORS = Path(__file__).parent / "wycheproof" / "json_web_signature_test.json"
-# No vector is of EdDSA; RFC 8037 has one, below.
+# There are no vectors of EdDSA. The example of RFC 8037 is tested below.
 READERS: dict[str, Any] = {"ES256": ECAlgorithm, "RS256": RSAAlgorithm, "HS256": HMACAlgorithm}
-# Groups left out: algorithms that cannot be given to our verifier at all, and keys for encryption,
-# which name no algorithm (vectors 353 to 356). We read no foreign keys: ours sign and do no more.
-LEFT_OUT = {"RS384", "RS512", "PS256", "PS384", "PS512", "ES521", None}
+# Skipped groups: algorithms that are not supported, and encryption keys without an algorithm
+# (vectors 353 to 356).
+SKIPPED = {"RS384", "RS512", "PS256", "PS384", "PS512", "ES521", None}
 
-# Vectors where we know better than their label.
-OUR_VERDICT = {
-    259: False,  # an empty payload: no token of ours is without claims
-    367: True,  # to the letter the token of vector 357, which is valid
+# Vectors for which the expected result differs from their label.
+EXPECTED = {
+    259: False,  # an empty payload: tokens have claims
+    367: True,  # the same token as in vector 357, which is valid
     370: True,  # the same
-    372: False,  # a character that is not base64url: RFC 7515 has no room for it
+    372: False,  # a character that is not base64url (RFC 7515)
     373: False,  # the same
 }
-# For which reason the valid ones among them are refused.
+# The reason for which valid ones among them are rejected.
 NO_COMPACT_FORM = "not three base64url parts"
 
 
 @dataclass(frozen=True)
 class VectorKey:
-    """The key of a group of vectors, pinned to its algorithm."""
+    """The key of a group of vectors and its algorithm."""
 
     algorithm: str
     verifier: Any
@@ -56,7 +56,7 @@ def cases() -> Iterator[Any]:
             continue
         for test in tests:
             name = f"{test['tcId']}-{test['comment']}"
-            wanted = OUR_VERDICT.get(test["tcId"], test["result"] == "valid")
+            wanted = EXPECTED.get(test["tcId"], test["result"] == "valid")
             yield pytest.param(jwk, test["jws"], wanted, id=name)
 
 
@@ -77,17 +77,17 @@ def test_wycheproof(jwk: dict[str, Any], token: Any, wanted: bool) -> None:
     assert verifies(jwk, token) == wanted
 
 
-def test_no_group_of_an_algorithm_that_we_have_is_left_out() -> None:
-    assert {jwk.get("alg") for jwk, _ in groups()} == {*READERS, *LEFT_OUT}
+def test_all_vectors_of_supported_algorithms_are_used() -> None:
+    assert {jwk.get("alg") for jwk, _ in groups()} == {*READERS, *SKIPPED}
     assert len(list(cases())) == 312
 
 
-def test_the_valid_vectors_that_we_refuse_are_refused_for_their_spelling() -> None:
+def test_rejected_valid_vectors_have_non_canonical_encoding() -> None:
     refused = [
         (jwk, test["jws"])
         for jwk, tests in groups()
         for test in tests
-        if test["result"] == "valid" and OUR_VERDICT.get(test["tcId"]) is False
+        if test["result"] == "valid" and EXPECTED.get(test["tcId"]) is False
     ]
     assert len(refused) == 3
     for jwk, token in refused:
@@ -95,7 +95,7 @@ def test_the_valid_vectors_that_we_refuse_are_refused_for_their_spelling() -> No
             jws.verify(token, key_of(jwk))
 
 
-def test_the_example_of_the_rfc_for_eddsa_verifies() -> None:
+def test_eddsa_example_of_rfc_8037_verifies() -> None:
     # RFC 8037, appendix A.4.
     public = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
     token = (
@@ -107,7 +107,7 @@ def test_the_example_of_the_rfc_for_eddsa_verifies() -> None:
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
-def test_what_a_key_signs_it_verifies(clock: ManualClock, algorithm: Algorithm) -> None:
+def test_key_verifies_its_signature(clock: ManualClock, algorithm: Algorithm) -> None:
     key = new_key(algorithm, clock)
     token = jws.sign({"sub": "x"}, key.signer, algorithm=algorithm, kid=key.kid, typ="at+jwt")
     assert jws.verify(token, key) == b'{"sub":"x"}'
@@ -116,7 +116,7 @@ def test_what_a_key_signs_it_verifies(clock: ManualClock, algorithm: Algorithm) 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_no_other_last_character_makes_the_same_token(
+def test_other_last_character_is_invalid(
     clock: ManualClock, algorithm: Algorithm, part: int
 ) -> None:
     key = new_key(algorithm, clock)
@@ -129,12 +129,12 @@ def test_no_other_last_character_makes_the_same_token(
                 jws.verify(".".join(other), key)
 
 
-def test_loose_bits_at_the_end_of_a_part_are_refused_before_the_signature() -> None:
+def test_non_canonical_base64url_is_invalid() -> None:
     with pytest.raises(InvalidSignedToken, match="not canonical"):
         jws.read_header(f"{encode_part(b'{}')[:-1]}1.AAAA.AAAA")
 
 
-def test_a_part_that_no_bytes_can_have_is_refused() -> None:
+def test_impossible_base64url_length_is_invalid() -> None:
     with pytest.raises(InvalidSignedToken, match="not base64url"):
         jws.read_header("AAAAA.AAAA.AAAA")
 
@@ -142,7 +142,7 @@ def test_a_part_that_no_bytes_can_have_is_refused() -> None:
 @pytest.mark.parametrize(
     "algorithm", ["none", "None", "NONE", "nOnE", "", "HS256", "ES384", "ES256 ", "es256"]
 )
-def test_the_algorithm_is_the_one_of_the_key(clock: ManualClock, algorithm: str) -> None:
+def test_algorithm_must_be_that_of_key(clock: ManualClock, algorithm: str) -> None:
     key = new_key(Algorithm.ES256, clock)
     token = sign({"alg": algorithm}, {}, Algorithm.ES256, key.signer)
     with pytest.raises(InvalidSignedToken, match="the algorithm"):
@@ -150,14 +150,16 @@ def test_the_algorithm_is_the_one_of_the_key(clock: ManualClock, algorithm: str)
 
 
 @pytest.mark.parametrize("algorithm", [None, 0, True, ["none"], {"none": 1}])
-def test_an_algorithm_that_is_not_text_is_refused(clock: ManualClock, algorithm: object) -> None:
+def test_algorithm_must_be_text(clock: ManualClock, algorithm: object) -> None:
     key = new_key(Algorithm.ES256, clock)
     with pytest.raises(InvalidSignedToken, match="not text"):
         jws.verify(sign({"alg": algorithm}, {}, Algorithm.ES256, key.signer), key)
 
 
 @pytest.mark.parametrize("asymmetric", [Algorithm.ES256, Algorithm.EDDSA, Algorithm.RS256])
-def test_a_public_key_is_never_a_secret(clock: ManualClock, asymmetric: Algorithm) -> None:
+def test_public_key_is_not_accepted_as_hmac_secret(
+    clock: ManualClock, asymmetric: Algorithm
+) -> None:
     key = new_key(asymmetric, clock)
     for secret in spellings_of(key):
         token = sign({"alg": "HS256"}, {}, "HS256", secret)
@@ -166,13 +168,13 @@ def test_a_public_key_is_never_a_secret(clock: ManualClock, asymmetric: Algorith
 
 
 def spellings_of(key: Any) -> Iterator[bytes]:
-    """Every form in which an attacker may have the public key."""
+    """Returns the encodings of a public key that an attacker may use."""
     yield key.verifier.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     yield key.verifier.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     yield json.dumps(key.public_jwk).encode()
 
 
-def test_a_secret_shorter_than_its_hash_verifies_nothing() -> None:
+def test_hmac_secret_shorter_than_hash_is_rejected() -> None:
     secret = b"31 bytes are too few for SHA256"
     token = sign({"alg": "HS256"}, {}, "HS256", secret)
     with pytest.raises(InvalidSignedToken):
@@ -180,7 +182,7 @@ def test_a_secret_shorter_than_its_hash_verifies_nothing() -> None:
 
 
 @pytest.mark.parametrize("crit", ["exp", ""])
-def test_critical_extensions_are_refused_though_they_were_text(crit: str) -> None:
+def test_critical_extensions_are_rejected(crit: str) -> None:
     header = encode_part(json.dumps({"alg": "ES256", "crit": crit}).encode())
     with pytest.raises(InvalidSignedToken, match="critical"):
         jws.read_header(f"{header}.AAAA.AAAA")
@@ -204,13 +206,13 @@ def test_critical_extensions_are_refused_though_they_were_text(crit: str) -> Non
     ],
     ids=lambda header: repr(header[:20]),
 )
-def test_a_hostile_header_is_just_invalid(header: bytes) -> None:
+def test_malformed_header_is_invalid(header: bytes) -> None:
     with pytest.raises(InvalidSignedToken):
         jws.read_header(f"{encode_part(header)}.AAAA.AAAA")
 
 
 @pytest.mark.parametrize(("size", "fits"), [(5900, True), (6200, False)])
-def test_a_token_has_at_most_eight_kilobytes(clock: ManualClock, size: int, fits: bool) -> None:
+def test_token_has_at_most_8192_characters(clock: ManualClock, size: int, fits: bool) -> None:
     key = new_key(Algorithm.HS256, clock)
     token = sign({"alg": "HS256"}, {"roles": "a" * size}, "HS256", key.signer)
     if fits:
@@ -221,13 +223,13 @@ def test_a_token_has_at_most_eight_kilobytes(clock: ManualClock, size: int, fits
 
 
 @given(st.text())
-def test_no_text_makes_the_reader_stumble(text: str) -> None:
+def test_any_text_is_parsed_or_invalid(text: str) -> None:
     with pytest.raises(InvalidSignedToken):
         jws.read_header(text)
 
 
 @given(st.binary(min_size=1))
-def test_no_header_makes_the_reader_stumble(raw: bytes) -> None:
+def test_any_header_is_parsed_or_invalid(raw: bytes) -> None:
     token = f"{jws.encode_part(raw)}.AAAA.AAAA"
     try:
         header = jws.read_header(token)

@@ -1,7 +1,8 @@
-"""Keys: published before they sign, verifying after they have, opened by the server's secret."""
+"""The key ring: states, rotation, reloads, and keys that cannot be decrypted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,12 +36,36 @@ from tests.auth.forging import POLICY, issue, new_key
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 
-SECRET = "a secret of the tests, long enough for anybody"
-OLDER = "the secret of before, which was long as well"
-AT = Client("192.0.2.7", "test")
+SECRET = "the newest secret, which is long enough"
+OLDER = "the older secret, which is long enough"
+CLIENT = Client("192.0.2.7", "test")
 UNREACHABLE_DATABASE = "postgresql://postgres@127.0.0.1:1/none"
-# What makes a JWK private (RFC 7518, 6).
+# The private members of JWKs (RFC 7518, section 6).
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k"}
+
+
+def make_unreachable(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes reads of a database fail as if it could not be reached."""
+    monkeypatch.setattr(db, "read", Database.connect(UNREACHABLE_DATABASE).read)
+
+
+class Monotonic:
+    """A monotonic clock that tests move."""
+
+    def __init__(self) -> None:
+        self._seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self._seconds
+
+    def tick(self, seconds: float) -> None:
+        """Moves the clock."""
+        self._seconds += seconds
+
+
+@pytest.fixture
+def monotonic() -> Monotonic:
+    return Monotonic()
 
 
 @pytest.fixture
@@ -51,12 +76,17 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 def ring(
-    db: Database, clock: ManualClock, *secrets: str, algorithm: Algorithm = Algorithm.ES256
+    db: Database,
+    clock: ManualClock,
+    *secrets: str,
+    algorithm: Algorithm = Algorithm.ES256,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> KeyRing:
-    return KeyRing(db, SecretKeys(secrets or [SECRET]), clock, algorithm)
+    keys = SecretKeys(secrets or [SECRET])
+    return KeyRing(db, keys, clock, algorithm, monotonic=monotonic)
 
 
-async def number_of_keys(db: Database) -> int:
+async def count_keys(db: Database) -> int:
     async with db.read() as session:
         return len((await session.execute(text("SELECT kid FROM signing_keys"))).all())
 
@@ -69,7 +99,7 @@ def grant(clock: ManualClock) -> Grant:
     return Grant(uuid7(), uuid7(), [], [], clock.now() + timedelta(days=1))
 
 
-async def test_the_first_start_makes_a_key_that_signs_at_once(
+async def test_first_start_creates_key_that_signs_immediately(
     db: Database, clock: ManualClock
 ) -> None:
     keys = ring(db, clock)
@@ -77,29 +107,27 @@ async def test_the_first_start_makes_a_key_that_signs_at_once(
     assert [state for _, state in await keys.states()] == [KeyState.CURRENT]
 
 
-async def test_two_processes_that_start_together_make_one_key(
-    db: Database, clock: ManualClock
-) -> None:
+async def test_concurrent_first_starts_create_one_key(db: Database, clock: ManualClock) -> None:
     one, other = ring(db, clock), ring(db, clock)
     await asyncio.gather(one.start(), other.start())
     assert (await one.signing_key()).kid == (await other.signing_key()).kid
-    assert await number_of_keys(db) == 1
+    assert await count_keys(db) == 1
 
 
-async def test_what_one_process_signs_another_verifies(db: Database, clock: ManualClock) -> None:
+async def test_other_process_verifies_token(db: Database, clock: ManualClock) -> None:
     here, there = ring(db, clock), ring(db, clock)
     await asyncio.gather(here.start(), there.start())
     token = await issue(here, grant(clock), clock)
     assert await tokens.verify(there, POLICY, token.text, clock.now())
 
 
-async def test_starting_again_makes_no_second_key(db: Database, clock: ManualClock) -> None:
+async def test_second_start_creates_no_key(db: Database, clock: ManualClock) -> None:
     for _ in range(3):
         await ring(db, clock).start()
-    assert await number_of_keys(db) == 1
+    assert await count_keys(db) == 1
 
 
-async def test_a_new_key_is_published_ten_minutes_before_it_signs(
+async def test_new_key_is_published_ten_minutes_before_use(
     db: Database, clock: ManualClock
 ) -> None:
     keys = ring(db, clock)
@@ -112,9 +140,7 @@ async def test_a_new_key_is_published_ten_minutes_before_it_signs(
     assert (await keys.signing_key()).kid == new.kid
 
 
-async def test_a_key_is_next_then_current_then_retired_then_gone(
-    db: Database, clock: ManualClock
-) -> None:
+async def test_key_states_follow_clock(db: Database, clock: ManualClock) -> None:
     keys = ring(db, clock)
     await keys.start()
     old = await keys.signing_key()
@@ -126,9 +152,7 @@ async def test_a_key_is_next_then_current_then_retired_then_gone(
     assert await states(keys) == [(new.kid, "current")]
 
 
-async def test_nothing_that_was_issued_is_refused_before_its_time_while_keys_rotate(
-    sqlite_api: Api, clock: ManualClock
-) -> None:
+async def test_rotation_invalidates_no_token(sqlite_api: Api, clock: ManualClock) -> None:
     issued: list[str] = []
     for minutes in range(0, 120, 5):
         if minutes in {10, 15, 60}:
@@ -140,7 +164,7 @@ async def test_nothing_that_was_issued_is_refused_before_its_time_while_keys_rot
     assert len({jwt.get_unverified_header(token)["kid"] for token in issued}) == 4
 
 
-async def test_a_retired_key_verifies_until_its_last_token_has_expired(
+async def test_retired_key_verifies_until_last_token_expires(
     db: Database, clock: ManualClock
 ) -> None:
     keys = ring(db, clock)
@@ -154,116 +178,113 @@ async def test_a_retired_key_verifies_until_its_last_token_has_expired(
     assert old.kid not in {jwk["kid"] for jwk in (await keys.jwks())["keys"]}
 
 
-async def test_another_process_knows_a_new_key_before_it_is_used(
-    db: Database, clock: ManualClock
+async def test_other_process_loads_new_key_before_use(
+    db: Database, clock: ManualClock, monotonic: Monotonic
 ) -> None:
-    here, there = ring(db, clock), ring(db, clock)
+    here, there = ring(db, clock, monotonic=monotonic), ring(db, clock, monotonic=monotonic)
     await here.start()
     await there.start()
     new = await here.rotate(OPERATOR)
-    let_pass(there, seconds=5)
+    monotonic.tick(5)
     assert await there.find(new.kid) is not None
 
 
 @contextmanager
-def loads_of(db: Database) -> Iterator[list[str]]:
-    """The statements that read the table of keys."""
+def recorded_loads(db: Database) -> Iterator[list[str]]:
+    """Records the statements that read the table of keys."""
     statements: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
+    def record(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
         if "FROM signing_keys" in statement:
             statements.append(statement)
 
-    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(db.engine.sync_engine, "before_cursor_execute", record)
     yield statements
-    event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+    event.remove(db.engine.sync_engine, "before_cursor_execute", record)
 
 
 @dataclass
 class SlowReads:
-    """Reads that a test lets go on."""
+    """Reads that wait until the test lets them continue."""
 
     have_read: asyncio.Event = field(default_factory=asyncio.Event)
     may_return: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def let_pass(keys: KeyRing, seconds: float) -> None:
-    """As if the ring had been loaded longer ago; its own clock cannot be moved."""
-    keys._loaded_at -= seconds
-
-
-async def test_strangers_make_a_process_reload_its_keys_once_in_five_seconds(
-    db: Database, clock: ManualClock
+async def test_unknown_kids_cause_one_reload_in_five_seconds(
+    db: Database, clock: ManualClock, monotonic: Monotonic
 ) -> None:
-    keys = ring(db, clock)
+    keys = ring(db, clock, monotonic=monotonic)
     await keys.start()
-    with loads_of(db) as loads:
+    with recorded_loads(db) as loads:
         await asyncio.gather(*[keys.find(f"unknown {number}") for number in range(20)])
         assert len(loads) == 0
-        let_pass(keys, seconds=5)
+        monotonic.tick(5)
         await asyncio.gather(*[keys.find(f"unknown {number}") for number in range(20)])
         assert len(loads) == 1
 
 
-async def test_a_known_kid_costs_no_query_for_a_minute(db: Database, clock: ManualClock) -> None:
-    keys = ring(db, clock)
+async def test_known_kid_causes_no_query_for_a_minute(
+    db: Database, clock: ManualClock, monotonic: Monotonic
+) -> None:
+    keys = ring(db, clock, monotonic=monotonic)
     await keys.start()
     kid = (await keys.signing_key()).kid
-    with loads_of(db) as loads:
-        let_pass(keys, seconds=55)
+    with recorded_loads(db) as loads:
+        monotonic.tick(55)
         assert await keys.find(kid)
         assert len(loads) == 0
-        let_pass(keys, seconds=5)
+        monotonic.tick(5)
         assert await keys.find(kid)
         assert len(loads) == 1
 
 
-async def test_keys_in_memory_outlast_the_database(db: Database, clock: ManualClock) -> None:
-    keys = ring(db, clock)
+async def test_loaded_keys_are_used_during_outage(
+    db: Database, clock: ManualClock, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ring(db, clock, monotonic=monotonic)
     await keys.start()
     kid = (await keys.signing_key()).kid
-    keys._db = Database.connect(UNREACHABLE_DATABASE)
-    let_pass(keys, seconds=60)
+    make_unreachable(db, monkeypatch)
+    monotonic.tick(60)
     assert await keys.find(kid)
     assert len((await keys.jwks())["keys"]) == 1
 
 
-async def test_without_keys_an_unreachable_database_is_said_to_be_so(clock: ManualClock) -> None:
+async def test_outage_without_loaded_keys_raises(clock: ManualClock) -> None:
     keys = ring(Database.connect(UNREACHABLE_DATABASE), clock)
     with pytest.raises(DatabaseUnavailable):
         await keys.signing_key()
 
 
 @pytest.mark.parametrize("kid", [None, 7, True, ["x"], {"x": 1}, "\ud800", ""])
-async def test_a_kid_of_any_shape_is_just_unknown(
-    db: Database, clock: ManualClock, kid: object
-) -> None:
+async def test_unusual_kid_is_unknown(db: Database, clock: ManualClock, kid: object) -> None:
     keys = ring(db, clock)
     await keys.start()
     assert await keys.find(kid) is None
 
 
-async def test_another_secret_opens_no_key_and_makes_none(db: Database, clock: ManualClock) -> None:
+async def test_start_with_wrong_secret_raises_and_creates_no_key(
+    db: Database, clock: ManualClock
+) -> None:
     await ring(db, clock, OLDER).start()
     with pytest.raises(WrongSecretKey):
         await ring(db, clock, SECRET).start()
-    assert await number_of_keys(db) == 1
+    assert await count_keys(db) == 1
 
 
-async def test_checking_the_secret_makes_no_key(db: Database, clock: ManualClock) -> None:
+async def test_check_secret_creates_no_key(db: Database, clock: ManualClock) -> None:
     await ring(db, clock).check_secret()
-    assert await number_of_keys(db) == 0
+    assert await count_keys(db) == 0
 
 
-async def test_checking_a_wrong_secret_says_so(db: Database, clock: ManualClock) -> None:
+async def test_check_secret_raises_for_wrong_secret(db: Database, clock: ManualClock) -> None:
     await ring(db, clock, OLDER).start()
     with pytest.raises(WrongSecretKey):
         await ring(db, clock, SECRET).check_secret()
 
 
-async def test_an_older_secret_in_the_list_still_opens_the_keys(
-    db: Database, clock: ManualClock
-) -> None:
+async def test_older_secret_in_list_decrypts_keys(db: Database, clock: ManualClock) -> None:
     before = ring(db, clock, OLDER)
     await before.start()
     after = ring(db, clock, SECRET, OLDER)
@@ -272,7 +293,7 @@ async def test_an_older_secret_in_the_list_still_opens_the_keys(
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
-async def test_the_database_holds_no_private_key_in_plain(
+async def test_database_contains_no_unencrypted_private_key(
     db: Database, clock: ManualClock, algorithm: Algorithm
 ) -> None:
     keys = ring(db, clock, algorithm=algorithm)
@@ -292,7 +313,7 @@ def private_jwk(key: Key) -> dict[str, str]:
     return jwk
 
 
-async def test_a_private_key_opens_under_its_own_kid_only(db: Database, clock: ManualClock) -> None:
+async def test_private_key_is_bound_to_its_kid(db: Database, clock: ManualClock) -> None:
     await ring(db, clock).start()
     async with db.begin() as tx:
         await tx.execute(text("UPDATE signing_keys SET kid = 'of-another'"))
@@ -300,19 +321,19 @@ async def test_a_private_key_opens_under_its_own_kid_only(db: Database, clock: M
         await ring(db, clock).start()
 
 
-async def test_a_key_prints_nothing_private(db: Database, clock: ManualClock) -> None:
+async def test_repr_of_key_contains_no_private_key(db: Database, clock: ManualClock) -> None:
     keys = ring(db, clock, algorithm=Algorithm.HS256)
     await keys.start()
     key = await keys.signing_key()
     assert repr(key.signer) not in repr(key)
 
 
-async def test_a_symmetric_key_has_256_bits(clock: ManualClock) -> None:
+async def test_symmetric_key_has_256_bits(clock: ManualClock) -> None:
     assert len(new_key(Algorithm.HS256, clock).signer) == 32
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
-async def test_each_algorithm_of_the_setting_issues_and_verifies(
+async def test_each_algorithm_issues_and_verifies(
     sqlite_url: str, tmp_path: Path, clock: ManualClock, algorithm: Algorithm
 ) -> None:
     async with serving(settings_with(algorithm, sqlite_url, tmp_path), clock) as api:
@@ -325,7 +346,7 @@ def settings_with(algorithm: Algorithm, url: str, folder: Path) -> Settings:
     return make_settings(url, folder).model_copy(update={"jwt_algorithm": algorithm})
 
 
-async def test_another_algorithm_is_published_before_it_signs_and_old_tokens_stay_good(
+async def test_changed_algorithm_keeps_old_tokens_valid(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(settings_with(Algorithm.ES256, sqlite_url, tmp_path), clock) as before:
@@ -338,13 +359,13 @@ async def test_another_algorithm_is_published_before_it_signs_and_old_tokens_sta
         assert await after.data("{ me { id } }", token=token)
 
 
-async def test_two_processes_that_start_with_another_algorithm_make_one_key(
+async def test_concurrent_starts_with_changed_algorithm_create_one_key(
     db: Database, clock: ManualClock
 ) -> None:
     await ring(db, clock).start()
     others = [ring(db, clock, algorithm=Algorithm.EDDSA) for _ in range(2)]
     await asyncio.gather(*[other.start() for other in others])
-    assert await number_of_keys(db) == 2
+    assert await count_keys(db) == 2
 
 
 async def published(api: Api) -> list[dict[str, str]]:
@@ -360,7 +381,7 @@ async def published(api: Api) -> list[dict[str, str]]:
         (Algorithm.RS256, {"kty", "n", "e"}),
     ],
 )
-async def test_the_jwks_shows_public_members_only(
+async def test_jwks_contains_public_members_only(
     db: Database, clock: ManualClock, algorithm: Algorithm, members: set[str]
 ) -> None:
     keys = ring(db, clock, algorithm=algorithm)
@@ -374,7 +395,7 @@ async def test_the_jwks_shows_public_members_only(
     )
 
 
-async def test_any_service_verifies_a_token_by_the_jwks(sqlite_api: Api) -> None:
+async def test_token_verifies_with_jwks(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     (jwk,) = await published(sqlite_api)
     claims = jwt.decode(
@@ -383,7 +404,7 @@ async def test_any_service_verifies_a_token_by_the_jwks(sqlite_api: Api) -> None
     assert claims["iss"] == sqlite_api.auth.token_policy.issuer
 
 
-async def test_verifiers_may_keep_the_jwks_for_less_time_than_a_key_is_published_ahead(
+async def test_jwks_max_age_is_shorter_than_publication_before_use(
     sqlite_api: Api,
 ) -> None:
     reply = await sqlite_api.http.get("/.well-known/jwks.json")
@@ -392,13 +413,13 @@ async def test_verifiers_may_keep_the_jwks_for_less_time_than_a_key_is_published
     assert kept < PUBLISHED_BEFORE_USE
 
 
-async def test_a_symmetric_key_is_never_published(db: Database, clock: ManualClock) -> None:
+async def test_symmetric_key_is_not_in_jwks(db: Database, clock: ManualClock) -> None:
     keys = ring(db, clock, algorithm=Algorithm.HS256)
     await keys.start()
     assert await keys.jwks() == {"keys": []}
 
 
-async def test_compromised_keys_stop_working_at_once(sqlite_api: Api) -> None:
+async def test_replaced_keys_invalidate_tokens_immediately(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     await sqlite_api.auth.keys.replace_compromised(OPERATOR)
     result = await sqlite_api.ask("{ me { id } }", token=token)
@@ -406,20 +427,20 @@ async def test_compromised_keys_stop_working_at_once(sqlite_api: Api) -> None:
     assert await sqlite_api.data("{ me { id } }", token=await sqlite_api.log_in(ALICE))
 
 
-async def test_a_compromised_key_is_replaced_in_every_process_within_a_minute(
-    db: Database, clock: ManualClock
+async def test_other_process_drops_replaced_key_within_a_minute(
+    db: Database, clock: ManualClock, monotonic: Monotonic
 ) -> None:
-    here, there = ring(db, clock), ring(db, clock)
+    here, there = ring(db, clock, monotonic=monotonic), ring(db, clock, monotonic=monotonic)
     await asyncio.gather(here.start(), there.start())
     old = [await here.signing_key(), await here.rotate(OPERATOR)]
     new = await here.replace_compromised(OPERATOR)
-    let_pass(there, seconds=60)
+    monotonic.tick(60)
     assert [await there.find(key.kid) for key in old] == [None, None]
     assert (await there.signing_key()).kid == new.kid
     assert [jwk["kid"] for jwk in (await there.jwks())["keys"]] == [new.kid]
 
 
-async def test_a_compromised_key_is_replaced_at_once_where_changes_are_heard(
+async def test_change_feed_drops_replaced_key_immediately(
     sqlite_url: str, clock: ManualClock
 ) -> None:
     ours, theirs = Database.connect(sqlite_url), Database.connect(sqlite_url)
@@ -436,9 +457,7 @@ async def test_a_compromised_key_is_replaced_at_once_where_changes_are_heard(
         await theirs.close()
 
 
-async def test_a_compromised_key_does_not_return_with_a_restart(
-    db: Database, clock: ManualClock
-) -> None:
+async def test_replaced_key_stays_revoked_after_restart(db: Database, clock: ManualClock) -> None:
     keys = ring(db, clock)
     await keys.start()
     old = await keys.signing_key()
@@ -448,39 +467,40 @@ async def test_a_compromised_key_does_not_return_with_a_restart(
     assert await restarted.find(old.kid) is None
 
 
-async def test_with_a_clock_that_was_set_back_the_oldest_key_signs(
-    db: Database, clock: ManualClock
-) -> None:
+async def test_oldest_key_signs_if_clock_was_set_back(db: Database, clock: ManualClock) -> None:
     keys = ring(db, clock)
     await keys.start()
     clock.tick(hours=-1)
     assert await keys.signing_key()
 
 
-async def test_a_compromised_key_dies_even_where_its_replacement_cannot_be_opened(
-    db: Database, clock: ManualClock
+async def test_replaced_key_is_dropped_if_new_key_cannot_be_decrypted(
+    db: Database, clock: ManualClock, monotonic: Monotonic
 ) -> None:
-    behind = ring(db, clock, OLDER)
+    behind = ring(db, clock, OLDER, monotonic=monotonic)
     await behind.start()
     old = await behind.signing_key()
-    ahead = ring(db, clock, SECRET, OLDER)
+    ahead = ring(db, clock, SECRET, OLDER, monotonic=monotonic)
     await ahead.start()
     await ahead.replace_compromised(OPERATOR)
-    let_pass(behind, seconds=60)
+    monotonic.tick(60)
     assert await behind.find(old.kid) is None
 
 
-# A secret that does not decrypt every key
+# Secrets that do not decrypt every key
 
 
-async def test_key_under_another_secret_is_unavailable_and_not_unknown(
-    db: Database, clock: ManualClock
+async def test_key_under_other_secret_is_unavailable(
+    db: Database, clock: ManualClock, monotonic: Monotonic
 ) -> None:
-    behind, ahead = ring(db, clock, OLDER), ring(db, clock, SECRET, OLDER)
+    behind, ahead = (
+        ring(db, clock, OLDER, monotonic=monotonic),
+        ring(db, clock, SECRET, OLDER, monotonic=monotonic),
+    )
     await behind.start()
     await ahead.start()
     new = await ahead.replace_compromised(OPERATOR)
-    let_pass(behind, seconds=60)
+    monotonic.tick(60)
     for _ in range(2):
         with pytest.raises(SigningKeysUnavailable):
             await behind.find(new.kid)
@@ -489,17 +509,20 @@ async def test_key_under_another_secret_is_unavailable_and_not_unknown(
         with pytest.raises(SigningKeysUnavailable):
             await behind.jwks()
         assert not await behind.can_decrypt_all()
-        assert await behind.find("a kid that nobody made") is None
+        assert await behind.find("an unknown kid") is None
 
 
-async def test_process_with_an_older_secret_signs_until_the_next_key_does(
-    db: Database, clock: ManualClock
+async def test_process_with_older_secret_signs_until_next_key(
+    db: Database, clock: ManualClock, monotonic: Monotonic
 ) -> None:
-    behind, ahead = ring(db, clock, OLDER), ring(db, clock, SECRET, OLDER)
+    behind, ahead = (
+        ring(db, clock, OLDER, monotonic=monotonic),
+        ring(db, clock, SECRET, OLDER, monotonic=monotonic),
+    )
     await behind.start()
     await ahead.start()
     await ahead.rotate(OPERATOR)
-    let_pass(behind, seconds=60)
+    monotonic.tick(60)
     clock.tick(minutes=9)
     token = await issue(behind, grant(clock), clock)
     assert await tokens.verify(ahead, POLICY, token.text, clock.now())
@@ -508,9 +531,7 @@ async def test_process_with_an_older_secret_signs_until_the_next_key_does(
         await issue(behind, grant(clock), clock)
 
 
-async def test_retired_key_that_no_secret_decrypts_does_not_stop_the_start(
-    db: Database, clock: ManualClock
-) -> None:
+async def test_locked_expired_key_does_not_prevent_start(db: Database, clock: ManualClock) -> None:
     await ring(db, clock, OLDER).start()
     await ring(db, clock, SECRET, OLDER).rotate(OPERATOR)
     clock.tick(minutes=71)
@@ -521,9 +542,7 @@ async def test_retired_key_that_no_secret_decrypts_does_not_stop_the_start(
     assert len((await keys.jwks())["keys"]) == 1
 
 
-async def test_keys_are_replaced_under_a_secret_that_decrypts_none(
-    db: Database, clock: ManualClock
-) -> None:
+async def test_keys_can_be_replaced_under_new_secret(db: Database, clock: ManualClock) -> None:
     await ring(db, clock, OLDER).start()
     new = await ring(db, clock, SECRET).replace_compromised(OPERATOR)
     restarted = ring(db, clock, SECRET)
@@ -531,53 +550,50 @@ async def test_keys_are_replaced_under_a_secret_that_decrypts_none(
     assert (await restarted.signing_key()).kid == new.kid
 
 
-async def test_session_is_not_started_or_refreshed_where_no_key_can_sign(
+async def test_session_is_not_started_or_refreshed_without_signing_key(
     database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    """The session was committed, and the reply was 503 without its tokens."""
+    """Otherwise a session would be committed that has no tokens."""
     settings = make_settings(database_url, tmp_path)
     async with serving(settings, clock) as api:
-        signed_in = await log_in(api.auth, AT, username="alice", password=ALICE.password)
+        signed_in = await log_in(api.auth, CLIENT, username="alice", password=ALICE.password)
         ahead = KeyRing(api.auth.db, SecretKeys([SECRET]), clock, Algorithm.ES256)
         await ahead.replace_compromised(OPERATOR)
-        before = await rows_of_sessions(api.auth.db)
+        before = await list_sessions(api.auth.db)
         with pytest.raises(SigningKeysUnavailable):
-            await log_in(api.auth, AT, username="alice", password=ALICE.password)
+            await log_in(api.auth, CLIENT, username="alice", password=ALICE.password)
         with pytest.raises(SigningKeysUnavailable):
-            await refresh(api.auth, AT, signed_in.refresh_token.text)
-        assert await rows_of_sessions(api.auth.db) == before
+            await refresh(api.auth, CLIENT, signed_in.refresh_token.text)
+        assert await list_sessions(api.auth.db) == before
         variables = {"input": {"username": "alice", "password": ALICE.password}}
         reply = await api.post(LOGIN, variables)
         assert reply.status_code == 503
         assert "signing key" in reply.json()["errors"][0]["message"]
 
 
-async def rows_of_sessions(db: Database) -> list[tuple[Any, ...]]:
+async def list_sessions(db: Database) -> list[tuple[Any, ...]]:
     async with db.read() as session:
         return [
             tuple(r) for r in await session.execute(text("SELECT id, generation FROM sessions"))
         ]
 
 
-# Two operators at once
+# Concurrent changes
 
 
-async def test_compromised_keys_can_be_replaced_twice_at_once(
-    db: Database, clock: ManualClock
-) -> None:
-    """The second load found the first key revoked, and the command ended with a KeyError."""
+async def test_concurrent_replacements_succeed(db: Database, clock: ManualClock) -> None:
     await ring(db, clock).start()
     rings = [ring(db, clock) for _ in range(8)]
     new = await asyncio.gather(*(keys.replace_compromised(OPERATOR) for keys in rings))
     assert len({key.kid for key in new}) == 8
-    # The last one signs, and nothing else is left.
+    # Only the last key is left.
     restarted = ring(db, clock)
     await restarted.start()
     ((kid, state),) = await states(restarted)
     assert (kid in {key.kid for key in new}, state) == (True, "current")
 
 
-async def test_rotation_survives_a_replacement_at_the_same_moment(
+async def test_concurrent_rotation_and_replacement_succeed(
     db: Database, clock: ManualClock
 ) -> None:
     one, other = ring(db, clock), ring(db, clock)
@@ -588,7 +604,7 @@ async def test_rotation_survives_a_replacement_at_the_same_moment(
     assert rotated.kid != replaced.kid
 
 
-async def test_rsa_key_is_generated_beside_the_event_loop_and_outside_the_transaction(
+async def test_rsa_key_is_generated_in_thread_outside_of_transaction(
     db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generate, begun, written = rsa.generate_private_key, Event(), Event()
@@ -616,7 +632,7 @@ async def test_rsa_key_is_generated_beside_the_event_loop_and_outside_the_transa
 
 @contextmanager
 def slow_reads(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowReads]:
-    """Reads that begin in the block have their rows, and wait before they return them."""
+    """Makes reads that start in the block wait after they have their rows."""
     slow, read = SlowReads(), db.read
 
     @asynccontextmanager
@@ -631,7 +647,7 @@ def slow_reads(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowRe
         yield slow
 
 
-async def test_load_that_began_before_a_revocation_does_not_bring_the_key_back(
+async def test_load_started_before_revocation_does_not_restore_key(
     db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = ring(db, clock)
@@ -648,7 +664,7 @@ async def test_load_that_began_before_a_revocation_does_not_bring_the_key_back(
     assert [jwk["kid"] for jwk in (await keys.jwks())["keys"]] == [new.kid]
 
 
-async def test_load_is_repeated_if_another_process_revoked_a_key_during_it(
+async def test_load_is_repeated_if_key_was_revoked_during_it(
     db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, elsewhere = ring(db, clock), ring(db, clock)
@@ -665,30 +681,30 @@ async def test_load_is_repeated_if_another_process_revoked_a_key_during_it(
     assert (await keys.signing_key()).kid == new.kid
 
 
-async def test_failed_load_after_a_change_does_not_vouch_for_the_known_keys(
-    db: Database, clock: ManualClock
+async def test_known_keys_are_not_used_if_reload_after_change_fails(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = ring(db, clock)
     await keys.start()
     kid = (await keys.signing_key()).kid
     keys.everything_changed()
-    keys._db = Database.connect(UNREACHABLE_DATABASE)
+    make_unreachable(db, monkeypatch)
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable):
             await keys.find(kid)
         with pytest.raises(DatabaseUnavailable):
             await keys.signing_key()
-    # Services go on with the keys that they may have anyway.
+    # The JWKS is still served from the known keys.
     assert len((await keys.jwks())["keys"]) == 1
 
 
-async def test_load_that_just_failed_is_reported_with_its_cause(
-    db: Database, clock: ManualClock
+async def test_failed_load_is_logged_with_cause(
+    db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = ring(db, clock)
     await keys.start()
     keys.everything_changed()
-    keys._db = Database.connect(UNREACHABLE_DATABASE)
+    make_unreachable(db, monkeypatch)
     with capture_logs() as logs:
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable, match=r"^ConnectionRefusedError$"):
@@ -698,24 +714,24 @@ async def test_load_that_just_failed_is_reported_with_its_cause(
     ]
 
 
-async def test_unknown_key_during_an_outage_is_unavailable_and_not_unknown(
-    db: Database, clock: ManualClock
+async def test_unknown_kid_during_outage_is_unavailable(
+    db: Database, clock: ManualClock, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = ring(db, clock)
+    keys = ring(db, clock, monotonic=monotonic)
     await keys.start()
-    keys._db = Database.connect(UNREACHABLE_DATABASE)
-    let_pass(keys, seconds=5)
+    make_unreachable(db, monkeypatch)
+    monotonic.tick(5)
     with pytest.raises(DatabaseUnavailable):
-        await keys.find("made by another process a moment ago")
+        await keys.find("created by another process")
 
 
-async def test_a_process_with_an_older_secret_goes_on_through_a_rotation(
-    db: Database, clock: ManualClock
+async def test_process_with_older_secret_signs_during_rotation(
+    db: Database, clock: ManualClock, monotonic: Monotonic
 ) -> None:
-    behind = ring(db, clock, OLDER)
+    behind = ring(db, clock, OLDER, monotonic=monotonic)
     await behind.start()
-    ahead = ring(db, clock, SECRET, OLDER)
+    ahead = ring(db, clock, SECRET, OLDER, monotonic=monotonic)
     await ahead.start()
     await ahead.rotate(OPERATOR)
-    behind._loaded_at -= 60
+    monotonic.tick(60)
     assert await behind.signing_key()

@@ -1,4 +1,4 @@
-"""Tokens in links: good for one purpose, one row, one state, for a while."""
+"""Link tokens: one purpose, one row, one state, and an expiry."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from auth.tokens.secret_keys import SecretKeys
 
 TOKENS = LinkTokens(SecretKeys(["a secret of at least 32 characters"]))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ABOUT = UUID("0190a8ff-4444-4444-8888-0123456789ab")
+ROW_ID = UUID("0190a8ff-4444-4444-8888-0123456789ab")
 SOON = NOW + timedelta(hours=1)
 STATES = st.lists(st.none() | st.text(max_size=5), max_size=3)
 
@@ -22,16 +22,16 @@ def check(text: str, *state: str | None, purpose: Purpose = Purpose.PASSWORD_RES
     TOKENS.check(purpose, parse_link_token(text), NOW, *state)
 
 
-@given(about=st.uuids(), state=STATES)
-def test_a_token_is_good_for_what_it_was_made(about: UUID, state: list[str | None]) -> None:
-    text = TOKENS.issue(Purpose.PASSWORD_RESET, about, SOON, *state)
-    assert parse_link_token(text).row_id == about
+@given(row_id=st.uuids(), state=STATES)
+def test_token_is_valid_for_its_state(row_id: UUID, state: list[str | None]) -> None:
+    text = TOKENS.issue(Purpose.PASSWORD_RESET, row_id, SOON, *state)
+    assert parse_link_token(text).row_id == row_id
     check(text, *state)
 
 
 @given(state=STATES, other=STATES)
-def test_a_token_dies_with_the_state(state: list[str | None], other: list[str | None]) -> None:
-    text = TOKENS.issue(Purpose.PASSWORD_RESET, ABOUT, SOON, *state)
+def test_token_is_invalid_for_other_state(state: list[str | None], other: list[str | None]) -> None:
+    text = TOKENS.issue(Purpose.PASSWORD_RESET, ROW_ID, SOON, *state)
     if state != other:
         with pytest.raises(LinkInvalid):
             check(text, *other)
@@ -39,21 +39,21 @@ def test_a_token_dies_with_the_state(state: list[str | None], other: list[str | 
 
 @pytest.mark.parametrize("made", list(Purpose))
 @pytest.mark.parametrize("used", list(Purpose))
-def test_a_token_is_good_for_one_purpose(made: Purpose, used: Purpose) -> None:
-    text = TOKENS.issue(made, ABOUT, SOON)
+def test_token_is_invalid_for_other_purpose(made: Purpose, used: Purpose) -> None:
+    text = TOKENS.issue(made, ROW_ID, SOON)
     if made != used:
         with pytest.raises(LinkInvalid):
             check(text, purpose=used)
 
 
-def test_a_token_ends_with_its_time() -> None:
+def test_token_expires() -> None:
     with pytest.raises(LinkInvalid):
-        check(TOKENS.issue(Purpose.PASSWORD_RESET, ABOUT, NOW))
+        check(TOKENS.issue(Purpose.PASSWORD_RESET, ROW_ID, NOW))
 
 
 @given(position=st.integers(0, 75), character=st.sampled_from("AaZz09-_"))
-def test_a_changed_character_makes_another_token(position: int, character: str) -> None:
-    text = TOKENS.issue(Purpose.PASSWORD_RESET, ABOUT, SOON)
+def test_token_with_other_character_is_invalid(position: int, character: str) -> None:
+    text = TOKENS.issue(Purpose.PASSWORD_RESET, ROW_ID, SOON)
     changed = text[:position] + character + text[position + 1 :]
     if changed != text:
         with pytest.raises(LinkInvalid):
@@ -61,23 +61,23 @@ def test_a_changed_character_makes_another_token(position: int, character: str) 
 
 
 @given(st.text(max_size=100) | st.text("plt_ABCabc012-=", min_size=70, max_size=80))
-def test_whatever_else_comes_is_refused(text: str) -> None:
+def test_other_text_is_invalid(text: str) -> None:
     with pytest.raises(Refusal):
         check(text)
 
 
-def test_a_token_of_the_older_secret_is_good_while_it_is_listed() -> None:
-    text = LinkTokens(SecretKeys(["older"])).issue(Purpose.INVITATION, ABOUT, SOON)
+def test_token_of_older_secret_is_valid_while_listed() -> None:
+    text = LinkTokens(SecretKeys(["older"])).issue(Purpose.INVITATION, ROW_ID, SOON)
     both = LinkTokens(SecretKeys(["newer", "older"]))
     both.check(Purpose.INVITATION, parse_link_token(text), NOW)
     with pytest.raises(LinkInvalid):
         LinkTokens(SecretKeys(["newer"])).check(Purpose.INVITATION, parse_link_token(text), NOW)
 
 
-def test_a_reset_lives_for_an_hour_at_most() -> None:
+def test_password_reset_lifetime_is_one_hour_at_most() -> None:
     assert LIFETIMES[Purpose.PASSWORD_RESET] <= timedelta(hours=1)
 
 
-def test_no_two_tokens_are_alike() -> None:
+def test_tokens_differ() -> None:
     made = {TOKENS.issue(Purpose.PASSWORD_RESET, uuid4(), SOON) for _ in range(100)}
     assert len(made) == 100

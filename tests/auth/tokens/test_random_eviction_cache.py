@@ -1,4 +1,4 @@
-"""A cache that slows down gradually: its bound, its content, and how many look-ups it answers."""
+"""The cache with random eviction: its size, contents and hit rate."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from auth.tokens.random_eviction_cache import RandomEvictionCache
 
-ROOM = 5
+MAX_ENTRIES = 5
 KEYS = st.integers(0, 9)
 STEPS = st.lists(
     st.tuples(st.just("put"), KEYS, st.integers()) | st.tuples(st.just("pop"), KEYS, st.none()),
@@ -15,26 +15,26 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_cache_holds_the_newest_value_of_each_key_within_its_bound(
+def test_cache_holds_newest_values_up_to_max_entries(
     steps: list[tuple[str, int, int | None]],
 ) -> None:
-    cache, expected = RandomEvictionCache[int, int | None](ROOM), dict[int, int | None]()
+    cache, expected = RandomEvictionCache[int, int | None](MAX_ENTRIES), dict[int, int | None]()
     for act, key, value in steps:
         if act == "pop":
             assert cache.pop(key) == expected.pop(key, None)
             continue
         before = dict(cache.entries)
-        dropped = cache.put(key, value)
+        evicted = cache.put(key, value)
         expected[key] = value
         gone = before.keys() - cache.entries.keys()
-        assert [before[key] for key in gone] == ([] if not gone else [dropped])
+        assert [before[key] for key in gone] == ([] if not gone else [evicted])
         for key_ in gone:
             del expected[key_]
         assert cache.entries == expected
-        assert len(cache) <= ROOM
+        assert len(cache) <= MAX_ENTRIES
 
 
-def test_cleared_cache_is_as_new() -> None:
+def test_cleared_cache_is_empty() -> None:
     cache = RandomEvictionCache[int, int](2)
     for number in range(5):
         cache.put(number, number)
@@ -46,8 +46,8 @@ def test_cleared_cache_is_as_new() -> None:
 
 
 @pytest.mark.parametrize(("keys", "least_hits"), [(100, 1.0), (105, 0.85), (120, 0.6), (200, 0.15)])
-def test_hits_fall_gradually_with_the_number_of_keys(keys: int, least_hits: float) -> None:
-    """Used in turn, which is where a least-recently-used cache answers nothing at all."""
+def test_hit_rate_falls_gradually(keys: int, least_hits: float) -> None:
+    """Keys are used in turn, for which an LRU cache has no hits."""
     cache, hits, rounds = RandomEvictionCache[int, int](100), 0, 200
     for turn in range(rounds + 1):
         for key in range(keys):
