@@ -1,1 +1,1 @@
-"""Documents: parsed, limited, validated and cached."""
+"""Parses, limits, validates and caches documents."""

@@ -1,4 +1,4 @@
-"""Remembers what was made of documents, within a bound, whoever sends how many."""
+"""A bounded cache of prepared documents."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 Key = tuple[str, str | None]
 
-# A flood of documents that come once must not push out those that come again.
-NEWCOMERS_SHARE = 0.25
-# More uses than this do not keep an entry longer: documents of an old release must leave.
+# The share of the probationary segment. Documents that are sent once compete for it only.
+PROBATION_SHARE = 0.25
+# More uses do not keep an entry longer: the documents of an old release must be evicted.
 MAX_USES = 1_000
 
 
@@ -22,72 +22,73 @@ class _Entry(Generic[T]):
 
 
 class DocumentCache(Generic[T]):
-    """Entries by weight; those that are used again are kept apart from those that came once.
+    """A segmented LRU cache with weighted entries.
 
-    A flood of documents that each come a few times does not push out those that come often: an
-    entry is pushed out only by one with more uses, and loses one of its own each time it is not.
+    An entry starts in the probationary segment. When it is used again, it moves to the protected
+    segment if it has more uses than the entries that it would evict there. Each time an entry is
+    compared and stays, it loses one use: frequent entries survive a flood, old ones leave.
     """
 
     def __init__(self, max_weight: int) -> None:
-        self._newcomers = _Shelf[T](int(max_weight * NEWCOMERS_SHARE))
-        self._regulars = _Shelf[T](max_weight - int(max_weight * NEWCOMERS_SHARE))
+        self._probation = _Segment[T](int(max_weight * PROBATION_SHARE))
+        self._protected = _Segment[T](max_weight - int(max_weight * PROBATION_SHARE))
 
     def __len__(self) -> int:
-        return len(self._newcomers.items) + len(self._regulars.items)
+        return len(self._probation.entries) + len(self._protected.entries)
 
     def get(self, key: Key) -> T | None:
-        """What was kept."""
-        entry = self._regulars.use(key)
+        """Returns the cached value."""
+        entry = self._protected.use(key)
         if entry is None:
-            entry = self._newcomers.use(key)
+            entry = self._probation.use(key)
             if entry is None:
                 return None
-            if self._regulars.make_room(entry):
-                self._newcomers.take(key)
-                self._regulars.put(key, entry)
+            if self._protected.make_room(entry):
+                self._probation.remove(key)
+                self._protected.put(key, entry)
         return entry.value
 
     def put(self, key: Key, value: T, weight: int) -> None:
-        """Keeps it for as long as there is room."""
-        self._newcomers.put(key, _Entry(value, weight))
+        """Caches a value. Evicts the least recently used entries of the probationary segment."""
+        self._probation.put(key, _Entry(value, weight))
 
 
-class _Shelf(Generic[T]):
-    """A least-recently-used dictionary whose entries have weights."""
+class _Segment(Generic[T]):
+    """A least-recently-used dictionary with weighted entries."""
 
     def __init__(self, max_weight: int) -> None:
-        self.items: OrderedDict[Key, _Entry[T]] = OrderedDict()
+        self.entries: OrderedDict[Key, _Entry[T]] = OrderedDict()
         self._max_weight = max_weight
-        self._room = max_weight
+        self._free = max_weight
 
     def use(self, key: Key) -> _Entry[T] | None:
-        entry = self.items.get(key)
+        entry = self.entries.get(key)
         if entry is not None:
-            self.items.move_to_end(key)
+            self.entries.move_to_end(key)
             if entry.uses < MAX_USES:
                 entry.uses += 1
         return entry
 
     def make_room(self, entry: _Entry[T]) -> bool:
-        """Removes entries with fewer uses than this one. Returns whether there is room for it."""
+        """Evicts entries with fewer uses. Returns whether there is room for the entry."""
         if entry.weight > self._max_weight:
             return False
-        while self._room < entry.weight:
-            key, oldest = next(iter(self.items.items()))
+        while self._free < entry.weight:
+            key, oldest = next(iter(self.entries.items()))
             if oldest.uses >= entry.uses:
                 oldest.uses -= 1
                 return False
-            self.take(key)
+            self.remove(key)
         return True
 
     def put(self, key: Key, entry: _Entry[T]) -> None:
-        self.take(key)
-        self.items[key] = entry
-        self._room -= entry.weight
-        while self._room < 0:
-            self.take(next(iter(self.items)))
+        self.remove(key)
+        self.entries[key] = entry
+        self._free -= entry.weight
+        while self._free < 0:
+            self.remove(next(iter(self.entries)))
 
-    def take(self, key: Key) -> None:
-        entry = self.items.pop(key, None)
+    def remove(self, key: Key) -> None:
+        entry = self.entries.pop(key, None)
         if entry is not None:
-            self._room += entry.weight
+            self._free += entry.weight

@@ -1,7 +1,7 @@
-"""What an operation may cost: about how many fields its reply can have.
+"""Query cost: an estimate of the number of fields in the reply.
 
-A page counts as often as its `first` or `last` says, or as a full default page; a list that cannot
-be paged as a few entries. Fragments are counted once.
+A field of a page counts once per entry: `first` or `last` entries, or a default page. A list
+without pages counts as a few entries.
 """
 
 from collections.abc import Mapping
@@ -31,16 +31,16 @@ from graphql import (
 
 from graph.documents.limits import fragments_of
 
-# What a page counts for if the operation does not say how many it wants.
+# The assumed number of entries of a page without `first` and `last`.
 ASSUMED_PAGE = 50
-# The same of a list that cannot be paged: they are short.
+# The assumed number of entries of a list without pages. These lists are short.
 ASSUMED_LIST = 10
 
 _PAGE_ARGUMENTS = ("first", "last")
 
 
 class CostMeter:
-    """Measures one operation of a valid document."""
+    """Measures the cost of one operation of a valid document."""
 
     def __init__(
         self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
@@ -54,35 +54,35 @@ class CostMeter:
         }
         self._size_variables: set[str] = set()
         self.measure({})
-        # The variables that say how many: the cost depends on nothing else of a request.
+        # The variables with page sizes. The cost of a request depends on no other variable.
         self.size_variables = tuple(sorted(self._size_variables))
 
     def sizes(self, variables: Mapping[str, Any]) -> tuple[int | None, ...]:
-        """What of the variables the cost depends on."""
+        """Returns the values of the size variables. They determine the cost."""
         return tuple(self._given(name, variables) for name in self.size_variables)
 
     def measure(self, variables: Mapping[str, Any]) -> int:
-        """The cost with these variables."""
+        """Returns the cost with these variables."""
         root = self._schema.get_root_type(self._operation.operation)
         assert root
-        measuring = _Measuring(self, variables, {})
-        return measuring.selection(root, self._operation.selection_set).times(ASSUMED_LIST)
+        measurement = _Measurement(self, variables, {})
+        return measurement.selection(root, self._operation.selection_set).times(ASSUMED_LIST)
 
     def field(self, parent: Any, node: FieldNode) -> GraphQLField | None:
-        """The field that a node selects; None for the introspection's own, which are cheap."""
+        """Returns the selected field; None for introspection fields, which are cheap."""
         name = node.name.value
         return None if name.startswith("__") else self._schema.get_field(parent, name)
 
     def fragment(self, name: str) -> FragmentDefinitionNode:
-        """The fragment of this name."""
+        """Returns the fragment with this name."""
         return self._fragments[name]
 
     def type_named(self, name: str) -> GraphQLNamedType:
-        """The type of this name."""
+        """Returns the type with this name."""
         return self._schema.type_map[name]
 
     def size(self, value: ValueNode, variables: Mapping[str, Any]) -> int | None:
-        """How many an argument asks for; None if that is not said."""
+        """Returns the page size in an argument; None if it has none."""
         if not isinstance(value, VariableNode):
             return _constant(value)
         name = value.name.value
@@ -93,12 +93,12 @@ class CostMeter:
         given = variables.get(name, self._defaults.get(name))
         if given is None or not isinstance(given, int | float):
             return None
-        # `Int` takes 100.0 for 100; a number that is no `Int` is refused as such.
+        # `Int` accepts 100.0 as 100. Execution rejects numbers outside the range of `Int`.
         return int(given) if abs(given) < 2**31 else None
 
 
 class _Cost(NamedTuple):
-    """What a selection costs at once, and what it costs for each entry of the page around it."""
+    """The cost of a selection: a fixed part, and a part per entry of the enclosing page."""
 
     once: int
     each: int
@@ -108,7 +108,7 @@ class _Cost(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Measuring:
+class _Measurement:
     meter: CostMeter
     variables: Mapping[str, Any]
     fragments: dict[str, _Cost]
@@ -150,7 +150,10 @@ class _Measuring:
         return _Cost(1 + size * inner.times(ASSUMED_LIST), 0)
 
     def _page_size(self, field: GraphQLField, node: FieldNode) -> int | None:
-        """The larger of both: a resolver may follow either. None if the field has no pages."""
+        """Returns the larger of `first` and `last`; None if the field has no pages.
+
+        A resolver may use either.
+        """
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         names = [name for name in _PAGE_ARGUMENTS if name in field.args]
         if not names:

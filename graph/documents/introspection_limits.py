@@ -1,4 +1,4 @@
-"""How much of the schema one operation may ask for. Its lists are long, and have no pages."""
+"""Limits for introspection, whose lists are long and have no pages."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,12 +15,12 @@ from graphql import (
 
 from graph.documents.limits import exceeded, fragments_of, root_fields
 
-# The standard introspection query has half as many.
+# Twice as many as in the standard introspection query.
 MAX_FIELDS = 400
-# It has nine: directives, their args, types, and six lists of a type.
+# The standard query has nine: directives, their args, types, and six lists of a type.
 MAX_LISTS = 12
 MAX_TYPES = 5
-# Of these lists none stands inside another: each type refers to others, and those to more.
+# These lists must not be nested: the types refer to each other, so the reply grows exponentially.
 _MEMBERS = frozenset({"fields", "inputFields", "interfaces", "possibleTypes"})
 _LISTS = _MEMBERS | {"types", "directives", "args", "enumValues"}
 
@@ -30,21 +30,21 @@ Fragments = Mapping[str, FragmentDefinitionNode]
 def check_introspection(
     document: DocumentNode, operation: OperationDefinitionNode, fields: int
 ) -> bool:
-    """Whether the operation asks for the schema, and so has the same reply for every caller.
+    """Returns whether the operation selects `__schema`: its reply is the same for every caller.
 
-    `fields` is how many fields it has with its fragments. Raises GraphQLError.
+    `fields` is the number of fields of the operation with its fragments. Raises GraphQLError.
     """
     fragments = fragments_of(document)
-    asked = list(root_fields(operation, fragments))
-    names = [node.name.value for node in asked]
+    roots = list(root_fields(operation, fragments))
+    names = [node.name.value for node in roots]
     if not {"__schema", "__type"} & set(names):
         return False
     if fields > MAX_FIELDS:
-        found = f"The operation asks the schema for {fields} fields"
-        raise exceeded("introspection_fields", MAX_FIELDS, fields, found)
+        message = f"The introspection query has {fields} fields"
+        raise exceeded("introspection_fields", MAX_FIELDS, fields, message)
     _check_count(names, "__schema", 1)
     _check_count(names, "__type", MAX_TYPES)
-    for node in asked:
+    for node in roots:
         if node.name.value.startswith("__") and node.selection_set:
             _check_lists(node.selection_set, fragments)
     return "__schema" in names and _check_alone(names, operation)
@@ -61,7 +61,7 @@ def _check_alone(names: list[str], operation: OperationDefinitionNode) -> bool:
     found = others + len(operation.variable_definitions or ())
     if found:
         raise GraphQLError(
-            "Ask for `__schema` in an operation of its own, without variables.",
+            "Select `__schema` in a separate operation without variables.",
             extensions={
                 "code": "LIMIT_EXCEEDED",
                 "limit": "introspection",
@@ -77,18 +77,17 @@ def _check_lists(selections: SelectionSetNode, fragments: Fragments) -> None:
     for _, depth in _lists(selections, fragments, 0):
         found += 1
         if depth > 1:
-            raise exceeded(
-                "introspection", 1, depth, f"The operation nests {depth} lists of the schema"
-            )
+            message = f"The introspection query nests {depth} lists"
+            raise exceeded("introspection", 1, depth, message)
     if found > MAX_LISTS:
-        told = f"The operation asks for {found} lists of the schema"
-        raise exceeded("introspection_lists", MAX_LISTS, found, told)
+        message = f"The introspection query has {found} lists"
+        raise exceeded("introspection_lists", MAX_LISTS, found, message)
 
 
 def _lists(
     selections: SelectionSetNode, fragments: Fragments, depth: int
 ) -> Iterator[tuple[str, int]]:
-    """The lists, each with how many lists of members it is in, itself included."""
+    """Yields each list with its nesting depth: the number of member lists on the way to it."""
     for node in selections.selections:
         if isinstance(node, FragmentSpreadNode):
             yield from _lists(fragments[node.name.value].selection_set, fragments, depth)

@@ -1,4 +1,4 @@
-"""How many tokens a document has, told without reading it as GraphQL.
+"""Counts the tokens of a document without parsing it.
 
 https://spec.graphql.org/September2025/#sec-Appendix-Grammar-Summary.Lexical-Tokens
 """
@@ -6,8 +6,8 @@ https://spec.graphql.org/September2025/#sec-Appendix-Grammar-Summary.Lexical-Tok
 import re
 from itertools import islice
 
-# What has no end is a token to the end of the text: looking for one from every place in it would
-# take quadratic time.
+# An unterminated string is one token up to the end of the text. Searching its end again from every
+# later quote would take quadratic time.
 _TOKEN = re.compile(
     r'''
       \#[^\r\n]*
@@ -23,8 +23,8 @@ _TOKEN = re.compile(
 
 
 def count_tokens(text: str, up_to: int | None = None) -> int:
-    """The number for a document, comments among them; of text that is none, some number.
+    """Returns the number of tokens, comments included, but no more than `up_to`.
 
-    Counts no further than `up_to`.
+    Text that is not GraphQL gets some number: the parser rejects it later.
     """
     return sum(1 for _ in islice(_TOKEN.finditer(text), up_to))

@@ -1,8 +1,7 @@
-"""How much one document may ask for: measured once, before anything that costs more than reading.
+"""Limits for documents: depth, aliases, directives and so on, checked before validation.
 
-Each measure is linear in the length of the document: what a fragment holds is counted once, however
-often and however deeply it is spread (Strawberry's own limiters count it anew at each spread, so
-that 700 bytes keep them busy for minutes).
+Each check takes time linear in the length of the document, because each fragment is measured once.
+Strawberry's own limiters measure a fragment at each spread: 700 bytes keep them busy for minutes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,27 +31,36 @@ Definition = OperationDefinitionNode | FragmentDefinitionNode
 
 @dataclass(frozen=True, slots=True)
 class LimitPolicy:
-    """The most that one operation may have of each."""
+    """The limits for one operation."""
 
     tokens: int = 1000
     depth: int = 20
     aliases: int = 30
-    # Of a field or a fragment in the same selection set: comparing them all takes quadratic time.
+    # Of a field or a fragment in the same selection set: validation compares each pair.
     repeats: int = 20
     directives: int = 50
-    # Validation compares each with each other one.
+    # Validation compares each pair.
     fragments: int = 30
     root_fields: int = 20
     cost: int = 10_000
     list_input: int = 100
-    # Names of mutations that check a secret, or spend a slow hash: one of them per operation.
+    # Names of mutations that check a secret or compute a slow hash: one per operation.
     one_at_a_time: frozenset[str] = frozenset()
 
 
-def exceeded(limit: str, maximum: int, found: int, told: str) -> GraphQLError:
-    """The error that says which limit, its value and what was found."""
+_ADVICE = {
+    "tokens": "Split the document.",
+    "cost": "Request fewer fields or smaller pages.",
+    "list_input": "Send the items in several requests.",
+    "credentials": "Send one operation for each.",
+}
+
+
+def exceeded(limit: str, maximum: int, found: int, message: str) -> GraphQLError:
+    """Returns the error for an exceeded limit. `message` is the first half of a sentence."""
+    advice = _ADVICE.get(limit, "Split the operation.")
     return GraphQLError(
-        f"{told}; at most {maximum} may be.",
+        f"{message}, which exceeds the limit of {maximum}. {advice}",
         extensions={
             "code": "LIMIT_EXCEEDED",
             "limit": limit,
@@ -65,13 +73,13 @@ def exceeded(limit: str, maximum: int, found: int, told: str) -> GraphQLError:
 def check_shape(
     document: DocumentNode, operation: OperationDefinitionNode, limits: LimitPolicy
 ) -> None:
-    """Checks what needs no schema, before the document is validated. Raises GraphQLError."""
+    """Checks the limits that need no schema. Raises GraphQLError."""
     fragments = fragments_of(document)
     _check("fragments", limits.fragments, len(fragments), "fragments")
     shapes: dict[str, _Shape] = {}
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-            # Validation refuses two of one name; until then neither may hide the other.
+            # Validation rejects duplicate names. Until then, both definitions are counted.
             _measure(definition, shapes.setdefault(_name(definition), _Shape()))
     whole = shapes.values()
     _check("aliases", limits.aliases, sum(s.aliases for s in whole), "aliases")
@@ -81,20 +89,20 @@ def check_shape(
     _check("list_input", limits.list_input, longest, "items in one list of its input")
     depth = max(_deepest(shapes), *(s.value_depth for s in whole), 0)
     if depth > limits.depth:
-        raise exceeded("depth", limits.depth, depth, f"The document is {depth} levels deep")
+        raise exceeded("depth", limits.depth, depth, f"The document has a depth of {depth}")
     _check_root(operation, fragments, limits)
 
 
 def check_variables(variables: Mapping[str, Any], limits: LimitPolicy) -> None:
     """Checks the lists in the variables of a request. Raises GraphQLError."""
-    waiting: list[Any] = [variables]
-    while waiting:
-        value = waiting.pop()
+    pending: list[Any] = [variables]
+    while pending:
+        value = pending.pop()
         if isinstance(value, list):
             _check("list_input", limits.list_input, len(value), "items in one list of its input")
-            waiting += value
+            pending += value
         elif isinstance(value, dict):
-            waiting += value.values()
+            pending += value.values()
 
 
 def _check(limit: str, maximum: int, found: int, what: str) -> None:
@@ -104,7 +112,7 @@ def _check(limit: str, maximum: int, found: int, what: str) -> None:
 
 @dataclass(slots=True)
 class _Shape:
-    """What one definition holds itself, and which fragments it spreads at which depth."""
+    """The measures of one definition, without the fragments that it spreads."""
 
     aliases: int = 0
     repeats: int = 0
@@ -112,6 +120,7 @@ class _Shape:
     depth: int = 0
     longest_list: int = 0
     value_depth: int = 0
+    # Names of fragments, and the depth of each spread.
     spreads: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -121,27 +130,27 @@ def _measure(definition: Definition, shape: _Shape) -> None:
         for variable in definition.variable_definitions or ():
             _count_directives(variable.directives, shape)
             _measure_values([variable.default_value], shape)
-    waiting = [(definition.selection_set, 1)]
-    while waiting:
-        selection_set, depth = waiting.pop()
+    pending = [(definition.selection_set, 1)]
+    while pending:
+        selection_set, depth = pending.pop()
         shape.depth = max(shape.depth, depth)
         seen: set[tuple[str, str]] = set()
         for condition, selection in _flatten(selection_set):
             _count_selection(selection, condition, depth, shape, seen)
             if isinstance(selection, FieldNode) and selection.selection_set:
-                waiting.append((selection.selection_set, depth + 1))
+                pending.append((selection.selection_set, depth + 1))
 
 
 def _flatten(selection_set: SelectionSetNode) -> Iterator[tuple[str, SelectionNode]]:
-    """The selections with the type that they apply to; inline fragments hold some more."""
-    waiting = [("", selection_set)]
-    while waiting:
-        condition, selections = waiting.pop()
+    """Yields the selections, inline fragments flattened, each with its type condition."""
+    pending = [("", selection_set)]
+    while pending:
+        condition, selections = pending.pop()
         for selection in selections.selections:
             yield condition, selection
             if isinstance(selection, InlineFragmentNode):
                 on = selection.type_condition
-                waiting.append((on.name.value if on else condition, selection.selection_set))
+                pending.append((on.name.value if on else condition, selection.selection_set))
 
 
 def _count_selection(
@@ -169,36 +178,36 @@ def _count_directives(directives: Iterable[DirectiveNode] | None, shape: _Shape)
 
 
 def _measure_values(values: Iterable[ValueNode | None], shape: _Shape) -> None:
-    waiting = [(value, 1) for value in values]
-    while waiting:
-        value, depth = waiting.pop()
+    pending = [(value, 1) for value in values]
+    while pending:
+        value, depth = pending.pop()
         parts: Iterable[ValueNode] = ()
         if isinstance(value, ListValueNode):
             parts = value.values
             shape.longest_list = max(shape.longest_list, len(value.values))
         elif isinstance(value, ObjectValueNode):
             parts = [part.value for part in value.fields]
-        waiting += [(part, depth + 1) for part in parts]
+        pending += [(part, depth + 1) for part in parts]
         shape.value_depth = max(shape.value_depth, depth)
 
 
 def _deepest(shapes: Mapping[str, _Shape]) -> int:
-    """The depth of the deepest definition, with the fragments that it spreads."""
+    """Returns the depth of the deepest definition, with the fragments that it spreads."""
     depths: dict[str, int] = {}
     try:
         order = list(TopologicalSorter(_spread_by(shapes)).static_order())
     except CycleError:
-        # Validation says so.
+        # Validation reports the cycle.
         return 0
     for name in order:
-        shape = shapes.get(name, _NOTHING)
+        shape = shapes.get(name, _EMPTY)
         depths[name] = max(
             shape.depth, *(depth - 1 + depths[spread] for spread, depth in shape.spreads), 0
         )
     return max(depths.values(), default=0)
 
 
-_NOTHING = _Shape()
+_EMPTY = _Shape()
 
 
 def _spread_by(shapes: Mapping[str, _Shape]) -> dict[str, set[str]]:
@@ -206,13 +215,13 @@ def _spread_by(shapes: Mapping[str, _Shape]) -> dict[str, set[str]]:
 
 
 def _name(definition: Definition) -> str:
-    # Operations and fragments have names of their own kinds; neither kind holds a blank.
+    # An operation and a fragment may have the same name. No name contains a space.
     name = definition.name.value if definition.name else ""
     return name if isinstance(definition, FragmentDefinitionNode) else f"operation {name}"
 
 
 def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    """The fragments of a document, by name."""
+    """Returns the fragments of a document, by name."""
     return {
         definition.name.value: definition
         for definition in document.definitions
@@ -229,23 +238,23 @@ def _check_root(
     _check("root_fields", limits.root_fields, len(names), "root fields")
     if operation.operation is not OperationType.MUTATION:
         return
-    guesses = [name for name in names if name in limits.one_at_a_time]
-    if len(guesses) > 1:
-        told = f"The operation calls {' and '.join(sorted(set(guesses)))} {len(guesses)} times"
-        raise exceeded("credentials", 1, len(guesses), told)
+    found = [name for name in names if name in limits.one_at_a_time]
+    if len(found) > 1:
+        message = f"The operation calls {' and '.join(sorted(set(found)))} {len(found)} times"
+        raise exceeded("credentials", 1, len(found), message)
 
 
 def root_fields(
     operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> Iterator[FieldNode]:
-    """The fields of `Query` or `Mutation` that an operation has, in whichever fragments."""
-    waiting, seen = [operation.selection_set], set()
-    while waiting:
-        for _, selection in _flatten(waiting.pop()):
+    """Yields the root fields of an operation, those in fragments included."""
+    pending, seen = [operation.selection_set], set()
+    while pending:
+        for _, selection in _flatten(pending.pop()):
             if isinstance(selection, FieldNode):
                 yield selection
             elif isinstance(selection, FragmentSpreadNode):
                 name = selection.name.value
                 if name in fragments and name not in seen:
                     seen.add(name)
-                    waiting.append(fragments[name].selection_set)
+                    pending.append(fragments[name].selection_set)

@@ -1,4 +1,4 @@
-"""What clients ask for: each document is parsed, checked and compiled once, and then remembered."""
+"""Prepares operations: parses, checks and compiles each document once, and caches the result."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from graph.documents.limits import (
     check_variables,
     exceeded,
 )
-from graph.documents.parsing import find_operation, parse_document, root_names
+from graph.documents.parsing import get_operation, parse_document, root_names
 from graph.documents.preparation_budget import NETWORKS_PER_SITE, PreparationBudget
 from graph.documents.trusted_documents import InvalidManifest, TrustedDocuments, names_of_operations
 from graph.documents.validation import MAX_DOCUMENT_ERRORS, validate_document
@@ -35,24 +35,24 @@ from graph.errors.graphql_errors import (
 )
 from graph.statuses import Problem
 
-# Estimates, in bytes: of a document, of a token (it becomes nodes), of a field (it becomes
-# closures), of a character of what is wrong.
+# Estimated memory of a cache entry: per document, per token (AST nodes), per field (closures), per
+# character of an error message.
 _BYTES_PER_DOCUMENT = 2_000
 _BYTES_PER_TOKEN = 1_500
 _BYTES_PER_FIELD = 4_000
 _BYTES_PER_CHARACTER = 4
-# graphql-core quotes what it complains of, however long that is.
+# graphql-core quotes values of any length in its messages.
 _MAX_MESSAGE_LENGTH = 300
-_MAX_REMEMBERED_BYTES = 32_000_000
-# For how many combinations of page sizes an operation remembers that they are within its cost.
-_MAX_REMEMBERED_SIZES = 200
+_MAX_CACHED_BYTES = 32_000_000
+# Combinations of page sizes per operation that are cached as within the cost limit.
+_MAX_CACHED_SIZES = 200
 
 
 Execute = Callable[..., ExecutionResult | Awaitable[ExecutionResult]]
 
 
 class OperationRefused(Exception):
-    """The document cannot be run; says why, as the reply tells it."""
+    """The document cannot run. `errors` are in the format of the reply."""
 
     def __init__(
         self,
@@ -66,24 +66,24 @@ class OperationRefused(Exception):
         self.headers = headers
         self.errors = errors
         self.problem = problem
-        # Whether a custom scalar refused a literal, which it may accept the next time.
+        # Whether a custom scalar refused a literal. It may accept it the next time.
         self.may_change = may_change
 
 
 @dataclass(frozen=True, slots=True)
 class OperationPolicy:
-    """Which documents run, how much they may ask for, and by what they run."""
+    """Which documents run, their limits, and how they are executed."""
 
     introspection: bool = True
     compiled: bool = True
     trusted: TrustedDocuments = field(default_factory=TrustedDocuments)
     limits: LimitPolicy = field(default_factory=LimitPolicy)
-    # Of processor time that one client network may spend at once on unknown documents.
+    # The burst of processor time that one client network may use for new documents.
     preparation_seconds: float = 2.0
 
 
 class Operation:
-    """An operation that may be run, as often as is wished."""
+    """A prepared operation. Safe to share between requests."""
 
     def __init__(
         self,
@@ -94,9 +94,9 @@ class Operation:
         *,
         has_one_result: bool,
     ) -> None:
-        """Raises GraphQLError if it costs too much whatever the variables are.
+        """Raises GraphQLError if the cost exceeds the limit with any variables.
 
-        An operation with the same result for every caller runs here, once.
+        An operation with the same result for every caller is run here, once.
         """
         self.type = compiled.type
         self.root_fields = root_fields
@@ -119,7 +119,7 @@ class Operation:
         context: object,
         extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """Runs it: the result, or where something must be waited for, an awaitable of it."""
+        """Runs the operation. Returns its result, or an awaitable of it."""
         if variables or not self._is_always_affordable:
             try:
                 self._check(variables or {})
@@ -133,7 +133,7 @@ class Operation:
         context: object,
         extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
-        """Subscribes to it: its results, or one result that tells why there are none."""
+        """Starts a subscription. Returns its results, or one result with the errors."""
         try:
             self._check(variables or {})
         except GraphQLError as error:
@@ -154,47 +154,49 @@ class Operation:
     def _check_cost(self, variables: Mapping[str, Any]) -> None:
         cost, maximum = self._cost.measure(variables), self._limits.cost
         if cost > maximum:
-            raise exceeded("cost", maximum, cost, f"The operation may cost {cost}")
-        if len(self._affordable) < _MAX_REMEMBERED_SIZES:
+            raise exceeded("cost", maximum, cost, f"The operation has a cost of {cost}")
+        if len(self._affordable) < _MAX_CACHED_SIZES:
             self._affordable.add(self._cost.sizes(variables))
 
 
 class Operations:
-    """The operations of one schema, by document and name."""
+    """Prepares and caches the operations of one schema."""
 
     def __init__(self, schema: strawberry.Schema, policy: OperationPolicy) -> None:
-        """Raises InvalidManifest for a trusted document that cannot be run."""
+        """Prepares the trusted documents. Raises InvalidManifest if one cannot run."""
         self._schema = schema
         self._core_schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
         self._policy = policy
-        self._remembered = DocumentCache[Operation | OperationRefused](_MAX_REMEMBERED_BYTES)
+        self._cache = DocumentCache[Operation | OperationRefused](_MAX_CACHED_BYTES)
         self._budget = PreparationBudget(policy.preparation_seconds)
         self._site_budget = PreparationBudget(policy.preparation_seconds * NETWORKS_PER_SITE)
         self._trusted: dict[tuple[str, str | None], Operation] = {}
         for document_id, text in policy.trusted.documents.items():
-            self._trust(document_id, text)
+            self._prepare_trusted(document_id, text)
 
     def __len__(self) -> int:
-        return len(self._remembered)
+        return len(self._cache)
 
-    def find(
+    def get(
         self,
         query: str | None,
         document_id: str | None,
         name: str | None,
         client: Client | None = None,
     ) -> Operation:
-        """The operation of this name; without a name, the only one. Raises OperationRefused.
+        """Returns the operation with this name, or the only one. Raises OperationRefused.
 
-        The document is given as it is, or by the id of a trusted one. Preparing one that is not
-        known is charged to the network of the client.
+        The document is given as text, or by the ID of a trusted document. Preparing a document that
+        is not in the cache is charged to the network of the client.
         """
         if document_id is not None:
-            return self._find_trusted(document_id, name)
+            return self._get_trusted(document_id, name)
         text = query or ""
         if not self._policy.trusted.allows_text(text):
-            raise _refusal(Problem.NOT_TRUSTED, "Only trusted documents run: send `documentId`.")
-        prepared = self._remembered.get((text, name))
+            raise _refusal(
+                Problem.NOT_TRUSTED, "Only trusted documents are allowed. Send `documentId`."
+            )
+        prepared = self._cache.get((text, name))
         if prepared is None:
             prepared = self._prepare_for(client, text, name)
         if isinstance(prepared, OperationRefused):
@@ -214,36 +216,36 @@ class Operations:
             prepared, weight = self._prepare(text, name)
         weight += _BYTES_PER_DOCUMENT + getsizeof(text)
         if not _may_change(prepared):
-            self._remembered.put((text, name), prepared, weight)
+            self._cache.put((text, name), prepared, weight)
         return prepared
 
-    def _find_trusted(self, document_id: str, name: str | None) -> Operation:
+    def _get_trusted(self, document_id: str, name: str | None) -> Operation:
         trusted = self._policy.trusted
         text = trusted.find(document_id)
         if text is None:
-            raise _refusal(Problem.UNKNOWN_DOCUMENT, "No trusted document has this id.")
+            raise _refusal(Problem.UNKNOWN_DOCUMENT, "No trusted document has this ID.")
         operation = self._trusted.get((text, name))
         if operation is None:
             raise _refusal(Problem.DOCUMENT, NO_SUCH_OPERATION, "OPERATION_RESOLUTION_FAILURE")
         return operation
 
-    def _trust(self, document_id: str, text: str) -> None:
+    def _prepare_trusted(self, document_id: str, text: str) -> None:
         """Prepares every operation of a trusted document. Raises InvalidManifest."""
         names = names_of_operations(document_id, text)
-        # The only one may go without its name.
+        # Clients may omit the name of the only operation.
         for name in names if len(names) > 1 else {*names, None}:
             prepared, _ = self._prepare(text, name)
             if isinstance(prepared, OperationRefused):
-                why = "; ".join(error["message"] for error in prepared.errors)
-                raise InvalidManifest(f"the document {document_id} cannot be run: {why}")
+                reasons = "; ".join(error["message"] for error in prepared.errors)
+                raise InvalidManifest(f"the document {document_id} cannot run: {reasons}")
             self._trusted[text, name] = prepared
 
     def _prepare(self, text: str, name: str | None) -> tuple[Operation | OperationRefused, int]:
-        """The operation or why there is none, and about how many bytes that takes."""
+        """Returns the operation or its refusal, and the estimated memory in bytes."""
         limits = self._policy.limits
         try:
             document = parse_document(text, limits.tokens)
-            definition = find_operation(document, name)
+            definition = get_operation(document, name)
             check_shape(document, definition, limits)
             errors = validate_document(
                 self._core_schema,
@@ -255,14 +257,14 @@ class Operations:
             if errors:
                 return _refuse(errors)
             compiled = CompiledOperation(self._schema, document, definition, log_internal_errors)
-            asks_for_schema = check_introspection(document, definition, compiled.fields)
+            selects_schema = check_introspection(document, definition, compiled.fields)
             cost = CostMeter(self._core_schema, document, definition)
             operation = Operation(
                 compiled,
                 cost,
                 self._policy,
                 root_names(document, definition),
-                has_one_result=asks_for_schema and not compiled.runs_extensions,
+                has_one_result=selects_schema and not compiled.runs_extensions,
             )
         except GraphQLError as error:
             return _refuse([error])
@@ -271,14 +273,14 @@ class Operations:
 
 
 def _refuse(errors: Sequence[GraphQLError]) -> tuple[OperationRefused, int]:
-    """The refusal, and about how many bytes it takes."""
-    told = format_document_errors(errors[:MAX_DOCUMENT_ERRORS])
-    for error in told:
+    """Returns the refusal, and its estimated memory in bytes."""
+    formatted = format_document_errors(errors[:MAX_DOCUMENT_ERRORS])
+    for error in formatted:
         if len(error["message"]) > _MAX_MESSAGE_LENGTH:
             error["message"] = error["message"][:_MAX_MESSAGE_LENGTH] + "…"
-    characters = sum(len(error["message"]) for error in told)
+    characters = sum(len(error["message"]) for error in formatted)
     may_change = any(error.original_error for error in errors)
-    return OperationRefused(told, may_change=may_change), characters * _BYTES_PER_CHARACTER
+    return OperationRefused(formatted, may_change=may_change), characters * _BYTES_PER_CHARACTER
 
 
 def _may_change(prepared: Operation | OperationRefused) -> bool:
@@ -288,8 +290,8 @@ def _may_change(prepared: Operation | OperationRefused) -> bool:
 def _too_many_documents(seconds: int) -> OperationRefused:
     error = coded_error(
         Problem.RATE_LIMITED.code,
-        "Too many new documents came from this network. Use documents that were sent before, with"
-        f" variables, or try again in {seconds} seconds.",
+        "Too many new documents from this network. Send the same documents with other variables, or"
+        f" try again in {seconds} seconds.",
         retryAfter=seconds,
     )
     headers = [(b"retry-after", str(seconds).encode())]

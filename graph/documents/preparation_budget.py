@@ -1,4 +1,4 @@
-"""How much time the server spends on documents that it does not know, per client network."""
+"""Limits the processor time spent on preparing new documents, per client network."""
 
 import time
 from collections import OrderedDict
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 
-# Of one core.
+# The share of one core at which a network's budget refills.
 SHARE = 0.1
-# A site with an IPv6 /48 may spend as much at once as so many of its 65,536 networks. Elsewhere the
-# network stands for the site too.
+# The budget of an IPv6 site (/48, 65,536 networks), as a multiple of the budget of one network. For
+# IPv4, the site is the network.
 NETWORKS_PER_SITE = 4
 MAX_NETWORKS = 10_000
 
@@ -17,11 +17,11 @@ Timer = Callable[[], float]
 
 
 class PreparationBudget:
-    """So many seconds of preparation at once, and a share of a core from then on.
+    """A leaky bucket: a burst of `seconds` of preparation, then a share of a core.
 
-    Parsing, validating and compiling a document blocks the event loop, and nothing but its size
-    bounds how long. `timer` measures the time of this thread alone, so a busy machine does not
-    raise the charge.
+    Parsing, validating and compiling a document blocks the event loop for a time that grows with
+    its size. `timer` measures the time of this thread alone, so a busy machine does not raise the
+    charge.
     """
 
     def __init__(
@@ -30,22 +30,22 @@ class PreparationBudget:
         self._seconds = seconds
         self._timer = timer
         self._clock = clock
-        # What each network has spent, and when that was true.
+        # By network: the seconds spent, and the time of the last charge.
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def retry_after(self, network: str) -> int:
-        """After how many seconds the network may prepare the next document; 0 is now."""
+        """Returns the seconds until the network may prepare a document; 0 if it may now."""
         excess = self._spent_by(network) - self._seconds
         return max(ceil(excess / SHARE), 1) if excess >= 0 else 0
 
     @contextmanager
     def charged_to(self, network: str) -> Iterator[None]:
         """Charges the time of the block to the network."""
-        began = self._timer()
+        started_at = self._timer()
         try:
             yield
         finally:
-            self._charge(network, self._timer() - began)
+            self._charge(network, self._timer() - started_at)
 
     def _charge(self, network: str, seconds: float) -> None:
         self._spent[network] = self._spent_by(network) + seconds, self._clock()

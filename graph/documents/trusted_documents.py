@@ -1,6 +1,6 @@
-"""Trusted documents: those that the team's own frontends send, known by their hash.
+"""Trusted documents: clients send `documentId` instead of `query`.
 
-https://benjie.dev/graphql/trusted-documents; clients send `documentId` instead of `query`.
+https://benjie.dev/graphql/trusted-documents
 """
 
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from graphql import GraphQLError, parse
 
 from graph.documents.parsing import operations_of
 
-# The appendix on persisted documents of GraphQL over HTTP writes ids like this.
+# GraphQL over HTTP, appendix "Persisted Documents": the optional prefix of a document ID.
 _PREFIX = "sha256:"
 
 
 class InvalidManifest(Exception):
-    """The file is no manifest; says why."""
+    """The manifest is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedDocuments:
-    """The documents by their ids; `only` refuses every other.
+    """Trusted documents by ID. If `only` is set, all other documents are refused.
 
-    `built_in` are the exact texts that Postern's own pages send as `query`.
+    `built_in` holds the documents of Postern's own pages, which send them as `query`.
     """
 
     documents: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class TrustedDocuments:
 
     @classmethod
     def read(cls, path: Path, *, only: bool) -> "TrustedDocuments":
-        """Reads what GraphQL Code Generator and Relay write: `{hash: document}`.
+        """Reads a manifest of GraphQL Code Generator or Relay: `{hash: document}`.
 
         Raises InvalidManifest.
         """
@@ -47,25 +47,25 @@ class TrustedDocuments:
             isinstance(document, str) for document in manifest.values()
         ):
             raise InvalidManifest(f'{path} is not of the form {{"hash": "document"}}')
-        return cls({_bare(name): document for name, document in manifest.items()}, only)
+        return cls({_without_prefix(name): document for name, document in manifest.items()}, only)
 
     def allows_text(self, text: str) -> bool:
-        """Whether a document may be sent as text."""
+        """Returns whether a document may be sent as text."""
         return not self.only or text in self.built_in
 
     def find(self, document_id: str) -> str | None:
-        """The document with this id."""
-        return self.documents.get(_bare(document_id))
+        """Returns the document with this ID."""
+        return self.documents.get(_without_prefix(document_id))
 
 
-def _bare(document_id: str) -> str:
+def _without_prefix(document_id: str) -> str:
     return document_id.removeprefix(_PREFIX)
 
 
 def names_of_operations(document_id: str, text: str) -> list[str | None]:
-    """The operations of a document. Raises InvalidManifest."""
+    """Returns the names of the operations of a document. Raises InvalidManifest."""
     try:
         operations = operations_of(parse(text))
     except GraphQLError as error:
-        raise InvalidManifest(f"the document {document_id}: {error.message}") from None
+        raise InvalidManifest(f"the document {document_id} is not valid: {error.message}") from None
     return [operation.name.value if operation.name else None for operation in operations]

@@ -1,4 +1,4 @@
-"""Whether a document fits the schema, by graphql-core's rules and Strawberry's."""
+"""Validates documents with the rules of graphql-core and Strawberry."""
 
 from graphql import (
     DocumentNode,
@@ -13,9 +13,8 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from graph.compiled.reading import reached_definitions
 
-# Of what is wrong with a document, the first few tell enough.
 MAX_DOCUMENT_ERRORS = 5
-_STRAWBERRYS_RULES = (MaybeNullValidationRule, OneOfInputValidationRule)
+_STRAWBERRY_RULES = (MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 def validate_document(
@@ -26,19 +25,20 @@ def validate_document(
     introspection: bool,
     suggestions: bool = True,
 ) -> list[GraphQLError]:
-    """The errors of a document of which one operation runs.
+    """Returns the validation errors of a document.
 
-    Without introspection they do not suggest names of the schema.
+    Without introspection, the errors do not suggest names of the schema.
     """
     if not introspection and validate(schema, document, [NoSchemaIntrospectionCustomRule]):
         code = {"code": "INTROSPECTION_DISABLED"}
-        return [GraphQLError("This server does not tell its schema.", extensions=code)]
+        return [GraphQLError("Introspection is disabled on this server.", extensions=code)]
     hide = not (introspection and suggestions)
     errors = validate(
         schema, document, max_errors=MAX_DOCUMENT_ERRORS, hide_suggestions=hide
     ) or _validate_as_strawberry(schema, document, operation)
     for error in errors:
-        # Said, because one about the declaration of a variable looks like one about its value.
+        # Marked here, because an error about the declaration of a variable looks like one about
+        # its value.
         error.extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
     return errors
 
@@ -46,6 +46,7 @@ def validate_document(
 def _validate_as_strawberry(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
 ) -> list[GraphQLError]:
-    # A rule fails where a fragment uses a variable that the operation before it does not declare.
+    # The rules raise where a fragment uses a variable that another operation does not declare, so
+    # they get the requested operation only.
     definitions = tuple(reached_definitions(document, operation))
-    return validate(schema, DocumentNode(definitions=definitions), _STRAWBERRYS_RULES)
+    return validate(schema, DocumentNode(definitions=definitions), _STRAWBERRY_RULES)

@@ -103,7 +103,7 @@ class GraphQLEndpoint:
             else:
                 request = read_get(scope)
             caller = self._read_caller(scope, headers)
-            operation = self._operations.find(
+            operation = self._operations.get(
                 request.query, request.document_id, request.operation_name, caller[1]
             )
             is_mutation = operation.type is not OperationType.QUERY

@@ -119,7 +119,7 @@ class SocketOperations:
                 "LIMIT_EXCEEDED", message, limit="socket_operations", maximum=maximum
             )
             raise OperationRefused([error])
-        operation = self._scope.operations.find(
+        operation = self._scope.operations.get(
             request.query, request.document_id, request.operation_name, self._scope.client
         )
         if operation.type is OperationType.MUTATION:

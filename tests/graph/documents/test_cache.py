@@ -1,4 +1,4 @@
-"""What was made of documents is remembered within a bound."""
+"""The cache of prepared documents."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,28 +10,28 @@ def key(number: int) -> tuple[str, str | None]:
     return (f"document {number}", None)
 
 
-def test_what_was_put_is_found() -> None:
+def test_cached_value_is_returned() -> None:
     cache = DocumentCache[str](100)
     cache.put(key(1), "one", 10)
     assert (cache.get(key(1)), cache.get(key(2))) == ("one", None)
 
 
-def test_the_name_of_the_operation_belongs_to_the_key() -> None:
+def test_cache_key_includes_the_operation_name() -> None:
     cache = DocumentCache[str](100)
     cache.put(("document", "A"), "a", 10)
     assert cache.get(("document", "B")) is None
 
 
-def test_a_flood_of_newcomers_pushes_no_regular_out() -> None:
+def test_flood_of_new_documents_does_not_evict_a_used_one() -> None:
     cache = DocumentCache[str](100)
-    cache.put(key(0), "regular", 10)
-    assert cache.get(key(0)) == "regular"
+    cache.put(key(0), "used", 10)
+    assert cache.get(key(0)) == "used"
     for number in range(1, 1000):
-        cache.put(key(number), "newcomer", 10)
-    assert cache.get(key(0)) == "regular"
+        cache.put(key(number), "new", 10)
+    assert cache.get(key(0)) == "used"
 
 
-def test_what_is_too_heavy_is_not_kept() -> None:
+def test_entry_heavier_than_the_cache_is_not_kept() -> None:
     cache = DocumentCache[str](100)
     cache.put(key(1), "heavy", 1000)
     assert len(cache) == 0
@@ -43,7 +43,7 @@ def test_what_is_too_heavy_is_not_kept() -> None:
         max_size=200,
     )
 )
-def test_whatever_comes_it_stays_within_its_weight(steps: list[tuple[str, int, int]]) -> None:
+def test_cache_never_exceeds_its_weight(steps: list[tuple[str, int, int]]) -> None:
     cache = DocumentCache[int](100)
     weights: dict[tuple[str, str | None], int] = {}
     for act, number, weight in steps:
@@ -56,7 +56,7 @@ def test_whatever_comes_it_stays_within_its_weight(steps: list[tuple[str, int, i
     assert sum(weights[key(number)] for number in kept) <= 100
 
 
-def test_flood_of_documents_that_each_come_twice_keeps_those_that_come_often() -> None:
+def test_flood_of_documents_used_twice_does_not_evict_frequent_ones() -> None:
     cache = DocumentCache[str](100)
     cache.put(key(0), "often", 10)
     for number in range(1, 1_000):
@@ -66,7 +66,7 @@ def test_flood_of_documents_that_each_come_twice_keeps_those_that_come_often() -
     assert cache.get(key(0)) == "often"
 
 
-def test_often_used_documents_outlive_a_burst_in_which_they_do_not_come() -> None:
+def test_frequent_documents_survive_a_burst_of_others() -> None:
     cache = DocumentCache[str](100)
     for number in range(5):
         cache.put(key(number), "often", 10)
@@ -79,7 +79,7 @@ def test_often_used_documents_outlive_a_burst_in_which_they_do_not_come() -> Non
     assert [cache.get(key(number)) for number in range(5)] == ["often"] * 5
 
 
-def test_documents_of_an_old_release_leave_in_the_end() -> None:
+def test_documents_of_an_old_release_are_evicted() -> None:
     cache = DocumentCache[str](100)
     for number in range(7):
         cache.put(key(number), "old", 10)

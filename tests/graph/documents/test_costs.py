@@ -1,4 +1,4 @@
-"""What an operation may cost: about how many fields its reply can have."""
+"""Query cost."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def cost(text: str, variables: dict[str, Any] | None = None) -> int:
 
 
 def page(size: int, each: int = 1) -> int:
-    """`users { nodes { … } }`: the page, its `nodes`, and each of them."""
+    """Returns the cost of `users { nodes { … } }` with `size` nodes of cost `each`."""
     return 1 + 1 + size * each
 
 
@@ -40,7 +40,7 @@ def page(size: int, each: int = 1) -> int:
         ("mutation { logout { endedSessions errors { code } } }", 1 + 1 + 1 + ASSUMED_LIST),
     ],
 )
-def test_a_field_costs_one_and_a_list_as_many_as_it_may_hold(text: str, wanted: int) -> None:
+def test_field_costs_one_and_list_costs_its_assumed_size(text: str, wanted: int) -> None:
     assert cost(text) == wanted
 
 
@@ -60,7 +60,7 @@ def test_a_field_costs_one_and_a_list_as_many_as_it_may_hold(text: str, wanted: 
         ("(first: 90, last: 1)", 90),
     ],
 )
-def test_a_page_costs_as_many_as_the_document_says(arguments: str, size: int) -> None:
+def test_page_costs_the_size_in_the_document(arguments: str, size: int) -> None:
     assert cost(f"{{ users{arguments} {{ nodes {{ id }} }} }}") == page(size)
 
 
@@ -76,14 +76,14 @@ def test_a_page_costs_as_many_as_the_document_says(arguments: str, size: int) ->
         ("$n: Int = 9", {"n": None}, ASSUMED_PAGE),
     ],
 )
-def test_a_page_costs_as_many_as_the_variable_says(
+def test_page_costs_the_size_in_the_variable(
     declared: str, variables: dict[str, Any], size: int
 ) -> None:
     text = f"query ({declared}) {{ users(first: $n) {{ nodes {{ id }} }} }}"
     assert cost(text, variables) == page(size)
 
 
-def test_size_in_a_variable_behind_a_small_literal_is_counted() -> None:
+def test_page_costs_the_larger_of_a_literal_and_a_variable() -> None:
     text = "query ($n: Int) { users(first: 1, last: $n) { nodes { id } } }"
     assert meter(text).size_variables == ("n",)
     assert cost(text, {"n": 90}) == page(90)
@@ -109,28 +109,28 @@ def test_page_of_a_custom_schema_costs_its_default_size() -> None:
     assert CostMeter(schema, document, operation).measure({}) == 1 + 400 + 1 + 400
 
 
-def test_pages_in_pages_multiply() -> None:
+def test_nested_pages_multiply() -> None:
     text = "{ users(first: 20) { nodes { sessions(first: 30) { nodes { id } } } } }"
     assert cost(text) == page(20, each=page(30))
 
 
-def test_what_stands_beside_the_entries_of_a_page_is_counted_once() -> None:
+def test_fields_beside_the_entries_of_a_page_are_counted_once() -> None:
     text = "{ users(first: 20) { nodes { id } edges { cursor } pageInfo { endCursor } } }"
     assert cost(text) == page(20) + (1 + 20) + 2
 
 
-def test_a_fragment_costs_what_it_holds_wherever_it_is_spread() -> None:
+def test_fragment_is_counted_at_each_spread() -> None:
     fragment = " fragment F on User { id username }"
     assert cost("{ me { ...F } }" + fragment) == 3
     both = "{ me { ...F } users(first: 5) { nodes { ...F } } }" + fragment
     assert cost(both) == 3 + page(5, each=2)
 
 
-def test_only_the_operation_that_runs_is_counted() -> None:
+def test_only_the_requested_operation_is_counted() -> None:
     assert cost("query A { me { id } } query B { users { nodes { id } } }") == 2
 
 
-def test_the_cost_depends_on_the_sizes_among_the_variables_only() -> None:
+def test_cost_depends_on_size_variables_only() -> None:
     text = """query ($n: Int, $m: Int, $s: String) {
       users(first: $n, search: $s) { nodes { sessions(first: $m) { nodes { id } } } }
     }"""
@@ -146,7 +146,7 @@ def test_the_cost_depends_on_the_sizes_among_the_variables_only() -> None:
     other=st.integers(1, 10**6),
     variables=st.dictionaries(st.sampled_from("nm"), st.integers() | st.none() | st.text()),
 )
-def test_asking_for_more_never_costs_less(one: int, other: int, variables: dict[str, Any]) -> None:
+def test_larger_pages_never_cost_less(one: int, other: int, variables: dict[str, Any]) -> None:
     text = "query ($n: Int, $m: Int) {{ users(first: {}) {{ nodes {{ id {} }} }} }}"
     inner = "sessions(first: $m) { nodes { id } }"
     small, large = sorted([one, other])
@@ -158,7 +158,7 @@ BIG = "query ($n: Int) { users(first: $n) { nodes { sessions(first: 100) { nodes
 
 
 @pytest.mark.parametrize(("size", "codes"), [(90, []), (100, ["LIMIT_EXCEEDED"])])
-async def test_the_cost_of_each_request_is_checked(
+async def test_cost_is_checked_for_each_request(
     sqlite_api: Api, size: int, codes: list[str]
 ) -> None:
     for _ in range(2):
@@ -167,12 +167,12 @@ async def test_the_cost_of_each_request_is_checked(
         assert [code for code in found if code == "LIMIT_EXCEEDED"] == codes
 
 
-def test_a_size_may_be_written_with_a_point() -> None:
+def test_size_with_a_decimal_point_is_accepted() -> None:
     text = "query ($n: Int) { users(first: $n) { nodes { id } } }"
     assert cost(text, {"n": 100.0}) == cost(text, {"n": 100}) == page(100)
 
 
 @pytest.mark.parametrize("size", [float("inf"), 1e300, -(2**40), "100", [100], {}])
-def test_a_size_that_is_no_number_is_left_to_be_refused_as_such(size: object) -> None:
+def test_size_of_a_wrong_type_counts_as_the_default(size: object) -> None:
     text = "query ($n: Int) { users(first: $n) { nodes { id } } }"
     assert cost(text, {"n": size}) == page(ASSUMED_PAGE)

@@ -1,4 +1,4 @@
-"""How much one document may ask for: each limit is told by its name, and measured in no time."""
+"""Limits for documents."""
 
 import sys
 import time
@@ -31,9 +31,9 @@ def operations(**limits: Any) -> Operations:
 
 
 def refusal(text: str, **limits: Any) -> Any:
-    """What the error says beside its message; None if the document is taken."""
+    """Returns the extensions of the error; None if the document is accepted."""
     try:
-        operations(**limits).find(text, None, None)
+        operations(**limits).get(text, None, None)
     except OperationRefused as refused:
         return refused.errors[0]["extensions"]
     return None
@@ -44,7 +44,7 @@ def create_role(permissions: str, declared: str = "") -> str:
     return f"mutation {declared} {{ createRole(input: {given}) {{ role {{ id }} }} }}"
 
 
-# Limit, the most, a document that has just so many, one that has more, and how many that has.
+# By limit: its value, a document at the limit, one over the limit, and the count in the latter.
 BOUNDS = {
     "tokens": (6, "{ me { id } }", "{ me { id version } }", 7),
     "depth": (2, "{ me { id } }", "{ me { roles { id } } }", 3),
@@ -122,13 +122,13 @@ def limit_of(case: str) -> str:
 
 
 @pytest.mark.parametrize("case", BOUNDS)
-def test_what_is_just_within_a_limit_is_taken(case: str) -> None:
+def test_document_at_a_limit_is_accepted(case: str) -> None:
     most, within, _, _ = BOUNDS[case]
     assert refusal(within, **{limit_of(case): most}) is None
 
 
 @pytest.mark.parametrize("case", BOUNDS)
-def test_what_is_beyond_a_limit_is_told_which_and_by_how_much(case: str) -> None:
+def test_document_over_a_limit_is_refused_with_the_limit_and_the_count(case: str) -> None:
     most, _, beyond, found = BOUNDS[case]
     limit = limit_of(case)
     assert refusal(beyond, **{limit: most}) == {
@@ -148,9 +148,7 @@ def test_what_is_beyond_a_limit_is_told_which_and_by_how_much(case: str) -> None
         ({"p": [[[[1, 2]]]]}, 2),
     ],
 )
-def test_a_list_in_a_variable_is_bounded_like_one_in_the_document(
-    variables: dict[str, Any], found: int
-) -> None:
+def test_list_input_limit_holds_for_variables(variables: dict[str, Any], found: int) -> None:
     check_variables(variables, LimitPolicy(list_input=found))
     with pytest.raises(GraphQLError) as raised:
         check_variables(variables, LimitPolicy(list_input=1))
@@ -162,7 +160,7 @@ def test_a_list_in_a_variable_is_bounded_like_one_in_the_document(
     }
 
 
-async def test_a_long_list_in_a_variable_is_refused_and_nothing_runs(sqlite_api: Api) -> None:
+async def test_long_list_in_a_variable_is_refused_before_execution(sqlite_api: Api) -> None:
     text = create_role("$p", "($p: [String!]!)")
     result = await sqlite_api.ask(text, {"p": ["users:read"] * 101})
     assert [denial["limit"] for denial in denials(result)] == ["list_input"]
@@ -183,13 +181,13 @@ async def test_a_long_list_in_a_variable_is_refused_and_nothing_runs(sqlite_api:
         "mutation { " + " ".join(f"a{n}: {LOGIN}" for n in range(100)) + " }",
     ],
 )
-async def test_of_guesses_only_one_is_made_per_operation(
+async def test_several_credential_checks_in_one_operation_are_refused(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, document: str
 ) -> None:
-    guesses: list[str] = []
+    checked: list[str] = []
 
     async def verify(_self: Passwords, password: str, _stored: str | None) -> bool:
-        guesses.append(password)
+        checked.append(password)
         return False
 
     monkeypatch.setattr(Passwords, "verify", verify)
@@ -197,11 +195,11 @@ async def test_of_guesses_only_one_is_made_per_operation(
     (error,) = denials(result)
     assert error["code"] == "LIMIT_EXCEEDED"
     assert "data" not in result
-    # `data: null` alone would hide from us what it does not hide from who guesses.
-    assert guesses == []
+    # `data: null` alone would not prove that no password was checked.
+    assert checked == []
 
 
-async def test_a_hundred_logins_within_all_other_limits_are_refused(sqlite_api: Api) -> None:
+async def test_hundred_logins_within_the_other_limits_are_refused(sqlite_api: Api) -> None:
     text = "mutation { " + " ".join(f"a{n}: {LOGIN}" for n in range(100)) + " }"
     assert refusal(text, tokens=10_000, aliases=1_000, root_fields=1_000) == {
         "code": "LIMIT_EXCEEDED",
@@ -211,19 +209,19 @@ async def test_a_hundred_logins_within_all_other_limits_are_refused(sqlite_api: 
     }
 
 
-async def test_one_guess_is_made(sqlite_api: Api) -> None:
+async def test_single_login_runs(sqlite_api: Api) -> None:
     result = await sqlite_api.ask(f"mutation {{ {LOGIN} }}")
     assert result == {"data": {"login": {"errors": [{"code": "INVALID_CREDENTIALS"}]}}}
 
 
 def doubled(k: int) -> str:
-    """Whoever counts each spread anew counts 2 ** k of them."""
+    """Fragments that contain 2 ** k fields if each spread is counted."""
     fragments = [f"fragment A{n} on Query{{...A{n + 1} ...A{n + 1}}}" for n in range(k)]
     return "\n".join(["{...A0}", *fragments, f"fragment A{k} on Query{{__typename}}"])
 
 
 def overlapping(count: int) -> str:
-    """What compares each pair of fields compares count ** 2 of them."""
+    """Fields that give count ** 2 comparisons of pairs."""
     return "{me{" + "roles{id}" * count + "}}"
 
 
@@ -239,23 +237,23 @@ UNLIMITED = LimitPolicy(
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The processor time that it takes, which other programs do not change."""
+    """Returns the processor time, which does not depend on other processes."""
     taken = []
     for _ in range(3):
-        begun = time.process_time()
+        started = time.process_time()
         work()
-        taken.append(time.process_time() - begun)
+        taken.append(time.process_time() - started)
     return min(taken)
 
 
 @pytest.mark.parametrize("text", [doubled(18), doubled(26), overlapping(300)])
-def test_a_small_document_that_means_a_lot_of_work_is_refused_at_once(text: str) -> None:
+def test_small_document_with_exponential_work_is_refused_fast(text: str) -> None:
     assert len(text) < 3_000
     assert refusal(text)["code"] == "LIMIT_EXCEEDED"
     assert seconds(lambda: refusal(text)) < 0.1
 
 
-def test_a_definition_does_not_hide_behind_another_of_its_name() -> None:
+def test_duplicate_definitions_are_both_counted() -> None:
     many = "roles{id} " * 200
     text = f"{{ me {{ ...F }} }} fragment F on User {{ {many} }} fragment F on User {{ id }}"
     assert refusal(text)["limit"] == "repeats"
@@ -283,9 +281,9 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_measuring_takes_time_in_proportion_to_the_length(shape: str) -> None:
+def test_measuring_takes_linear_time(shape: str) -> None:
     short, long = (parse(SHAPES[shape](n), no_location=True) for n in (100, 800))
-    # Steps rather than seconds: of those a busy machine has more.
+    # Calls instead of seconds: a busy machine does not change their number.
     assert steps(lambda: measure(long)) < 10 * steps(lambda: measure(short))
 
 
@@ -294,7 +292,7 @@ def measure(document: Any, limits: LimitPolicy = UNLIMITED) -> None:
 
 
 def steps(work: Callable[[], object]) -> int:
-    """How many functions are called."""
+    """Returns the number of function calls."""
     taken = 0
 
     def count(*_: object) -> None:
@@ -314,19 +312,19 @@ USER_FIELDS = "id username email fullName emailVerified createdAt version lastLo
 
 
 def spread(count: int, body: str) -> str:
-    """Fragments that are spread side by side: each is compared with each other one."""
+    """Fragments spread side by side: validation compares each pair."""
     spreads = " ".join(f"...F{k}" for k in range(count))
     fragments = " ".join(f"fragment F{k} on User {{ {body} }}" for k in range(count))
     return f"{{ me {{ {spreads} }} }} {fragments}"
 
 
 def steps_per_token(text: str, **limits: Any) -> float:
-    """What it takes to prepare a document, or to refuse it."""
+    """Returns the function calls per token to prepare or refuse a document."""
     prepared = operations(**limits)
 
     def prepare() -> None:
         with suppress(OperationRefused):
-            prepared.find(text, None, None)
+            prepared.get(text, None, None)
 
     return steps(prepare) / count_tokens(text)
 
@@ -355,31 +353,29 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("case", HEAVY)
-def test_preparing_takes_time_in_proportion_to_the_length(case: str) -> None:
+def test_preparing_takes_linear_time(case: str) -> None:
     plain = "{ " + " ".join(f"a{k}: me {{ {USER_FIELDS} }}" for k in range(5)) + "}"
     assert steps_per_token(HEAVY[case]) < 3 * steps_per_token(plain)
 
 
-def test_without_a_limit_of_fragments_preparing_would_take_quadratic_time() -> None:
+def test_preparing_without_a_fragment_limit_takes_quadratic_time() -> None:
     text = spread(100, "id")
     without_limit = steps_per_token(text, fragments=10**9)
     assert without_limit > 1.5 * steps_per_token(spread(30, "id"))
 
 
 @pytest.mark.parametrize("name", ["usernam", "x"])
-async def test_unknown_fields_in_variables_are_reported_a_few_times(
-    sqlite_api: Api, name: str
-) -> None:
+async def test_unknown_fields_in_variables_give_few_errors(sqlite_api: Api, name: str) -> None:
     text = "mutation ($i: LoginInput!) { login(input: $i) { user { id } } }"
     variables = {"i": {f"{name}{k}": 1 for k in range(5_000)}}
     assert len((await sqlite_api.ask(text, variables))["errors"]) <= 5
-    operation = operations().find(text, None, None)
-    # Each error takes thousands of steps: it quotes the value.
+    operation = operations().get(text, None, None)
+    # Each error takes thousands of calls, because it quotes the value.
     assert steps(lambda: operation.start(variables, None)) < 200_000
 
 
 LIMIT = {"LIMIT_EXCEEDED"}
-FAULTS_OF_CLIENTS = {
+CLIENT_ERRORS = {
     "GRAPHQL_PARSE_FAILED",
     "GRAPHQL_VALIDATION_FAILED",
     "OPERATION_RESOLUTION_FAILURE",
@@ -412,8 +408,8 @@ DOCUMENTS = st.tuples(
 ).map(lambda parts: "\n".join([parts[0], *parts[1]]))
 
 
-def complaint(text: str) -> Any:
-    """What measuring has against a document."""
+def exceeded_limit(text: str) -> Any:
+    """Returns the extensions of the error of `check_shape`; None if there is no error."""
     try:
         measure(parse(text), LimitPolicy(depth=3, repeats=1, aliases=1))
     except GraphQLError as error:
@@ -423,19 +419,19 @@ def complaint(text: str) -> Any:
 
 @settings(max_examples=60, deadline=None)
 @given(text=DOCUMENTS)
-def test_measuring_any_document_ends_with_nothing_or_a_number_that_is_too_high(text: str) -> None:
-    told = complaint(text)
-    assert told is None or told["found"] > told["maximum"]
+def test_measuring_random_documents_passes_or_reports_an_exceeded_limit(text: str) -> None:
+    extensions = exceeded_limit(text)
+    assert extensions is None or extensions["found"] > extensions["maximum"]
 
 
 @settings(max_examples=30, deadline=None)
 @given(text=DOCUMENTS)
-def test_any_document_becomes_an_operation_or_is_refused(text: str) -> None:
-    told = refusal(text)
-    assert told is None or told["code"] in LIMIT | FAULTS_OF_CLIENTS
+def test_random_document_is_prepared_or_refused(text: str) -> None:
+    extensions = refusal(text)
+    assert extensions is None or extensions["code"] in LIMIT | CLIENT_ERRORS
 
 
-def everything_about_the_schema() -> str:
+def full_introspection_query() -> str:
     return get_introspection_query(
         descriptions=True,
         specified_by_url=True,
@@ -446,8 +442,8 @@ def everything_about_the_schema() -> str:
     )
 
 
-async def test_the_standard_introspection_is_within_the_limits(sqlite_api: Api) -> None:
-    result = await sqlite_api.ask(everything_about_the_schema())
+async def test_standard_introspection_query_is_within_the_limits(sqlite_api: Api) -> None:
+    result = await sqlite_api.ask(full_introspection_query())
     assert "errors" not in result
     assert result["data"]["__schema"]["queryType"]["name"] == "Query"
 
@@ -477,20 +473,20 @@ TOO_MUCH_INTROSPECTION = {
 
 
 @pytest.mark.parametrize("text", TOO_MUCH_INTROSPECTION)
-def test_too_much_introspection_is_refused(text: str) -> None:
+def test_excessive_introspection_is_refused(text: str) -> None:
     assert refusal(text)["limit"] == TOO_MUCH_INTROSPECTION[text]
 
 
 @pytest.mark.parametrize("text", [get_introspection_query(), "{ __schema { queryType { name } } }"])
-def test_introspection_runs_once(text: str) -> None:
-    known = operations()
-    operation = known.find(text, None, None)
+def test_introspection_result_is_cached(text: str) -> None:
+    prepared = operations()
+    operation = prepared.get(text, None, None)
     first = operation.start(None, None)
     assert operation.start(None, None) is first
-    assert steps(lambda: known.find(text, None, None).start(None, None)) < 50
+    assert steps(lambda: prepared.get(text, None, None).start(None, None)) < 50
 
 
-def test_introspection_again_and_again_is_not() -> None:
+def test_repeated_introspection_is_refused() -> None:
     assert refusal("{" + "__schema{types{fields{type{name}}}}" * 60 + "}")["limit"] == "repeats"
 
 
@@ -509,12 +505,14 @@ def test_introspection_again_and_again_is_not() -> None:
         ),
     ],
 )
-def test_no_nesting_is_too_deep_to_be_refused(nested: Callable[[int], str], depth: int) -> None:
-    told = refusal(nested(depth), tokens=100_000)
-    assert told is None or told["code"] in LIMIT | FAULTS_OF_CLIENTS
+def test_very_deep_nesting_is_refused_without_an_internal_error(
+    nested: Callable[[int], str], depth: int
+) -> None:
+    extensions = refusal(nested(depth), tokens=100_000)
+    assert extensions is None or extensions["code"] in LIMIT | CLIENT_ERRORS
 
 
-def test_a_literal_is_as_deep_as_a_selection_may_be() -> None:
+def test_depth_limit_holds_for_literals() -> None:
     deep = "{a:" * 30 + "1" + "}" * 30
     assert refusal(f"mutation {{ login(input: {deep}) {{ user {{ id }} }} }}") == {
         "code": "LIMIT_EXCEEDED",
@@ -524,9 +522,9 @@ def test_a_literal_is_as_deep_as_a_selection_may_be() -> None:
     }
 
 
-def test_a_refusal_quotes_no_more_than_a_few_words() -> None:
+def test_refusal_messages_are_truncated() -> None:
     with pytest.raises(OperationRefused) as refused:
-        operations().find(f"{{ user(id: [{', '.join(['true'] * 90)}]) {{ id }} }}", None, None)
+        operations().get(f"{{ user(id: [{', '.join(['true'] * 90)}]) {{ id }} }}", None, None)
     assert all(len(error["message"]) <= 301 for error in refused.value.errors)
 
 
@@ -539,7 +537,9 @@ def test_a_refusal_quotes_no_more_than_a_few_words() -> None:
         + " }",
     ],
 )
-def test_the_schema_is_not_asked_for_many_times_at_once(text: str) -> None:
+def test_introspection_with_too_many_fields_is_refused(text: str) -> None:
     fragment = " fragment T on __Type { kind name description fields { name " + "type { name } " * 9
-    told = refusal(text + fragment + "} inputFields { name } enumValues { name } }", cost=10**9)
-    assert told["limit"] == "introspection_fields"
+    extensions = refusal(
+        text + fragment + "} inputFields { name } enumValues { name } }", cost=10**9
+    )
+    assert extensions["limit"] == "introspection_fields"

@@ -1,4 +1,4 @@
-"""Documents that are not cached use up the budget of their own network only."""
+"""The budget for preparing new documents."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,8 +17,8 @@ ONE, OTHER = "192.0.2.1", "192.0.2.2"
 
 
 @dataclass
-class Hand:
-    """A clock that is moved by hand."""
+class ManualTimer:
+    """A timer that tests set."""
 
     seconds: float = 100.0
 
@@ -27,27 +27,27 @@ class Hand:
 
 
 @pytest.fixture
-def timer() -> Hand:
-    return Hand()
+def timer() -> ManualTimer:
+    return ManualTimer()
 
 
 @pytest.fixture
-def monotonic() -> Hand:
-    return Hand()
+def monotonic() -> ManualTimer:
+    return ManualTimer()
 
 
 @pytest.fixture
-def budget(timer: Hand, monotonic: Hand) -> PreparationBudget:
+def budget(timer: ManualTimer, monotonic: ManualTimer) -> PreparationBudget:
     return PreparationBudget(2.0, timer=timer, clock=monotonic)
 
 
-def spend(budget: PreparationBudget, timer: Hand, network: str, seconds: float) -> None:
+def spend(budget: PreparationBudget, timer: ManualTimer, network: str, seconds: float) -> None:
     with budget.charged_to(network):
         timer.seconds += seconds
 
 
-def test_budget_of_a_network_ends_and_comes_back(
-    budget: PreparationBudget, timer: Hand, monotonic: Hand
+def test_budget_is_exhausted_and_refills(
+    budget: PreparationBudget, timer: ManualTimer, monotonic: ManualTimer
 ) -> None:
     spend(budget, timer, ONE, 1.9)
     assert budget.retry_after(ONE) == 0
@@ -61,7 +61,7 @@ def test_budget_of_a_network_ends_and_comes_back(
 
 
 def test_budget_is_charged_for_a_preparation_that_fails(
-    budget: PreparationBudget, timer: Hand
+    budget: PreparationBudget, timer: ManualTimer
 ) -> None:
     def fail() -> None:
         with budget.charged_to(ONE):
@@ -74,14 +74,16 @@ def test_budget_is_charged_for_a_preparation_that_fails(
 
 
 def test_budget_survives_a_clock_that_is_set_back(
-    budget: PreparationBudget, timer: Hand, monotonic: Hand
+    budget: PreparationBudget, timer: ManualTimer, monotonic: ManualTimer
 ) -> None:
     spend(budget, timer, ONE, 2.5)
     monotonic.seconds -= 50
     assert budget.retry_after(ONE) == 5
 
 
-def test_budget_holds_a_bounded_number_of_networks(budget: PreparationBudget, timer: Hand) -> None:
+def test_budget_holds_a_bounded_number_of_networks(
+    budget: PreparationBudget, timer: ManualTimer
+) -> None:
     for number in range(MAX_NETWORKS + 10):
         spend(budget, timer, str(number), 3)
     assert budget.retry_after("0") == 0
@@ -103,7 +105,7 @@ def budget_of(api: Api, name: str = "_budget") -> PreparationBudget:
 
 
 def exhaust(api: Api, network: str) -> None:
-    """Charges a network as a flood of documents does."""
+    """Uses up the budget of a network."""
     budget_of(api)._charge(network, 100)
 
 
@@ -111,7 +113,7 @@ async def test_flood_of_documents_is_refused_for_its_network_alone(sqlite_api: A
     async with at(sqlite_api, ONE) as one, at(sqlite_api, OTHER) as other:
         assert "errors" not in await one.ask("{ __typename }")
         exhaust(sqlite_api, ONE)
-        # Known documents are free, no matter who sent them first.
+        # Cached documents are free, no matter which network sent them first.
         await other.ask("{ a: __typename }")
         assert await one.ask("{ __typename }") == {"data": {"__typename": "Query"}}
         assert await one.ask("{ a: __typename }") == {"data": {"a": "Query"}}

@@ -1,4 +1,4 @@
-"""Trusted documents: clients send the id of a document that the team wrote, and nothing else."""
+"""Trusted documents."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -38,7 +38,7 @@ def trusting(sqlite_url: str, tmp_path: Path, manifest: Path) -> Settings:
 
 
 def strict(settings: Settings, clock: ManualClock) -> AbstractAsyncContextManager[Api]:
-    """A server that runs nothing else."""
+    """A server that runs trusted documents only."""
     return serving(settings.model_copy(update={"trusted_documents_only": Switch.ON}), clock)
 
 
@@ -48,7 +48,7 @@ async def send(api: Api, body: dict[str, Any], token: str | None = None) -> Any:
 
 
 @pytest.mark.parametrize("document_id", [ME, f"sha256:{ME}"])
-async def test_a_document_runs_by_its_id(
+async def test_trusted_document_runs_by_its_id(
     trusting: Settings, clock: ManualClock, document_id: str
 ) -> None:
     async with serving(trusting, clock) as api:
@@ -57,21 +57,21 @@ async def test_a_document_runs_by_its_id(
     assert reply.json() == {"data": {"me": {"username": "alice"}}}
 
 
-async def test_a_get_may_name_one_too(trusting: Settings, clock: ManualClock) -> None:
+async def test_trusted_document_runs_over_get(trusting: Settings, clock: ManualClock) -> None:
     async with serving(trusting, clock) as api:
         parameters = {"documentId": TWO, "operationName": "Other"}
         reply = await api.http.get("/graphql", params=parameters)
     assert reply.json() == {"data": {"other": "Query"}}
 
 
-async def test_an_unknown_id_is_told(trusting: Settings, clock: ManualClock) -> None:
+async def test_unknown_document_id_is_refused(trusting: Settings, clock: ManualClock) -> None:
     async with serving(trusting, clock) as api:
         reply = await send(api, {"documentId": "nothing"})
     assert denials(reply.json()) == [{"code": "PERSISTED_QUERY_NOT_FOUND"}]
 
 
 @pytest.mark.parametrize("name", [None, "Nothing"])
-async def test_of_several_operations_one_is_named(
+async def test_trusted_document_with_several_operations_needs_an_operation_name(
     trusting: Settings, clock: ManualClock, name: str | None
 ) -> None:
     async with serving(trusting, clock) as api:
@@ -80,26 +80,24 @@ async def test_of_several_operations_one_is_named(
 
 
 @pytest.mark.parametrize("document_id", [7, ["a"], {}])
-async def test_an_id_is_text(sqlite_api: Api, document_id: object) -> None:
+async def test_document_id_of_a_wrong_type_is_refused(sqlite_api: Api, document_id: object) -> None:
     reply = await send(sqlite_api, {"documentId": document_id})
     assert (reply.status_code, denials(reply.json())) == (400, [{"code": "BAD_REQUEST"}])
 
 
-async def test_an_id_and_a_document_together_are_refused(sqlite_api: Api) -> None:
+async def test_document_id_together_with_a_document_is_refused(sqlite_api: Api) -> None:
     reply = await send(sqlite_api, {"documentId": ME, "query": "{ __typename }"})
     assert (reply.status_code, denials(reply.json())) == (400, [{"code": "BAD_REQUEST"}])
 
 
-async def test_without_the_strict_mode_other_documents_run(
+async def test_other_documents_run_without_strict_mode(
     trusting: Settings, clock: ManualClock
 ) -> None:
     async with serving(trusting, clock) as api:
         assert await api.data("{ __typename }") == {"__typename": "Query"}
 
 
-async def test_the_strict_mode_refuses_every_other_document(
-    trusting: Settings, clock: ManualClock
-) -> None:
+async def test_strict_mode_refuses_other_documents(trusting: Settings, clock: ManualClock) -> None:
     async with strict(trusting, clock) as api:
         for query in ("{ __typename }", MANIFEST[ME], "nonsense"):
             reply = await send(api, {"query": query})
@@ -110,7 +108,7 @@ async def test_the_strict_mode_refuses_every_other_document(
         assert (await send(api, {"documentId": ME})).status_code == 200
 
 
-async def test_the_strict_mode_holds_for_sockets(trusting: Settings, clock: ManualClock) -> None:
+async def test_strict_mode_holds_for_sockets(trusting: Settings, clock: ManualClock) -> None:
     async with serving(trusting, clock) as lenient:
         token = await lenient.log_in(ALICE)
     async with strict(trusting, clock) as api, api.accepted_socket() as socket:
@@ -121,18 +119,16 @@ async def test_the_strict_mode_holds_for_sockets(trusting: Settings, clock: Manu
         assert refusal["payload"][0]["extensions"] == {"code": "DOCUMENT_NOT_TRUSTED"}
 
 
-async def test_a_subscription_may_be_named_by_its_id(
-    trusting: Settings, clock: ManualClock
-) -> None:
+async def test_subscription_runs_by_its_document_id(trusting: Settings, clock: ManualClock) -> None:
     async with strict(trusting, clock) as api, api.accepted_socket() as socket:
         await socket.initialise(await log_in_by_id(api))
         await socket.send(type="subscribe", id="1", payload={"documentId": EVENTS})
-        hearing = asyncio.create_task(socket.receive())
-        # Nobody tells when it listens.
-        while not hearing.done():
+        event = asyncio.create_task(socket.receive())
+        # The server does not report when the subscription has started.
+        while not event.done():
             await log_in_by_id(api)
-            await asyncio.wait({hearing}, timeout=0.2)
-        assert hearing.result()["type"] == "next"
+            await asyncio.wait({event}, timeout=0.2)
+        assert event.result()["type"] == "next"
 
 
 async def log_in_by_id(api: Api) -> str:
@@ -142,33 +138,31 @@ async def log_in_by_id(api: Api) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"{", "is not JSON"),
         (b"[]", "is not of the form"),
         (b'{"a": 1}', "is not of the form"),
-        (b'{"a": "{"}', "the document a: Syntax Error"),
-        (b'{"a": "{ nothing }"}', "the document a cannot be run: Cannot query field"),
-        (b'{"a": "fragment F on User { id }"}', "the document a cannot be run: .* no operation"),
+        (b'{"a": "{"}', "the document a is not valid: Syntax Error"),
+        (b'{"a": "{ nothing }"}', "the document a cannot run: Cannot query field"),
+        (b'{"a": "fragment F on User { id }"}', "the document a cannot run: .* no operation"),
     ],
 )
-def test_a_manifest_that_cannot_be_run_stops_the_start(
-    trusting: Settings, manifest: Path, content: bytes, told: str
+def test_invalid_manifest_prevents_startup(
+    trusting: Settings, manifest: Path, content: bytes, message: str
 ) -> None:
     manifest.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=f"POSTERN_TRUSTED_DOCUMENTS: .*{told}"):
+    with pytest.raises(ConfigurationError, match=f"POSTERN_TRUSTED_DOCUMENTS: .*{message}"):
         create_app(trusting)
 
 
-def test_a_manifest_that_is_not_there_stops_the_start(trusting: Settings, manifest: Path) -> None:
+def test_missing_manifest_prevents_startup(trusting: Settings, manifest: Path) -> None:
     manifest.unlink()
     with pytest.raises(ConfigurationError, match="cannot be read"):
         create_app(trusting)
 
 
-def test_the_strict_mode_without_a_manifest_stops_the_start(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+def test_strict_mode_without_a_manifest_prevents_startup(sqlite_url: str, tmp_path: Path) -> None:
     settings = make_settings(sqlite_url, tmp_path).model_copy(
         update={"trusted_documents_only": Switch.ON}
     )
@@ -176,7 +170,7 @@ def test_the_strict_mode_without_a_manifest_stops_the_start(
         create_app(settings)
 
 
-async def test_a_flood_of_other_documents_pushes_no_trusted_one_out(
+async def test_flood_of_other_documents_does_not_evict_trusted_ones(
     trusting: Settings, clock: ManualClock
 ) -> None:
     async with serving(trusting, clock) as api:
@@ -190,7 +184,7 @@ async def test_a_flood_of_other_documents_pushes_no_trusted_one_out(
 
 
 @pytest.mark.parametrize("mutation", DOCUMENTS)
-async def test_account_pages_work_in_the_strict_mode(
+async def test_account_pages_work_in_strict_mode(
     trusting: Settings, clock: ManualClock, mutation: str
 ) -> None:
     async with strict(trusting, clock) as api:
@@ -217,7 +211,7 @@ async def test_only_the_exact_text_of_an_account_page_is_trusted(
                 assert denials(reply.json()) == [{"code": "DOCUMENT_NOT_TRUSTED"}]
 
 
-async def test_account_page_documents_are_refused_where_the_pages_are_not_served(
+async def test_account_page_documents_are_refused_if_the_pages_are_not_served(
     trusting: Settings, clock: ManualClock
 ) -> None:
     own = trusting.model_copy(update={"account_url": "https://app.example.com/account"})
@@ -226,9 +220,7 @@ async def test_account_page_documents_are_refused_where_the_pages_are_not_served
     assert denials(reply.json()) == [{"code": "DOCUMENT_NOT_TRUSTED"}]
 
 
-async def test_explorer_says_that_it_is_off_in_the_strict_mode(
-    trusting: Settings, clock: ManualClock
-) -> None:
+async def test_explorer_is_off_in_strict_mode(trusting: Settings, clock: ManualClock) -> None:
     async with strict(trusting, clock) as api:
         reply = await api.http.get("/graphql", headers={"Accept": "text/html"})
     assert "The explorer is off" in reply.text
