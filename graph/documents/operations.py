@@ -6,10 +6,7 @@ from sys import getsizeof
 from typing import Any
 
 import strawberry
-from graphql import (
-    ExecutionResult,
-    GraphQLError,
-)
+from graphql import ExecutionResult, GraphQLError
 
 from auth.clients import Client
 from auth.throttling.budgets import network_of, site_of
@@ -17,12 +14,7 @@ from graph.compiled.compiled_operation import CompiledOperation
 from graph.documents.cache import DocumentCache
 from graph.documents.costs import CostMeter
 from graph.documents.introspection_limits import check_introspection
-from graph.documents.limits import (
-    LimitPolicy,
-    check_shape,
-    check_variables,
-    exceeded,
-)
+from graph.documents.limits import LimitPolicy, check_shape, check_variables, exceeded
 from graph.documents.parsing import get_operation, parse_document, root_names
 from graph.documents.preparation_budget import NETWORKS_PER_SITE, PreparationBudget
 from graph.documents.trusted_documents import InvalidManifest, TrustedDocuments, names_of_operations
