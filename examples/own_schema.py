@@ -1,6 +1,6 @@
 """A team's own application and its own GraphQL schema, with Postern inside the same process.
 
-POSTERN_ENVIRONMENT=development uvicorn --factory examples.own_schema:app
+POSTERN_ENVIRONMENT=development postern serve --app examples.own_schema:app
 
 The team's routes are where they were; Postern answers beside them, at `/graphql`, `/token`,
 `/.well-known/jwks.json` and so on. The team's schema stands at a path of its own, `/notes/graphql`,

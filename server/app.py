@@ -98,6 +98,7 @@ def create_app(
     metrics = RequestMetrics() if settings.metrics_token.get_secret_value() else None
     app = _empty_app(settings, _lifespan(settings, auth, jobs, mounts), mounts, metrics)
     app.state.auth, app.state.mail_delivery, app.state.jobs = auth, delivery, jobs
+    app.state.schemas = {GRAPHQL: schema, **(schemas or {})}
     app.router.routes += [WebSocketRoute(path, at.socket) for path, at in mounts.items()]
     if metrics:
         app.include_router(

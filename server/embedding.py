@@ -36,6 +36,7 @@ def mount_postern(app: FastAPI, postern: FastAPI) -> None:
 
     app.router.lifespan_context = lifespan
     app.router.default = postern
+    app.state.postern = postern
 
 
 def require_viewer(

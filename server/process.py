@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from server.app import create_app
+from server.custom_app import load_app, postern_of
 from server.environment import load_settings
 from server.logs import configure_logs
 from server.signals import sigterm_by_steps
@@ -20,11 +21,12 @@ def app() -> FastAPI:
     settings = load_settings()
     configure_logs(for_people=settings.in_development)
     _allow_many_connections()
-    app = create_app(settings)
+    app = load_app(settings.app) if settings.app else create_app(settings)
+    postern = postern_of(app)
     lifespan = app.router.lifespan_context
 
     def tell() -> None:
-        app.state.is_ending = True
+        postern.state.is_ending = True
 
     @asynccontextmanager
     async def lifespan_with_signals(given: FastAPI) -> AsyncIterator[Any]:

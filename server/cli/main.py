@@ -1,9 +1,11 @@
 """The `postern` command and its subcommands."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
+from strawberry import Schema
 
 from auth.permissions import PermissionRegistry
 from graph.schema import build_schema
@@ -16,6 +18,8 @@ from server.cli.sessions import sessions_app
 from server.cli.transfer import export_command, import_command
 from server.cli.users import user_app
 from server.command_failure import CommandFailed
+from server.custom_app import load_app, postern_of
+from server.http.middleware import GRAPHQL
 
 # Typer's tracebacks would print local variables, which can contain passwords.
 app = typer.Typer(
@@ -40,12 +44,15 @@ def main() -> None:
 
 @app.command()
 def serve(
+    app: Annotated[
+        str | None, typer.Option(metavar="MODULE:FUNCTION", help=cli_serve.APP_HELP)
+    ] = None,
     host: Annotated[str | None, typer.Option(help=cli_serve.HOST_HELP)] = None,
     port: Annotated[int | None, typer.Option(help=cli_serve.PORT_HELP)] = None,
     workers: Annotated[int, typer.Option(min=1, help=cli_serve.WORKERS_HELP)] = 1,
 ) -> None:
     """Start the server."""
-    cli_serve.serve(host, port, workers)
+    cli_serve.serve(host, port, workers, app=app)
 
 
 @app.command()
@@ -83,6 +90,19 @@ def print_settings() -> None:
 
 
 @schema_app.command("export")
-def export() -> None:
+def export(
+    app: Annotated[
+        str | None, typer.Option(metavar="MODULE:FUNCTION", help=cli_serve.APP_HELP)
+    ] = None,
+    path: Annotated[
+        str, typer.Option(help="The path of a custom schema, such as /notes/graphql.")
+    ] = GRAPHQL,
+) -> None:
     """Print the GraphQL schema (schema.graphql)."""
-    typer.echo(build_schema(PermissionRegistry()).as_str())
+    if app is None:
+        schemas: Mapping[str, Schema] = {GRAPHQL: build_schema(PermissionRegistry())}
+    else:
+        schemas = postern_of(load_app(app)).state.schemas
+    if path not in schemas:
+        raise CommandFailed(f"There is no schema at {path}.", f"Schemas: {', '.join(schemas)}.")
+    typer.echo(schemas[path].as_str())

@@ -22,6 +22,7 @@ from server import doctor
 from server.app import build_auth
 from server.cli.console import read_settings
 from server.command_failure import CommandFailed
+from server.custom_app import find_factory
 from server.environment import find_world_readable_files
 from server.listening import listen
 from server.logs import configure_logs
@@ -35,6 +36,7 @@ _FROM_CDN = " (loads GraphiQL from a CDN; run `make explorer` to build Postern's
 
 HOST_HELP = "The address to listen on."
 PORT_HELP = "The port to listen on."
+APP_HELP = "Your own application with Postern in it, as module:function."
 WORKERS_HELP = "The number of worker processes."
 
 
@@ -43,13 +45,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "postern serve", description="Start the server.", allow_abbrev=False
     )
+    parser.add_argument("--app", metavar="MODULE:FUNCTION", help=APP_HELP)
     parser.add_argument("--host", help=HOST_HELP)
     parser.add_argument("--port", type=int, help=PORT_HELP)
     parser.add_argument("--workers", type=int, default=1, help=f"{WORKERS_HELP} Default: 1.")
     options = parser.parse_args(sys.argv[2:])
     if options.workers < 1:
         parser.error("argument --workers: must be at least 1")
-    run_command_line(lambda: serve(options.host, options.port, options.workers))
+    run_command_line(lambda: serve(options.host, options.port, options.workers, app=options.app))
 
 
 def run_command_line(app: Callable[[], object]) -> None:
@@ -71,12 +74,14 @@ def run_command_line(app: Callable[[], object]) -> None:
         sys.exit(1)
 
 
-def serve(host: str | None, port: int | None, workers: int) -> None:
+def serve(host: str | None, port: int | None, workers: int, *, app: str | None = None) -> None:
     """Starts the server. Raises CommandFailed, ConfigurationError, DatabaseUnavailable."""
     # Set in the environment, because the worker processes read it too.
-    given = {"POSTERN_HOST": host, "POSTERN_PORT": port}
+    given = {"POSTERN_APP": app, "POSTERN_HOST": host, "POSTERN_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     settings = read_settings()
+    if settings.app:
+        find_factory(settings.app)
     configure_logs(for_people=settings.in_development)
     if settings.in_development:
         asyncio.run(migrate_database(settings))
