@@ -9,7 +9,13 @@ from auth.errors.access import (
     Unauthenticated,
     UserDisabled,
 )
-from auth.errors.base import (
+from auth.errors.emails import (
+    EmailAlreadyVerified,
+    EmailMissing,
+    LinkInvalid,
+    MailUnavailable,
+)
+from auth.errors.kinds import (
     AuthError,
     Denial,
     EditConflict,
@@ -17,12 +23,6 @@ from auth.errors.base import (
     Refusal,
     Refusals,
     as_field,
-)
-from auth.errors.emails import (
-    EmailAlreadyVerified,
-    EmailMissing,
-    LinkInvalid,
-    MailUnavailable,
 )
 from auth.errors.passwords import (
     PasswordInvalid,

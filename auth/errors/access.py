@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from auth.errors.base import Denial, error_code
+from auth.errors.kinds import Denial, error_code
 
 
 class Unauthenticated(Denial):

@@ -1,6 +1,6 @@
 """Errors of emails and of the links in them."""
 
-from auth.errors.base import Refusal
+from auth.errors.kinds import Refusal
 
 
 class LinkInvalid(Refusal):

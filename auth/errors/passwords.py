@@ -1,6 +1,6 @@
 """Errors about passwords: a wrong one, a missing one, or a new one that breaks the policy."""
 
-from auth.errors.base import Refusal
+from auth.errors.kinds import Refusal
 
 
 class WrongPassword(Refusal):

@@ -1,6 +1,6 @@
 """Errors of roles and permissions."""
 
-from auth.errors.base import Refusal
+from auth.errors.kinds import Refusal
 
 
 class RoleNotFound(Refusal):

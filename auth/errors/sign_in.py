@@ -1,6 +1,6 @@
 """Errors of sign-in, refresh and sessions."""
 
-from auth.errors.base import Refusal
+from auth.errors.kinds import Refusal
 
 
 class InvalidCredentials(Refusal):

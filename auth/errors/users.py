@@ -1,6 +1,6 @@
 """Errors of user fields, registration, invitations and user administration."""
 
-from auth.errors.base import Refusal
+from auth.errors.kinds import Refusal
 
 
 class UserNotFound(Refusal):

@@ -35,7 +35,6 @@ from graph.compiled.completion import (
     complete_nullable,
     complete_present,
 )
-from graph.compiled.errors import Nodes
 from graph.compiled.fields import (
     RunField,
     attribute_field,
@@ -44,10 +43,11 @@ from graph.compiled.fields import (
     typename_field,
 )
 from graph.compiled.infos import Document
+from graph.compiled.located_errors import Nodes
 from graph.compiled.resolvers import attribute_of, plain_resolver
 from graph.compiled.runs import Path, Run, is_awaitable
 from graph.compiled.selections import RunSelection, one_after_the_other, side_by_side
-from graph.errors.origins import raise_wrong_type
+from graph.errors.error_origins import raise_wrong_type
 
 
 class Compiler:

@@ -25,7 +25,7 @@ from graphql import (
 from graphql.execution import Executor
 from graphql.pyutils import is_async_iterable, is_iterable
 
-from graph.compiled.errors import Nodes
+from graph.compiled.located_errors import Nodes
 from graph.compiled.runs import (
     Fail,
     Path,
@@ -36,7 +36,7 @@ from graph.compiled.runs import (
     plain_types,
     settle,
 )
-from graph.errors.origins import raise_not_iterable
+from graph.errors.error_origins import raise_not_iterable
 
 ResolveInfo = GraphQLResolveInfo[Any]
 

@@ -12,7 +12,7 @@ from graphql.pyutils import Path as CorePath
 from graphql.pyutils import gather_with_cancel
 from strawberry.execution import optimized_is_awaitable
 
-from graph.compiled.errors import Nodes, error_at
+from graph.compiled.located_errors import Nodes, error_at
 
 # Types whose values are neither awaitables nor null nor errors, as was seen once.
 plain_types: set[type] = set()

@@ -11,7 +11,7 @@ import structlog
 from graphql import GraphQLError, GraphQLSyntaxError, VariableDefinitionNode, print_ast
 
 from auth.errors import Denial, Forbidden, Unauthenticated
-from graph.errors.origins import denying_permission, is_completion_error
+from graph.errors.error_origins import denying_permission, is_completion_error
 from models.database import DatabaseUnavailable
 
 log = structlog.get_logger("postern.graph")

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -45,37 +44,39 @@ def elements() -> Iterator[tuple[str, Any]]:
                     yield f"{name}.{field_name}({argument_name})", argument
 
 
-@pytest.mark.parametrize(("name", "element"), list(elements()))
-def test_everything_is_described_in_a_sentence(name: str, element: Any) -> None:
-    assert element.description, f"{name} has no description"
-    assert element.description.endswith("."), f"{name}: {element.description}"
+def test_every_element_has_a_description_that_ends_with_a_period() -> None:
+    missing = {
+        name for name, element in elements() if not (element.description or "").endswith(".")
+    }
+    assert missing == []
 
 
 def fields_of(root: str) -> dict[str, Any]:
     return dict(SCHEMA.type_map[root].fields)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("mutation", fields_of("Mutation"))
-def test_a_mutation_has_one_input_and_one_payload(mutation: str) -> None:
-    field = fields_of("Mutation")[mutation]
-    name = mutation[0].upper() + mutation[1:]
-    # `logoutEverywhere` shares the payload of `logout`: the one exception of the contract.
-    payload = "LogoutPayload" if mutation == "logoutEverywhere" else f"{name}Payload"
-    assert str(field.type).rstrip("!") == payload
-    assert [(n, str(a.type)) for n, a in field.args.items()] in ([], [("input", f"{name}Input!")])
+def test_mutations_have_at_most_one_input_and_a_payload_of_their_own() -> None:
+    for mutation, field in fields_of("Mutation").items():
+        name = mutation[0].upper() + mutation[1:]
+        # `logoutEverywhere` shares the payload of `logout`: the one exception of the contract.
+        payload = "LogoutPayload" if mutation == "logoutEverywhere" else f"{name}Payload"
+        assert str(field.type).rstrip("!") == payload
+        arguments = [(name, str(argument.type)) for name, argument in field.args.items()]
+        assert arguments in ([], [("input", f"{name}Input!")])
 
 
-@pytest.mark.parametrize("payload", [name for name in TYPES if name.endswith("Payload")])
-def test_a_payload_has_nullable_results_and_a_list_of_errors(payload: str) -> None:
-    fields = dict(SCHEMA.type_map[payload].fields)  # type: ignore[attr-defined]
-    assert str(fields.pop("errors").type) == "[UserError!]!"
-    assert fields
-    assert not any(isinstance(field.type, GraphQLNonNull) for field in fields.values())
+def test_payloads_have_nullable_results_and_a_list_of_errors() -> None:
+    for payload in (name for name in TYPES if name.endswith("Payload")):
+        fields = fields_of(payload)
+        assert str(fields.pop("errors").type) == "[UserError!]!"
+        assert fields, payload
+        assert not any(isinstance(field.type, GraphQLNonNull) for field in fields.values()), payload
 
 
-@pytest.mark.parametrize("query", fields_of("Query"))
-def test_a_root_field_that_may_be_denied_is_nullable(query: str) -> None:
-    assert not isinstance(fields_of("Query")[query].type, GraphQLNonNull)
+def test_root_fields_that_can_be_denied_are_nullable() -> None:
+    fields = fields_of("Query").items()
+    strict = [name for name, field in fields if isinstance(field.type, GraphQLNonNull)]
+    assert strict == []
 
 
 def test_names_have_no_abbreviations_and_no_prefixes() -> None:
