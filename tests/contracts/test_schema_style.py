@@ -45,9 +45,8 @@ def elements() -> Iterator[tuple[str, Any]]:
 
 
 def test_every_element_has_a_description_that_ends_with_a_period() -> None:
-    missing = {
-        name for name, element in elements() if not (element.description or "").endswith(".")
-    }
+    described = {name: element.description or "" for name, element in elements()}
+    missing = [name for name, description in described.items() if not description.endswith(".")]
     assert missing == []
 
 
