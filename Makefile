@@ -7,41 +7,41 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 .PHONY: help run explorer test soak lint docs site lock bench bench-endpoint clean
 
-help: ## Shows these lines
+help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-run: $(VENV)/.run ## Starts Postern on this machine, with a SQLite file in data/
+run: $(VENV)/.run ## Start Postern in development mode, with a SQLite file in data/
 	@command -v npm >/dev/null || exit 0; $(MAKE) --silent explorer || \
-	  echo "The explorer could not be built; until it is, the page loads GraphiQL from a CDN."
+	  echo "The explorer could not be built. The page loads GraphiQL from a CDN instead."
 	exec env POSTERN_ENVIRONMENT=development $(BIN)/postern serve
 
-explorer: $(EXPLORER) ## Builds the files of the explorer, with npm
+explorer: $(EXPLORER) ## Build the explorer with npm
 
-test: $(VENV)/.test ## Runs the tests, on SQLite and PostgreSQL
+test: $(VENV)/.test ## Run the tests on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
-soak: $(VENV)/.test ## Runs the tests that take minutes
+soak: $(VENV)/.test ## Run the slow tests too, which take minutes
 	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 SIMULATED_DAYS=21 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
 	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/throttling/test_simulation.py \
 	  tests/graph/compiled tests/faults tests/journeys tests/examples tests/server/cli/test_transfer.py tests/server/test_supervisor.py $(ARGS)
 
-lint: $(VENV)/.test ## Format, lint, types, stairs, drift
+lint: $(VENV)/.test ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.test ## Writes schema.graphql and the reference pages from the code
+docs: $(VENV)/.test ## Generate schema.graphql and the reference pages
 	$(BIN)/postern schema export > schema.graphql
 	$(BIN)/postern access > docs/access.md
 	$(BIN)/postern errors > docs/errors.md
 	$(BIN)/postern settings > docs/settings.md
 	$(BIN)/python -m docs.file_list > docs/files.md
 
-site: $(VENV)-site/.installed ## Builds the pages of docs/ into site/
+site: $(VENV)-site/.installed ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)-site/bin/mkdocs build --strict --quiet
 
-bench: $(VENV)/.test bench-endpoint ## Measures, and prints tables
+bench: $(VENV)/.test bench-endpoint ## Run all benchmarks and print tables
 	$(BIN)/python -m benchmarks.account_times
 	$(BIN)/python -m benchmarks.users_pages
 	$(BIN)/python -m benchmarks.audit_pages
@@ -50,10 +50,10 @@ bench: $(VENV)/.test bench-endpoint ## Measures, and prints tables
 	$(BIN)/python -m benchmarks.user_import
 	$(BIN)/python -m benchmarks.growth
 
-bench-endpoint: $(VENV)/.bench ## Measures Postern beside its peers, and draws a plot
+bench-endpoint: $(VENV)/.bench ## Compare Postern with other servers and draw a plot
 	$(BIN)/python -m benchmarks.endpoint
 
-lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
+lock: $(VENV)/.test ## Update the lock files, with hashes and without host names
 	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --upgrade --no-header --no-emit-index-url \
@@ -65,7 +65,7 @@ lock: $(VENV)/.test ## Writes the locks anew, with hashes and without any host
 	  --no-emit-find-links --python-version 3.11 --constraints requirements-dev.lock \
 	  --group docs pyproject.toml -o requirements-docs.lock
 
-clean: ## Removes the environment; data/ stays
+clean: ## Remove the environment and the built files, but not data/
 	rm -rf $(VENV) $(VENV)-site graph/explorer/built
 
 $(EXPLORER): explorer/package-lock.json explorer/vite.config.ts explorer/index.html $(shell find explorer/src -type f)

@@ -1,12 +1,12 @@
-"""The process: HTTP, configuration, command line. Imports `graph`, `auth` and `models`."""
+"""The server layer: HTTP, configuration and the command line."""
 
 import sys
 
-# structlog would load rich for tracebacks that are never drawn here, and uvicorn a watcher of files
-# for reloading: of an idle process they were 8 MB.
+# structlog would import rich for tracebacks, and uvicorn a file watcher for reloads. Postern uses
+# neither. Together they take 8 MB of an idle process.
 _unwanted = {"rich", "watchfiles"} - sys.modules.keys()
 for name in _unwanted:
-    # Python's own way to say that there is no such module.
+    # Python raises ImportError for modules that are None.
     sys.modules[name] = None  # type: ignore[assignment]
 
 import structlog.dev  # noqa: E402, F401

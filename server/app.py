@@ -1,4 +1,4 @@
-"""Puts the floors together: settings become policies, and the endpoints are mounted."""
+"""Creates the application from the settings: the policies of the layers and the endpoints."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ from models.database import Database, DatabaseUnavailable
 from server import development, doctor
 from server import mail_settings as mail
 from server.environment import load_settings
-from server.graphql_mount import GraphQLMount, mount, mount_own
+from server.graphql_mount import GraphQLMount, mount, mount_custom
 from server.http.application import Application
 from server.http.cross_origin import CrossOriginPolicy
 from server.http.head_requests import refuse_method
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("postern.server")
 
-# Between two tries to reach the database at the start.
+# The pause between two attempts to reach the database at startup.
 _DATABASE_PAUSE_SECONDS = 1.0
 
 
@@ -77,13 +77,13 @@ def create_app(
     permissions: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> FastAPI:
-    """Makes the server, with own root types, own schemas by path, and own permissions.
+    """Creates the server, with custom root types, custom schemas by path and custom permissions.
 
-    Reads the environment where no settings are given. Raises ConfigurationError, UnguardedField,
-    UnknownPermission, UnsupportedSchema; a database that is not migrated stops the start.
+    Without `settings` it reads the environment. Raises ConfigurationError, UnguardedField,
+    UnknownPermission, UnsupportedSchema. The startup fails if the database is not migrated.
     """
     settings = development.with_development_secret(settings or load_settings())
-    configure_embedded_logs(for_people=settings.in_development)
+    configure_embedded_logs(readable=settings.in_development)
     doctor.check(settings)
     auth = build_auth(settings, PermissionRegistry(permissions), clock or Clock())
     schema = build_schema(
@@ -94,7 +94,7 @@ def create_app(
     if delivery:
         jobs.append(delivery)
     graphql = mount(settings, auth, schema)
-    mounts = {GRAPHQL: graphql, **mount_own(settings, auth, schemas or {})}
+    mounts = {GRAPHQL: graphql, **mount_custom(settings, auth, schemas or {})}
     metrics = RequestMetrics() if settings.metrics_token.get_secret_value() else None
     app = _empty_app(settings, _lifespan(settings, auth, jobs, mounts), mounts, metrics)
     app.state.auth, app.state.mail_delivery, app.state.jobs = auth, delivery, jobs
@@ -151,7 +151,7 @@ def _add_pages(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> 
 def build_auth(
     settings: Settings, registry: PermissionRegistry, clock: Clock, *, patient: bool = False
 ) -> Auth:
-    """Fills the policies of the rules from the settings. `patient` is as in `Database.connect`."""
+    """Creates the rules with the policies of the settings. `patient`: see `Database.connect`."""
     db = Database.connect(settings.database_url.get_secret_value(), patient=patient)
     secret_keys = SecretKeys(settings.secrets)
     keys = KeyRing(db, secret_keys, clock, settings.jwt_algorithm)
@@ -240,9 +240,9 @@ def _lifespan(
 
 
 async def _wait_for_database(settings: Settings, auth: Auth) -> None:
-    """Waits until the database can be reached, and checks it.
+    """Waits until the database can be reached, and checks its schema and keys.
 
-    Raises ConfigurationError for what only an operator can change.
+    Raises ConfigurationError if the operator has to change something.
     """
     while True:
         try:
@@ -260,7 +260,7 @@ async def _wait_for_database(settings: Settings, auth: Auth) -> None:
 def _middleware(
     settings: Settings, mounts: Mapping[str, GraphQLMount], metrics: RequestMetrics | None
 ) -> list[Middleware]:
-    """What every request passes, from the outside inwards; GraphQL goes no further than this."""
+    """Returns the middleware of every request, outermost first. The last one serves GraphQL."""
     endpoints = {path: at.endpoint for path, at in mounts.items()}
     behind_proxies = [Middleware(ProxyMiddleware, trusted=settings.trusted_proxies)]
     return [

@@ -1,4 +1,4 @@
-"""Postern inside another FastAPI application, and the viewer in that one's own routes."""
+"""Embeds Postern in another FastAPI application, and finds the viewer in its routes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,10 +22,10 @@ log = structlog.get_logger("postern.http")
 
 
 def mount_postern(app: FastAPI, postern: FastAPI) -> None:
-    """Serves Postern inside `app`, and starts and stops it with that one.
+    """Serves Postern inside `app`, and starts and stops both together.
 
-    The routes of `app` come first; whatever they do not match goes to Postern, at the addresses
-    that it has anywhere: `/graphql`, `/token`, `/.well-known/jwks.json` and so on.
+    The routes of `app` come first. All other requests go to Postern, at its usual paths:
+    `/graphql`, `/token`, `/.well-known/jwks.json` and so on.
     """
     inner = app.router.lifespan_context
 
@@ -42,10 +42,10 @@ def mount_postern(app: FastAPI, postern: FastAPI) -> None:
 def require_viewer(
     postern: FastAPI, permission: str | None = None
 ) -> Callable[[Request], Awaitable[Viewer]]:
-    """A dependency for routes of one's own: the signed-in person, as of this moment.
+    """Returns a FastAPI dependency for your own routes that returns the viewer.
 
-    Answers 401 without one, 403 without the permission, and 503 while the database is away. Raises
-    UnknownPermission.
+    The dependency answers 401 without a viewer, 403 without the permission, and 503 if the database
+    cannot be reached. Raises UnknownPermission.
     """
     auth: Auth = postern.state.auth
     if permission is not None and permission not in auth.permissions:
@@ -60,7 +60,7 @@ def require_viewer(
             if permission is not None:
                 check_may(viewer, permission)
         except Denial as denial:
-            raise _refusal(denial) from None
+            raise _http_error(denial) from None
         except DatabaseUnavailable as error:
             log.warning(error.event, cause=str(error))
             raise HTTPException(503, error.message, _RETRY) from None
@@ -72,6 +72,6 @@ def require_viewer(
 _RETRY = {name.decode().title(): value.decode() for name, value in RETRY_LATER}
 
 
-def _refusal(denial: Denial) -> HTTPException:
+def _http_error(denial: Denial) -> HTTPException:
     status, header = challenge(denial)
     return HTTPException(status, str(denial), {"WWW-Authenticate": header})

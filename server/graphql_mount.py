@@ -1,4 +1,4 @@
-"""GraphQL over HTTP and over sockets, with the policies that the settings ask for."""
+"""Creates the GraphQL endpoints (HTTP and WebSocket) with the policies of the settings."""
 
 import re
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from server.limit_settings import Executor
 from server.settings import ConfigurationError, Settings, Switch
 from server.trusted_manifest import read_trusted_documents
 
-# None of Postern's own ends so.
+# No other path of Postern ends in /graphql, so a custom schema cannot hide one.
 _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/graphql")
 
 
 @dataclass(frozen=True, slots=True)
 class GraphQLMount:
-    """The two ASGI applications at `/graphql`, and the operations that they run."""
+    """The HTTP and WebSocket applications of one schema, with its operations."""
 
     operations: Operations
     endpoint: GraphQLEndpoint
@@ -36,7 +36,7 @@ class GraphQLMount:
 
 
 def mount(settings: Settings, auth: Auth, schema: strawberry.Schema) -> GraphQLMount:
-    """Makes both. Raises ConfigurationError for trusted documents that cannot be run."""
+    """Creates the endpoints of a schema. Raises ConfigurationError for invalid documents."""
     operations = build_operations(settings, schema)
     cookies = CookiePolicy(
         secure=settings.base_url.startswith("https://"),
@@ -55,29 +55,34 @@ def mount(settings: Settings, auth: Auth, schema: strawberry.Schema) -> GraphQLM
     return GraphQLMount(operations, endpoint, socket)
 
 
-def mount_own(
+def mount_custom(
     settings: Settings, auth: Auth, schemas: Mapping[str, strawberry.Schema]
 ) -> dict[str, GraphQLMount]:
-    """The same for schemas of own code, by their paths.
+    """Creates the endpoints of custom schemas, by path.
 
     Raises ConfigurationError, UnguardedField, UnknownPermission, UnsupportedSchema.
     """
     if schemas and settings.trusted_documents_only is Switch.ON:
-        # The manifest is for Postern's schema; the others would be open to every document.
+        # The manifest is for Postern's schema. The custom schemas would accept every document.
         raise ConfigurationError(
-            ["POSTERN_TRUSTED_DOCUMENTS_ONLY: this server has own schemas, which have no manifest"]
+            ["POSTERN_TRUSTED_DOCUMENTS_ONLY=on: custom schemas have no manifest. Turn it off."]
         )
-    # The explorer opens with Postern's operations, and the manifest holds them.
+    # The explorer and the manifest are for Postern's schema only.
     settings = settings.model_copy(update={"trusted_documents": None, "explorer": Switch.OFF})
     for path, schema in schemas.items():
         if not _PATH.fullmatch(path):
-            raise ConfigurationError([f"{path!r}: an own schema needs a path like /notes/graphql"])
+            raise ConfigurationError(
+                [f"{path!r}: the path of a custom schema must look like /notes/graphql."]
+            )
         check_custom_schema(schema, auth.permissions)
     return {path: mount(settings, auth, schema) for path, schema in schemas.items()}
 
 
 def build_operations(settings: Settings, schema: strawberry.Schema) -> Operations:
-    """Fills the policy of documents from the settings. Raises ConfigurationError."""
+    """Returns the operations of a schema, with the policy of the settings.
+
+    Raises ConfigurationError for invalid trusted documents.
+    """
     try:
         return Operations(
             schema,

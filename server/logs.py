@@ -1,4 +1,4 @@
-"""Logs: one event per line, readable in development, JSON in production, never a secret."""
+"""Logging: one event per line, as text in development and JSON in production, without secrets."""
 
 import asyncio
 import json
@@ -13,83 +13,83 @@ from typing import Any, TextIO
 
 import structlog
 
-# A field whose name holds one of these is not shown, whoever logs it.
+# The values of fields whose names contain one of these words are hidden.
 _SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "hash", "credential")
 _HIDDEN = "[hidden]"
-# Nobody may fill the disk with one request.
+# Limits the size of a line, so that long paths cannot fill the disk.
 _LOGGED_PATH_BYTES = 200
 _HTTP = "postern.http"
 
-# The request that is being answered, for the lines that are logged meanwhile.
+# The ID of the current request, added to the lines that are logged during it.
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
-_FOR_OUR_FORMATTER = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+_PASS_TO_FORMATTER = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
 _ROOT = logging.getLogger()
 _log = structlog.get_logger(_HTTP)
 
 
 class _JsonLines(logging.StreamHandler):  # type: ignore[type-arg] # not subscriptable in 3.11
-    """Where lines of JSON go."""
+    """Writes lines of JSON. Has a fast path for the line of a request."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._waiting: list[tuple[Any, ...]] = []
 
     def write_soon(self, *request: Any) -> None:
-        """Writes a line of a request, with all others of this turn of the event loop."""
+        """Writes the line of a request at the end of this turn of the event loop."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write_now)
         self._waiting.append(request)
 
     def _write_now(self) -> None:
         now = time.time()
-        at = f"{_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
+        at = f"{_format_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
         requests, self._waiting = self._waiting, []
         lines = [
-            f"{_beginning(method, path, status)}{seconds * 1000:.1f},"
+            f"{_first_fields(method, path, status)}{seconds * 1000:.1f},"
             f' "event": "http.request_completed", "request_id": "{request_id}",'
             f' "level": "info", "logger": "{_HTTP}", "timestamp": "{at}"}}\n'
             for method, path, status, seconds, request_id in requests
         ]
-        # Whoever reads the log may have gone; requests are answered all the same.
+        # Requests are answered even if the log cannot be written, for example to a closed pipe.
         with suppress(OSError, ValueError):
             self.stream.write("".join(lines))
             self.stream.flush()
 
 
-def configure_logs(*, for_people: bool) -> None:
-    """Sends every log line, of libraries too, through one formatter to standard output."""
-    _configure_structlog(_FOR_OUR_FORMATTER, cached=True)
-    handler = (logging.StreamHandler if for_people else _JsonLines)(sys.stdout)
-    handler.setFormatter(_formatter(for_people=for_people))
+def configure_logs(*, readable: bool) -> None:
+    """Writes all logs, including those of libraries, to standard output in one format."""
+    _configure_structlog(_PASS_TO_FORMATTER, cached=True)
+    handler = (logging.StreamHandler if readable else _JsonLines)(sys.stdout)
+    handler.setFormatter(_formatter(readable=readable))
     _ROOT.handlers = [handler]
     _ROOT.setLevel(logging.INFO)
-    # Alembic logs each step of a migration.
+    # Alembic logs each step of a migration at INFO.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def configure_embedded_logs(*, for_people: bool) -> None:
-    """Formats the lines of Postern in an application that has not configured structlog itself.
+def configure_embedded_logs(*, readable: bool) -> None:
+    """Configures the logs of Postern in an application that has not configured structlog.
 
-    The defaults of structlog print the local variables of a traceback, and passwords with them.
+    structlog's defaults print the local variables of a traceback, which can contain passwords.
     """
     if structlog.is_configured():
         return
     logger = logging.getLogger("postern")
     if logger.hasHandlers():
-        # The handlers of the application get the event, its fields as `extra`, and the exception.
+        # The application's handlers receive the event, its fields as `extra` and the exception.
         _configure_structlog(structlog.stdlib.render_to_log_kwargs, cached=False)
         return
-    _configure_structlog(_FOR_OUR_FORMATTER, cached=False)
+    _configure_structlog(_PASS_TO_FORMATTER, cached=False)
     handler = _StandardOutput()
-    handler.setFormatter(_formatter(for_people=for_people))
+    handler.setFormatter(_formatter(readable=readable))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
 
 
 class _StandardOutput(logging.StreamHandler):  # type: ignore[type-arg] # not subscriptable in 3.11
-    """Writes to what `sys.stdout` is at that moment: applications replace it."""
+    """Writes to the current `sys.stdout`, which applications can replace."""
 
     @property
     def stream(self) -> TextIO:
@@ -120,14 +120,14 @@ def _configure_structlog(last: structlog.typing.Processor, *, cached: bool) -> N
     )
 
 
-def _formatter(*, for_people: bool) -> logging.Formatter:
+def _formatter(*, readable: bool) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_shared_processors(), processors=_rendering(for_people=for_people)
+        foreign_pre_chain=_shared_processors(), processors=_renderers(readable=readable)
     )
 
 
 def log_request(method: str, path: bytes, status: int, seconds: float, request_id: str) -> None:
-    """Logs one request: its path as it came, percent-encoded and without the query."""
+    """Logs one request, with its path as received: percent-encoded and without the query."""
     path = path[:_LOGGED_PATH_BYTES]
     output = _ROOT.handlers[0] if _ROOT.handlers else None
     if not isinstance(output, _JsonLines):
@@ -140,25 +140,25 @@ def log_request(method: str, path: bytes, status: int, seconds: float, request_i
             request_id=request_id,
         )
         return
-    # The same line as through structlog, in a tenth of the time: there is one per request.
+    # Writes the same line as structlog, in a tenth of the time.
     output.write_soon(method, path, status, seconds, request_id)
 
 
 @lru_cache(maxsize=64)
-def _beginning(method: str, path: bytes, status: int) -> str:
+def _first_fields(method: str, path: bytes, status: int) -> str:
     fields = {"method": method, "path": path.decode("ascii", "backslashreplace"), "status": status}
     return json.dumps(fields).removesuffix("}") + ', "milliseconds": '
 
 
 @lru_cache(maxsize=2)
-def _second(since_epoch: int) -> str:
+def _format_second(since_epoch: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since_epoch))
 
 
 def add_request_id(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Says during which request something was logged."""
+    """Adds the ID of the current request to a log event."""
     request_id = current_request_id.get()
     if request_id is not None:
         event.setdefault("request_id", request_id)
@@ -168,17 +168,17 @@ def add_request_id(
 def hide_secrets(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Hides the values of fields that are named like secrets."""
+    """Hides the values of fields whose names contain a word for a secret."""
     for name in event:
         if any(word in name.lower() for word in _SECRET_WORDS):
             event[name] = _HIDDEN
     return event
 
 
-def _rendering(*, for_people: bool) -> list[structlog.typing.Processor]:
+def _renderers(*, readable: bool) -> list[structlog.typing.Processor]:
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    if for_people:
-        # Plain tracebacks: the richer ones print local variables, and with them passwords.
+    if readable:
+        # Plain tracebacks, because rich ones print local variables, which can contain passwords.
         console = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )

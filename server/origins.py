@@ -6,17 +6,17 @@ from urllib.parse import urlsplit
 import idna
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Of apps in a web view and of browser extensions: capacitor://localhost, chrome-extension://id.
-_OF_APP = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:\d{1,5})?")
-# Browsers write `null` for pages of these, or every local file is one of them.
+# Apps in a web view and browser extensions: capacitor://localhost, chrome-extension://id.
+_APP_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:\d{1,5})?")
+# Pages with these schemes have the origin `null`, or the same origin as every local file.
 _WITHOUT_ORIGIN = ("about", "blob", "data", "file", "filesystem", "javascript", "ws", "wss")
 
 
 def browser_origin(text: str) -> str | None:
-    """The origin as a browser sends it; None if this is not an origin.
+    """Returns the origin as a browser sends it, or None if the text is not an origin.
 
     Scheme and host become lower case, IDNs become ASCII, the default port and a slash at the end
-    are removed. A path, a query, a user or a wildcard makes it no origin.
+    are removed. Text with a path, query, user or wildcard is not an origin.
     """
     try:
         url = urlsplit(text.strip())
@@ -35,13 +35,13 @@ def browser_origin(text: str) -> str | None:
 
 
 def origin_of(address: str) -> str:
-    """The origin of the pages at this address."""
+    """Returns the origin of the pages at this URL."""
     url = urlsplit(address)
     return browser_origin(f"{url.scheme}://{url.netloc}") or address
 
 
 def _app_origin(origin: str, scheme: str) -> str | None:
-    if scheme in _WITHOUT_ORIGIN or not _OF_APP.fullmatch(origin):
+    if scheme in _WITHOUT_ORIGIN or not _APP_ORIGIN.fullmatch(origin):
         return None
     return origin
 

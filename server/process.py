@@ -1,4 +1,4 @@
-"""What each worker process runs."""
+"""The application of a worker process, with its logs, signals and garbage collection."""
 
 import asyncio
 import gc
@@ -13,36 +13,37 @@ from server.app import create_app
 from server.custom_app import load_app, postern_of
 from server.environment import load_settings
 from server.logs import configure_logs
-from server.signals import sigterm_by_steps
+from server.signals import graceful_sigterm
 
 
 def app() -> FastAPI:
-    """The server after the environment, with its logs and its signals."""
+    """Returns the application with the settings of the environment. uvicorn calls this."""
     settings = load_settings()
-    configure_logs(for_people=settings.in_development)
+    configure_logs(readable=settings.in_development)
     _allow_many_connections()
     app = load_app(settings.app) if settings.app else create_app(settings)
     postern = postern_of(app)
     lifespan = app.router.lifespan_context
 
-    def tell() -> None:
+    def mark_as_stopping() -> None:
         postern.state.is_ending = True
 
     @asynccontextmanager
     async def lifespan_with_signals(given: FastAPI) -> AsyncIterator[Any]:
-        with sigterm_by_steps(asyncio.get_running_loop(), tell, settings.shutdown_delay):
+        loop, delay = asyncio.get_running_loop(), settings.shutdown_delay
+        with graceful_sigterm(loop, mark_as_stopping, delay):
             async with lifespan(given) as state:
-                _keep_what_is_there()
+                _tune_garbage_collection()
                 yield state
 
     app.router.lifespan_context = lifespan_with_signals
     return app
 
 
-def _keep_what_is_there() -> None:
-    """What a start has made stays: looking for garbage among it is time that requests would wait.
+def _tune_garbage_collection() -> None:
+    """Excludes the objects of the startup from garbage collection, which delays requests.
 
-    Requests leave next to no cycles behind, so that it is looked for less often too.
+    Collection also runs less often, because requests create few reference cycles.
     """
     gc.collect()
     gc.freeze()
@@ -50,6 +51,6 @@ def _keep_what_is_there() -> None:
 
 
 def _allow_many_connections() -> None:
-    """As many open files as the system lets us have: most begin with 1024, for `select`."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Raises the limit of open files to the maximum. Many systems start with 1024."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))

@@ -1,4 +1,4 @@
-"""SIGTERM: the first lets finish what runs, a later one ends the process where it stands."""
+"""SIGTERM: the first signal starts a graceful shutdown, a second one ends the process at once."""
 
 import asyncio
 import os
@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Process managers signal a whole group, and a parent passes the same signal on to its workers.
+# Process managers signal a whole group, and a parent passes the signal on to its workers, so the
+# same signal can arrive twice.
 _SAME_SIGNAL_SECONDS = 1.0
 
 
 @contextmanager
-def sigterm_by_steps(
-    loop: asyncio.AbstractEventLoop, tell: Callable[[], None], delay: float
+def graceful_sigterm(
+    loop: asyncio.AbstractEventLoop, on_first: Callable[[], None], delay: float
 ) -> Iterator[None]:
-    """While the block runs, the first tells, and goes `delay` seconds later to who had it so far.
+    """Handles SIGTERM while the block runs.
 
-    Whoever sends requests here asks now and then whether to: they have so long to hear of it.
+    The first signal calls `on_first`, and `delay` seconds later the previous handler, so that load
+    balancers have time to notice. A second signal ends the process at once.
     """
     before = signal.getsignal(signal.SIGTERM)
     first_at: float | None = None
@@ -28,11 +30,11 @@ def sigterm_by_steps(
         now = time.monotonic()
         if first_at is None:
             first_at = now
-            tell()
+            on_first()
             if callable(before):
                 loop.call_soon_threadsafe(loop.call_later, delay, before, number, None)
         elif now - first_at > _SAME_SIGNAL_SECONDS:
-            # Nothing is lost by it: what was acknowledged is in the database.
+            # No data is lost: everything that was acknowledged is in the database.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,8 +1,8 @@
-"""Several workers on the same listening sockets: restarted when they die, one by one on SIGHUP.
+"""Runs several workers on the same listening sockets. Restarts dead ones; SIGHUP replaces all.
 
-uvicorn's own supervisor keeps its copy of the listening socket open while the workers drain, so
-connections are accepted by the kernel and never answered. This one closes it first: connections
-are refused as soon as no worker accepts them, and a proxy tries another machine.
+uvicorn's supervisor keeps its copy of the listening socket open while the workers drain. The kernel
+then accepts connections that are never answered. This supervisor closes its copy first, so that
+connections are refused as soon as no worker accepts them, and a proxy can try another machine.
 """
 
 import multiprocessing
@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -22,53 +22,53 @@ from server.worker import DRAIN_SECONDS, READY, run_supervised
 
 log = structlog.get_logger("postern.server")
 
-# What uvicorn exits with when the application does not start.
+# The exit status of uvicorn if the application does not start.
 _STARTUP_FAILURE = 3
-# A worker that lived longer than this is restarted at once.
+# A worker that ran longer than this is restarted without a pause.
 _STEADY_SECONDS = 60.0
-_FIRST_PAUSE_SECONDS = 0.5
+FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
-# For a new worker to become ready on SIGHUP.
+# The time for a new worker to become ready on SIGHUP.
 _START_SECONDS = 60.0
-# For a worker to close its database after it has drained.
+# The time for a worker to close its database after it has drained.
 _CLOSE_SECONDS = 10.0
-_LONGEST_WAIT_SECONDS = 1.0
-# Process managers signal a whole group, and a shell passes the same signal on.
+LONGEST_WAIT_SECONDS = 1.0
+# Process managers signal a whole group, so the same signal can arrive twice.
 _SAME_SIGNAL_SECONDS = 1.0
 
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 class Worker:
-    """A worker process, as the supervisor sees it."""
+    """A worker process and the supervisor's connection to it."""
 
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
-        self.connection, theirs = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=run_supervised, args=(sockets, theirs))
+        self.connection, worker_end = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=run_supervised, args=(sockets, worker_end))
         self.process.start()
-        theirs.close()
+        worker_end.close()
         self.started_at = time.monotonic()
         self.ready = False
         log.info("worker.started", pid=self.process.pid)
 
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """Returns whether the process is running."""
         return self.process.is_alive()
 
-    def read(self) -> None:
-        """Notes that the worker has become ready."""
+    def read_ready(self) -> None:
+        """Reads the message that the worker is ready."""
         with suppress(EOFError, OSError):
             self.ready = self.connection.recv_bytes() == READY
             log.info("worker.ready", pid=self.process.pid)
 
     def retire(self) -> None:
-        """Lets it finish what it has accepted, and end. Its health check does not change."""
+        """Stops the worker after the requests that it has accepted. `/readyz` does not change."""
         self.connection.close()
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A place for a worker, and how its restarts went."""
+    """A worker and the state of its restarts."""
 
     worker: Worker
     failures: int = 0
@@ -79,15 +79,25 @@ class Supervisor:
     """Keeps a number of workers running."""
 
     def __init__(
-        self, sockets: Sequence[socket.socket], *, workers: int, shutdown_delay: float
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        workers: int,
+        shutdown_delay: float,
+        create_worker: Callable[[Sequence[socket.socket]], Worker] = Worker,
+        first_pause: float = FIRST_PAUSE_SECONDS,
+        longest_wait: float = LONGEST_WAIT_SECONDS,
     ) -> None:
         self._sockets = sockets
         self._count = workers
         self._shutdown_delay = shutdown_delay
+        self._create_worker = create_worker
+        self._first_pause = first_pause
+        self._longest_wait = longest_wait
         self._slots: list[_Slot] = []
-        # A worker that is being replaced, or that replaces one.
+        # During a reload: the worker that is being replaced, or its successor.
         self._others: list[Worker] = []
-        self._ending_since: float | None = None
+        self._stopping_since: float | None = None
         self._must_reload = False
         self._was_ready = False
         self._failed = False
@@ -98,24 +108,24 @@ class Supervisor:
             try:
                 self._supervise()
             finally:
-                # After an exception too: Python does not exit before its child processes do.
-                self._end()
+                # Also after an exception: Python does not exit before its child processes.
+                self._stop_all()
         return 1 if self._failed else 0
 
     def _supervise(self) -> None:
         for _ in range(self._count):
-            self._slots.append(_Slot(Worker(self._sockets)))
-        while not self._must_end():
-            self._watch()
+            self._slots.append(_Slot(self._create_worker(self._sockets)))
+        while not self._must_stop():
+            self._step()
             if self._must_reload:
                 self._must_reload = False
                 self._replace_all()
 
-    def _must_end(self) -> bool:
-        return self._ending_since is not None or self._failed
+    def _must_stop(self) -> bool:
+        return self._stopping_since is not None or self._failed
 
-    def _watch(self) -> None:
-        """Waits for the next event, and restarts what has died."""
+    def _step(self) -> None:
+        """Waits for the next event, and restarts dead workers."""
         self._wait()
         self._restart_dead()
 
@@ -126,8 +136,8 @@ class Supervisor:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         handlers = {
-            signal.SIGTERM: self._on_end,
-            signal.SIGINT: self._on_end,
+            signal.SIGTERM: self._on_stop,
+            signal.SIGINT: self._on_stop,
             signal.SIGHUP: self._on_reload,
         }
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
@@ -140,12 +150,12 @@ class Supervisor:
             os.close(self._wakes)
             os.close(wake)
 
-    def _on_end(self, number: int, _frame: FrameType | None) -> None:
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self._ending_since is None:
-            self._ending_since = now
-        elif now - self._ending_since > _SAME_SIGNAL_SECONDS:
-            # A second signal ends everything at once. What was acknowledged is in the database.
+        if self._stopping_since is None:
+            self._stopping_since = now
+        elif now - self._stopping_since > _SAME_SIGNAL_SECONDS:
+            # A second signal kills all workers. Acknowledged changes are in the database.
             for worker in self._workers():
                 worker.process.kill()
             signal.signal(number, signal.SIG_DFL)
@@ -158,17 +168,17 @@ class Supervisor:
         return [*(slot.worker for slot in self._slots), *self._others]
 
     def _wait(self) -> None:
-        """Waits until a worker is ready or dead, a signal comes, or a restart is due."""
+        """Waits until a worker is ready or dead, a signal arrives, or a restart is due."""
         starting = {w.connection: w for w in self._workers() if not w.ready and w.is_alive()}
-        ends = [worker.process.sentinel for worker in self._workers() if worker.is_alive()]
+        sentinels = [worker.process.sentinel for worker in self._workers() if worker.is_alive()]
         now = time.monotonic()
         due = [at for slot in self._slots if (at := slot.restart_at) is not None and at > now]
-        timeout = min([*due, now + _LONGEST_WAIT_SECONDS]) - now
-        for event in connection.wait([self._wakes, *ends, *starting], timeout):
+        timeout = min([*due, now + self._longest_wait]) - now
+        for event in connection.wait([self._wakes, *sentinels, *starting], timeout):
             if event == self._wakes:
                 os.read(self._wakes, 1024)
             elif isinstance(event, connection.Connection):
-                starting[event].read()
+                starting[event].read_ready()
                 self._was_ready = self._was_ready or starting[event].ready
 
     def _restart_dead(self) -> None:
@@ -177,40 +187,40 @@ class Supervisor:
             if slot.worker.is_alive():
                 continue
             if slot.restart_at is None:
-                self._plan_restart(slot, now)
+                self._schedule_restart(slot, now)
             elif now >= slot.restart_at:
                 self._restart(slot, now)
 
     def _restart(self, slot: _Slot, now: float) -> None:
         worker = self._start()
         if worker is None:
-            slot.restart_at = now + _LONGEST_WAIT_SECONDS
+            slot.restart_at = now + self._longest_wait
         else:
             slot.worker, slot.restart_at = worker, None
 
     def _start(self) -> Worker | None:
-        """Returns a new worker, or None while there are too many processes or open files."""
+        """Returns a new worker, or None if the system has too many processes or open files."""
         try:
-            return Worker(self._sockets)
+            return self._create_worker(self._sockets)
         except OSError as error:
             log.warning("worker.start_failed", cause=error.strerror)
             return None
 
-    def _plan_restart(self, slot: _Slot, now: float) -> None:
+    def _schedule_restart(self, slot: _Slot, now: float) -> None:
         status = slot.worker.process.exitcode
         slot.worker.connection.close()
         if status == _STARTUP_FAILURE and not self._was_ready:
-            # The first start failed: the reason is in the log, and will not go away by itself.
+            # The first start failed. The reason is in the log, and a retry would not help.
             self._failed = True
             return
         was_steady = now - slot.worker.started_at > _STEADY_SECONDS
         slot.failures = 0 if was_steady else slot.failures + 1
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (slot.failures - 1), _LONGEST_PAUSE_SECONDS)
+        pause = min(self._first_pause * 2 ** (slot.failures - 1), _LONGEST_PAUSE_SECONDS)
         slot.restart_at = now if was_steady else now + pause
         log.error("worker.died", pid=slot.worker.process.pid, status=status, failures=slot.failures)
 
     def _replace_all(self) -> None:
-        """Replaces each worker, when its successor is ready. Keeps the rest if one is not."""
+        """Replaces one worker after the other. Stops if a new worker does not become ready."""
         for slot in self._slots:
             successor = self._start()
             if successor is None:
@@ -224,36 +234,36 @@ class Supervisor:
             self._others = [replaced]
             replaced.retire()
             self._wait_until_drained(replaced)
-            if self._must_end():
+            if self._must_stop():
                 return
         self._others = []
 
     def _becomes_ready(self, worker: Worker) -> bool:
         deadline = time.monotonic() + _START_SECONDS
         while not worker.ready and worker.is_alive() and time.monotonic() < deadline:
-            if self._must_end():
+            if self._must_stop():
                 return False
-            self._watch()
+            self._step()
         return worker.ready
 
     def _wait_until_drained(self, worker: Worker) -> None:
         deadline = time.monotonic() + DRAIN_SECONDS + _CLOSE_SECONDS
         while worker.is_alive() and time.monotonic() < deadline:
-            if self._must_end():
+            if self._must_stop():
                 return
-            self._watch()
+            self._step()
         worker.process.kill()
 
-    def _end(self) -> None:
-        # The workers have the sockets too. When they close them, nothing may accept any more.
+    def _stop_all(self) -> None:
+        # The workers have copies of the sockets. When they close them, nothing may accept any more.
         for listening in self._sockets:
             listening.close()
         for worker in self._workers():
             worker.process.terminate()
         seconds = self._shutdown_delay + DRAIN_SECONDS + _CLOSE_SECONDS
-        self._wait_for_end(self._workers(), seconds)
+        self._wait_for_exit(self._workers(), seconds)
 
-    def _wait_for_end(self, workers: Sequence[Worker], seconds: float) -> None:
+    def _wait_for_exit(self, workers: Sequence[Worker], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         for worker in workers:
             worker.process.join(max(deadline - time.monotonic(), 0))

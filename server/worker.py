@@ -1,4 +1,4 @@
-"""One process that serves: uvicorn on sockets that listen already."""
+"""A worker process: uvicorn on sockets that are already listening."""
 
 import asyncio
 import signal
@@ -17,16 +17,16 @@ from server.http.connection_watchdog import http_protocol
 from server.http.socket_protocol import BoundedWebSocketProtocol
 
 READY = b"ready"
-# How long requests that were accepted may take after the end has begun.
+# How long accepted requests may take after the shutdown has started.
 DRAIN_SECONDS = 10
 _CHECK_SECONDS = 0.1
 
 
 class Server(uvicorn.Server):
-    """uvicorn, whose start can be stopped: it may wait for the database."""
+    """uvicorn with a startup that can be interrupted, because it can wait for the database."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts, unless a signal comes first. Raises SystemExit if the application fails."""
+        """Starts the server unless a signal arrives. Raises SystemExit if the application fails."""
         starting = asyncio.create_task(self._start(sockets))
         while not starting.done() and not self.should_exit:
             await asyncio.wait({starting}, timeout=_CHECK_SECONDS)
@@ -36,15 +36,15 @@ class Server(uvicorn.Server):
             sys.exit(status)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops listening, answers what was accepted until then, and ends."""
-        # Copies: the event loop closes the sockets later, and the kernel accepts until then.
+        """Stops listening, answers all accepted connections, and stops."""
+        # Copies, because the event loop closes the sockets later and the kernel accepts until then.
         copies = [listening.dup() for listening in sockets or ()]
         for server in self.servers:
             server.close()
         for listening in sockets or ():
             listening.close()
         await asyncio.sleep(0)
-        for accepted in _accept_the_last(copies):
+        for accepted in _accept_pending(copies):
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
         await super().shutdown(sockets)
 
@@ -55,7 +55,7 @@ class Server(uvicorn.Server):
         )
 
     async def _start(self, sockets: list[socket.socket] | None) -> int:
-        # In a task a SystemExit would end the loop before anything is closed.
+        # In a task, SystemExit would end the event loop before anything is closed.
         try:
             await super().startup(sockets)
         except SystemExit as end:
@@ -63,15 +63,15 @@ class Server(uvicorn.Server):
         return 0
 
 
-def _accept_the_last(listening: Sequence[socket.socket]) -> list[socket.socket]:
-    """Accepts the connections that wait, and closes the sockets: the kernel would reset the rest.
+def _accept_pending(listening: Sequence[socket.socket]) -> list[socket.socket]:
+    """Accepts the pending connections, which the kernel would reset, and closes the sockets.
 
-    Nothing happens in between, so that next to no connection can arrive there.
+    The sockets are closed directly afterwards, so that few connections can arrive in between.
     """
     accepted: list[socket.socket] = []
     for each in listening:
         each.settimeout(0)
-        # `OSError` also where one of them was aborted while it waited.
+        # accept() also raises OSError for a pending connection that was aborted.
         with suppress(OSError):
             while True:
                 accepted.append(each.accept()[0])
@@ -101,8 +101,8 @@ def new_server() -> Server:
 
 
 def run(server: Server, sockets: Sequence[socket.socket]) -> None:
-    """Serves until SIGTERM or SIGINT, which are the good end. Raises SystemExit otherwise."""
-    # uvicorn drains, then raises the signal that ended it once more.
+    """Serves until SIGTERM or SIGINT. Raises SystemExit after a failure."""
+    # After draining, uvicorn raises the signal again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server.run(list(sockets))
@@ -114,13 +114,13 @@ def run(server: Server, sockets: Sequence[socket.socket]) -> None:
 
 
 def run_supervised(sockets: Sequence[socket.socket], supervisor: Connection) -> None:
-    """Serves until the supervisor ends the worker, or closes the connection, or dies."""
+    """Serves until the supervisor stops the worker, closes the connection or dies."""
     server = new_server()
-    threading.Thread(target=_follow, args=(server, supervisor), daemon=True).start()
+    threading.Thread(target=_watch_supervisor, args=(server, supervisor), daemon=True).start()
     run(server, sockets)
 
 
-def _follow(server: Server, supervisor: Connection) -> None:
+def _watch_supervisor(server: Server, supervisor: Connection) -> None:
     try:
         while not server.started:
             if supervisor.poll(_CHECK_SECONDS):

@@ -82,7 +82,7 @@ def serve(host: str | None, port: int | None, workers: int, *, app: str | None =
     settings = read_settings()
     if settings.app:
         find_factory(settings.app)
-    configure_logs(for_people=settings.in_development)
+    configure_logs(readable=settings.in_development)
     if settings.in_development:
         asyncio.run(migrate_database(settings))
     problems = asyncio.run(doctor.diagnose(settings))

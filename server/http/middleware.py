@@ -1,4 +1,4 @@
-"""What every request passes: an id, the host check, safe headers, one log line, no bare fault."""
+"""The outer middleware: request ID, host check, security headers, log line, error replies."""
 
 import re
 import time
@@ -24,14 +24,14 @@ log = structlog.get_logger("postern.http")
 GRAPHQL = "/graphql"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-# Probes call by the address of the machine, which no list of hosts can know.
-_FOR_PROBES = frozenset({"/healthz", "/readyz"})
+# Health checks use the address of the machine as host, so any host is allowed for these paths.
+_HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 _RETRY_AFTER_SECONDS = "2"
 _HOST_MAX_BYTES = 262
 _HOST = re.compile(r"(\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(:[0-9]*)?")
 
 _POLICY = b"content-security-policy"
-# No browser makes a page of these.
+# Browsers do not show these as pages, so they need fewer headers.
 _DATA = (b"application/json", b"application/graphql-response+json")
 
 _VARY = (b"vary", b"Origin")
@@ -41,7 +41,7 @@ Headers = Mapping[bytes, bytes]
 
 
 class RequestMiddleware:
-    """The outermost middleware of ours: nothing leaves the server without passing it."""
+    """The outermost middleware, except for the proxy headers. All replies pass through it."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class RequestMiddleware:
     ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
-        self._headers = _SafeHeaders(https=https)
+        self._headers = _SecurityHeaders(https=https)
         self._cross_origin = cross_origin
         self._metrics = metrics
 
@@ -69,12 +69,12 @@ class RequestMiddleware:
             return
         origin = headers.get(b"origin")
         extra = self._cross_origin.headers_for(origin) if origin else ()
-        if headers.get(b"upgrade") and _asks_for_upgrade(headers):
+        if headers.get(b"upgrade") and _requests_upgrade(headers):
             extra = [*extra, _CLOSE]
         reply = _Reply(send, self._headers, request_id, extra)
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
-            if self._is_called_by_its_name(scope, headers):
+            if self._is_host_allowed(scope, headers):
                 if origin and is_preflight(scope, headers):
                     await self._cross_origin.answer_preflight(headers, reply)
                 else:
@@ -83,15 +83,15 @@ class RequestMiddleware:
                 await _host_not_allowed()(scope, receive, reply)
         except DatabaseUnavailable as error:
             log.warning(error.event, cause=str(error))
-            await reply.instead(_unavailable(error), scope, receive)
+            await reply.send_instead(_unavailable(error), scope, receive)
         except ClientDisconnect:
-            # Gone, or cut off, before its request was whole: nobody is left to answer.
+            # Disconnected before the request was complete, so there is no reply to send.
             pass
         except Exception:
             log.exception("http.internal_error")
-            await reply.instead(_fault(request_id), scope, receive)
+            await reply.send_instead(_internal_error(request_id), scope, receive)
         finally:
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - started
             raw_path = scope.get("raw_path", b"")
             log_request(scope["method"], raw_path, reply.status, seconds, request_id)
             if self._metrics is not None:
@@ -100,34 +100,34 @@ class RequestMiddleware:
     async def _serve_socket(
         self, scope: Scope, headers: Headers, receive: Receive, send: Send
     ) -> None:
-        if not self._is_called_by_its_name(scope, headers):
-            # Before the handshake is over this is a 403.
+        if not self._is_host_allowed(scope, headers):
+            # Before the handshake is complete, ASGI servers answer 403 to this.
             await send({"type": "websocket.close", "code": 1008})
             return
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             await self._app(scope, receive, send)
         finally:
-            log.info("socket.closed", seconds=round(time.perf_counter() - began, 1))
+            log.info("socket.closed", seconds=round(time.perf_counter() - started, 1))
 
-    def _is_called_by_its_name(self, scope: Scope, headers: Headers) -> bool:
+    def _is_host_allowed(self, scope: Scope, headers: Headers) -> bool:
         host = headers.get(b"host", b"")
-        # Two Host headers come joined by a comma, and are the name of nobody (RFC 9112, 3.2). No
-        # name is longer than this, with its port (RFC 1035, 2.3.4).
-        is_one_name = b"," not in host and len(host) <= _HOST_MAX_BYTES
-        is_ours = is_one_name and host_name(host) in self._hosts
-        return is_ours or scope["path"] in _FOR_PROBES
+        # Two Host headers, which are not allowed (RFC 9112, 3.2), arrive joined by a comma. The
+        # limit is the longest name with a port (RFC 1035, 2.3.4).
+        is_single = b"," not in host and len(host) <= _HOST_MAX_BYTES
+        is_allowed = is_single and host_name(host) in self._hosts
+        return is_allowed or scope["path"] in _HEALTH_PATHS
 
 
 class _Reply:
-    """A `send` that adds the safe headers and remembers what was sent."""
+    """A `send` that adds the security headers and keeps the status."""
 
     __slots__ = ("_extra", "_headers", "_request_id", "_send", "status")
 
     def __init__(
         self,
         send: Send,
-        headers: "_SafeHeaders",
+        headers: "_SecurityHeaders",
         request_id: str,
         extra: Iterable[tuple[bytes, bytes]],
     ) -> None:
@@ -144,25 +144,25 @@ class _Reply:
             message["headers"] = [
                 *given,
                 (b"x-request-id", self._request_id.encode()),
-                *self._headers.beside(given),
+                *self._headers.missing_from(given),
                 *self._extra,
             ]
         return self._send(message)
 
-    async def instead(self, response: Response, scope: Scope, receive: Receive) -> None:
-        """Sends this response, unless another has begun: then only cutting it off is left."""
+    async def send_instead(self, response: Response, scope: Scope, receive: Receive) -> None:
+        """Sends this response. If another has started, raises to close the connection."""
         if self.status:
-            raise ConnectionAbortedError("the reply had begun")
+            raise ConnectionAbortedError("the reply had started")
         await response(scope, receive, self)
 
 
-class _SafeHeaders:
-    """The headers that keep browsers from doing with a reply what it is not for."""
+class _SecurityHeaders:
+    """The security headers of replies: fewer for data, all of them for pages."""
 
     def __init__(self, *, https: bool) -> None:
         self._for_data = [
             (b"x-content-type-options", b"nosniff"),
-            # A cache must not hand the reply to one origin to a page of another (CORS).
+            # A cache must not return the reply for one origin to a page of another (CORS).
             _VARY,
             (_POLICY, b"default-src 'none'; frame-ancestors 'none'"),
         ]
@@ -175,8 +175,8 @@ class _SafeHeaders:
             (b"cross-origin-opener-policy", b"same-origin"),
         ]
 
-    def beside(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Those for a reply that has these."""
+    def missing_from(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Returns the security headers that a reply with the given headers still needs."""
         for name, value in given:
             if name == b"content-type" and value.startswith(_DATA):
                 return self._for_data
@@ -185,10 +185,10 @@ class _SafeHeaders:
 
 
 class EndpointMiddleware:
-    """Answers HEAD as GET, and passes requests for GraphQL straight to their endpoint.
+    """Answers HEAD like GET, and calls the GraphQL endpoints directly.
 
-    Routing them through FastAPI takes longer. One middleware does both, because each costs every
-    request a call.
+    FastAPI's routing is slower. One class does both, because each middleware adds a call to every
+    request.
     """
 
     def __init__(self, app: ASGIApp, *, endpoints: Mapping[str, ASGIApp]) -> None:
@@ -207,15 +207,16 @@ class EndpointMiddleware:
 
 @lru_cache(maxsize=256)
 def host_name(host: bytes) -> str:
-    """The name in a Host header, without the port; empty if malformed (RFC 9110, 7.2)."""
+    """Returns the name in a Host header without the port; "" if malformed (RFC 9110, 7.2)."""
     found = _HOST.fullmatch(host.decode("latin-1"))
     return (found["address"] or found["name"]).lower() if found else ""
 
 
-def _asks_for_upgrade(headers: Headers) -> bool:
-    """Whether the server did not read the body of this request, and may parse it as another.
+def _requests_upgrade(headers: Headers) -> bool:
+    """Returns whether the request asks for an upgrade, so that its connection must be closed.
 
-    `postern serve` never passes such a request on; uvicorn alone does (uvicorn issue 2722).
+    uvicorn does not read the body of such a request and can parse it as the next request (uvicorn
+    issue 2722). `postern serve` never passes on such requests, uvicorn alone does.
     """
     options = headers.get(b"connection", b"").lower().split(b",")
     return b"upgrade" in [option.strip() for option in options]
@@ -225,7 +226,7 @@ def _read_request_id(headers: Headers) -> str:
     given = headers.get(b"x-request-id", b"")
     if given and _REQUEST_ID.fullmatch(given):
         return given.decode()
-    # It names a request and opens nothing: a fast generator will do.
+    # The ID is not a secret, so a fast random generator is enough.
     return getrandbits(128).to_bytes(16).hex()
 
 
@@ -245,5 +246,5 @@ def _unavailable(error: DatabaseUnavailable) -> Response:
     return _error(503, error.message, {"Retry-After": _RETRY_AFTER_SECONDS})
 
 
-def _fault(request_id: str) -> Response:
-    return _error(500, f"Something went wrong on the server. Tell its operator: {request_id}.")
+def _internal_error(request_id: str) -> Response:
+    return _error(500, f"Internal error. Report this request ID to the operator: {request_id}")

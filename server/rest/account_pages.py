@@ -1,7 +1,7 @@
-"""The pages that links in emails lead to, for a team without pages of its own.
+"""The account pages: the targets of links in emails, for teams without own pages.
 
-Opening a page does nothing, so a mail scanner that follows links uses none of them up. The person
-presses a button; then the page calls the GraphQL API as a frontend's own page does.
+Opening a page changes nothing, so email scanners that follow links do not use them up. When the
+user presses the button, the page calls the GraphQL API as the page of a frontend would.
 """
 
 import json
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-# What the pages send: trusted documents also where no other text runs, so this exact text.
+# The documents of the pages. They are trusted documents, so the pages must send exactly this text.
 DOCUMENTS = {
     mutation: f"mutation AccountPage($input: {kind}Input!)"
     f" {{ {mutation}(input: $input) {{ errors {{ message }} }} }}"
@@ -23,7 +23,7 @@ DOCUMENTS = {
         ("confirmEmailChange", "ConfirmEmailChange"),
     )
 }
-ACTS = ("accept-invitation", "confirm-email", "reset-password", "verify-email")
+PAGES = ("accept-invitation", "confirm-email", "reset-password", "verify-email")
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
@@ -32,7 +32,7 @@ _CONTENT_SECURITY_POLICY = (
 
 
 def account_routes() -> list[Route]:
-    """One route per page; all are one file, which looks at its address."""
+    """Returns one route per page. All of them serve the same file, which depends on its URL."""
     template = files(__package__).joinpath("account.html").read_text(encoding="utf-8")
     html = template.replace("{{endpoint}}", "../graphql")
     html = html.replace("{{documents}}", json.dumps(DOCUMENTS))
@@ -47,4 +47,4 @@ def account_routes() -> list[Route]:
             },
         )
 
-    return [Route(f"/account/{act}", page, methods=["GET"]) for act in ACTS]
+    return [Route(f"/account/{name}", page, methods=["GET"]) for name in PAGES]

@@ -1,4 +1,4 @@
-"""`/docs`: Swagger for the REST endpoints, with its files served from here."""
+"""`/docs`: the Swagger page of the REST endpoints, with its files."""
 
 import secrets
 
@@ -17,7 +17,7 @@ _CONTENT_SECURITY_POLICY = (
 
 
 def add_docs_page(app: FastAPI) -> None:
-    """Adds the page. Its Authorize button logs in at `/token`."""
+    """Adds the page and its files. Its Authorize button signs in at `/token`."""
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

@@ -1,4 +1,4 @@
-"""How refusals and denials look in REST: OAuth errors and bearer challenges."""
+"""REST error replies: OAuth errors and bearer challenges."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from starlette.responses import Response
 from auth.errors import Denial, Forbidden, RateLimited, Refusal, Unauthenticated
 from graph.context import www_authenticate
 
-# RFC 6749, 5.1: tokens, and errors about them, must not stay in a cache.
+# RFC 6749, 5.1: replies with tokens, and their errors, must not be cached.
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def json_reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON with its charset said."""
+    """Returns a JSON reply with a charset."""
     return Response(
         orjson.dumps(body),
         status,
@@ -22,13 +22,13 @@ def json_reply(body: Any, status: int = 200, headers: dict[str, str] | None = No
 
 
 def oauth_error(code: str, description: str, status: int = 400, **headers: str) -> Response:
-    """An error of the token endpoint (RFC 6749, 5.2)."""
+    """Returns an error of the token endpoint (RFC 6749, 5.2)."""
     body = {"error": code, "error_description": description}
     return json_reply(body, status, {**NO_STORE, **headers})
 
 
 def refused_grant(refusal: Refusal) -> Response:
-    """A refused grant: `invalid_grant`, or 429 with the seconds to wait."""
+    """Returns the error of a refused grant: `invalid_grant`, or 429 with `Retry-After`."""
     if isinstance(refusal, RateLimited):
         seconds = str(int(refusal.retry_after.total_seconds()))
         return oauth_error(
@@ -38,7 +38,7 @@ def refused_grant(refusal: Refusal) -> Response:
 
 
 def denied(denial: Denial) -> Response:
-    """401 or 403 with a bearer challenge."""
+    """Returns 401 or 403 with a bearer challenge."""
     status, header = challenge(denial)
     headers = {"WWW-Authenticate": header}
     if isinstance(denial, Unauthenticated):
@@ -48,7 +48,7 @@ def denied(denial: Denial) -> Response:
 
 
 def challenge(denial: Denial) -> tuple[int, str]:
-    """The status of a denial, and its `WWW-Authenticate` (RFC 6750, 3)."""
+    """Returns the status of a denial, and its `WWW-Authenticate` header (RFC 6750, 3)."""
     if isinstance(denial, Unauthenticated):
         return 401, www_authenticate(denial.reason)
     assert isinstance(denial, Forbidden)

@@ -1,4 +1,4 @@
-"""Forms of the OAuth endpoints (RFC 6749, appendix B), read strictly."""
+"""Parses the forms of the OAuth endpoints (RFC 6749, appendix B)."""
 
 from urllib.parse import parse_qsl
 
@@ -12,7 +12,7 @@ MAX_FORM_BYTES = 100_000
 
 
 class MalformedForm(Exception):
-    """The form cannot be read; the message says why, the status how."""
+    """The form is invalid. `status` is the HTTP status of the reply."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class MalformedForm(Exception):
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The parameters of a form, each given once. Raises MalformedForm."""
+    """Returns the parameters of a form. Raises MalformedForm, also for repeated parameters."""
     content_type = request.headers.get("content-type", "")
     if content_type.split(";", maxsplit=1)[0].strip().lower() != FORM:
         raise MalformedForm(f"Send the request as Content-Type: {FORM}.")
@@ -31,15 +31,15 @@ async def read_form(request: Request) -> dict[str, str]:
     except RequestRefused as refused:
         raise MalformedForm(str(refused), refused.problem.status(JSON)) from None
     except ValueError:
-        raise MalformedForm("The form cannot be read.") from None
+        raise MalformedForm("The form is not valid URL-encoded ASCII.") from None
     form = dict(pairs)
     # RFC 6749, 3.2: parameters must not be included more than once.
     if len(form) != len(pairs):
-        raise MalformedForm("A parameter is given twice.")
+        raise MalformedForm("A parameter occurs twice. Send each parameter once.")
     return form
 
 
 def documented_form(required: list[str], **fields: dict[str, object]) -> dict[str, object]:
-    """How a form shows in OpenAPI."""
+    """Returns the OpenAPI description of a form."""
     schema = {"type": "object", "required": required, "properties": fields}
     return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}

@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`: for probes; they tell no names and no settings."""
+"""`/healthz` and `/readyz`: health checks, without details of the configuration."""
 
 import structlog
 from fastapi import APIRouter
@@ -15,21 +15,21 @@ log = structlog.get_logger("postern.http")
 
 
 def health_router(db: Database, keys: KeyRing) -> APIRouter:
-    """The process lives; the process can do its work."""
+    """Creates the router of both health checks."""
     router = APIRouter()
-    writes = WriteProbe(db)
+    write_probe = WriteProbe(db)
 
-    @router.get("/healthz", summary="The process is alive")
+    @router.get("/healthz", summary="Check that the process is running")
     async def healthz() -> Response:
         return json_reply({"status": "ok"})
 
-    @router.get("/readyz", summary="The server can answer requests")
+    @router.get("/readyz", summary="Check that the server can answer requests")
     async def readyz(request: Request) -> Response:
         if request.app.state.is_ending:
             return json_reply({"status": "ending"}, 503)
         try:
             state = await schema_state(db)
-            await writes.check()
+            await write_probe.check()
         except DatabaseUnavailable as error:
             log.warning(error.event, cause=str(error))
             return json_reply({"status": "database unavailable"}, 503, {"Retry-After": "2"})

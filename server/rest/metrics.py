@@ -122,7 +122,7 @@ def metrics_router(
     ProcessCollector(registry=registry)
     router = APIRouter()
 
-    @router.get("/metrics", summary="Metrics for Prometheus")
+    @router.get("/metrics", summary="Get the metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         try:
             _check_token(read_headers(request.scope).get(b"authorization"), token)

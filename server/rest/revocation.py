@@ -1,4 +1,4 @@
-"""`POST /revoke` (RFC 7009): end the session of a token."""
+"""`POST /revoke`: ends the session of a token (RFC 7009)."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -13,17 +13,17 @@ _OPENAPI = documented_form(["token"], token={"type": "string"}, token_type_hint=
 
 
 def revocation_router(auth: Auth) -> APIRouter:
-    """The revocation endpoint. Whoever holds a token may end it."""
+    """Creates the router of the revocation endpoint. Holding a token is enough to revoke it."""
     router = APIRouter()
 
-    @router.post("/revoke", openapi_extra=_OPENAPI, summary="End a session (RFC 7009)")
+    @router.post("/revoke", openapi_extra=_OPENAPI, summary="Revoke a token (RFC 7009)")
     async def revoke(request: Request) -> Response:
         try:
             form = await read_form(request)
         except MalformedForm as error:
             return oauth_error("invalid_request", str(error), error.status)
         if "token" not in form:
-            return oauth_error("invalid_request", "Send token.")
+            return oauth_error("invalid_request", "Send the parameter token.")
         await revoke_token(auth, client_of(request.scope), form["token"])
         return json_reply({}, headers=NO_STORE)
 

@@ -1,4 +1,4 @@
-"""`POST /token`: OAuth 2 grants, for clients that know nothing of GraphQL."""
+"""`POST /token`: OAuth 2 grants, for clients that do not use GraphQL."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -17,8 +17,8 @@ _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "minLength": 16, "maxLength": 255},
-    "description": "For `refresh_token`: a random value. Send the same one when you repeat a"
-    " refresh that had no reply.",
+    "description": "A random value for `refresh_token`. If you get no reply, send the request again"
+    " with the same value.",
 }
 _FORM = documented_form(
     [],
@@ -32,31 +32,33 @@ _OPENAPI = {**_FORM, "parameters": [_IDEMPOTENCY_KEY]}
 
 
 def token_router(auth: Auth, *, password_grant: bool) -> APIRouter:
-    """The token endpoint (RFC 6749, 3.2)."""
+    """Creates the router of the token endpoint (RFC 6749, 3.2)."""
     router = APIRouter()
 
-    @router.post("/token", openapi_extra=_OPENAPI, summary="Log in, or refresh, with a form")
+    @router.post("/token", openapi_extra=_OPENAPI, summary="Sign in or refresh the tokens")
     async def token(request: Request) -> Response:
         try:
             form = await read_form(request)
         except MalformedForm as error:
             return oauth_error("invalid_request", str(error), error.status)
-        # Optional against RFC 6749: Swagger and many tutorials leave it out.
+        # RFC 6749 requires it, but Swagger and many tutorials leave it out.
         grant_type = form.get("grant_type", "password")
         if grant_type == "refresh_token":
             return await _refresh_grant(auth, request, form)
         if grant_type == "password" and password_grant:
             return await _password_grant(auth, request, form)
-        return oauth_error("unsupported_grant_type", "This grant is not supported here.")
+        return oauth_error(
+            "unsupported_grant_type", "This server does not support this grant type."
+        )
 
     return router
 
 
 async def _password_grant(auth: Auth, request: Request, form: dict[str, str]) -> Response:
     if "username" not in form or "password" not in form:
-        return oauth_error("invalid_request", "Send username and password.")
+        return oauth_error("invalid_request", "Send the parameters username and password.")
     client = client_of(request.scope)
-    # Of an earlier session: proves that the device has signed in before.
+    # The refresh token of an earlier session proves that the device has signed in before.
     proofs = [form["refresh_token"]] if "refresh_token" in form else []
     try:
         signed_in = await log_in(
@@ -64,12 +66,12 @@ async def _password_grant(auth: Auth, request: Request, form: dict[str, str]) ->
         )
     except Refusal as refusal:
         return refused_grant(refusal)
-    return _tokens(signed_in)
+    return _token_reply(signed_in)
 
 
 async def _refresh_grant(auth: Auth, request: Request, form: dict[str, str]) -> Response:
     if "refresh_token" not in form:
-        return oauth_error("invalid_request", "Send refresh_token.")
+        return oauth_error("invalid_request", "Send the parameter refresh_token.")
     try:
         key = parse_idempotency_key(read_headers(request.scope).get(HEADER))
         signed_in = await refresh(
@@ -79,10 +81,10 @@ async def _refresh_grant(auth: Auth, request: Request, form: dict[str, str]) -> 
         return oauth_error("invalid_request", str(invalid))
     except Refusal as refusal:
         return refused_grant(refusal)
-    return _tokens(signed_in)
+    return _token_reply(signed_in)
 
 
-def _tokens(signed_in: TokenPair) -> Response:
+def _token_reply(signed_in: TokenPair) -> Response:
     body = {
         "access_token": signed_in.access_token.text,
         "token_type": "Bearer",

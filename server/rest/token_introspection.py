@@ -1,4 +1,4 @@
-"""`POST /introspect` (RFC 7662): what a token is good for, for holders of a permission."""
+"""`POST /introspect`: whether a token is active, and its claims (RFC 7662)."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ _OPENAPI = documented_form(["token"], token={"type": "string"})
 
 
 def introspection_router(auth: Auth) -> APIRouter:
-    """The introspection endpoint; its caller shows a bearer token of their own."""
+    """Creates the router of the introspection endpoint. The caller needs `tokens:introspect`."""
     router = APIRouter()
 
-    @router.post("/introspect", openapi_extra=_OPENAPI, summary="Ask about a token (RFC 7662)")
+    @router.post("/introspect", openapi_extra=_OPENAPI, summary="Introspect a token (RFC 7662)")
     async def introspection(request: Request) -> Response:
         try:
             bearer = read_bearer_token(read_headers(request.scope).get(b"authorization"))
@@ -38,7 +38,7 @@ def introspection_router(auth: Auth) -> APIRouter:
 
 
 def _show(auth: Auth, token: ActiveToken | None) -> dict[str, Any]:
-    # RFC 7662, 2.2: nothing more is said of a token that does not work.
+    # RFC 7662, 2.2: the reply for an inactive token must not contain more.
     if token is None:
         return {"active": False}
     return {

@@ -1,4 +1,4 @@
-"""`GET /users/me`: who am I, for clients that know nothing of GraphQL."""
+"""`GET /users/me`: the signed-in user, for clients that do not use GraphQL."""
 
 from typing import Annotated, Any
 
@@ -17,12 +17,12 @@ from server.rest.errors import denied, json_reply
 
 
 def userinfo_router(auth: Auth) -> APIRouter:
-    """The account of the caller."""
+    """Creates the router of `/users/me`."""
     router = APIRouter()
-    # Shows the Authorize button in /docs; the header itself is read as strictly as everywhere.
+    # Only for the Authorize button in /docs. The header is parsed by `read_bearer_token`.
     documented = OAuth2PasswordBearer(tokenUrl="token", auto_error=False)
 
-    @router.get("/users/me", summary="The signed-in user")
+    @router.get("/users/me", summary="Get the signed-in user")
     async def me(
         request: Request, _documented: Annotated[str | None, Depends(documented)]
     ) -> Response:

@@ -1,4 +1,4 @@
-"""`/.well-known/…`: the public keys and the addresses that other software starts from."""
+"""`/.well-known/…`: the public keys (JWKS) and the metadata of the server (RFC 8414)."""
 
 from typing import Any
 
@@ -11,22 +11,24 @@ from server.rest.errors import json_reply
 
 
 def well_known_router(auth: Auth, *, base_url: str) -> APIRouter:
-    """Public metadata."""
+    """Creates the router of the JWKS and the metadata."""
     router = APIRouter()
     for_an_hour = {"Cache-Control": "public, max-age=3600"}
 
-    @router.get("/.well-known/jwks.json", summary="Public keys (RFC 7517)")
+    @router.get("/.well-known/jwks.json", summary="Get the public keys (RFC 7517)")
     async def jwks() -> Response:
         max_age = int(JWKS_MAX_AGE.total_seconds())
         return json_reply(
             await auth.keys.jwks(), headers={"Cache-Control": f"public, max-age={max_age}"}
         )
 
-    @router.get("/.well-known/oauth-authorization-server", summary="Metadata (RFC 8414)")
+    @router.get(
+        "/.well-known/oauth-authorization-server", summary="Get the server metadata (RFC 8414)"
+    )
     async def metadata() -> Response:
         return json_reply(_metadata(auth, base_url), headers=for_an_hour)
 
-    # Many libraries that verify tokens start from this name; there is no OpenID Connect here.
+    # Postern is not an OpenID provider, but many JWT libraries look for the JWKS at this path.
     @router.get("/.well-known/openid-configuration", include_in_schema=False)
     async def configuration() -> Response:
         return json_reply(_metadata(auth, base_url), headers=for_an_hour)

@@ -1,1 +1,1 @@
-"""What goes wrong in life: processes die, databases go away, clocks jump, secrets change."""
+"""Faults: processes die, databases are unreachable, clocks jump, secrets change."""

@@ -1,4 +1,4 @@
-"""Several server processes on one database, and people who use them without pause."""
+"""Several server processes on one database, and clients that use them without a pause."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ ME = "{ me { id } }"
 def cluster(
     folder: Path, database_url: str, *, processes: int = 2, **settings: str
 ) -> Iterator[list[Process]]:
-    """Server processes that share a database, a secret and a public address."""
+    """Starts server processes with the same database, secret and public URL."""
     with ExitStack() as stack:
         yield [
             stack.enter_context(one_of_cluster(folder, database_url, **settings))
@@ -31,7 +31,7 @@ def cluster(
 
 @contextmanager
 def one_of_cluster(folder: Path, database_url: str, **settings: str) -> Iterator[Process]:
-    """One more process."""
+    """Starts one more process."""
     with forked_server(
         folder,
         {
@@ -48,7 +48,7 @@ def one_of_cluster(folder: Path, database_url: str, **settings: str) -> Iterator
 
 @asynccontextmanager
 async def clients(processes: list[Process]) -> AsyncIterator[list[Client]]:
-    """A client of each process."""
+    """Opens a client of each process."""
     https = [httpx2.AsyncClient(base_url=p.base_url, timeout=30) for p in processes]
     try:
         yield [Client(http) for http in https]
@@ -58,12 +58,12 @@ async def clients(processes: list[Process]) -> AsyncIterator[list[Client]]:
 
 
 async def signed_in(client: Client, account: Account = ALICE) -> Device:
-    """A device of somebody."""
+    """Returns a signed-in device of the account."""
     return await Device(client).log_in(account)
 
 
 async def outcome(client: Client, token: str) -> str:
-    """What `me` says: `ok`, a status, or the reason of the refusal."""
+    """Returns the result of `me`: `ok`, a status, or the reason of the refusal."""
     try:
         reply = await client.post(ME, token=token)
     except httpx2.TransportError:
@@ -78,7 +78,7 @@ async def outcome(client: Client, token: str) -> str:
 
 
 class Load:
-    """People who ask `me` and refresh their tokens again and again; counts what they are told."""
+    """Clients that repeatedly query `me` and refresh their tokens, with counts of the results."""
 
     def __init__(self, devices: list[Device], *, pause: float = 0.01) -> None:
         self.devices = devices
@@ -87,7 +87,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Load"]:
-        """While the block runs."""
+        """Runs the clients during the block."""
         tasks = [asyncio.create_task(self._use(device)) for device in self.devices]
         try:
             yield self
@@ -95,7 +95,7 @@ class Load:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # A person whose life of tokens broke has failed the test.
+            # Raises the exception of a client that has lost its session.
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     task.result()
@@ -109,7 +109,7 @@ class Load:
 
 
 async def try_to_refresh(device: Device) -> str:
-    """Refreshes if the server can; what a client may try again is told, not raised."""
+    """Refreshes the tokens. Returns the result of a failure that the client may retry."""
     try:
         reply = await device.request_refresh()
     except httpx2.TransportError:
@@ -124,7 +124,7 @@ async def try_to_refresh(device: Device) -> str:
 
 
 async def until(condition: Callable[[], bool], *, within_seconds: float) -> None:
-    """Waits until it is so."""
+    """Waits until the condition is true."""
     async with asyncio.timeout(within_seconds):
         while not condition():  # noqa: ASYNC110 - it is about other processes
             await asyncio.sleep(0.05)

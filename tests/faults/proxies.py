@@ -18,17 +18,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.processes import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-# The name in the files of deploy/.
+# The host name in the files of deploy/.
 HOST = "auth.example.com"
 STARTS_WITHIN_SECONDS = 60
 
-# Debian puts two of them where only root looks.
+# Debian installs two of them into a folder that is only in the PATH of root.
 _PATH = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/opt/homebrew/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy: its port for TLS, and what a client needs to believe its certificate."""
+    """A running proxy, with its TLS port and an SSL context that trusts its certificate."""
 
     port: int
     tls: ssl.SSLContext
@@ -36,22 +36,22 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a proxy is started with."""
+    """The arguments of a proxy."""
 
     folder: Path
     upstream_port: int
     tls_port: int
     plain_port: int
-    # Of more machines behind the same proxy.
+    # The ports of more machines behind the same proxy.
     other_ports: tuple[int, ...] = ()
 
     @property
     def certificate(self) -> Path:
-        """A certificate and its key in one file."""
+        """The file with the certificate and its key."""
         return self.folder / "certificate.pem"
 
     def adapt(self, name: str, changes: Mapping[str, str]) -> str:
-        """A file of `deploy/` with other ports and paths; each change must apply."""
+        """Copies a file of `deploy/` with other ports and paths. Each change must apply."""
         text = (DEPLOY / name).read_text("utf-8")
         for old, new in {"127.0.0.1:8000": f"127.0.0.1:{self.upstream_port}", **changes}.items():
             assert old in text, f"{name} has no {old!r}"
@@ -70,7 +70,7 @@ def _nginx(plan: Plan) -> list[str]:
             f"server 127.0.0.1:{plan.upstream_port};": _machines(plan),
         },
     )
-    # Debian's folders are writable for root only.
+    # Only root can write to Debian's folders.
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     folders = " ".join(f"{kind}_temp_path {plan.folder}/{kind};" for kind in kinds)
     config = plan.folder / "nginx.conf"
@@ -84,7 +84,7 @@ def _nginx(plan: Plan) -> list[str]:
 
 
 def _machines(plan: Plan) -> str:
-    """The upstreams, as docs/deployment.md has them for several machines."""
+    """Returns the upstreams for several machines, as in docs/deployment.md."""
     if not plan.other_ports:
         return f"server 127.0.0.1:{plan.upstream_port};"
     ports = (plan.upstream_port, *plan.other_ports)
@@ -137,7 +137,7 @@ def is_installed(name: str) -> bool:
 def running_proxy(
     name: str, folder: Path, upstream_port: int, *other_ports: int
 ) -> Iterator[Proxy]:
-    """Starts a proxy, and ends it."""
+    """Starts a proxy, and stops it at the end of the block."""
     plan = Plan(folder, upstream_port, free_port(), free_port(), other_ports)
     tls = _write_certificate(plan.certificate)
     command = PROXIES[name](plan)
@@ -170,7 +170,7 @@ def _wait_until_listening(process: "subprocess.Popen[bytes]", port: int, log: Pa
 
 
 def _write_certificate(file: Path) -> ssl.SSLContext:
-    """Writes a certificate with its key; returns what trusts it."""
+    """Writes a certificate with its key. Returns an SSL context that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
     now = datetime.now(UTC)

@@ -1,35 +1,35 @@
-"""Requests that try to make a server and its proxy disagree on where a request ends."""
+"""Request smuggling attacks: requests that a server and a proxy could parse differently."""
 
 import re
 
 from tests.faults.wire import head
 
 SMUGGLED = head("GET", "/healthz", x_request_id="smuggled")
-# Would take the next request on the connection as the value of its last header.
+# Its last header would contain the next request on the connection.
 HALF = SMUGGLED[:-2] + b"x: "
 NEXT = head("GET", "/healthz", x_request_id="next", connection="close")
 _REQUEST_ID = re.compile(rb"^x-request-id: (\S+)\r$", re.MULTILINE | re.IGNORECASE)
 
 
 def answered(replies: bytes) -> list[bytes]:
-    """The ids of the requests that were answered, in their order."""
+    """Returns the IDs of the answered requests, in order."""
     return _REQUEST_ID.findall(replies)
 
 
 def attack(method: str = "POST", path: str = "/graphql", **headers: str) -> bytes:
-    """A request whose body is another request."""
+    """Returns a request whose body is another request."""
     fields = {"content_length": str(len(SMUGGLED)), "x_request_id": "attack", **headers}
     return head(method, path, **fields) + SMUGGLED
 
 
 def raw(*lines: bytes, method: bytes = b"POST", body: bytes = b"") -> bytes:
-    """A request with exactly these header lines."""
+    """Returns a request with exactly these header lines."""
     fixed = (method + b" /graphql HTTP/1.1", b"host: localhost", b"x-request-id: attack")
     return b"\r\n".join([*fixed, *lines, b"", body])
 
 
 def chunked(*chunks: bytes) -> bytes:
-    """A body in chunks, with its end."""
+    """Returns a complete chunked body."""
     return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
 
 
@@ -38,7 +38,7 @@ def upgrade(protocol: str = "h2c", connection: str = "Upgrade", **headers: str) 
 
 
 def half(padding: bytes = b"", **headers: str) -> bytes:
-    """A request whose body ends with the beginning of another request."""
+    """Returns a request whose body ends with the start of another request."""
     body = padding + HALF
     return head(content_length=str(len(body)), x_request_id="attack", **headers) + body
 

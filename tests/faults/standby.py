@@ -1,4 +1,4 @@
-"""A synchronous standby of a PostgreSQL, which a test may stop: commits then wait for it."""
+"""A synchronous PostgreSQL standby that a test can stop, so that commits wait for it."""
 
 import asyncio
 import shutil
@@ -13,28 +13,28 @@ from tests.databases import PostgresqlServer
 
 
 class Standby:
-    """Another server that holds a copy of the first one."""
+    """A PostgreSQL server that replicates another one."""
 
     def __init__(self, primary: PostgresqlServer, folder: Path) -> None:
         self._primary = primary
         self._data = folder / "data"
-        # The programs run as another system user.
+        # PostgreSQL's programs run as another system user.
         folder.chmod(0o777)
         copy = ("-D", str(self._data), "-R", "-X", "stream", "-c", "fast")
         self._run("pg_basebackup", *copy, "-h", str(primary.folder), "-U", "postgres")
 
     def start(self) -> None:
-        """Starts it, and returns when it accepts connections."""
+        """Starts the standby and waits until it accepts connections."""
         options = f"-k {self._data.parent} -c listen_addresses=''"
         log = self._data / "log"
         self._control("-o", options, "-l", str(log), "start")
 
     def stop(self) -> None:
-        """Stops it."""
+        """Stops the standby."""
         self._control("-m", "immediate", "stop")
 
     def require(self, *, required: bool) -> None:
-        """Whether commits of the primary wait for the standby."""
+        """Returns whether commits of the primary wait for the standby."""
         asyncio.run(self._set("*" if required else ""))
 
     async def _set(self, names: str) -> None:
@@ -59,7 +59,7 @@ class Standby:
 
 @contextmanager
 def synchronous_standby(primary: PostgresqlServer) -> Iterator[Standby]:
-    """A running standby that every commit of the primary waits for."""
+    """Starts a standby that every commit of the primary waits for."""
     folder = Path(tempfile.mkdtemp(prefix="postern-standby-", dir="/tmp"))
     standby = Standby(primary, folder)
     standby.start()

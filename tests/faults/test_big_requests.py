@@ -1,4 +1,4 @@
-"""Requests that are too large are refused at once, in every part, and leave nothing in memory."""
+"""Too large requests are refused at once and do not increase memory."""
 
 import gzip
 import socket
@@ -19,7 +19,7 @@ ASK = b'{"query": "{ __typename }"}'
 FORM = {"path": "/token", "content_type": "application/x-www-form-urlencoded"}
 MEGABYTE = 1_000_000
 TIMES = 200
-# Half of the request timeout: the machines of the tests are busy.
+# Half of the request timeout, because the test machines are busy.
 REFUSED_WITHIN_SECONDS = 5.0
 MAY_GROW = 20 * MEGABYTE
 
@@ -60,7 +60,7 @@ REQUESTS: dict[str, tuple[int, Callable[[], bytes]]] = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-async def test_what_is_too_large_is_refused_and_others_are_served(
+async def test_too_large_request_is_refused_and_others_are_served(
     server: Process, name: str
 ) -> None:
     status, make = REQUESTS[name]
@@ -84,12 +84,12 @@ EARLY = {
 
 
 @pytest.mark.parametrize("name", EARLY)
-def test_body_that_is_sent_after_the_reply_does_not_destroy_it(server: Process, name: str) -> None:
+def test_body_sent_after_the_reply_does_not_discard_the_reply(server: Process, name: str) -> None:
     status, fields = EARLY[name]
     port = urlsplit(server.base_url).port
     with socket.create_connection(("127.0.0.1", port), timeout=30) as line:
         line.sendall(head(**fields, content_length=str(MEGABYTE)))
-        # The reply has arrived and waits to be read.
+        # The reply has arrived but is not read yet.
         line.recv(1, socket.MSG_PEEK)
         for _ in range(10):
             line.sendall(b" " * (MEGABYTE // 10))
@@ -98,13 +98,13 @@ def test_body_that_is_sent_after_the_reply_does_not_destroy_it(server: Process, 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 @pytest.mark.parametrize("name", EARLY)
-async def test_client_that_is_answered_while_it_sends_gets_the_reply(
+async def test_client_that_is_answered_while_sending_gets_the_reply(
     server: Process, name: str, framing: str
 ) -> None:
     status, fields = EARLY[name]
     for _ in range(20):
         async with wire(server) as client:
-            # A client that reads only after it has sent everything, and that a reset would stop.
+            # The client reads only after it has sent everything. A reset would make it fail.
             if framing == "length":
                 client.writer.write(head(**fields, content_length=str(MEGABYTE)))
                 client.writer.write(b" " * MEGABYTE)
@@ -115,7 +115,7 @@ async def test_client_that_is_answered_while_it_sends_gets_the_reply(
             assert await client.status() == status
 
 
-async def test_connection_outlives_an_early_reply(server: Process) -> None:
+async def test_connection_stays_open_after_an_early_reply(server: Process) -> None:
     async with wire(server) as client:
         for _ in range(5):
             request = post(b" " * MEGABYTE, "/none")
@@ -124,7 +124,9 @@ async def test_connection_outlives_an_early_reply(server: Process) -> None:
 
 
 @pytest.mark.parametrize("path", ["/none", "/graphql"], ids=["kept open", "closing"])
-async def test_body_after_an_early_reply_is_read_within_a_bound(server: Process, path: str) -> None:
+async def test_body_after_an_early_reply_is_discarded_up_to_a_limit(
+    server: Process, path: str
+) -> None:
     async with wire(server) as client:
         client.writer.write(head(path=path, content_length=str(10**12)))
         assert await client.status() in {404, 413}
@@ -137,7 +139,7 @@ async def test_body_after_an_early_reply_is_read_within_a_bound(server: Process,
         assert sent < 10 * MOST_DISCARDED_BYTES
 
 
-async def test_however_many_come_memory_stays(server: Process) -> None:
+async def test_many_large_requests_do_not_increase_memory(server: Process) -> None:
     requests = [(status, request()) for status, request in REQUESTS.values()]
     before = server.resident_bytes
     for status, request in requests * (TIMES // len(requests) + 1):
@@ -147,7 +149,7 @@ async def test_however_many_come_memory_stays(server: Process) -> None:
     assert server.resident_bytes - before < MAY_GROW
 
 
-async def test_requests_without_end_on_one_connection_fill_no_memory(server: Process) -> None:
+async def test_endless_pipelined_requests_do_not_increase_memory(server: Process) -> None:
     before = server.resident_bytes
     flood = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100_000
     async with wire(server) as attacker:
@@ -156,16 +158,16 @@ async def test_requests_without_end_on_one_connection_fill_no_memory(server: Pro
     assert server.resident_bytes - before < MAY_GROW
 
 
-async def test_headers_as_long_as_clients_send_them_pass(server: Process) -> None:
+async def test_headers_of_common_lengths_are_accepted(server: Process) -> None:
     async with wire(server) as client:
         assert await client.ask(post(ASK, cookie="x" * 15_000)) == 200
-        # A pipeline of requests is longer than any of them.
+        # The pipeline is longer than each of its requests.
         for _ in range(10):
             client.writer.write(post(ASK) * 300)
             assert [await client.status() for _ in range(300)] == [200] * 300
 
 
-async def test_a_body_in_small_pieces_passes_as_long_as_it_is_no_longer(server: Process) -> None:
+async def test_body_in_small_pieces_is_limited_by_its_total_length(server: Process) -> None:
     async with wire(server) as client:
         await client.send(head(transfer_encoding="chunked"))
         for byte in ASK + b" " * 10_000:
@@ -173,7 +175,7 @@ async def test_a_body_in_small_pieces_passes_as_long_as_it_is_no_longer(server: 
         assert await client.ask(b"0\r\n\r\n") == 200
 
 
-async def test_nonsense_behind_a_request_stops_nobody_else(server: Process) -> None:
+async def test_garbage_after_a_request_does_not_affect_other_clients(server: Process) -> None:
     async with wire(server) as one, wire(server) as another:
         for attacker in (one, another):
             await attacker.send(post(ASK) + b"GARBAGE\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Cancelled work leaves nothing behind: no lock, no connection, no half of a use case."""
+"""Cancelled use cases leave no locks, no connections and no partial writes."""
 
 import asyncio
 import gc
@@ -39,7 +39,7 @@ UseCase = Callable[[], Coroutine[Any, Any, object]]
 
 
 class UseCases:
-    """Use cases of one server, each with what it needs already at hand."""
+    """Use cases of a server, with prepared arguments."""
 
     def __init__(self, api: Api, clock: ManualClock) -> None:
         self._auth = api.auth
@@ -85,11 +85,11 @@ class UseCases:
         return await log_in(self._auth, CLIENT, username=ALICE.username, password=self._password)
 
     def _forget_attempts(self) -> None:
-        # What was counted against the throttle is forgotten by then.
+        # After this time, the throttle has no counts left.
         self._clock.tick(days=2)
 
     async def _find_password(self) -> None:
-        """Whether a change of the password was cancelled before or after its commit is open."""
+        """Sets the password. It is unknown whether a cancelled change was committed."""
         self._forget_attempts()
         async with self._auth.db.read() as session:
             stored = await session.scalar(
@@ -116,14 +116,14 @@ async def use_cases(api: Api, clock: ManualClock) -> UseCases:
 
 @pytest.fixture(autouse=True)
 def no_garbage_is_collected() -> Iterator[None]:
-    """A statement that is closed only as garbage keeps its locks until then."""
+    """Turns off garbage collection, which would close leaked statements and free their locks."""
     gc.disable()
     yield
     gc.enable()
 
 
 async def check_nothing_is_held(api: Api) -> None:
-    """Raises unless a write succeeds at once, from here and from another connection."""
+    """Checks that writes of this and of another connection succeed at once."""
     pool: Any = api.auth.db.engine.pool
     await wait_until(lambda: pool.checkedout() == 0, within_seconds=AT_ONCE_SECONDS)
     async with asyncio.timeout(AT_ONCE_SECONDS), api.auth.db.begin() as tx:
@@ -152,10 +152,10 @@ async def _lock_every_table(url: str) -> None:
 
 
 async def check_nothing_is_half_written(api: Api) -> None:
-    """Each use case writes its rows and its audit event, or none of them."""
+    """Checks that each use case has written all of its rows and its audit event, or none."""
     async with api.auth.db.read() as session:
         audited = select(AuditEvent.session_id).where(AuditEvent.session_id.is_not(None))
-        # The other way round does not hold: housekeeping deletes what this clock makes old.
+        # Not the reverse, because housekeeping deletes rows that are old by this clock.
         assert await session.scalar(_count(Session).where(Session.id.not_in(audited))) == 0
         made = await session.scalar(_count(User)) - len(ALL_ACCOUNTS)
         assert made == await session.scalar(_audited(Action.USER_REGISTERED))
@@ -172,7 +172,7 @@ def _audited(action: Action) -> Any:
 
 @pytest.mark.parametrize("moment", Moment)
 @pytest.mark.parametrize("name", NAMES)
-async def test_cancellation_at_every_wait_leaves_no_lock_and_no_half_of_a_use_case(
+async def test_cancellation_at_each_await_leaves_no_lock_and_no_partial_writes(
     api: Api, use_cases: UseCases, name: str, moment: Moment
 ) -> None:
     prepare: Callable[[], Awaitable[UseCase]] = getattr(use_cases, name)
@@ -186,7 +186,7 @@ async def test_cancellation_at_every_wait_leaves_no_lock_and_no_half_of_a_use_ca
 
 
 async def cancel_at_random(api: Api, use_cases: UseCases, times: int) -> None:
-    """Several use cases at once, each cancelled after a time that it may or may not need."""
+    """Runs several use cases at once, and cancels each of them after a random time."""
     chance = random.Random(15)
 
     async def once() -> None:
@@ -202,12 +202,10 @@ async def cancel_at_random(api: Api, use_cases: UseCases, times: int) -> None:
     await check_nothing_is_half_written(api)
 
 
-async def test_cancellation_at_random_leaves_no_lock(api: Api, use_cases: UseCases) -> None:
+async def test_cancellation_at_random_times_leaves_no_lock(api: Api, use_cases: UseCases) -> None:
     await cancel_at_random(api, use_cases, 100)
 
 
 @pytest.mark.soak
-async def test_a_thousand_cancellations_at_random_leave_no_lock(
-    api: Api, use_cases: UseCases
-) -> None:
+async def test_thousand_random_cancellations_leave_no_lock(api: Api, use_cases: UseCases) -> None:
     await cancel_at_random(api, use_cases, 1_000)

@@ -1,4 +1,4 @@
-"""Keys and the secret change while people work, and nobody notices."""
+"""Rotation of the signing keys and of the secret in a running cluster."""
 
 import asyncio
 from collections import Counter
@@ -31,7 +31,7 @@ FINE = {"ok", "refreshed"}
 
 
 def run(folder: Path, database_url: str, *command: str, secret: str = SECRET) -> str:
-    """Runs a `postern` command beside the servers."""
+    """Runs a `postern` command while the servers are running."""
     done = run_command(
         folder,
         *command,
@@ -44,7 +44,7 @@ def run(folder: Path, database_url: str, *command: str, secret: str = SECRET) ->
     return done.stdout
 
 
-async def test_keys_rotate_five_times_over_two_processes_and_no_token_is_refused(
+async def test_five_key_rotations_with_two_processes_refuse_no_token(
     database_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     settings = make_settings(database_url, tmp_path)
@@ -68,7 +68,7 @@ async def test_keys_rotate_five_times_over_two_processes_and_no_token_is_refused
 
 
 @pytest.mark.soak
-async def test_keys_rotate_under_load_and_no_request_fails(
+async def test_key_rotation_under_load_fails_no_request(
     postgresql_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, postgresql_url) as processes:
@@ -79,7 +79,7 @@ async def test_keys_rotate_under_load_and_no_request_fails(
             assert set(load.outcomes) == FINE
 
 
-async def test_compromised_keys_are_refused_by_every_process_and_a_refresh_helps(
+async def test_compromised_keys_are_refused_by_every_process_until_a_refresh(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url) as processes:
@@ -97,10 +97,10 @@ async def test_compromised_keys_are_refused_by_every_process_and_a_refresh_helps
 
 
 @pytest.mark.soak
-async def test_the_secret_is_changed_process_by_process_and_no_request_fails(
+async def test_secret_change_process_by_process_fails_no_request(
     postgresql_url: str, tmp_path: Path
 ) -> None:
-    # As docs/security.md says: first every process learns the new one, then it comes first.
+    # As in docs/security.md: first add the new secret to every process, then put it first.
     devices: list[Device] = []
     outcomes: Counter[str] = Counter()
     for one, other in [(OLD, f"{OLD},{NEW}"), (f"{OLD},{NEW}", f"{NEW},{OLD}")]:
@@ -119,10 +119,10 @@ async def test_the_secret_is_changed_process_by_process_and_no_request_fails(
     assert set(outcomes) == FINE
 
 
-# After the secret has leaked: as docs/security.md says, with another one alone
+# After a leak of the secret, as in docs/security.md: only the new secret
 
 
-async def test_leaked_secret_is_replaced_without_a_fault_on_a_running_pair(
+async def test_replacing_a_leaked_secret_causes_no_internal_errors(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url) as old_processes:
@@ -139,7 +139,7 @@ async def test_leaked_secret_is_replaced_without_a_fault_on_a_running_pair(
             with one_of_cluster(tmp_path, database_url, POSTERN_SECRET_KEY=NEW) as first:
                 async with clients([first]) as (new,):
                     device = await signed_in(new)
-                    # The fleet is mixed: processes with the old secret reject no token for good.
+                    # Processes with the old and the new secret run. None of them may end sessions.
                     for client in old:
                         await has_no_fault(client, device)
                         assert await outcome(client, device.access_token) == "503"
@@ -162,7 +162,7 @@ async def until_not_ready(client: Client) -> None:
 
 
 async def has_no_fault(client: Client, device: Device) -> None:
-    """What a process answers that does not have the newest secret."""
+    """Checks the replies of a process that does not have the newest secret."""
     jwks = await client.http.get("/.well-known/jwks.json")
     assert (jwks.status_code, jwks.headers["Retry-After"]) == (503, "2")
     form = {"username": ALICE.username, "password": ALICE.password}
@@ -189,11 +189,11 @@ async def test_doctor_reports_keys_that_the_secret_does_not_decrypt(
     assert "postern sessions end-all" in problem
 
 
-# After a backup was restored
+# After restoring a backup
 
 
 @pytest.mark.soak
-async def test_a_restored_backup_brings_sessions_back_and_one_command_ends_them(
+async def test_sessions_of_a_restored_backup_are_ended_by_one_command(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     path, backup = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "backup.db"

@@ -1,4 +1,4 @@
-"""Clocks jump, and those of two machines differ: nobody gains, nobody is shut out for long."""
+"""Clocks that jump, and clocks of two machines that differ."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.sessions import Device
 async def two_machines(
     database_url: str, tmp_path: Path
 ) -> AsyncIterator[tuple[Api, Api, ManualClock, ManualClock]]:
-    """Two servers on one database, each with a clock of its own."""
+    """Starts two servers with different clocks on one database."""
     clocks = ManualClock(), ManualClock()
     settings = make_settings(database_url, tmp_path)
     async with serving(settings, clocks[0]) as here, serving(settings, clocks[1]) as there:
@@ -26,7 +26,7 @@ async def two_machines(
 
 
 @pytest.mark.parametrize("ahead", [5, -5])
-async def test_machines_five_seconds_apart_are_one_server(
+async def test_clock_difference_of_five_seconds_has_no_effect(
     two_machines: tuple[Api, Api, ManualClock, ManualClock], ahead: int
 ) -> None:
     here, there, _, clock = two_machines
@@ -37,20 +37,20 @@ async def test_machines_five_seconds_apart_are_one_server(
         assert await device.is_signed_in()
         await device.refresh()
     device.api = here
-    # A lost reply is given again by the other machine.
+    # The other machine repeats a lost reply.
     payload = await device.try_refresh(device.used_tokens[-1])
     assert payload["tokens"]["refreshToken"] == device.refresh_token
 
 
 @pytest.mark.parametrize("ahead", [{"seconds": 6}, {"minutes": 3}])
-async def test_token_of_a_machine_that_is_ahead_is_refreshed(
+async def test_token_of_a_machine_with_a_fast_clock_is_refreshed(
     two_machines: tuple[Api, Api, ManualClock, ManualClock], ahead: dict[str, float]
 ) -> None:
     here, there, clock, _ = two_machines
     clock.tick(**ahead)
     device = await Device(here).log_in(ALICE)
     with capture_logs() as logs:
-        # A client forgets its tokens after TOKEN_INVALID.
+        # After TOKEN_INVALID, a client would delete its tokens.
         assert await outcome(there, device.access_token) == "TOKEN_EXPIRED"
     assert "token.not_yet_valid" in {entry["event"] for entry in logs}
     device.api = there
@@ -58,9 +58,7 @@ async def test_token_of_a_machine_that_is_ahead_is_refreshed(
     assert await device.is_signed_in()
 
 
-async def test_a_clock_that_jumps_ahead_ends_what_is_over_and_nothing_else(
-    api: Api, clock: ManualClock
-) -> None:
+async def test_clock_jump_forwards_expires_only_what_is_due(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     clock.tick(hours=1)
     assert await outcome(api, device.access_token) == "TOKEN_EXPIRED"
@@ -68,9 +66,7 @@ async def test_a_clock_that_jumps_ahead_ends_what_is_over_and_nothing_else(
     assert await device.is_signed_in()
 
 
-async def test_a_clock_that_is_set_back_signs_nobody_out_for_good(
-    api: Api, clock: ManualClock
-) -> None:
+async def test_clock_set_back_does_not_end_sessions(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     clock.tick(hours=-1)
     assert await outcome(api, device.access_token) == "TOKEN_EXPIRED"
@@ -81,9 +77,7 @@ async def test_a_clock_that_is_set_back_signs_nobody_out_for_good(
     assert await device.is_signed_in()
 
 
-async def test_a_clock_that_is_set_back_does_not_forgive_a_replay(
-    api: Api, clock: ManualClock
-) -> None:
+async def test_clock_set_back_does_not_allow_replays(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     await device.refresh()
     clock.tick(minutes=5)
@@ -93,7 +87,7 @@ async def test_a_clock_that_is_set_back_does_not_forgive_a_replay(
     assert not await device.is_signed_in()
 
 
-async def test_the_absolute_end_does_not_move_with_the_clock(api: Api, clock: ManualClock) -> None:
+async def test_absolute_timeout_does_not_move_with_the_clock(api: Api, clock: ManualClock) -> None:
     device = await Device(api).log_in(ALICE)
     clock.tick(days=-1)
     await device.refresh()

@@ -1,4 +1,4 @@
-"""The database goes away, stalls, or cuts a line: nobody is signed out, and nothing is doubled."""
+"""Outages of the database: no session ends, and nothing happens twice."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ def own_templates(own_server: PostgresqlServer) -> Iterator[PostgresqlTemplates]
 
 @pytest.fixture
 def own_url(own_templates: PostgresqlTemplates) -> str:
-    """A database of a server that may be stopped."""
+    """The URL of a database on a server that the test can stop."""
     return own_templates.new_uncached()
 
 
@@ -55,7 +55,7 @@ SIGN_BOB_OUT = """UPDATE sessions SET revoked_at = now()
 
 
 @pytest.mark.soak
-async def test_a_database_that_restarts_signs_nobody_out(
+async def test_database_restart_ends_no_sessions(
     own_server: PostgresqlServer, own_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, own_url, processes=1) as processes:
@@ -73,7 +73,7 @@ async def test_a_database_that_restarts_signs_nobody_out(
                 assert (reply.status_code, reply.headers["Retry-After"]) == (503, "2")
                 await asyncio.to_thread(own_server.start)
                 await _as_soon_as_possible(own_url, SIGN_BOB_OUT)
-                # Signed out while the feed comes back: not one request more.
+                # Signed out while the change feed reconnects. No further request may succeed.
                 assert await outcome(client, bob.access_token) in {"SESSION_REVOKED", "503"}
                 began = time.monotonic()
                 while await outcome(client, devices[0].access_token) != "ok":
@@ -97,7 +97,7 @@ async def _as_soon_as_possible(url: str, statement: str) -> None:
 
 
 @pytest.mark.soak
-async def test_whatever_is_asked_meanwhile_is_never_a_refusal(
+async def test_requests_during_an_outage_are_never_refusals(
     own_server: PostgresqlServer, own_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, own_url, processes=1) as processes:
@@ -117,7 +117,7 @@ async def test_whatever_is_asked_meanwhile_is_never_a_refusal(
 
 
 @pytest.mark.soak
-async def test_connections_that_are_killed_all_the_time_sign_nobody_out(
+async def test_killed_database_connections_end_no_sessions(
     postgresql_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, postgresql_url, processes=1) as processes:
@@ -140,7 +140,7 @@ async def test_connections_that_are_killed_all_the_time_sign_nobody_out(
                 await device.refresh()
 
 
-# In this process, over a line that breaks.
+# In the test process, through a proxy that can break the connection.
 
 
 @pytest.fixture
@@ -151,8 +151,8 @@ async def line(postgresql_url: str) -> AsyncIterator[FaultyProxy]:
 
 @pytest.fixture
 async def far(line: FaultyProxy, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
-    """A server whose database is at the other end of the line."""
-    # Whose counting would be the first to commit.
+    """A server that reaches its database through the proxy."""
+    # The throttle would commit first.
     settings = make_settings(line.url, tmp_path).model_copy(update={"throttle": Switch.OFF})
     async with serving(settings, clock) as api:
         yield api
@@ -160,7 +160,7 @@ async def far(line: FaultyProxy, tmp_path: Path, clock: ManualClock) -> AsyncIte
         line.delay_seconds = 0
 
 
-async def test_a_refresh_whose_commit_was_lost_can_be_repeated(
+async def test_refresh_with_a_lost_commit_reply_can_be_repeated(
     far: Api, line: FaultyProxy, clock: ManualClock
 ) -> None:
     device = await Device(far).log_in(ALICE)
@@ -173,7 +173,7 @@ async def test_a_refresh_whose_commit_was_lost_can_be_repeated(
     assert await device.is_signed_in()
 
 
-async def test_a_refresh_that_never_arrives_is_never_a_replay(
+async def test_refresh_that_does_not_reach_the_database_is_not_a_replay(
     far: Api, line: FaultyProxy, clock: ManualClock
 ) -> None:
     device = await Device(far).log_in(ALICE)
@@ -186,7 +186,7 @@ async def test_a_refresh_that_never_arrives_is_never_a_replay(
     assert await device.is_signed_in()
 
 
-async def test_a_registration_whose_commit_was_lost_makes_one_account(
+async def test_registration_with_a_lost_commit_reply_creates_one_account(
     far: Api, line: FaultyProxy
 ) -> None:
     line.breaks_after = b"COMMIT;"
@@ -200,9 +200,7 @@ async def test_a_registration_whose_commit_was_lost_makes_one_account(
 
 
 @pytest.mark.soak
-async def test_a_slow_database_slows_down_only_those_who_need_it(
-    far: Api, line: FaultyProxy
-) -> None:
+async def test_slow_database_delays_only_requests_that_use_it(far: Api, line: FaultyProxy) -> None:
     devices = [await Device(far).log_in(ALICE) for _ in range(40)]
     line.delay_seconds = 1.0
     asking = [asyncio.create_task(outcome(far, device.access_token)) for device in devices]
@@ -219,7 +217,7 @@ async def test_a_slow_database_slows_down_only_those_who_need_it(
     assert sorted(taken)[-2] < 0.2
 
 
-async def test_a_feed_that_went_silent_is_not_believed(
+async def test_silent_change_feed_is_treated_as_disconnected(
     line: FaultyProxy,
     postgresql_url: str,
     tmp_path: Path,
@@ -240,17 +238,17 @@ async def test_a_feed_that_went_silent_is_not_believed(
         async with stranger.begin() as tx:
             await tx.execute(text("UPDATE sessions SET revoked_at = now()"))
         await stranger.close()
-        # A feed that is believed would hide it for a minute.
+        # If the change feed counted as connected, the cache would hide the change for a minute.
         async with asyncio.timeout(30):
             while await outcome(api, alice) != "SESSION_REVOKED":
                 pass
         line.recover()
 
 
-# SQLite: somebody holds the file.
+# SQLite: another process holds a lock
 
 
-async def test_while_somebody_writes_for_long_reads_go_on_and_writes_are_put_off(
+async def test_long_sqlite_write_defers_writes_but_not_reads(
     sqlite_url: str, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.3)

@@ -1,4 +1,4 @@
-"""SIGTERM: what runs is finished, nothing new begins, and everybody is told."""
+"""SIGTERM: running requests are finished, and new ones are refused."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.faults.wire import Wire, head, post, wire
 from tests.processes import Process
 from tests.sockets import PROTOCOL
 
-# Two thirds of a second for each hash, or more.
+# A hash takes two thirds of a second or more.
 SLOW_HASHES = {"POSTERN_BCRYPT_COST": "13", "POSTERN_REQUEST_TIMEOUT": "2"}
 RESET = """mutation($input: RequestPasswordResetInput!) {
   requestPasswordReset(input: $input) { emailSentTo }
@@ -37,13 +37,13 @@ def server(sqlite_url: str, tmp_path: Path) -> Iterator[Process]:
 
 
 def log_in_as_nobody(client: Any) -> asyncio.Task[Any]:
-    """A login that takes its time."""
+    """Starts a slow login."""
     variables = {"input": {"username": "nobody", "password": "wrong"}}
     return asyncio.create_task(client.data(LOGIN, variables))
 
 
 async def ask_soon(client: Wire, number: int) -> int:
-    """Asks at one of many moments within a fifth of a second."""
+    """Sends a request at a time within a fifth of a second that depends on the number."""
     await asyncio.sleep(number * 0.002)
     return await client.ask(post(ASK))
 
@@ -60,7 +60,7 @@ async def exit_code(server: Process) -> int:
     return await asyncio.to_thread(server.process.wait, 60)
 
 
-async def test_what_runs_is_finished_and_sockets_are_told(server: Process) -> None:
+async def test_running_requests_are_finished_and_sockets_are_closed(server: Process) -> None:
     async with clients([server]) as (client,), AsyncExitStack() as stack:
         token = await client.log_in(ALICE)
         sockets = [await open_socket(server, f"Bearer {token}") for _ in range(3)]
@@ -77,17 +77,17 @@ async def test_what_runs_is_finished_and_sockets_are_told(server: Process) -> No
             assert closed.value.rcvd
             assert closed.value.rcvd.code == 1012
         assert await idle.rest() == b""
-        # Whoever never finishes is not waited for longer than at any time.
+        # The server does not wait longer than usual for a client that never finishes.
         assert b" 408 " in await half.rest()
         assert await exit_code(server) == 0
     assert "Traceback" not in server.output
 
 
-async def test_of_a_hundred_requests_each_gets_its_reply(server: Process) -> None:
+async def test_each_of_a_hundred_requests_gets_its_reply(server: Process) -> None:
     async with AsyncExitStack() as stack:
         wires = [await stack.enter_async_context(wire(server)) for _ in range(100)]
         assert [await each.ask(post(ASK)) for each in wires] == [200] * 100
-        # What a client sends before it hears of the end was accepted, and is answered.
+        # Requests that a client sends before it notices the shutdown are answered.
         replies = [asyncio.create_task(ask_soon(each, number)) for number, each in enumerate(wires)]
         await asyncio.sleep(0.05)
         server.process.send_signal(signal.SIGTERM)
@@ -95,9 +95,7 @@ async def test_of_a_hundred_requests_each_gets_its_reply(server: Process) -> Non
         assert await exit_code(server) == 0
 
 
-async def test_a_mail_that_waits_is_sent_by_the_next_server(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+async def test_queued_email_is_sent_by_the_next_server(sqlite_url: str, tmp_path: Path) -> None:
     with SmtpServer() as office:
         settings = {**SLOW_HASHES, "POSTERN_MAIL_URL": office.url}
         office.stop()
@@ -113,7 +111,7 @@ async def test_a_mail_that_waits_is_sent_by_the_next_server(
                     await asyncio.sleep(0.05)
 
 
-async def test_no_socket_is_opened_while_the_server_ends(server: Process) -> None:
+async def test_no_socket_is_opened_during_shutdown(server: Process) -> None:
     upgrade = head(
         "GET",
         connection="Upgrade",
@@ -129,22 +127,20 @@ async def test_no_socket_is_opened_while_the_server_ends(server: Process) -> Non
         assert await client.ask(upgrade) == 503
 
 
-async def test_nobody_new_is_let_in(server: Process) -> None:
+async def test_new_connections_are_refused_during_shutdown(server: Process) -> None:
     async with clients([server]) as (client,):
         login = log_in_as_nobody(client)
         await asyncio.sleep(0.2)
         server.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.3)
-        # To a probe too, which is how a load balancer learns of it.
+        # Also to a health check, so that a load balancer notices it.
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{server.base_url}/readyz")
         await login
     assert await exit_code(server) == 0
 
 
-async def test_a_load_balancer_hears_of_the_end_before_requests_are_refused(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+async def test_readyz_fails_before_requests_are_refused(sqlite_url: str, tmp_path: Path) -> None:
     with one_of_cluster(tmp_path, sqlite_url, POSTERN_SHUTDOWN_DELAY="4") as server:
         async with clients([server]) as (probing,):
             server.process.send_signal(signal.SIGTERM)
@@ -152,14 +148,14 @@ async def test_a_load_balancer_hears_of_the_end_before_requests_are_refused(
                 while (probe := await probing.http.get("/readyz")).status_code == 200:
                     pass
         assert (probe.status_code, probe.json()) == (503, {"status": "ending"})
-        # Long after the end would have begun.
+        # Long after the shutdown would have started.
         await asyncio.sleep(1)
         async with clients([server]) as (newcomer,):
             assert await newcomer.log_in(ALICE)
         assert await exit_code(server) == 0
 
 
-async def test_a_second_sigterm_ends_it_where_it_stands(server: Process) -> None:
+async def test_second_sigterm_ends_the_process_at_once(server: Process) -> None:
     async with wire(server) as half:
         await half.send(head(content_length="10"))
         server.process.send_signal(signal.SIGTERM)

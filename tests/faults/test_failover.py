@@ -1,4 +1,4 @@
-"""The primary fails, and the address leads to a standby that is promoted later."""
+"""Failover: the primary fails, and its address leads to a standby that is promoted later."""
 
 import asyncio
 import shutil
@@ -20,7 +20,7 @@ from tests.sessions import Device
 
 
 class Standby:
-    """A copy of a server that follows it until it is promoted."""
+    """A standby that replicates a server until it is promoted."""
 
     def __init__(self, primary: PostgresqlServer) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postern-standby-", dir="/tmp"))
@@ -73,7 +73,7 @@ def primary_url(primary: PostgresqlServer) -> Iterator[str]:
 
 
 async def commit_on_both(url: str) -> None:
-    """From now on a commit is acknowledged when the standby has it too."""
+    """Makes each commit wait until the standby has it too."""
     connection = await asyncpg.connect(url)
     await connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
     await connection.execute("SELECT pg_reload_conf()")
@@ -101,7 +101,7 @@ async def test_failover_refuses_the_standby_and_works_after_its_promotion(
             await alice.refresh()
             await asyncio.to_thread(primary.crash)
             assert await status_of_login(api, BOB) == 503
-            # Where reads would succeed, and might be out of date.
+            # Reads of the standby would succeed, but could be out of date.
             line.redirect_to(standby.folder)
             assert await status_of_login(api, BOB) == 503
             assert await outcome(api, alice.access_token) == "503"

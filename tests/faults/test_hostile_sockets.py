@@ -1,4 +1,4 @@
-"""A hostile WebSocket is closed soon, and does not delay other clients."""
+"""A hostile WebSocket is closed soon and does not delay other clients."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ def upgrade(**more: str) -> bytes:
 
 
 def frame(opcode: int, data: bytes = b"", *, fin: bool = True, flags: int = 0) -> bytes:
-    """A frame of a client, masked with zeros."""
+    """Returns a frame of a client, masked with zeros."""
     length = len(data)
     if length < 126:
         size = struct.pack("!B", 0x80 | length)
@@ -82,7 +82,7 @@ async def test_flood_closes_the_socket(server: Process, case: str) -> None:
         reading = asyncio.create_task(line.rest(within_seconds=20))
         await line.send(FLOODS[case])
         received = await reading
-    # What was answered before the end is bounded, however much was sent.
+    # The size of the replies before the close is limited.
     assert len(received) < 2 * FRAME_BURST * 127
 
 
@@ -135,7 +135,7 @@ async def test_client_that_does_not_read_costs_little_memory(server: Process) ->
 
 
 async def send_without_reading(line: Wire, data: bytes) -> None:
-    """Sends for seconds, or until the connection is closed."""
+    """Sends for some seconds, or until the connection is closed."""
     line.writer.transport.pause_reading()  # type: ignore[attr-defined]
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(3):
@@ -145,7 +145,7 @@ async def send_without_reading(line: Wire, data: bytes) -> None:
                 await asyncio.sleep(0)
 
 
-# The time of others
+# Delays of other clients
 
 FLOODER = """
 import socket, sys
@@ -167,7 +167,7 @@ while True:
 
 @contextmanager
 def flooding(server: Process, data: bytes) -> Iterator[None]:
-    """A process that sends as fast as it can, and comes back whenever it was closed."""
+    """Runs a process that sends as fast as it can, and reconnects when it is closed."""
     port = str(urlsplit(server.base_url).port)
     process = subprocess.Popen(
         [sys.executable, "-c", FLOODER, port, upgrade().hex(), data.hex()],
@@ -184,7 +184,7 @@ def flooding(server: Process, data: bytes) -> Iterator[None]:
 
 
 async def seconds_of_requests(client: httpx2.AsyncClient) -> float:
-    """How long the median of many requests takes."""
+    """Returns the median duration of many requests."""
     taken = []
     for _ in range(60):
         began = time.perf_counter()

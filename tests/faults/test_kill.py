@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what a client was told holds, and what it was not told can be repeated."""
+"""kill -9 at any time: acknowledged changes are kept, others can be repeated."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from tests.emails import Mailbox
 from tests.faults.cluster import clients, one_of_cluster
 from tests.sessions import Device
 
-# `make soak` kills more often: POSTERN_ names would be taken for settings.
+# `make soak` sets KILLS. A name with POSTERN_ would be an unknown setting.
 KILLS = int(os.environ.get("KILLS", "3"))
 
 ASK = 'mutation { requestPasswordReset(input: {email: "bob@example.com"}) { errors { code } } }'
@@ -27,7 +27,7 @@ REGISTER = """mutation($input: RegisterInput!) { register(input: $input) { error
 
 
 class Ledger:
-    """What alice knows: her tokens, her password, and the names that she tried to register."""
+    """The expected state: tokens, password, and the usernames that were registered."""
 
     def __init__(self) -> None:
         self.device: Device | None = None
@@ -36,7 +36,7 @@ class Ledger:
         self._numbers = itertools.count()
 
     async def act(self, client: Client) -> None:
-        """Does something until the server dies."""
+        """Sends requests until the server dies."""
         device = self.device or Device(client)
         device.api = client
         while True:
@@ -51,10 +51,10 @@ class Ledger:
             assert await self._register(client, self.tried[-1]) == []
 
     async def check(self, client: Client) -> None:
-        """Whatever the server was doing: nothing is lost, and nothing is half done."""
+        """Checks that nothing is lost and that there are no partial writes."""
         if self.device is not None:
             self.device.api = client
-            # The old token or the new one: if the reply was lost, the old one gives it again.
+            # Either token may be current. If the reply was lost, the old token returns it again.
             await self.device.refresh()
             assert await self.device.is_signed_in()
         work = [p for p in self.passwords if not codes(await client.try_login("alice", p))]
@@ -71,9 +71,11 @@ class Ledger:
 
 
 @pytest.mark.soak
-async def test_nothing_is_lost_and_nothing_is_half_done(database_url: str, tmp_path: Path) -> None:
+async def test_kill_loses_nothing_and_leaves_no_partial_writes(
+    database_url: str, tmp_path: Path
+) -> None:
     ledger = Ledger()
-    # Each check registers every name again: after fifty of them the network would have to wait.
+    # Each check registers every name again. After fifty of them the network would be throttled.
     settings = {"POSTERN_REFRESH_GRACE": "60", "POSTERN_THROTTLE": "off"}
     for _ in range(KILLS):
         with one_of_cluster(tmp_path, database_url, **settings) as server:
@@ -91,7 +93,9 @@ async def test_nothing_is_lost_and_nothing_is_half_done(database_url: str, tmp_p
 
 
 @pytest.mark.soak
-async def test_a_reset_is_done_or_not_done(database_url: str, tmp_path: Path) -> None:
+async def test_killed_password_reset_is_complete_or_has_no_effect(
+    database_url: str, tmp_path: Path
+) -> None:
     settings = {"POSTERN_THROTTLE": "off", "POSTERN_MAIL_URL": f"file:{tmp_path}/mails"}
     mailbox, passwords, token = Mailbox(tmp_path / "mails"), [BOB.password], ""
     for number in range(KILLS + 1):
@@ -100,7 +104,7 @@ async def test_a_reset_is_done_or_not_done(database_url: str, tmp_path: Path) ->
                 work = [p for p in passwords if not codes(await client.try_login("bob", p))]
                 assert len(work) == 1
                 if work == passwords[:1] and len(passwords) == 2:
-                    # It was not done: the link is as good as it was.
+                    # The reset was not committed, so the link is still valid.
                     assert await reset(client, token, passwords[1]) == []
                     work = passwords[1:]
                 await client.data(ASK)
@@ -111,7 +115,7 @@ async def test_a_reset_is_done_or_not_done(database_url: str, tmp_path: Path) ->
                 server.process.kill()
                 with suppress(httpx2.TransportError):
                     assert await resetting == []
-                    # What was told holds.
+                    # An acknowledged reset must be committed.
                     passwords = passwords[1:]
 
 
@@ -121,7 +125,7 @@ async def reset(client: Client, token: str, new: str) -> list[str]:
 
 
 async def next_token(mailbox: Mailbox, before: int) -> str:
-    """That of the newest link to bob, when it has arrived after those before."""
+    """Waits for a new email to bob and returns the token of its link."""
 
     def tokens() -> list[str]:
         return [mail.token for mail in mailbox.emails(BOB.email) if "Choose a new" in mail.subject]

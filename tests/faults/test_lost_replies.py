@@ -1,4 +1,4 @@
-"""The reply to a refresh is lost: the client repeats it with its key, and its session continues.
+"""Lost replies to a refresh: the client repeats it with its idempotency key.
 
 The grace window is closed in these tests, as if each outage were longer than it.
 """
@@ -27,7 +27,7 @@ DEVICES = 5
 
 
 class CarefulDevice:
-    """A client as docs/sign-in.md describes it: it keeps its key until the reply is stored."""
+    """A client as in docs/sign-in.md: it keeps the idempotency key until the reply is stored."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -35,7 +35,7 @@ class CarefulDevice:
         self.statuses: list[int] = []
 
     async def refresh(self, *, api: Client | None = None) -> bool:
-        """Tries once. Whether the reply arrived and is stored."""
+        """Tries once. Returns whether the reply arrived and is stored."""
         self.device.api = api or self.device.api
         self.key = self.key or uuid4().hex
         try:
@@ -54,7 +54,7 @@ class CarefulDevice:
 
 @asynccontextmanager
 async def killing_proxy(server: Process) -> AsyncIterator[str]:
-    """Passes one request on. Kills the server at the first byte of the reply, and drops it."""
+    """Forwards one request. Kills the server at the first byte of the reply and drops the reply."""
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = int(server.base_url.rpartition(":")[2])
@@ -140,7 +140,7 @@ def standby(own_server: PostgresqlServer, own_url: str) -> Iterator[Standby]:
 
 
 @pytest.mark.soak
-async def test_stopped_synchronous_standby_signs_nobody_out(
+async def test_stopped_synchronous_standby_ends_no_sessions(
     standby: Standby, own_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, own_url, POSTERN_REFRESH_GRACE="0") as processes:
@@ -149,7 +149,7 @@ async def test_stopped_synchronous_standby_signs_nobody_out(
             assert await _refresh_all(all_of_them) == DEVICES
             await asyncio.to_thread(standby.stop)
             for _ in range(2):
-                # Committed on the primary, but never acknowledged.
+                # Committed on the primary, but not acknowledged.
                 assert await _refresh_all(all_of_them) == 0
             await asyncio.to_thread(standby.start)
             async with asyncio.timeout(60):

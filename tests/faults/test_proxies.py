@@ -1,4 +1,4 @@
-"""Two clients behind a real proxy, whose replies must never cross."""
+"""Clients behind a real proxy: their replies must never be mixed up."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.processes import Process
 from tests.sockets import PROTOCOL
 
 ATTACKS = {**PADDED, **SERVED, **REFUSED, **CLOSED}
-# Some attacks leave a proxy waiting for more; the others are answered in milliseconds.
+# After some attacks a proxy waits for more data. The others are answered in milliseconds.
 ATTACK_SECONDS = 0.5
 LOGIN_BODY = orjson.dumps(
     {
@@ -72,14 +72,14 @@ async def client_of(proxy: Proxy) -> AsyncIterator[Wire]:
 
 
 class Victim:
-    """A client that logs in again and again on one connection."""
+    """A client that repeatedly logs in on one connection."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._count = 0
 
     async def log_in(self) -> None:
-        """Logs in; the reply must be the one to this request."""
+        """Logs in, and checks that the reply belongs to this request."""
         self._count += 1
         request_id = f"victim-{self._count}"
         await self._wire.send(post(LOGIN_BODY, host=HOST, x_request_id=request_id))
@@ -92,7 +92,7 @@ class Victim:
 
 
 async def received(wire: Wire, end: bytes) -> bytes:
-    """What comes until these bytes, until the proxy closes, or for a moment."""
+    """Reads until these bytes, until the proxy closes the connection, or for a short time."""
     replies = b""
     with suppress(TimeoutError, *GONE):
         async with asyncio.timeout(ATTACK_SECONDS):
@@ -109,7 +109,7 @@ async def test_replies_of_two_clients_never_cross(proxy: Proxy) -> None:
             async with client_of(proxy) as attacker:
                 await attacker.send(request.replace(b"localhost\r\n", HOST.encode() + b"\r\n"))
                 replies, _ = await asyncio.gather(received(attacker, b"\r\n"), victim.log_in())
-                # The connection to the server that served the attack is the next to be used.
+                # The proxy uses the connection of the attack for the next request.
                 await victim.log_in()
                 await attacker.send(head("GET", "/healthz", host=HOST, x_request_id="next"))
                 replies += await received(attacker, b"x-request-id: next")
@@ -128,7 +128,7 @@ async def test_upgrade_is_served_as_an_ordinary_request(proxy: Proxy, protocol: 
             assert (status, json.loads(body)) == (200, {"data": {"__typename": "Query"}})
 
 
-async def test_websockets_pass(proxy: Proxy) -> None:
+async def test_websockets_work_through_the_proxy(proxy: Proxy) -> None:
     async with connect(
         f"wss://{HOST}/graphql",
         host="127.0.0.1",

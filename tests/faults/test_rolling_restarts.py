@@ -1,4 +1,4 @@
-"""Restarts behind nginx: requests are sent without a pause, and none is lost."""
+"""Rolling restarts behind nginx lose no requests."""
 
 import threading
 from collections import Counter
@@ -26,7 +26,7 @@ ASK = {"query": 'mutation { refreshTokens(input: {refreshToken: "x"}) { errors {
 
 @contextmanager
 def machine(folder: Path, database_url: str, port: int) -> Iterator[Process]:
-    """A server with two workers, on a port that stays the same when it is restarted."""
+    """Starts a server with two workers on a fixed port."""
     settings = {
         "POSTERN_SECRET_KEY": "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
         "POSTERN_PUBLIC_URL": f"https://{HOST}",
@@ -40,7 +40,7 @@ def machine(folder: Path, database_url: str, port: int) -> Iterator[Process]:
 
 
 class Load:
-    """Clients that send POST requests without a pause, and count the replies by their status."""
+    """Clients that send POST requests without a pause, with counts of the replies by status."""
 
     def __init__(self, proxy: Proxy) -> None:
         self.statuses: Counter[int] = Counter()
@@ -49,7 +49,7 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While the block runs. Raises what a client could not send."""
+        """Runs the clients during the block. Raises the exception of a failed request."""
         with ThreadPoolExecutor() as pool:
             asking = [pool.submit(self._ask) for _ in range(CLIENTS)]
             try:

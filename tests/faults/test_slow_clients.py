@@ -1,4 +1,4 @@
-"""Clients that are slow on purpose, or just gone: each is cut, and hinders nobody else."""
+"""Slow clients are disconnected and do not affect other clients."""
 
 import asyncio
 import json
@@ -20,9 +20,9 @@ from tests.processes import Process
 from tests.sockets import PROTOCOL
 
 SECONDS = 0.5
-# Of uvicorn.
+# The keep-alive timeout of uvicorn.
 KEEP_ALIVE_SECONDS = 5
-# A look each quarter of the time, and a noisy machine.
+# The watchdog checks each quarter of the time, and the machine can be busy.
 BY_THEN = SECONDS + 2
 
 ASK = b'{"query": "{ __typename }"}'
@@ -66,9 +66,7 @@ JSON = "application/json"
     ],
     ids=["head", "line", "second head", "body", "half body", "chunks", "form"],
 )
-async def test_a_request_that_is_never_whole_is_answered_408(
-    server: Process, beginning: bytes
-) -> None:
+async def test_incomplete_request_is_answered_408(server: Process, beginning: bytes) -> None:
     async with wire(server) as client:
         await client.send(beginning)
         if beginning.startswith(post(ASK)):
@@ -84,7 +82,7 @@ async def test_a_request_that_is_never_whole_is_answered_408(
     [(head()[:-2], b"x: y\r\n"), (head(content_length="9999"), b" ")],
     ids=["head", "body"],
 )
-async def test_a_byte_now_and_then_buys_no_time(
+async def test_slow_bytes_do_not_extend_the_timeout(
     server: Process, beginning: bytes, drop: bytes
 ) -> None:
     async with wire(server) as client:
@@ -97,7 +95,7 @@ async def test_a_byte_now_and_then_buys_no_time(
 
 
 @pytest.mark.parametrize("drops", [b"", b"\r\n"], ids=["silence", "empty lines"])
-async def test_a_connection_without_a_request_is_closed_without_a_word(
+async def test_connection_without_a_request_is_closed_without_a_reply(
     server: Process, drops: bytes
 ) -> None:
     async with wire(server) as client:
@@ -109,7 +107,7 @@ async def test_a_connection_without_a_request_is_closed_without_a_word(
 
 
 @pytest.mark.parametrize("sent_on", [b"", b"\r\n"], ids=["silence", "empty lines"])
-async def test_a_connection_without_another_request_ends(server: Process, sent_on: bytes) -> None:
+async def test_idle_connection_is_closed(server: Process, sent_on: bytes) -> None:
     async with wire(server) as client:
         assert await client.ask(post(ASK)) == 200
         ending = asyncio.create_task(client.rest(within_seconds=KEEP_ALIVE_SECONDS + 2))
@@ -119,14 +117,14 @@ async def test_a_connection_without_another_request_ends(server: Process, sent_o
         assert ending.result() == b""
 
 
-async def test_a_connection_waits_for_its_next_request(server: Process) -> None:
+async def test_connection_stays_open_for_the_next_request(server: Process) -> None:
     async with wire(server) as client:
         assert await client.ask(post(ASK)) == 200
         await asyncio.sleep(KEEP_ALIVE_SECONDS - 1)
         assert await client.ask(post(ASK)) == 200
 
 
-async def test_a_body_that_nobody_wanted_keeps_no_connection(server: Process) -> None:
+async def test_unread_body_does_not_keep_the_connection_open(server: Process) -> None:
     async with wire(server) as client:
         assert await client.ask(head("PUT", content_length="9999")) == 405
         ending = asyncio.create_task(client.rest(within_seconds=BY_THEN))
@@ -136,7 +134,7 @@ async def test_a_body_that_nobody_wanted_keeps_no_connection(server: Process) ->
         assert ending.result() == b""
 
 
-async def test_a_client_that_only_stops_sending_gets_its_reply(server: Process) -> None:
+async def test_client_that_half_closes_gets_its_reply(server: Process) -> None:
     for _ in range(20):
         async with wire(server) as client:
             await client.send(post(ASK))
@@ -145,28 +143,28 @@ async def test_a_client_that_only_stops_sending_gets_its_reply(server: Process) 
             assert await client.rest() == b""
 
 
-async def test_a_client_that_stops_in_the_middle_of_a_request_is_let_go(server: Process) -> None:
+async def test_client_that_half_closes_within_a_request_is_disconnected(server: Process) -> None:
     async with wire(server) as client:
         await client.send(head(content_length="100") + b'{"que')
         client.writer.write_eof()
         assert await client.rest(within_seconds=SECONDS / 2) == b""
 
 
-async def test_who_is_slow_but_in_time_is_served(server: Process) -> None:
+async def test_slow_client_within_the_timeout_is_served(server: Process) -> None:
     request = post(ASK)
     async with wire(server) as client:
         for start in range(0, len(request), 40):
             await client.send(request[start : start + 40])
             await asyncio.sleep(SECONDS / 10)
         assert await client.status() == 200
-        # Between requests the time is uvicorn's, and longer.
+        # Between requests, uvicorn's keep-alive timeout applies, which is longer.
         await asyncio.sleep(SECONDS * 1.8)
         assert await client.ask(request) == 200
 
 
-async def test_who_does_not_read_a_large_reply_is_cut_off(server: Process) -> None:
+async def test_client_that_does_not_read_a_large_reply_is_disconnected(server: Process) -> None:
     async with wire(server, buffer=SMALL_BUFFER) as client:
-        # More than the system keeps for the two; nothing of it is read.
+        # More than the system buffers for both sides. The client reads nothing.
         client.writer.write(post(MUCH) * REPEATS)
         await until_told(server, "reading")
         await is_served_at_once(server)
@@ -174,7 +172,7 @@ async def test_who_does_not_read_a_large_reply_is_cut_off(server: Process) -> No
     assert received.count(b"HTTP/1.1 200") < REPEATS
 
 
-async def test_who_reads_a_large_reply_slowly_gets_it_whole(server: Process) -> None:
+async def test_client_that_reads_slowly_gets_the_whole_large_reply(server: Process) -> None:
     async with wire(server, buffer=SMALL_BUFFER) as client:
         await client.send(post(MUCH, connection="close"))
         received = b""
@@ -184,7 +182,7 @@ async def test_who_reads_a_large_reply_slowly_gets_it_whole(server: Process) -> 
     assert len(json.loads(received.partition(b"\r\n\r\n")[2])["data"]["__schema"]["types"]) > 50
 
 
-async def test_a_thousand_idle_connections_hinder_nobody(server: Process) -> None:
+async def test_thousand_idle_connections_do_not_affect_other_clients(server: Process) -> None:
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(wire(server)) for _ in range(1000)]
         await is_served_at_once(server)
@@ -193,7 +191,7 @@ async def test_a_thousand_idle_connections_hinder_nobody(server: Process) -> Non
         await is_served_at_once(server)
 
 
-async def test_a_websocket_has_other_deadlines(server: Process) -> None:
+async def test_websocket_has_other_timeouts(server: Process) -> None:
     url = server.base_url.replace("http", "ws", 1) + "/graphql"
     async with connect(url, subprotocols=[Subprotocol(PROTOCOL)]) as socket:
         await asyncio.sleep(BY_THEN)
@@ -212,9 +210,7 @@ async def test_a_websocket_has_other_deadlines(server: Process) -> None:
     ],
     ids=["post", "long header", "many headers"],
 )
-async def test_a_handshake_that_can_come_to_nothing_is_refused(
-    server: Process, request_: bytes
-) -> None:
+async def test_invalid_handshake_is_refused(server: Process, request_: bytes) -> None:
     async with wire(server) as client:
         assert await client.ask(request_) in {400, 405}
 

@@ -1,4 +1,4 @@
-"""A storm of logins: most are told to come back, and nobody else notices."""
+"""A storm of logins: most of them are refused at once, and other requests are not affected."""
 
 import asyncio
 import statistics
@@ -22,7 +22,7 @@ MEGABYTE = 1_000_000
 
 
 async def guess(client: Wire, number: int) -> tuple[float, Any]:
-    """Logs in as one of many who do not exist; returns how long it took, and what was said."""
+    """Logs in as a user that does not exist. Returns the duration and the result."""
     variables = {"input": {"username": f"nobody-{number}", "password": "wrong"}}
     began = time.monotonic()
     await client.send(post(orjson.dumps({"query": LOGIN, "variables": variables})))
@@ -31,7 +31,7 @@ async def guess(client: Wire, number: int) -> tuple[float, Any]:
 
 
 @pytest.mark.soak
-async def test_past_the_queue_people_are_told_at_once_and_me_is_answered(
+async def test_full_password_queue_refuses_at_once_and_me_still_works(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     with one_of_cluster(tmp_path, sqlite_url, **SETTINGS) as server:
@@ -53,6 +53,6 @@ async def test_past_the_queue_people_are_told_at_once_and_me_is_answered(
     assert len(refused) + len(let_in) == STORM
     assert len(refused) > STORM / 2
     assert all(retry_after > 0 for _, retry_after in refused)
-    # A full queue refuses at once, without waiting for those who are let in.
+    # A full queue refuses at once, without waiting for the accepted logins.
     assert statistics.median(took for took, _ in refused) < max(let_in) / 2
     assert sorted(waits)[len(waits) // 2] < 0.25

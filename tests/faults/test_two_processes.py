@@ -1,4 +1,4 @@
-"""Two processes on one database are one server."""
+"""Two processes on one database behave like one server."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.sessions import Device
 LOGOUT = "mutation { logout { endedSessions } }"
 
 
-async def test_fifty_clients_that_refresh_one_token_get_one_successor(
+async def test_concurrent_refreshes_of_one_token_get_one_successor(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url) as processes:
@@ -31,7 +31,7 @@ async def test_fifty_clients_that_refresh_one_token_get_one_successor(
                 assert await outcome(there, payload["tokens"]["accessToken"]) == "ok"
 
 
-async def test_what_one_process_revoked_the_other_refuses(
+async def test_revoked_session_is_refused_by_the_other_process(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url) as processes:
@@ -46,7 +46,7 @@ async def test_what_one_process_revoked_the_other_refuses(
                         pass
 
 
-async def test_what_is_typed_into_the_database_counts_in_every_process(
+async def test_manual_sql_change_takes_effect_in_every_process(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url) as processes:
@@ -64,7 +64,7 @@ async def test_what_is_typed_into_the_database_counts_in_every_process(
                         pass
 
 
-async def test_a_revocation_right_after_the_death_of_the_listener_is_not_missed(
+async def test_revocation_after_the_listener_died_is_not_missed(
     postgresql_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, postgresql_url, processes=1) as processes:
@@ -76,7 +76,7 @@ async def test_a_revocation_right_after_the_death_of_the_listener_is_not_missed(
                 async with db.begin() as tx:
                     await tx.execute(text(KILL_LISTENERS))
                     await tx.execute(text("UPDATE sessions SET revoked_at = now()"))
-                # The dying backend may take a moment to close its line.
+                # The killed backend can take a moment to close its connection.
                 async with asyncio.timeout(30):
                     while await outcome(client, device.access_token) != "SESSION_REVOKED":
                         pass
@@ -96,7 +96,7 @@ async def db_scalar(db: Database, query: str) -> int:
         return int(await session.scalar(text(query)) or 0)
 
 
-async def test_a_revocation_outlives_the_process_that_made_it(
+async def test_revocation_persists_after_its_process_was_killed(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url) as processes:
@@ -113,7 +113,7 @@ async def test_a_revocation_outlives_the_process_that_made_it(
                     assert await outcome(client, device.access_token) == "SESSION_REVOKED"
 
 
-async def test_no_refresh_outlives_a_sign_out_on_the_other_process(
+async def test_no_refresh_succeeds_after_a_sign_out_on_the_other_process(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url) as processes:
@@ -140,7 +140,7 @@ def _disable(user_id: str) -> str:
     return f'mutation {{ disableUser(input: {{userId: "{user_id}"}}) {{ errors {{ code }} }} }}'
 
 
-async def test_a_restart_loses_no_session(database_url: str, tmp_path: Path) -> None:
+async def test_restart_keeps_sessions(database_url: str, tmp_path: Path) -> None:
     with cluster(tmp_path, database_url, processes=1) as processes:
         async with clients(processes) as (client,):
             device = await signed_in(client)
@@ -150,7 +150,7 @@ async def test_a_restart_loses_no_session(database_url: str, tmp_path: Path) -> 
         async with clients(processes) as (client,):
             device.api = client
             assert await device.is_signed_in()
-            # Nor is a replay forgiven.
+            # A replay is still detected.
             spent = device.used_tokens[0]
             await device.refresh()
             assert (await device.try_refresh(spent))["tokens"] is None
@@ -158,7 +158,7 @@ async def test_a_restart_loses_no_session(database_url: str, tmp_path: Path) -> 
 
 
 @pytest.mark.soak
-async def test_a_process_that_starts_under_load_is_not_run_over(
+async def test_process_that_starts_under_load_is_not_overloaded(
     database_url: str, tmp_path: Path
 ) -> None:
     with cluster(tmp_path, database_url, processes=1) as processes:

@@ -1,4 +1,4 @@
-"""The application behind uvicorn's own protocol, which leaves the body of an upgrade unread."""
+"""The application with uvicorn's own protocol, which does not read the body of an upgrade."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.faults.wire import post, wire
 from tests.processes import Process, uvicorn_server
 
 ASK = b'{"query": "{ __typename }"}'
-# uvicorn hands each handshake over to its WebSocket protocol, whatever comes with it.
+# uvicorn passes each handshake to its WebSocket protocol, with everything after it.
 UPGRADES = {
     name: request
     for name, request in {**SERVED, **PADDED}.items()
@@ -39,10 +39,10 @@ def server(
 
 
 @pytest.mark.parametrize("name", UPGRADES)
-async def test_nothing_behind_an_unread_body_is_answered(server: Process, name: str) -> None:
+async def test_request_behind_an_unread_body_is_not_answered(server: Process, name: str) -> None:
     request = UPGRADES[name]
     async with wire(server) as client:
-        # The body in a segment of its own, which uvicorn parses as the next request.
+        # uvicorn parses a body in a separate segment as the next request.
         end = request.index(b"\r\n\r\n") + 4
         await client.send(request[:end])
         await asyncio.sleep(0.01)

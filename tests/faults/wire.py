@@ -1,4 +1,4 @@
-"""A connection on which a client can do everything wrong."""
+"""A raw connection to a server, for tests of malformed and slow requests."""
 
 import asyncio
 import socket
@@ -13,25 +13,25 @@ SMALL_BUFFER = 8192
 
 
 class Wire:
-    """What goes over one connection, byte by byte."""
+    """A raw connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
     def no_delay(self) -> None:
-        """Each write leaves in a segment of its own."""
+        """Sends each write in a separate segment."""
         line = self.writer.get_extra_info("socket")
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def send(self, data: bytes) -> None:
-        """Sends as much as the server still takes."""
+        """Sends as much as the server accepts."""
         with suppress(*GONE):
             self.writer.write(data)
             await self.writer.drain()
 
     async def reply(self) -> tuple[int, bytes]:
-        """The status of the next reply, and its body."""
+        """Reads the next reply. Returns its status and body."""
         async with asyncio.timeout(60):
             head = await self.reader.readuntil(b"\r\n\r\n")
             length = head.lower().partition(b"content-length:")[2].split()
@@ -39,16 +39,16 @@ class Wire:
         return int(head.split()[1]), body
 
     async def status(self) -> int:
-        """The status of the next reply."""
+        """Reads the next reply. Returns its status."""
         return (await self.reply())[0]
 
     async def ask(self, data: bytes) -> int:
-        """Sends, and returns the status of the reply."""
+        """Sends a request. Returns the status of the reply."""
         await self.send(data)
         return await self.status()
 
     async def rest(self, *, within_seconds: float = 5) -> bytes:
-        """What is still to come until the server closes."""
+        """Reads until the server closes the connection."""
         received = b""
         async with asyncio.timeout(within_seconds):
             with suppress(*GONE):
@@ -59,7 +59,7 @@ class Wire:
 
 @asynccontextmanager
 async def wire(server: Process, *, buffer: int | None = None) -> AsyncIterator[Wire]:
-    """A connection; with a small buffer, the server soon notices that nobody reads."""
+    """Opens a connection. With a small buffer, the server soon notices an unread reply."""
     line = socket.socket()
     if buffer:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -75,12 +75,12 @@ async def wire(server: Process, *, buffer: int | None = None) -> AsyncIterator[W
 
 
 def head(method: str = "POST", path: str = "/graphql", **headers: str) -> bytes:
-    """The head of a request; `content_length=` is `Content-Length:`."""
+    """Returns the head of a request; `content_length=` becomes `Content-Length:`."""
     fields = {"host": "localhost", "content_type": "application/json", **headers}
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     return "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode()
 
 
 def post(body: bytes, path: str = "/graphql", **headers: str) -> bytes:
-    """A whole request."""
+    """Returns a complete request."""
     return head(path=path, content_length=str(len(body)), **headers) + body

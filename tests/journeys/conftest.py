@@ -1,4 +1,4 @@
-"""The explorer of a real server in a real browser, for each file of its journeys."""
+"""Fixtures: the explorer of a real server in a real browser."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The pages that links in mails lead to, in a real browser."""
+"""The account pages in a real browser."""
 
 import json
 import time
@@ -35,7 +35,7 @@ def log_in(base_url: str, password: str) -> bool:
     return not reply.json()["data"]["login"]["errors"]
 
 
-def test_a_person_chooses_another_password(tmp_path: Path) -> None:
+def test_reset_password_page_sets_a_new_password(tmp_path: Path) -> None:
     with SmtpServer() as mails:
         settings = {
             "POSTERN_ENVIRONMENT": "development",
@@ -47,7 +47,7 @@ def test_a_person_chooses_another_password(tmp_path: Path) -> None:
             link = ask_for_a_link(server.base_url, mails)
             page.goto(link)
             assert page.title() == "Choose a new password"
-            # The token stays in no history.
+            # The token is removed from the history.
             assert page.url == f"{server.base_url}/account/reset-password"
             page.get_by_label("New password", exact=True).fill("short")
             page.get_by_role("button").click()
@@ -60,7 +60,7 @@ def test_a_person_chooses_another_password(tmp_path: Path) -> None:
             page.goto(link)
             page.get_by_label("New password", exact=True).fill(NEW)
             page.get_by_role("button").click()
-            page.get_by_text("not valid any more").wait_for()
+            page.get_by_text("has expired or was used already").wait_for()
             page.goto(f"{server.base_url}/account/verify-email")
             page.get_by_text("This link is incomplete").wait_for()
     assert (browser.foreign, browser.failed, browser.reports) == ([], [], [])
@@ -75,7 +75,7 @@ mutation {
 """
 
 
-def test_account_pages_ask_for_the_password_in_the_strict_mode(tmp_path: Path) -> None:
+def test_verify_email_page_works_with_trusted_documents_only(tmp_path: Path) -> None:
     manifest = tmp_path / "documents.json"
     manifest.write_text(json.dumps({"login": LOGIN, "register": REGISTER}))
     with SmtpServer() as mails:

@@ -1,4 +1,4 @@
-"""Each flow of an account, through a running server and a real mail server, by the links."""
+"""Account flows with emails, through a running server and a real mail server."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def server_with_mail(folder: Path, **settings: str) -> Iterator[tuple[Process, S
 
 
 class Story:
-    """Somebody who does one thing after the other."""
+    """A client that sends one mutation after the other."""
 
     def __init__(self, process: Process, mails: SmtpServer) -> None:
         self._process = process
@@ -63,7 +63,7 @@ class Story:
         return line.partition("admin / ")[2].split()[0]
 
     async def mail(self, recipient: str, words: str = "") -> Email:
-        """The mail to somebody that says this, when it has arrived."""
+        """Waits for an email to the recipient that contains the words, and returns it."""
 
         def found() -> list[Email]:
             return [mail for mail in self._mails.to(recipient) if words in mail.text]
@@ -83,7 +83,7 @@ def story(folder: Path, **settings: str) -> Iterator[Story]:
 FORM = {"username": "carol", "email": CAROL, "password": PASSWORD}
 
 
-async def test_from_registration_over_verification_to_deletion(tmp_path: Path) -> None:
+async def test_registration_verification_and_deletion(tmp_path: Path) -> None:
     with story(tmp_path) as carol:
         await carol.do("register", "user { id }", FORM)
         mail = await carol.mail(CAROL)
@@ -103,7 +103,7 @@ async def test_from_registration_over_verification_to_deletion(tmp_path: Path) -
         assert codes(await carol.log_in("carol", PASSWORD)) == ["INVALID_CREDENTIALS"]
 
 
-async def test_a_forgotten_password(tmp_path: Path) -> None:
+async def test_forgotten_password_is_reset_by_email(tmp_path: Path) -> None:
     with story(tmp_path) as alice:
         asked = await alice.do(
             "requestPasswordReset", "emailSentTo", {"email": "alice@example.com"}
@@ -121,7 +121,7 @@ async def test_a_forgotten_password(tmp_path: Path) -> None:
         assert await alice.mail("alice@example.com", "was changed")
 
 
-async def test_another_address(tmp_path: Path) -> None:
+async def test_email_address_is_changed_by_link(tmp_path: Path) -> None:
     with story(tmp_path) as alice:
         await alice.log_in(**ALICE)
         fields = {"newEmail": "new@example.com", "password": "secret123"}
@@ -133,7 +133,7 @@ async def test_another_address(tmp_path: Path) -> None:
         assert "another e-mail address" in (await alice.mail("alice@example.com")).text
 
 
-async def test_a_changed_password_is_told(tmp_path: Path) -> None:
+async def test_password_change_sends_an_email(tmp_path: Path) -> None:
     with story(tmp_path) as alice:
         await alice.log_in(**ALICE)
         fields = {"currentPassword": "secret123", "newPassword": NEW}
@@ -141,7 +141,7 @@ async def test_a_changed_password_is_told(tmp_path: Path) -> None:
         assert "was changed" in (await alice.mail("alice@example.com")).subject
 
 
-async def test_registration_that_waits_for_the_link(tmp_path: Path) -> None:
+async def test_registration_with_required_verification(tmp_path: Path) -> None:
     with story(tmp_path, POSTERN_EMAIL_VERIFICATION="required") as carol:
         new = await carol.do("register", "user { id } emailSentTo", FORM)
         taken = await carol.do(
@@ -173,7 +173,7 @@ async def test_registration_by_invitation(tmp_path: Path) -> None:
         assert carol["user"] == {"emailVerified": True}
 
 
-async def test_an_operator_asks_for_another_password(tmp_path: Path) -> None:
+async def test_admin_can_require_a_password_reset(tmp_path: Path) -> None:
     with story(tmp_path) as operator:
         await operator.log_in("admin", operator.admin_password)
         made = await operator.do("createUser", "user { id }", {"username": "carol", "email": CAROL})
@@ -188,7 +188,7 @@ async def test_an_operator_asks_for_another_password(tmp_path: Path) -> None:
         assert (await operator.log_in("carol", PASSWORD))["errors"] == []
 
 
-async def test_a_forged_header_reaches_no_mail(tmp_path: Path) -> None:
+async def test_forged_host_headers_do_not_change_email_links(tmp_path: Path) -> None:
     query = """mutation {
         requestPasswordReset(input: {email: "alice@example.com"}) { emailSentTo }
     }"""
@@ -202,7 +202,7 @@ async def test_a_forged_header_reaches_no_mail(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-async def test_without_a_mail_server_people_still_get_their_replies(tmp_path: Path) -> None:
+async def test_unreachable_mail_server_does_not_affect_replies(tmp_path: Path) -> None:
     with server_with_mail(tmp_path) as (process, mails):
         mails.stop()
         alice = Story(process, mails)

@@ -1,4 +1,4 @@
-"""A token that is not good opens nothing, says why, and keeps nobody from logging in."""
+"""Invalid tokens are refused with a reason, and do not prevent a login."""
 
 import base64
 import hmac
@@ -97,7 +97,7 @@ FORGERIES: dict[str, Forge] = {
 async def parts(
     sqlite_api: Api,
 ) -> tuple[dict[str, Any], dict[str, Any], Key]:
-    """Header and claims of a genuine token, and the key that signed it."""
+    """The header and the claims of a valid token, and the key that signed it."""
     token = await sqlite_api.log_in(ALICE)
     header = jwt.get_unverified_header(token)
     claims = jwt.decode(token, options={"verify_signature": False})
@@ -106,7 +106,7 @@ async def parts(
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-async def test_a_forged_token_is_invalid_and_login_still_works(
+async def test_forged_token_is_refused_and_login_still_works(
     sqlite_api: Api, parts: tuple[dict[str, Any], dict[str, Any], Key], forgery: str
 ) -> None:
     token = FORGERIES[forgery](*parts)
@@ -141,13 +141,13 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_a_token_has_one_spelling(sqlite_api: Api, spelling: str) -> None:
+async def test_token_has_only_one_valid_encoding(sqlite_api: Api, spelling: str) -> None:
     token = await sqlite_api.log_in(ALICE)
     result = await sqlite_api.ask("{ me { id } }", token=SPELLINGS[spelling](token))
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}]
 
 
-async def test_an_expired_token_says_so(sqlite_api: Api, clock: ManualClock) -> None:
+async def test_expired_token_is_refused_as_expired(sqlite_api: Api, clock: ManualClock) -> None:
     token = await sqlite_api.log_in(ALICE)
     clock.tick(minutes=30)
     result = await sqlite_api.ask("{ me { id } }", token=token)
@@ -155,7 +155,7 @@ async def test_an_expired_token_says_so(sqlite_api: Api, clock: ManualClock) -> 
     assert (await sqlite_api.try_login("alice", ALICE.password, token=token))["errors"] == []
 
 
-async def test_a_token_lives_for_thirty_minutes(sqlite_api: Api, clock: ManualClock) -> None:
+async def test_token_is_valid_for_thirty_minutes(sqlite_api: Api, clock: ManualClock) -> None:
     token = await sqlite_api.log_in(ALICE)
     clock.tick(minutes=29, seconds=59)
     assert await sqlite_api.data("{ me { username } }", token=token)

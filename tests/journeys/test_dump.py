@@ -1,4 +1,4 @@
-"""Whoever reads the whole database still cannot sign in."""
+"""The contents of the database do not allow to sign in."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from tests.sessions import Device
 
 
 async def dump(db: Database) -> list[str]:
-    """Every value of every table, as text."""
+    """Returns every value of every table, as text."""
     async with db.read() as session:
         connection = await session.connection()
         tables = await connection.run_sync(_tables)
@@ -37,7 +37,7 @@ def _as_text(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
-async def test_a_dump_holds_no_token_and_no_password(api: Api) -> None:
+async def test_database_dump_contains_no_tokens_and_passwords(api: Api) -> None:
     device = await Device(api).log_in(ALICE)
     await device.refresh()
     everything = "\n".join(await dump(api.auth.db))
@@ -53,7 +53,7 @@ async def test_a_dump_holds_no_token_and_no_password(api: Api) -> None:
         assert secret not in everything
 
 
-async def test_nothing_in_a_dump_opens_anything(api: Api) -> None:
+async def test_values_of_a_database_dump_are_not_valid_tokens(api: Api) -> None:
     await Device(api).log_in(ADMIN)
     device = await Device(api).log_in(ALICE)
     for value in set(await dump(api.auth.db)):
@@ -65,7 +65,9 @@ async def test_nothing_in_a_dump_opens_anything(api: Api) -> None:
     assert await device.is_signed_in()
 
 
-async def test_no_link_can_be_made_from_a_dump(api: Api, admin: str, mailbox: Mailbox) -> None:
+async def test_database_dump_does_not_allow_to_create_links(
+    api: Api, admin: str, mailbox: Mailbox
+) -> None:
     await api.data(ASK, {"email": ALICE.email})
     await api.data(INVITE, {"email": "carol@example.com"}, token=admin)
     waiting = await dump(api.auth.db)

@@ -1,4 +1,4 @@
-"""The explorer in a real browser that reaches no host but the server."""
+"""The explorer in a real browser that can reach no host but the server."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def admin_password(server: Process) -> str:
     return match[1]
 
 
-def test_alice_signs_in_and_her_token_goes_along(explorer: ExplorerPage) -> None:
+def test_explorer_sends_the_token_of_the_signed_in_account(explorer: ExplorerPage) -> None:
     explorer.press("Sign in")  # The form holds the development account.
     explorer.says("Authorization: Bearer … (from Account)")
     explorer.says("user")
@@ -55,7 +55,7 @@ def test_alice_signs_in_and_her_token_goes_along(explorer: ExplorerPage) -> None
     assert explorer.page.context.cookies() == []
 
 
-def test_a_header_typed_by_hand_wins(explorer: ExplorerPage) -> None:
+def test_typed_authorization_header_takes_precedence(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     explorer.write_headers({"authorization": "Bearer nonsense"})
     explorer.says("the Authorization of the Headers tab, which wins over Account")
@@ -64,14 +64,14 @@ def test_a_header_typed_by_hand_wins(explorer: ExplorerPage) -> None:
 
 
 @pytest.mark.soak
-def test_nobody_notices_that_a_token_ends(short_explorer: ExplorerPage) -> None:
+def test_expired_token_is_refreshed_before_an_operation(short_explorer: ExplorerPage) -> None:
     short_explorer.sign_in()
     assert '"username": "alice"' in short_explorer.ask("{ me { username } }")
     short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
     assert '"again": "alice"' in short_explorer.ask("{ me { again: username } }")
 
 
-def test_operations_that_fail_at_once_share_one_refresh(explorer: ExplorerPage) -> None:
+def test_operations_that_fail_together_share_one_refresh(explorer: ExplorerPage) -> None:
     sent: list[str] = []
     early: list[Route] = []
 
@@ -95,7 +95,7 @@ def test_operations_that_fail_at_once_share_one_refresh(explorer: ExplorerPage) 
     assert sent.count("ExplorerRefresh") == 1
 
 
-def test_a_mutation_that_did_something_is_not_sent_again(short_explorer: ExplorerPage) -> None:
+def test_mutation_with_a_partial_result_is_not_sent_again(short_explorer: ExplorerPage) -> None:
     sent: list[str] = []
     short_explorer.believes_in_tokens_for(3600)
     short_explorer.sign_in()
@@ -110,8 +110,8 @@ def test_a_mutation_that_did_something_is_not_sent_again(short_explorer: Explore
     assert sum("mutation Half" in body for body in sent) == 1
 
 
-def test_a_subscription_outlives_its_token(short_explorer: ExplorerPage) -> None:
-    # The page shows each event until the next, which may be soon.
+def test_subscription_continues_after_its_token_expired(short_explorer: ExplorerPage) -> None:
+    # The page shows each event only until the next one.
     heard: list[str] = []
     short_explorer.page.on(
         "websocket", lambda socket: socket.on("framereceived", lambda text: heard.append(str(text)))
@@ -126,7 +126,7 @@ def test_a_subscription_outlives_its_token(short_explorer: ExplorerPage) -> None
     short_explorer.until(lambda _: any('"SIGNED_IN"' in text for text in heard))
 
 
-def test_two_accounts_take_turns(explorer: ExplorerPage, server: Process) -> None:
+def test_two_accounts_can_be_switched(explorer: ExplorerPage, server: Process) -> None:
     explorer.sign_in()
     explorer.press("Add an account")
     explorer.sign_in("admin", admin_password(server))
@@ -142,7 +142,7 @@ def test_two_accounts_take_turns(explorer: ExplorerPage, server: Process) -> Non
     assert '"four": "admin"' in explorer.ask("{ me { four: username } }")
 
 
-def test_signing_out_ends_the_session_on_the_server(explorer: ExplorerPage) -> None:
+def test_sign_out_ends_the_session_on_the_server(explorer: ExplorerPage) -> None:
     tokens: list[str] = []
     explorer.page.on(
         "request",
@@ -159,7 +159,7 @@ def test_signing_out_ends_the_session_on_the_server(explorer: ExplorerPage) -> N
         assert ask(explorer.base_url, "{ me { username } }", token)["me"] is None
 
 
-def test_a_reload_forgets_who_was_signed_in(explorer: ExplorerPage) -> None:
+def test_page_reload_signs_out(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     explorer.page.wait_for_load_state("networkidle")
     explorer.page.reload()
@@ -167,7 +167,7 @@ def test_a_reload_forgets_who_was_signed_in(explorer: ExplorerPage) -> None:
     assert '"TOKEN_MISSING"' in explorer.ask("{ me { username } }")
 
 
-def test_a_newcomer_registers_and_is_signed_in(explorer: ExplorerPage) -> None:
+def test_registration_signs_in(explorer: ExplorerPage) -> None:
     explorer.press("Create an account")
     explorer.fill("Username", "alice")
     explorer.fill("E-mail", "carol@example.com")
@@ -181,7 +181,7 @@ def test_a_newcomer_registers_and_is_signed_in(explorer: ExplorerPage) -> None:
     assert '"username": "carol"' in explorer.ask("{ me { username } }")
 
 
-def test_who_waits_is_told_how_long(explorer: ExplorerPage) -> None:
+def test_rate_limit_shows_the_remaining_time(explorer: ExplorerPage) -> None:
     explorer.fill("Username or e-mail", "nobody-at-all")
     explorer.fill("Password", "a guess of many")
     for _ in range(11):
@@ -194,7 +194,7 @@ def test_who_waits_is_told_how_long(explorer: ExplorerPage) -> None:
     explorer.says("INVALID_CREDENTIALS")
 
 
-def test_a_password_of_an_operator_is_replaced(explorer: ExplorerPage, server: Process) -> None:
+def test_temporary_password_is_replaced_at_sign_in(explorer: ExplorerPage, server: Process) -> None:
     admin = token_of(server.base_url, "admin", admin_password(server))
     created = ask(
         server.base_url,
@@ -219,7 +219,7 @@ def test_a_password_of_an_operator_is_replaced(explorer: ExplorerPage, server: P
     explorer.says("ACCOUNT_DISABLED")
 
 
-def test_a_session_that_is_ended_elsewhere_says_so(explorer: ExplorerPage) -> None:
+def test_session_ended_elsewhere_is_reported(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     other = token_of(explorer.base_url, "alice", "secret123")
     ask(explorer.base_url, "mutation { logoutEverywhere { endedSessions } }", other)
@@ -231,7 +231,7 @@ def test_a_session_that_is_ended_elsewhere_says_so(explorer: ExplorerPage) -> No
 
 
 @pytest.mark.soak
-def test_a_session_whose_time_is_over_says_so(browser: Browser, tmp_path: Path) -> None:
+def test_expired_session_is_reported(browser: Browser, tmp_path: Path) -> None:
     settings = {**SHORT, "POSTERN_SESSION_MAX_AGE": "3"}
     with (
         forked_server(tmp_path, settings) as server,
@@ -244,7 +244,7 @@ def test_a_session_whose_time_is_over_says_so(browser: Browser, tmp_path: Path) 
         explorer.panel.get_by_role("radio").first.wait_for(state="detached")
 
 
-def test_a_field_says_what_it_requires(explorer: ExplorerPage) -> None:
+def test_field_documentation_shows_the_required_permission(explorer: ExplorerPage) -> None:
     page = explorer.page
     assert "Requires to be signed in." in explorer.told_about("me")
     page.get_by_role("button", name="Show Documentation Explorer").click()
@@ -252,7 +252,7 @@ def test_a_field_says_what_it_requires(explorer: ExplorerPage) -> None:
     page.get_by_text("Requires the permission users:read.").first.wait_for()
 
 
-def test_a_server_without_introspection_tells_its_schema_to_accounts(
+def test_explorer_loads_the_schema_after_sign_in_without_introspection(
     browser: Browser, tmp_path: Path
 ) -> None:
     settings = {**SETTINGS, "POSTERN_INTROSPECTION": "off"}
@@ -265,7 +265,9 @@ def test_a_server_without_introspection_tells_its_schema_to_accounts(
         assert "Requires to be signed in." in explorer.told_about("me")
 
 
-def test_other_pages_neither_read_nor_frame_it(browser: Browser, server: Process) -> None:
+def test_other_pages_can_neither_read_nor_embed_the_explorer(
+    browser: Browser, server: Process
+) -> None:
     page = browser.new_page()
     page.set_content(f'<iframe src="{server.base_url}/graphql"></iframe>')
     read = "url => fetch(url).then(reply => reply.text(), () => 'refused')"

@@ -1,4 +1,4 @@
-"""The explorer's panel by keyboard only, and by what axe knows of screen readers and contrast."""
+"""Accessibility of the explorer's panel: keyboard, screen readers and contrast."""
 
 import pytest
 from playwright.sync_api import Browser
@@ -21,13 +21,13 @@ def tab_to(explorer: ExplorerPage, name: str) -> None:
 
 
 def too_wide(explorer: ExplorerPage) -> list[str]:
-    """What of the page and of the panel is cut off at the right."""
+    """Returns the parts of the page that are too wide for the window."""
     is_cut = "element => element.scrollWidth > element.clientWidth"
     places = ("html", ".graphiql-plugin")
     return [place for place in places if explorer.page.locator(place).evaluate(is_cut)]
 
 
-def test_one_signs_in_and_out_without_a_pointer(browser: Browser, server: Process) -> None:
+def test_sign_in_and_out_work_by_keyboard(browser: Browser, server: Process) -> None:
     with opened(browser, server.base_url) as explorer:
         keyboard = explorer.page.keyboard
         tab_to(explorer, "username")
@@ -54,7 +54,7 @@ def test_one_signs_in_and_out_without_a_pointer(browser: Browser, server: Proces
         assert explorer.page.evaluate(FOCUSED) == "username"
 
 
-def test_the_editors_follow_the_system_into_the_dark(browser: Browser, server: Process) -> None:
+def test_editors_follow_the_color_scheme_of_the_system(browser: Browser, server: Process) -> None:
     with opened(browser, server.base_url) as explorer:
         explorer.page.wait_for_selector(".graphiql-query-editor .monaco-editor.vs")
         explorer.page.emulate_media(color_scheme="dark")
@@ -63,7 +63,7 @@ def test_the_editors_follow_the_system_into_the_dark(browser: Browser, server: P
 
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Browser, server: Process, scheme: Scheme) -> None:
+def test_axe_finds_no_violations(browser: Browser, server: Process, scheme: Scheme) -> None:
     with opened(browser, server.base_url, scheme) as explorer:
         assert explorer.violations() == []
         explorer.enter("alice", "not her password")
@@ -82,7 +82,7 @@ def test_axe_finds_nothing(browser: Browser, server: Process, scheme: Scheme) ->
 
 
 @pytest.mark.parametrize("width", [800, 400])
-def test_a_narrow_window_shows_all_of_it(browser: Browser, server: Process, width: int) -> None:
+def test_narrow_window_shows_everything(browser: Browser, server: Process, width: int) -> None:
     with opened(browser, server.base_url) as explorer:
         explorer.page.set_viewport_size({"width": width, "height": 800})
         assert too_wide(explorer) == []

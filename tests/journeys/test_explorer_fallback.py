@@ -1,4 +1,4 @@
-"""The explorer of a checkout where nobody has built one, and the page of the REST endpoints."""
+"""The explorer of a checkout without built files, and the page of the REST endpoints."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def copy_without_built_files(folder: Path) -> None:
 
 
 @pytest.mark.soak
-def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> None:
+def test_cdn_explorer_can_sign_in_and_run_queries(tmp_path: Path) -> None:
     # `python -m postern` takes the packages of the folder that it runs in.
     copy_without_built_files(tmp_path)
     with running_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
@@ -31,7 +31,7 @@ def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> 
         assert '"username": "alice"' in play(browser.page, "Me")
         type_query(browser.page, "{ users { nodes { username } } }")
         assert '"code": "FORBIDDEN"' in run(browser.page)
-        # The page keeps what it keeps a moment later.
+        # The page stores its state with a delay.
         browser.page.wait_for_timeout(1_000)
         kept = browser.page.evaluate("JSON.stringify([localStorage, sessionStorage])")
         shown = browser.page.evaluate("document.title")
@@ -43,7 +43,7 @@ def test_alice_signs_in_asks_for_me_and_is_refused_the_users(tmp_path: Path) -> 
     assert all(f"//{CDN}/" in url for url in browser.foreign)
 
 
-def test_swagger_logs_in_with_no_other_host(tmp_path: Path) -> None:
+def test_swagger_can_sign_in_without_other_hosts(tmp_path: Path) -> None:
     with forked_server(tmp_path, DEVELOPMENT) as server, visit() as browser:
         page = browser.page
         page.goto(f"{server.base_url}/docs")

@@ -1,4 +1,4 @@
-"""The explorer where a session is over, a reply is lost, or a token is refused halfway."""
+"""The explorer with ended sessions, lost replies and refused tokens."""
 
 import re
 
@@ -18,7 +18,7 @@ LOG_OUT = "mutation { logout { endedSessions } }"
 
 
 def log_in(username: str, password: str, delivery: str = "", asked: str = "username") -> str:
-    """What is typed; in short lines, which the editor shows without scrolling."""
+    """Returns a login mutation in short lines, which the editor shows without scrolling."""
     return f"""mutation Typed {{
   login(input: {{
     username: "{username}"
@@ -43,7 +43,7 @@ def admin_password(server: Process) -> str:
 
 
 def listen(explorer: ExplorerPage) -> list[str]:
-    """The operations that the page sends from now on."""
+    """Returns a list to which the operations of the page are added."""
     sent: list[str] = []
 
     def hear(request: Request) -> None:
@@ -71,7 +71,9 @@ def end_sessions_of_alice(base_url: str) -> None:
     ask(base_url, "mutation { logoutEverywhere { endedSessions } }", token)
 
 
-def test_nothing_goes_out_as_somebody_else(explorer: ExplorerPage, server: Process) -> None:
+def test_operations_of_an_ended_session_are_not_sent(
+    explorer: ExplorerPage, server: Process
+) -> None:
     explorer.sign_in()
     explorer.ask(log_in("admin", admin_password(server), "delivery: COOKIE"))
     end_sessions_of_alice(explorer.base_url)
@@ -79,7 +81,7 @@ def test_nothing_goes_out_as_somebody_else(explorer: ExplorerPage, server: Proce
     sent = listen(explorer)
     assert "Not sent: the session of alice is over." in one_line(explorer.ask(LOG_OUT))
     assert sent == []
-    # The cookie is there all the same, for who chooses to have no account.
+    # The cookie is still used if no account is chosen.
     explorer.choose("nobody")
     assert '"endedSessions": 1' in explorer.ask(LOG_OUT)
     explorer.choose("alice (over)")
@@ -87,7 +89,7 @@ def test_nothing_goes_out_as_somebody_else(explorer: ExplorerPage, server: Proce
     assert "Not sent: the session of alice is over." in one_line(shown)
 
 
-def test_a_refresh_without_an_answer_holds_nothing_up(explorer: ExplorerPage) -> None:
+def test_refresh_without_an_answer_does_not_block_operations(explorer: ExplorerPage) -> None:
     explorer.believes_in_tokens_for(1)
     never_answer(explorer, "ExplorerRefresh")
     explorer.sign_in()
@@ -98,7 +100,7 @@ def test_a_refresh_without_an_answer_holds_nothing_up(explorer: ExplorerPage) ->
     explorer.visit.failed.clear()
 
 
-def test_a_sign_out_without_an_answer_is_told(explorer: ExplorerPage) -> None:
+def test_sign_out_without_an_answer_is_reported(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     never_answer(explorer, "ExplorerLogOut")
     explorer.press("Sign out alice")
@@ -107,7 +109,7 @@ def test_a_sign_out_without_an_answer_is_told(explorer: ExplorerPage) -> None:
     explorer.visit.failed.clear()
 
 
-def test_a_mutation_whose_reply_was_refused_in_part_is_not_sent_again(
+def test_mutation_with_a_partly_refused_reply_is_not_sent_again(
     short_explorer: ExplorerPage,
 ) -> None:
     short_explorer.believes_in_tokens_for(3600)
@@ -117,12 +119,12 @@ def test_a_mutation_whose_reply_was_refused_in_part_is_not_sent_again(
     asked = "sessions(first: 1) { nodes { id } }"
     shown = short_explorer.ask(log_in("alice", "secret123", asked=asked))
     assert '"UNAUTHENTICATED"' in shown
-    # Time for what would come after the refresh.
+    # Waits for a request that could follow the refresh.
     short_explorer.page.wait_for_timeout(1_000)
     assert sum("mutation Typed" in body for body in sent) == 1
 
 
-def test_a_mutation_without_data_is_not_sent_again(explorer: ExplorerPage) -> None:
+def test_mutation_without_data_is_not_sent_again(explorer: ExplorerPage) -> None:
     refusal = {"message": "No.", "path": ["x"], "extensions": {"code": "UNAUTHENTICATED"}}
 
     def answer(route: Route) -> None:
@@ -139,7 +141,7 @@ def test_a_mutation_without_data_is_not_sent_again(explorer: ExplorerPage) -> No
     assert len(sent) == 1
 
 
-def test_an_earlier_session_that_cannot_be_signed_out_is_left_alone(
+def test_earlier_session_that_cannot_be_signed_out_is_kept(
     short_explorer: ExplorerPage,
 ) -> None:
     def refuse(route: Route) -> None:
@@ -162,7 +164,7 @@ def test_an_earlier_session_that_cannot_be_signed_out_is_left_alone(
     assert sent == []
 
 
-def test_the_panel_says_whose_a_subscription_stays(explorer: ExplorerPage) -> None:
+def test_panel_shows_the_account_of_a_running_subscription(explorer: ExplorerPage) -> None:
     told = "A subscription that runs stays with the account it was started as."
     explorer.sign_in()
     assert told not in explorer.panel.inner_text()
@@ -170,7 +172,7 @@ def test_the_panel_says_whose_a_subscription_stays(explorer: ExplorerPage) -> No
     explorer.page.click(".graphiql-execute-button")
     explorer.says(told)
     explorer.choose("nobody")
-    # A moment in which the socket comes up.
+    # Waits until the socket is open.
     explorer.page.wait_for_timeout(500)
     log_in_elsewhere(explorer.base_url)
     explorer.until(lambda shown: '"SIGNED_IN"' in shown)
@@ -179,10 +181,10 @@ def test_the_panel_says_whose_a_subscription_stays(explorer: ExplorerPage) -> No
     explorer.panel.get_by_text(told).wait_for(state="detached")
 
 
-def test_nothing_typed_stays_behind(explorer: ExplorerPage) -> None:
+def test_explorer_stores_no_typed_text(explorer: ExplorerPage) -> None:
     explorer.ask(log_in("alice", "secret123"))
     explorer.write_headers({"Authorization": "Bearer secret-header"})
-    # The page keeps what it keeps a moment later.
+    # The page stores its state with a delay.
     explorer.page.wait_for_timeout(1_000)
     for typed in ("Typed", "secret123", "secret-header"):
         assert typed not in explorer.kept

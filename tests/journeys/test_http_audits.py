@@ -1,4 +1,4 @@
-"""The working group's own audits of GraphQL over HTTP, against a server on a socket."""
+"""The audits of the GraphQL-over-HTTP working group, against a running server."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ AUDITS = Path(PACKAGES).parent / "audits.mjs"
 
 @needs_packages
 @needs_node
-def test_every_audit_passes(sqlite_templates: SqliteTemplates, tmp_path: Path) -> None:
+def test_graphql_over_http_audits_pass(sqlite_templates: SqliteTemplates, tmp_path: Path) -> None:
     settings = {
         "POSTERN_ENVIRONMENT": "development",
         "POSTERN_DATABASE_URL": sqlite_templates.new(tmp_path),

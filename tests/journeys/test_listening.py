@@ -1,4 +1,4 @@
-"""A frontend listens to its sessions, with the real client, over two processes and short tokens."""
+"""A subscription to session events, with a real client, two processes and short-lived tokens."""
 
 import json
 import subprocess
@@ -21,14 +21,14 @@ EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
 
 
 class Subscriber:
-    """The frontend, and what it told so far."""
+    """The subscriber process and the lines that it has printed."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.told: list[dict[str, Any]] = []
 
     def waits_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The next line that is so."""
+        """Returns the next line that meets the condition."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.told.append(json.loads(line))
@@ -65,7 +65,7 @@ def ask(server: Process, query: str, token: str = "", **variables: Any) -> Any:
 @needs_node
 @needs_packages
 @pytest.mark.soak
-def test_a_frontend_hears_of_its_sessions_across_processes_and_tokens(
+def test_subscription_reports_session_events_of_other_processes(
     database_url: str, tmp_path: Path
 ) -> None:
     settings = {
@@ -82,15 +82,15 @@ def test_a_frontend_hears_of_its_sessions_across_processes_and_tokens(
         subscriber(here) as frontend,
     ):
         frontend.waits_for(lambda told: "connected" in told)
-        # Its token expires: it is sent away, and comes back with a fresh one by itself.
+        # The token expires. The server closes the socket, and the client reconnects with a new one.
         assert frontend.waits_for(lambda told: "closed" in told)["closed"] == 4403
         frontend.waits_for(lambda told: "connected" in told)
-        # Somebody signs in with its password, at the other process.
+        # Another client signs in to the account, at the other process.
         variables = {"username": ALICE.username, "password": ALICE.password}
         token = ask(there, LOGIN, input=variables)["login"]["tokens"]["accessToken"]
         event = frontend.waits_for(lambda told: told.get("event") == "SIGNED_IN")
         assert event["current"] is False
-        # And signs everybody out there: the frontend hears it, and does not come back.
+        # It signs out everywhere. The subscriber is notified and does not reconnect.
         assert ask(there, EVERYWHERE, token)["logoutEverywhere"]["endedSessions"] == 2
         event = frontend.waits_for(lambda told: told.get("event") == "REVOKED" and told["current"])
         assert frontend.waits_for(lambda told: "gaveUp" in told)["gaveUp"] == 4401

@@ -1,4 +1,4 @@
-"""An operator looks after a server that runs: at the console, while people use it."""
+"""The command line changes accounts and keys of a running server."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -31,7 +31,7 @@ def production(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
 
 @pytest.fixture
 def postern() -> Postern:
-    """Runs a command that must succeed, beside the server."""
+    """Runs a command that must succeed, while the server is running."""
 
     async def run(*arguments: str, stdin: str = "") -> str:
         result = await asyncio.to_thread(CliRunner().invoke, cli.app, arguments, input=stdin)
@@ -51,16 +51,14 @@ async def reason_of_denial(api: Api, token: str) -> Any:
     return denial["reason"]
 
 
-async def test_an_account_made_at_the_console_can_be_used(
-    postern: Postern, clock: ManualClock
-) -> None:
+async def test_account_created_by_the_cli_can_sign_in(postern: Postern, clock: ManualClock) -> None:
     async with serving(load_settings(), clock) as api:
         command = ("user", "create", "--username", "carol", "--password-stdin")
         await postern(*command, stdin=f"{CAROL.password}\n")
         assert await name_of(api, await api.log_in(CAROL)) == "carol"
 
 
-async def test_an_account_without_a_password_lets_nobody_in(
+async def test_account_without_a_password_cannot_sign_in(
     postern: Postern, clock: ManualClock
 ) -> None:
     await postern("user", "create", "--username", "carol")
@@ -68,9 +66,7 @@ async def test_an_account_without_a_password_lets_nobody_in(
         assert codes(await api.try_login("carol", "")) == ["INVALID_CREDENTIALS"]
 
 
-async def test_disabling_ends_access_at_once_and_enabling_gives_it_back(
-    postern: Postern, clock: ManualClock
-) -> None:
+async def test_disable_and_enable_take_effect_at_once(postern: Postern, clock: ManualClock) -> None:
     async with serving(load_settings(), clock) as api:
         token = await api.log_in(ALICE)
         await postern("user", "disable", "alice")
@@ -81,7 +77,9 @@ async def test_disabling_ends_access_at_once_and_enabling_gives_it_back(
         assert await name_of(api, await api.log_in(ALICE)) == "alice"
 
 
-async def test_roles_count_from_the_next_request_on(postern: Postern, clock: ManualClock) -> None:
+async def test_role_change_takes_effect_at_the_next_request(
+    postern: Postern, clock: ManualClock
+) -> None:
     ask = "{ users { nodes { username } } }"
     async with serving(load_settings(), clock) as api:
         token = await api.log_in(ALICE)
@@ -92,9 +90,7 @@ async def test_roles_count_from_the_next_request_on(postern: Postern, clock: Man
         assert (await api.data(ask, token=token))["users"]["nodes"]
 
 
-async def test_a_rotation_of_the_keys_signs_nobody_out(
-    postern: Postern, clock: ManualClock
-) -> None:
+async def test_key_rotation_keeps_tokens_valid(postern: Postern, clock: ManualClock) -> None:
     async with serving(load_settings(), clock) as api:
         token = await api.log_in(ALICE)
         await postern("keys", "rotate")
@@ -104,7 +100,7 @@ async def test_a_rotation_of_the_keys_signs_nobody_out(
         assert len((await api.http.get("/.well-known/jwks.json")).json()["keys"]) == 2
 
 
-async def test_after_a_theft_of_the_keys_no_old_token_opens_anything(
+async def test_compromised_key_rotation_invalidates_old_tokens(
     postern: Postern, clock: ManualClock
 ) -> None:
     async with serving(load_settings(), clock) as api:
@@ -115,7 +111,7 @@ async def test_after_a_theft_of_the_keys_no_old_token_opens_anything(
         assert await name_of(api, await api.log_in(ALICE)) == "alice"
 
 
-async def test_the_secret_is_changed_without_signing_anybody_out(
+async def test_secret_change_keeps_tokens_valid(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(load_settings(), clock) as api:
@@ -125,7 +121,7 @@ async def test_the_secret_is_changed_without_signing_anybody_out(
         assert await name_of(api, token) == "alice"
 
 
-async def test_the_old_secret_can_go_once_no_key_needs_it(
+async def test_old_secret_can_be_removed_after_the_keys_were_replaced(
     postern: Postern, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(load_settings(), clock):

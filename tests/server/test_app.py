@@ -1,4 +1,4 @@
-"""Putting the server together: what the settings say is what it does."""
+"""The application: the settings have their effect."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,17 +28,17 @@ Production = Callable[..., Settings]
 
 @pytest.fixture
 def production(sqlite_url: str) -> Production:
-    """The settings of a server in production, and more."""
+    """Creates the settings of a production server, with changes."""
 
     def make(**more: Any) -> Settings:
-        said = {
+        defaults = {
             "environment": Environment.PRODUCTION,
             "secret_key": SecretStr(SECRET),
             "public_url": BASE_URL,
             "database_url": SecretStr(sqlite_url),
             "bcrypt_cost": 10,
         }
-        return Settings(**{**said, **more})
+        return Settings(**{**defaults, **more})
 
     return make
 
@@ -47,7 +47,7 @@ def claims_of(token: str) -> dict[str, Any]:
     return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
-async def test_the_public_address_is_the_issuer_and_the_audience(
+async def test_public_url_is_the_default_issuer_and_audience(
     production: Production, clock: ManualClock
 ) -> None:
     async with serving(production(allowed_hosts=("internal",)), clock) as api:
@@ -56,9 +56,7 @@ async def test_the_public_address_is_the_issuer_and_the_audience(
     assert (claims["iss"], claims["aud"]) == (BASE_URL, BASE_URL)
 
 
-async def test_issuer_and_audience_can_be_others(
-    production: Production, clock: ManualClock
-) -> None:
+async def test_issuer_and_audience_can_be_set(production: Production, clock: ManualClock) -> None:
     named = production(issuer="https://issuer.example", audience="shop")
     async with serving(named, clock) as api:
         token = await api.log_in(ALICE)
@@ -67,14 +65,16 @@ async def test_issuer_and_audience_can_be_others(
     assert (claims["iss"], claims["aud"]) == ("https://issuer.example", "shop")
 
 
-async def test_production_shows_no_pages(production: Production, clock: ManualClock) -> None:
+async def test_production_serves_no_pages_by_default(
+    production: Production, clock: ManualClock
+) -> None:
     async with serving(production(), clock) as api:
         assert "<html" not in (await api.http.get("/graphql", headers=PAGE)).text
         for path in ("/", "/docs", "/openapi.json", "/redoc", "/docs/assets/favicon.png"):
             assert (await api.http.get(path, headers=PAGE)).status_code == 404
 
 
-async def test_production_may_be_told_to_show_them(
+async def test_explorer_setting_turns_on_the_pages_in_production(
     production: Production, clock: ManualClock
 ) -> None:
     async with serving(production(explorer=Switch.ON), clock) as api:
@@ -84,12 +84,12 @@ async def test_production_may_be_told_to_show_them(
         assert (await api.http.get("/openapi.json")).status_code == 200
 
 
-async def test_the_bare_address_leads_to_the_explorer(sqlite_api: Api) -> None:
+async def test_root_path_redirects_to_the_explorer(sqlite_api: Api) -> None:
     reply = await sqlite_api.http.get("/", follow_redirects=False)
     assert (reply.status_code, reply.headers["location"]) == (307, "/graphql")
 
 
-async def test_the_page_of_the_rest_endpoints_runs_its_own_scripts_only(sqlite_api: Api) -> None:
+async def test_docs_page_runs_only_its_own_scripts(sqlite_api: Api) -> None:
     page = await sqlite_api.http.get("/docs")
     nonce = page.headers["content-security-policy"].partition("'nonce-")[2].partition("'")[0]
     assert page.text.count("<script") == page.text.count(f'<script nonce="{nonce}"') > 0
@@ -97,16 +97,18 @@ async def test_the_page_of_the_rest_endpoints_runs_its_own_scripts_only(sqlite_a
     assert (await sqlite_api.http.get("/docs/assets/swagger-ui.css")).status_code == 200
 
 
-@pytest.mark.parametrize(("switch", "tells"), [("", False), (Switch.ON, True), (Switch.OFF, False)])
-async def test_production_tells_its_schema_only_when_told_to(
-    production: Production, clock: ManualClock, switch: Switch, tells: bool
+@pytest.mark.parametrize(
+    ("switch", "allowed"), [("", False), (Switch.ON, True), (Switch.OFF, False)]
+)
+async def test_introspection_setting_turns_on_introspection_in_production(
+    production: Production, clock: ManualClock, switch: Switch, allowed: bool
 ) -> None:
     async with serving(production(introspection=switch), clock) as api:
-        assert ("data" in await api.ask(INTROSPECTION)) == tells
-        assert ("Did you mean" in (await api.post("{ mee }")).text) == tells
+        assert ("data" in await api.ask(INTROSPECTION)) == allowed
+        assert ("Did you mean" in (await api.post("{ mee }")).text) == allowed
 
 
-async def test_a_host_that_is_not_listed_is_refused_in_production(
+async def test_host_that_is_not_allowed_is_refused_in_production(
     production: Production, clock: ManualClock
 ) -> None:
     async with serving(production(public_url="https://auth.example.com"), clock) as api:
@@ -115,18 +117,18 @@ async def test_a_host_that_is_not_listed_is_refused_in_production(
             assert reply.status_code == status
 
 
-async def test_https_is_remembered_by_browsers_where_the_public_address_has_it(
+async def test_strict_transport_security_is_sent_for_an_https_public_url(
     production: Production, clock: ManualClock
 ) -> None:
     async with serving(production(public_url="https://auth.example.com"), clock) as api:
         assert "max-age" in (await api.http.get("/healthz")).headers["strict-transport-security"]
 
 
-async def test_development_over_plain_http_does_not_ask_for_https(sqlite_api: Api) -> None:
+async def test_strict_transport_security_is_not_sent_over_plain_http(sqlite_api: Api) -> None:
     assert "strict-transport-security" not in (await sqlite_api.http.get("/healthz")).headers
 
 
-async def test_access_tokens_live_as_long_as_is_set(
+async def test_access_token_ttl_sets_the_lifetime_of_access_tokens(
     production: Production, clock: ManualClock
 ) -> None:
     async with serving(production(access_token_ttl=60), clock) as api:
@@ -139,7 +141,7 @@ async def test_access_tokens_live_as_long_as_is_set(
 
 
 @pytest.mark.parametrize("setting", ["session_idle_ttl", "session_max_age"])
-async def test_a_session_ends_when_it_is_set_to(
+async def test_session_expires_after_the_configured_timeouts(
     production: Production, clock: ManualClock, setting: str
 ) -> None:
     async with serving(production(**{setting: 60}), clock) as api:
@@ -157,18 +159,22 @@ async def register(api: Api, password: str) -> Any:
     return data["register"]
 
 
-async def test_the_shortest_password_is_as_set(production: Production, clock: ManualClock) -> None:
+async def test_password_min_length_sets_the_minimum_length(
+    production: Production, clock: ManualClock
+) -> None:
     async with serving(production(password_min_length=15), clock) as api:
         assert codes(await register(api, "fourteen chars")) == ["PASSWORD_TOO_SHORT"]
         assert codes(await register(api, "fifteen chars..")) == []
 
 
-async def test_closed_registration_is_closed(production: Production, clock: ManualClock) -> None:
+async def test_registration_can_be_closed(production: Production, clock: ManualClock) -> None:
     async with serving(production(registration=RegistrationMode.CLOSED), clock) as api:
         assert codes(await register(api, "a perfectly good one")) == ["REGISTRATION_CLOSED"]
 
 
-async def test_tokens_are_signed_as_set(production: Production, clock: ManualClock) -> None:
+async def test_jwt_algorithm_sets_the_algorithm_of_tokens(
+    production: Production, clock: ManualClock
+) -> None:
     async with serving(production(jwt_algorithm="EdDSA"), clock) as api:
         token = await api.log_in(SUPPORT)
         keys = (await api.http.get("/.well-known/jwks.json")).json()["keys"]
@@ -176,7 +182,7 @@ async def test_tokens_are_signed_as_set(production: Production, clock: ManualClo
     assert [key["alg"] for key in keys] == ["EdDSA"]
 
 
-def test_without_settings_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_app_without_settings_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTERN_SECRET_KEY", "changeme")
     monkeypatch.setenv("POSTERN_PUBLIC_URL", BASE_URL)
     with pytest.raises(ConfigurationError) as refused:
@@ -191,7 +197,7 @@ async def start_and_fail(settings: Settings, clock: ManualClock) -> str:
     return str(refused.value)
 
 
-async def test_production_does_not_migrate_by_itself(
+async def test_production_does_not_migrate_the_database(
     production: Production, clock: ManualClock, postgresql_templates: PostgresqlTemplates
 ) -> None:
     for url in ("sqlite:///empty.db", postgresql_templates.empty()):
@@ -200,7 +206,7 @@ async def test_production_does_not_migrate_by_itself(
         assert "Run `postern migrate`" in await start_and_fail(empty, clock)
 
 
-async def test_development_migrates_and_lets_alice_in(
+async def test_development_migrates_and_creates_accounts(
     clock: ManualClock, postgresql_templates: PostgresqlTemplates
 ) -> None:
     for url in ("sqlite:///empty.db", postgresql_templates.empty()):
@@ -211,7 +217,7 @@ async def test_development_migrates_and_lets_alice_in(
             assert (await api.try_login("alice", "secret123"))["tokens"]
 
 
-async def test_a_start_with_the_wrong_secret_makes_no_key_over_the_old_one(
+async def test_start_with_the_wrong_secret_creates_no_key(
     production: Production, clock: ManualClock, sqlite_url: str
 ) -> None:
     async with serving(production(), clock):
@@ -225,7 +231,7 @@ async def test_a_start_with_the_wrong_secret_makes_no_key_over_the_old_one(
 
 
 @pytest.mark.parametrize(("version", "status"), [("0001", "database not migrated"), ("9999", "ok")])
-async def test_server_is_ready_while_its_database_is_of_its_version_or_newer(
+async def test_readyz_is_ok_if_the_database_is_of_this_version_or_newer(
     sqlite_api: Api, version: str, status: str
 ) -> None:
     async with sqlite_api.auth.db.begin() as tx:
@@ -235,7 +241,7 @@ async def test_server_is_ready_while_its_database_is_of_its_version_or_newer(
     assert (await sqlite_api.http.get("/readyz")).json() == {"status": status}
 
 
-async def test_production_adds_no_accounts(
+async def test_production_creates_no_accounts(
     production: Production, clock: ManualClock, sqlite_url: str
 ) -> None:
     db = Database.connect(sqlite_url)

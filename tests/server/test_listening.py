@@ -1,4 +1,4 @@
-"""Listening: the same addresses with one process and with several, IPv4 clients by their IPv4."""
+"""Listening sockets on IPv4 and IPv6, and client addresses."""
 
 import socket
 from contextlib import closing
@@ -39,7 +39,7 @@ def connects(family: socket.AddressFamily, address: str, port: int) -> bool:
 
 
 @needs_ipv6
-def test_listening_on_all_ipv6_addresses_accepts_ipv4_too(port: int) -> None:
+def test_listen_on_all_ipv6_addresses_accepts_ipv4(port: int) -> None:
     (listening,) = listen("::", port)
     with closing(listening):
         assert connects(socket.AF_INET, "127.0.0.1", port)
@@ -47,14 +47,14 @@ def test_listening_on_all_ipv6_addresses_accepts_ipv4_too(port: int) -> None:
 
 
 @needs_ipv6
-def test_listening_on_one_ipv6_address_accepts_no_other(port: int) -> None:
+def test_listen_on_one_ipv6_address_accepts_no_other(port: int) -> None:
     (listening,) = listen("::1", port)
     with closing(listening):
         assert connects(socket.AF_INET6, "::1", port)
         assert not connects(socket.AF_INET, "127.0.0.1", port)
 
 
-def test_listening_on_a_taken_port_reports_which(port: int) -> None:
+def test_listen_on_a_port_in_use_fails(port: int) -> None:
     (listening,) = listen("127.0.0.1", port)
     with (
         closing(listening),
@@ -63,14 +63,14 @@ def test_listening_on_a_taken_port_reports_which(port: int) -> None:
         listen("127.0.0.1", port)
 
 
-def test_listening_on_an_unknown_name_reports_it(port: int) -> None:
+def test_listen_on_an_unknown_host_fails(port: int) -> None:
     with pytest.raises(CommandFailed, match="Cannot listen on no-such-name"):
         listen("no-such-name.invalid", port)
 
 
 @needs_ipv6
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_server_on_all_ipv6_addresses_is_reached_by_both_families(
+def test_server_on_all_ipv6_addresses_is_reachable_over_both_families(
     sqlite_url: str, tmp_path: Path, workers: str
 ) -> None:
     settings = {
@@ -99,11 +99,11 @@ def test_server_on_all_ipv6_addresses_is_reached_by_both_families(
         ("not:an:address", "not:an:address"),
     ],
 )
-def test_mapped_address_is_the_ipv4_address(address: str, plain: str) -> None:
+def test_plain_address_of_a_mapped_address_is_the_ipv4_address(address: str, plain: str) -> None:
     assert plain_address(address) == plain
 
 
-def test_client_with_a_mapped_address_is_the_ipv4_client() -> None:
+def test_client_with_a_mapped_address_has_an_ipv4_address() -> None:
     scope = {"client": ("::ffff:192.0.2.7", 50000), "headers": []}
     assert client_of(scope).address == "192.0.2.7"
 
@@ -122,7 +122,7 @@ def test_client_with_a_mapped_address_is_the_ipv4_client() -> None:
         ("::ffff:192.0.2.99", "192.0.2.7", "192.0.2.99"),
     ],
 )
-async def test_trusted_proxy_matches_by_its_ipv4_address(
+async def test_trusted_proxy_is_matched_by_its_ipv4_address(
     trusted: str, peer: str, forwarded: str, client: str
 ) -> None:
     seen: list[str | None] = []

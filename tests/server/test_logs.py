@@ -1,4 +1,4 @@
-"""Logs: one line per request, by its id, with nothing secret and nothing forged in it."""
+"""Logging: one line per request, without secrets and forged lines."""
 
 import asyncio
 import io
@@ -25,21 +25,21 @@ pytestmark = pytest.mark.usefixtures("restore_logging")
 @pytest.mark.parametrize(
     "name", ["password", "new_password", "accessToken", "Authorization", "cookie", "password_hash"]
 )
-def test_a_field_that_is_named_like_a_secret_is_hidden(name: str) -> None:
+def test_field_named_like_a_secret_is_hidden(name: str) -> None:
     assert hide_secrets(None, "", {name: "hunter2", "status": 200}) == {
         name: "[hidden]",
         "status": 200,
     }
 
 
-def test_production_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs(for_people=False)
+def test_production_logs_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(readable=False)
     structlog.get_logger("test").info("event", token="x", line="a\nb")
     line = json.loads(capsys.readouterr().out)
     assert (line["event"], line["token"], line["line"]) == ("event", "[hidden]", "a\nb")
 
 
-def test_a_worker_logs_as_its_environment_says(
+def test_worker_process_logs_json_in_production(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, sqlite_url: str
 ) -> None:
     monkeypatch.setenv("POSTERN_SECRET_KEY", "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa")
@@ -50,18 +50,18 @@ def test_a_worker_logs_as_its_environment_says(
     assert json.loads(capsys.readouterr().out)["event"] == "careful"
 
 
-def test_other_libraries_write_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs(for_people=False)
+def test_libraries_log_in_the_same_format(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(readable=False)
     logging.getLogger("library").warning("careful")
     assert json.loads(capsys.readouterr().out)["logger"] == "library"
 
 
-def test_a_traceback_shows_no_values_of_variables(capsys: pytest.CaptureFixture[str]) -> None:
+def test_traceback_does_not_contain_values_of_variables(capsys: pytest.CaptureFixture[str]) -> None:
     def fail(password: str) -> None:
         raise RuntimeError(len(password))
 
-    for for_people in (True, False):
-        configure_logs(for_people=for_people)
+    for readable in (True, False):
+        configure_logs(readable=readable)
         try:
             fail("hunter2")
         except RuntimeError:
@@ -73,32 +73,32 @@ def test_a_traceback_shows_no_values_of_variables(capsys: pytest.CaptureFixture[
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> io.StringIO:
-    """What a server in production writes."""
-    # Between the preparation and the test itself pytest changes the standard output.
+    """The log output of a server in production."""
+    # pytest replaces sys.stdout between the setup and the test.
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)
-    configure_logs(for_people=False)
-    # The client of the test would write its own lines among those of the server.
+    configure_logs(readable=False)
+    # The HTTP client of the test would log too.
     caplog.set_level(logging.WARNING, logger="httpx2")
     return output
 
 
 @pytest.fixture
 def logged(shown: io.StringIO, sqlite_api: Api) -> Api:
-    """A server in this process that writes there."""
+    """A server in the test process that logs to `shown`."""
     shown.truncate(0)
     shown.seek(0)
     return sqlite_api
 
 
 async def lines(shown: io.StringIO) -> list[dict[str, Any]]:
-    # They are written when the turn of the event loop ends.
+    # Lines are written at the end of the turn of the event loop.
     await asyncio.sleep(0)
     return [json.loads(line) for line in shown.getvalue().splitlines()]
 
 
 @pytest.mark.parametrize("given", ["abc-1.2_3", "forged\nline", "a" * 65, ""])
-async def test_a_request_is_logged_by_the_id_that_it_was_answered_with(
+async def test_request_is_logged_with_the_id_of_its_reply(
     logged: Api, shown: io.StringIO, given: str
 ) -> None:
     reply = await logged.http.get("/healthz", headers={b"X-Request-Id": given.encode()})
@@ -107,7 +107,7 @@ async def test_a_request_is_logged_by_the_id_that_it_was_answered_with(
     assert (line["event"], line["level"], line["status"]) == ("http.request_completed", "info", 200)
 
 
-async def test_no_line_holds_what_was_typed_or_sent_along(logged: Api, shown: io.StringIO) -> None:
+async def test_logs_contain_no_passwords_tokens_or_queries(logged: Api, shown: io.StringIO) -> None:
     token = await logged.log_in(ALICE)
     await logged.try_login("alice", "wrong-hunter2")
     for password in (ALICE.password, "wrong-hunter2"):

@@ -50,7 +50,7 @@ def test_origin_is_written_as_browsers_send_it(text: str, origin: str) -> None:
         "https://app example.com", "https://a.example,https://b.example",
     ],
 )  # fmt: skip
-def test_what_is_not_an_origin_is_refused(text: str) -> None:
+def test_text_that_is_not_an_origin_is_refused(text: str) -> None:
     assert browser_origin(text) is None
 
 

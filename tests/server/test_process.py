@@ -1,4 +1,4 @@
-"""The server as a process: it starts, serves, logs without secrets, and stops cleanly."""
+"""The server as a process: startup, logs and shutdown."""
 
 import concurrent.futures
 import json
@@ -34,7 +34,7 @@ def log_lines(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
-def test_a_first_start_makes_what_a_newcomer_needs(tmp_path: Path) -> None:
+def test_first_start_in_development_creates_a_secret_and_accounts(tmp_path: Path) -> None:
     with running_server(tmp_path, {"POSTERN_ENVIRONMENT": "development"}) as server:
         assert log_in(server.base_url, "secret123")["tokens"]
         assert "account  alice / secret123" in server.output
@@ -44,7 +44,7 @@ def test_a_first_start_makes_what_a_newcomer_needs(tmp_path: Path) -> None:
     assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
 
 
-def test_a_second_start_keeps_everything_and_tells_no_password(tmp_path: Path) -> None:
+def test_second_start_keeps_the_data_and_prints_no_password(tmp_path: Path) -> None:
     with running_server(tmp_path, DEVELOPMENT) as server:
         token = log_in(server.base_url, "secret123")["tokens"]["accessToken"]
         port = server.base_url.rpartition(":")[2]
@@ -55,7 +55,7 @@ def test_a_second_start_keeps_everything_and_tells_no_password(tmp_path: Path) -
         assert "account" not in two.output
 
 
-def test_the_admin_password_is_printed_and_works_but_is_no_log_line(tmp_path: Path) -> None:
+def test_admin_password_is_printed_once_and_not_logged(tmp_path: Path) -> None:
     with running_server(tmp_path, DEVELOPMENT) as server:
         line = next(x for x in server.output.splitlines() if "account  admin" in x)
         password = line.split()[3]
@@ -64,7 +64,7 @@ def test_the_admin_password_is_printed_and_works_but_is_no_log_line(tmp_path: Pa
         assert "[info" not in line
 
 
-def test_sigterm_lets_a_login_finish_even_when_sent_twice(tmp_path: Path) -> None:
+def test_sigterm_waits_for_a_running_login_even_if_sent_twice(tmp_path: Path) -> None:
     with (
         running_server(tmp_path, {**DEVELOPMENT, "POSTERN_BCRYPT_COST": "13"}) as server,
         concurrent.futures.ThreadPoolExecutor() as pool,
@@ -77,7 +77,7 @@ def test_sigterm_lets_a_login_finish_even_when_sent_twice(tmp_path: Path) -> Non
         assert login.result()["errors"] == [{"code": "INVALID_CREDENTIALS"}]
 
 
-def test_two_workers_serve_side_by_side(tmp_path: Path) -> None:
+def test_two_workers_share_one_port(tmp_path: Path) -> None:
     with running_server(tmp_path, DEVELOPMENT, "--workers", "2") as server:
         token = log_in(server.base_url, "secret123")["tokens"]["accessToken"]
         headers = {"Authorization": f"Bearer {token}"}
@@ -87,9 +87,9 @@ def test_two_workers_serve_side_by_side(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
-def test_production_logs_json_without_secrets_and_shows_no_pages(tmp_path: Path) -> None:
+def test_production_logs_json_without_secrets_and_serves_no_pages(tmp_path: Path) -> None:
     run_command(tmp_path, "migrate", **PRODUCTION)
-    password = "the password of carol's aunt"
+    password = "a long enough password"
     create = ("user", "create", "--username", "dora", "--password-stdin")
     run_command(tmp_path, *create, stdin=password, **PRODUCTION)
     with running_server(tmp_path, PRODUCTION) as server:
@@ -116,7 +116,7 @@ def test_production_logs_json_without_secrets_and_shows_no_pages(tmp_path: Path)
         assert secret not in output
 
 
-def test_ctrl_c_ends_the_server_without_a_traceback(tmp_path: Path) -> None:
+def test_sigint_stops_the_server_without_a_traceback(tmp_path: Path) -> None:
     with running_server(tmp_path, DEVELOPMENT) as server:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(timeout=20) == 0
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_the_server_without_a_traceback(tmp_path: Path) -> None:
         assert "Traceback" not in server.output
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_port_in_use_is_reported(tmp_path: Path) -> None:
     with running_server(tmp_path, DEVELOPMENT) as server:
         port = server.base_url.rpartition(":")[2]
         second = run_command(tmp_path, "serve", POSTERN_PORT=port, **DEVELOPMENT)
@@ -134,7 +134,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     assert "Postern runs at" not in second.stdout
 
 
-def test_migrations_that_start_together_all_succeed(tmp_path: Path) -> None:
+def test_concurrent_migrations_succeed(tmp_path: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         both = list(pool.map(lambda _: run_command(tmp_path, "migrate", **PRODUCTION), range(2)))
     assert [(result.returncode, result.stderr) for result in both] == [(0, "")] * 2

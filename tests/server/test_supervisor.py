@@ -1,4 +1,4 @@
-"""Several workers: a dead one is restarted, signals reach all, and the exit status is true."""
+"""The supervisor: restarts, reloads, signals and the exit status."""
 
 import asyncio
 import json
@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing
 from multiprocessing import Pipe
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from server import supervisor
 from server.app import create_app
+from server.supervisor import Supervisor
 from server.worker import READY
 from tests.api import logged_outages
 from tests.clock import ManualClock
@@ -34,7 +35,7 @@ SETTINGS = {
     "POSTERN_SECRET_KEY": "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
     "POSTERN_PUBLIC_URL": "http://localhost",
 }
-# A request whose body never comes.
+# A request whose body never arrives.
 UNFINISHED = (
     b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: 10\r\n\r\n"
@@ -58,19 +59,19 @@ def server(settings: dict[str, str], tmp_path: Path) -> Iterator[Process]:
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SOON_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.05)
 
 
 def workers(server: Process) -> list[int]:
-    """The processes that serve, without Python's own helper."""
+    """Returns the PIDs of the workers, without Python's resource tracker."""
     path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     children = [int(pid) for pid in path.read_text("ascii").split()]
     return [pid for pid in children if b"spawn_main" in command_of(pid)]
 
 
 def ready_workers(server: Process) -> list[int]:
-    """Those of them that have said in the log that they are ready."""
+    """Returns the PIDs of the workers that have logged `worker.ready`."""
     lines = [json.loads(line) for line in server.output.splitlines() if '"worker.ready"' in line]
     return [pid for pid in workers(server) if pid in {line["pid"] for line in lines}]
 
@@ -98,10 +99,10 @@ def status(server: Process) -> int:
     return httpx2.get(f"{server.base_url}/readyz", timeout=SOON_SECONDS).status_code
 
 
-def test_worker_that_is_killed_is_restarted_as_soon_as_the_system_allows(server: Process) -> None:
+def test_killed_worker_is_restarted_when_the_system_allows_it(server: Process) -> None:
     killed, other = workers(server)
     limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-    # No pipe can be made to another worker.
+    # With this limit, the supervisor cannot create a pipe to a new worker.
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     os.kill(killed, signal.SIGKILL)
     wait_for(lambda: '"worker.start_failed"' in server.output)
@@ -113,7 +114,7 @@ def test_worker_that_is_killed_is_restarted_as_soon_as_the_system_allows(server:
     assert server.stop() == 0
 
 
-def test_sigterm_ends_all_workers_with_status_0(server: Process) -> None:
+def test_sigterm_stops_all_workers_with_status_0(server: Process) -> None:
     pids = workers(server)
     assert server.stop() == 0
     assert not any(is_running(pid) for pid in pids)
@@ -126,7 +127,7 @@ def test_sigterm_refuses_connections_as_soon_as_no_worker_accepts_them(
 ) -> None:
     with running_server(tmp_path, settings, "--workers", "2") as server:
         wait_for(lambda: len(ready_workers(server)) == 2)
-        # A worker waits for the body while it drains.
+        # While it drains, a worker waits for the body.
         with socket.create_connection(("127.0.0.1", port_of(server))) as unfinished:
             unfinished.sendall(UNFINISHED)
             time.sleep(0.2)
@@ -137,19 +138,19 @@ def test_sigterm_refuses_connections_as_soon_as_no_worker_accepts_them(
 
 
 def accepts(server: Process) -> bool:
-    """Whether a connection is accepted. One that is must be answered."""
+    """Returns whether a connection is accepted. An accepted one must be answered."""
     try:
         reply = httpx2.get(f"{server.base_url}/healthz", timeout=5)
     except httpx2.ConnectError:
         return False
     except httpx2.ReadError:
-        # Accepted at the moment of the end.
+        # Accepted just before the server stopped.
         return True
     assert reply.status_code == 200
     return True
 
 
-def test_kill_of_the_parent_ends_the_workers_and_frees_the_port(
+def test_workers_exit_and_free_the_port_if_the_supervisor_is_killed(
     server: Process, settings: dict[str, str], tmp_path: Path
 ) -> None:
     pids = workers(server)
@@ -166,7 +167,7 @@ def test_sighup_replaces_every_worker_without_a_lost_request(server: Process) ->
 
     def ask() -> set[int]:
         statuses = set()
-        # A new connection for each request: the old workers must not take any with them.
+        # Each request uses a new connection. The old workers must not lose any.
         while not stop:
             statuses.add(httpx2.get(f"{server.base_url}/readyz", timeout=30).status_code)
         return statuses
@@ -183,7 +184,7 @@ def test_sighup_replaces_every_worker_without_a_lost_request(server: Process) ->
 
 
 def reload(server: Process) -> None:
-    """Returns when every worker is another one."""
+    """Sends SIGHUP and waits until every worker is replaced."""
     before = workers(server)
     server.process.send_signal(signal.SIGHUP)
     wait_for(lambda: is_replaced(server, before))
@@ -194,7 +195,7 @@ def is_replaced(server: Process, before: list[int]) -> bool:
     return len(ready) == 2 and not set(ready) & set(before) and len(workers(server)) == 2
 
 
-def test_second_sigterm_ends_everything_at_once(server: Process) -> None:
+def test_second_sigterm_kills_all_workers(server: Process) -> None:
     pids = workers(server)
     with socket.create_connection(("127.0.0.1", port_of(server))) as unfinished:
         unfinished.sendall(UNFINISHED)
@@ -217,86 +218,79 @@ def own_server() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(scope="module")
 def own_settings(own_server: PostgresqlServer) -> Iterator[dict[str, str]]:
-    """For a database that a test may stop."""
+    """Settings with a database that a test may stop."""
     with closing(PostgresqlTemplates(own_server.folder)) as templates:
         yield {**SETTINGS, "POSTERN_DATABASE_URL": templates.new_uncached()}
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_failed_start_has_another_status_than_0(tmp_path: Path, count: int) -> None:
+def test_failed_start_exits_with_1(tmp_path: Path, count: int) -> None:
     done = run_command(tmp_path, "serve", "--workers", str(count), **SETTINGS)
     assert done.returncode == 1
     assert "postern migrate" in done.stderr
 
 
 class ScriptedWorker:
-    """Stands for a worker that becomes ready or not, and ends with this status."""
+    """A fake worker that becomes ready or not, and exits with the given status."""
 
     def __init__(self, status: int, *, becomes_ready: bool) -> None:
-        self.connection, theirs = Pipe()
-        self.sentinel, _never_ends = Pipe()
-        self._kept = theirs, _never_ends
+        self.connection, worker_end = Pipe()
+        self.sentinel, other_end = Pipe()
+        self._open = worker_end, other_end
         self._becomes_ready = becomes_ready
         self.ready = False
         self.started_at = time.monotonic()
         self.pid, self.exitcode, self.process = 1, status, self
         if becomes_ready:
-            theirs.send_bytes(READY)
+            worker_end.send_bytes(READY)
 
     def is_alive(self) -> bool:
         return self._becomes_ready and not self.ready
 
-    def read(self) -> None:
+    def read_ready(self) -> None:
         self.ready = True
 
     def terminate(self) -> None:
-        """It has ended."""
+        """Does nothing: the worker has already exited."""
 
     def join(self, timeout: float) -> None:
-        """It has ended."""
+        """Does nothing: the worker has already exited."""
 
 
 STARTUP_FAILURE = 3
 
 
-def supervise(monkeypatch: pytest.MonkeyPatch, *script: ScriptedWorker) -> tuple[int, int]:
+def supervise(*script: ScriptedWorker) -> tuple[int, int]:
     """Runs these workers one after the other, then sends SIGTERM. Returns status and starts."""
     started: list[ScriptedWorker] = []
 
-    def start(_sockets: object) -> ScriptedWorker:
+    def start(_sockets: object) -> Any:
         if len(started) == len(script):
             os.kill(os.getpid(), signal.SIGTERM)
             return script[-1]
         started.append(script[len(started)])
         return started[-1]
 
-    monkeypatch.setattr(supervisor, "Worker", start)
-    monkeypatch.setattr(supervisor, "_FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(supervisor, "_LONGEST_WAIT_SECONDS", 0.05)
-    status = supervisor.Supervisor([], workers=1, shutdown_delay=0).run()
-    return status, len(started)
+    supervisor = Supervisor(
+        [], workers=1, shutdown_delay=0, create_worker=start, first_pause=0.01, longest_wait=0.05
+    )
+    return supervisor.run(), len(started)
 
 
-def test_first_start_that_fails_ends_the_server_with_status_1(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_first_start_that_fails_ends_the_server_with_status_1() -> None:
     script = [ScriptedWorker(STARTUP_FAILURE, becomes_ready=False) for _ in range(3)]
-    assert supervise(monkeypatch, *script) == (1, 1)
+    assert supervise(*script) == (1, 1)
 
 
-def test_worker_that_cannot_start_after_one_was_ready_is_restarted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_worker_that_cannot_start_after_one_was_ready_is_restarted() -> None:
     killed = ScriptedWorker(-signal.SIGKILL, becomes_ready=True)
     replacements = [ScriptedWorker(STARTUP_FAILURE, becomes_ready=False) for _ in range(3)]
-    assert supervise(monkeypatch, killed, *replacements) == (0, 4)
+    assert supervise(killed, *replacements) == (0, 4)
 
 
-def test_worker_that_is_killed_while_it_starts_is_restarted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_worker_that_is_killed_while_it_starts_is_restarted() -> None:
     script = [ScriptedWorker(-signal.SIGKILL, becomes_ready=False) for _ in range(3)]
-    assert supervise(monkeypatch, *script) == (0, 3)
+    assert supervise(*script) == (0, 3)
 
 
 @pytest.mark.soak
@@ -307,7 +301,7 @@ def test_worker_that_dies_during_an_outage_and_a_reload_is_restarted(
         wait_for(lambda: len(ready_workers(server)) == 2)
         own_server.crash()
         before = workers(server)
-        # The reload cannot go on: its first worker waits for the database.
+        # The reload is blocked, because its first worker waits for the database.
         server.process.send_signal(signal.SIGHUP)
         wait_for(lambda: len(workers(server)) == 3)
         os.kill(before[1], signal.SIGKILL)
@@ -321,7 +315,7 @@ def test_worker_that_dies_during_an_outage_and_a_reload_is_restarted(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_workers_that_wait_for_the_database(
+def test_signal_stops_workers_that_wait_for_the_database(
     own_server: PostgresqlServer, own_settings: dict[str, str], tmp_path: Path, number: int
 ) -> None:
     with running_server(tmp_path, own_settings, "--workers", "2") as server:

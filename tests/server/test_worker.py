@@ -1,4 +1,4 @@
-"""One serving process: what it does with connections that arrive while it ends."""
+"""A worker process: connections that arrive during the shutdown."""
 
 import asyncio
 import signal
@@ -34,10 +34,10 @@ def new_server() -> Server:
     return server
 
 
-async def test_connection_that_the_kernel_accepted_before_the_end_is_answered() -> None:
+async def test_pending_connection_is_answered_during_shutdown() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
-    # Nothing accepts it: so it is with a connection that arrives just before the end.
+    # Not accepted yet, like a connection that arrives just before the shutdown.
     with socket.create_connection(address) as client:
         client.sendall(REQUEST)
         await new_server().shutdown([listening])
@@ -47,7 +47,7 @@ async def test_connection_that_the_kernel_accepted_before_the_end_is_answered() 
     assert reply.endswith(b"ok")
 
 
-async def test_connection_after_the_end_is_refused() -> None:
+async def test_connection_after_shutdown_is_refused() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
     await new_server().shutdown([listening])
@@ -77,7 +77,7 @@ def test_start_that_fails_has_another_status_than_0() -> None:
 
 
 def test_request_that_arrives_while_the_last_timer_is_due_is_answered() -> None:
-    """The event loop had not read it: the connection was closed, and a proxy answered 502."""
+    """Regression: the event loop had not read the request, and a proxy answered 502."""
 
     async def ask_at_the_last_moment() -> bytes:
         server, loop = new_server(), asyncio.get_running_loop()
@@ -90,7 +90,7 @@ def test_request_that_arrives_while_the_last_timer_is_due_is_answered() -> None:
             client.settimeout(60)
             client.sendall(REQUEST)
             await asyncio.to_thread(client.recv, 1000)
-            # Due at the same moment as the timer of the end, and called before it.
+            # Due at the same time as the timer of the shutdown, and called before it.
             loop.call_later(LAST_REQUESTS_SECONDS, client.sendall, REQUEST)
             for connection in server.server_state.connections:
                 connection.shutdown()

@@ -1,4 +1,4 @@
-"""What every request passes: the name of the host, an id, safe headers, allowed origins."""
+"""The middleware of every request: host check, request ID, security headers, CORS."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ ASK = {"query": "{ __typename }"}
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000"])
-async def test_a_host_of_ours_is_served(sqlite_api: Api, host: str) -> None:
+async def test_allowed_host_is_served(sqlite_api: Api, host: str) -> None:
     assert (await sqlite_api.http.get("/healthz", headers={"Host": host})).status_code == 200
     reply = await sqlite_api.http.post("/graphql", json=ASK, headers={"Host": host})
     assert reply.status_code == 200
@@ -26,12 +26,12 @@ async def test_a_host_of_ours_is_served(sqlite_api: Api, host: str) -> None:
     "host",
     [
         *("evil.example", "", "localhost.evil.example", "localhost@evil", "evil.example@localhost"),
-        # Programs read different names in these: none may pass.
+        # Programs parse different names from these, so all of them are refused.
         *("localhost:8000@evil.example", "localhost:evil.example", "localhost:80/evil.example"),
         *("localhost:8000:80", "[::1]evil.example", "[::1].evil.example:80", "[::1]@evil", "[::1"),
     ],
 )
-async def test_another_host_is_refused(sqlite_api: Api, host: str) -> None:
+async def test_other_host_is_refused(sqlite_api: Api, host: str) -> None:
     reply = await sqlite_api.http.post("/graphql", json=ASK, headers={"Host": host})
     assert reply.status_code == 400
     detail = "Host header not allowed. Add the host to POSTERN_ALLOWED_HOSTS."
@@ -46,19 +46,19 @@ async def test_another_host_is_refused(sqlite_api: Api, host: str) -> None:
         ("evil.example", "localhost:8000"),
     ],
 )
-async def test_two_hosts_are_refused(sqlite_api: Api, hosts: tuple[str, str]) -> None:
+async def test_two_host_headers_are_refused(sqlite_api: Api, hosts: tuple[str, str]) -> None:
     headers = [("Host", host) for host in hosts]
     reply = await sqlite_api.http.post("/graphql", json=ASK, headers=headers)
     assert reply.status_code == 400
 
 
-async def test_a_host_that_is_too_long_is_nobodys(sqlite_api: Api) -> None:
+async def test_too_long_host_is_refused(sqlite_api: Api) -> None:
     host = "localhost:" + "8" * 300
     reply = await sqlite_api.http.post("/graphql", json=ASK, headers={"Host": host})
     assert reply.status_code == 400
 
 
-async def test_probes_call_by_address(sqlite_api: Api) -> None:
+async def test_health_checks_accept_any_host(sqlite_api: Api) -> None:
     for path in ("/healthz", "/readyz"):
         reply = await sqlite_api.http.get(path, headers={"Host": "10.0.0.7"})
         assert reply.status_code == 200
@@ -67,12 +67,12 @@ async def test_probes_call_by_address(sqlite_api: Api) -> None:
 @pytest.mark.parametrize(
     ("host", "name"), [("A.b:80", "a.b"), ("[::1]:80", "::1"), ("a:", "a"), ("[::1", ""), ("", "")]
 )
-def test_the_name_is_what_stands_before_the_port(host: str, name: str) -> None:
+def test_host_name_is_the_name_without_the_port(host: str, name: str) -> None:
     assert host_name(host.encode()) == name
 
 
 @pytest.mark.parametrize("path", ["/graphql/", "/token/", "/users/me/", "//evil.example"])
-async def test_a_slash_too_many_leads_nowhere(sqlite_api: Api, path: str) -> None:
+async def test_path_with_an_extra_slash_is_not_found(sqlite_api: Api, path: str) -> None:
     reply = await sqlite_api.http.get(f"http://localhost:8000{path}")
     assert (reply.status_code, reply.headers.get("location")) == (404, None)
 
@@ -89,7 +89,7 @@ REPLIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", REPLIES)
-async def test_every_reply_has_the_safe_headers(sqlite_api: Api, kind: str) -> None:
+async def test_every_reply_has_the_security_headers(sqlite_api: Api, kind: str) -> None:
     headers = (await sqlite_api.http.request(**REPLIES[kind])).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -98,7 +98,7 @@ async def test_every_reply_has_the_safe_headers(sqlite_api: Api, kind: str) -> N
     assert headers["x-request-id"]
 
 
-async def test_a_page_tells_nobody_where_its_reader_came_from(sqlite_api: Api) -> None:
+async def test_pages_have_more_security_headers(sqlite_api: Api) -> None:
     headers = (await sqlite_api.http.request(**REPLIES["page"])).headers
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["x-frame-options"] == "DENY"
@@ -108,12 +108,12 @@ async def test_a_page_tells_nobody_where_its_reader_came_from(sqlite_api: Api) -
 @pytest.mark.parametrize(
     ("given", "kept"), [("abc-1.2_3", True), ("a" * 65, False), ("a b", False), ("", False)]
 )
-async def test_a_well_formed_request_id_is_kept(sqlite_api: Api, given: str, kept: bool) -> None:
+async def test_valid_request_id_is_kept(sqlite_api: Api, given: str, kept: bool) -> None:
     reply = await sqlite_api.http.get("/healthz", headers={"X-Request-Id": given})
     assert (reply.headers["x-request-id"] == given) == kept
 
 
-async def test_a_fault_outside_graphql_is_masked(
+async def test_internal_error_outside_graphql_is_masked(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_self: object) -> None:
@@ -135,7 +135,7 @@ async def preflight(api: Api, origin: str) -> Any:
     return await api.http.options("/graphql", headers=headers)
 
 
-async def test_a_listed_origin_may_call(settings: Settings, clock: ManualClock) -> None:
+async def test_listed_origin_gets_cors_headers(settings: Settings, clock: ManualClock) -> None:
     listed = settings.model_copy(update={"cors_origins": (ORIGIN,)})
     async with serving(listed, clock) as api:
         assert (await preflight(api, ORIGIN)).headers["access-control-allow-origin"] == ORIGIN
@@ -149,7 +149,9 @@ async def test_a_listed_origin_may_call(settings: Settings, clock: ManualClock) 
     "origin",
     ["https://evil.example", f"{ORIGIN}.evil.example", "null", "https://app.example.com:1"],
 )
-async def test_no_other_origin_may(settings: Settings, clock: ManualClock, origin: str) -> None:
+async def test_other_origin_gets_no_cors_headers(
+    settings: Settings, clock: ManualClock, origin: str
+) -> None:
     listed = settings.model_copy(update={"cors_origins": (ORIGIN,)})
     async with serving(listed, clock) as api:
         before = await preflight(api, origin)
@@ -157,20 +159,20 @@ async def test_no_other_origin_may(settings: Settings, clock: ManualClock, origi
     assert "access-control-allow-origin" not in {**before.headers, **reply.headers}
 
 
-async def test_metadata_for_machines(sqlite_api: Api) -> None:
+async def test_jwks_can_be_cached(sqlite_api: Api) -> None:
     reply = await sqlite_api.http.get("/.well-known/jwks.json")
     assert reply.headers["cache-control"] == "public, max-age=300"
     assert json.loads(reply.content)["keys"][0]["use"] == "sig"
 
 
-async def test_a_database_that_is_not_there_makes_the_server_unready_and_is_logged(
+async def test_unreachable_database_makes_the_server_unready_and_is_logged(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(*_arguments: object) -> None:
-        raise DatabaseUnavailable("gone")
+        raise DatabaseUnavailable("unreachable")
 
-    for door in ("read", "look_up"):
-        monkeypatch.setattr(Database, door, unreachable)
+    for method in ("read", "look_up"):
+        monkeypatch.setattr(Database, method, unreachable)
     with logged_outages() as causes_of_readyz:
         ready = await sqlite_api.http.get("/readyz")
     assert (ready.status_code, ready.headers["retry-after"]) == (503, "2")
@@ -178,4 +180,4 @@ async def test_a_database_that_is_not_there_makes_the_server_unready_and_is_logg
     with logged_outages() as causes_of_token:
         token = await sqlite_api.http.post("/token", data={"username": "a", "password": "b"})
     assert (token.status_code, token.headers["retry-after"]) == (503, "2")
-    assert causes_of_readyz == causes_of_token == ["gone"]
+    assert causes_of_readyz == causes_of_token == ["unreachable"]

@@ -1,4 +1,4 @@
-"""`/token` and `/users/me`: the same rules behind OAuth's forms and errors."""
+"""`/token` with the password grant, and `/users/me`."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ async def log_in(api: Api, **changes: Any) -> Any:
     return await api.http.post("/token", data=form)
 
 
-async def test_the_form_gives_a_token_that_opens_users_me(api: Api) -> None:
+async def test_password_grant_returns_a_token_for_users_me(api: Api) -> None:
     reply = await log_in(api)
     assert reply.status_code == 200
     assert reply.json()["token_type"] == "Bearer"
@@ -29,12 +29,12 @@ async def test_the_form_gives_a_token_that_opens_users_me(api: Api) -> None:
     assert (me["username"], me["roles"]) == ("alice", ["user"])
 
 
-async def test_tokens_stay_out_of_caches(sqlite_api: Api) -> None:
+async def test_token_reply_must_not_be_cached(sqlite_api: Api) -> None:
     reply = await log_in(sqlite_api)
     assert (reply.headers["cache-control"], reply.headers["pragma"]) == ("no-store", "no-cache")
 
 
-async def test_the_grant_type_may_be_left_out(sqlite_api: Api) -> None:
+async def test_grant_type_defaults_to_password(sqlite_api: Api) -> None:
     assert (await log_in(sqlite_api, grant_type=None)).status_code == 200
 
 
@@ -50,7 +50,7 @@ async def test_the_grant_type_may_be_left_out(sqlite_api: Api) -> None:
         ({"grant_type": ""}, "unsupported_grant_type"),
     ],
 )
-async def test_errors_are_those_of_rfc_6749(
+async def test_token_errors_follow_rfc_6749(
     sqlite_api: Api, changes: dict[str, Any], error: str
 ) -> None:
     reply = await log_in(sqlite_api, **changes)
@@ -67,7 +67,7 @@ async def test_errors_are_those_of_rfc_6749(
         ("application/x-www-form-urlencoded", "&".join(f"a{n}=1" for n in range(50))),
     ],
 )
-async def test_a_form_that_cannot_be_read_is_invalid(
+async def test_malformed_form_is_an_invalid_request(
     sqlite_api: Api, content_type: str, body: str | bytes
 ) -> None:
     headers = {"content-type": content_type}
@@ -75,17 +75,17 @@ async def test_a_form_that_cannot_be_read_is_invalid(
     assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
 
 
-async def test_a_huge_form_is_not_read(sqlite_api: Api) -> None:
+async def test_too_large_form_is_refused(sqlite_api: Api) -> None:
     assert (await log_in(sqlite_api, password="x" * 200_000)).status_code == 413
 
 
-async def test_a_disabled_account_gets_no_token(sqlite_api: Api) -> None:
+async def test_disabled_account_gets_no_token(sqlite_api: Api) -> None:
     async with sqlite_api.auth.db.begin() as tx:
         await tx.execute(text("UPDATE users SET disabled_at = CURRENT_TIMESTAMP"))
     assert (await log_in(sqlite_api)).json()["error"] == "invalid_grant"
 
 
-async def test_past_the_queue_the_form_says_when_to_come_back(
+async def test_full_password_queue_answers_429_with_retry_after(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Passwords, "_capacity", property(lambda _: 0))
@@ -93,13 +93,13 @@ async def test_past_the_queue_the_form_says_when_to_come_back(
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "1")
 
 
-async def test_the_password_grant_can_be_turned_off(settings: Settings, clock: ManualClock) -> None:
+async def test_password_grant_can_be_turned_off(settings: Settings, clock: ManualClock) -> None:
     off = settings.model_copy(update={"password_grant": Switch.OFF})
     async with serving(off, clock) as api:
         assert (await log_in(api)).json()["error"] == "unsupported_grant_type"
 
 
-async def test_a_get_is_not_allowed(sqlite_api: Api) -> None:
+async def test_token_endpoint_does_not_allow_get(sqlite_api: Api) -> None:
     assert (await sqlite_api.http.get("/token")).status_code == 405
 
 
@@ -111,7 +111,7 @@ async def test_a_get_is_not_allowed(sqlite_api: Api) -> None:
         ([("Authorization", "Bearer x"), ("Authorization", "Bearer y")], "TOKEN_INVALID"),
     ],
 )
-async def test_users_me_challenges_strangers(
+async def test_users_me_without_a_valid_token_returns_a_challenge(
     sqlite_api: Api, headers: list[tuple[str, str]], challenge: str
 ) -> None:
     reply = await sqlite_api.http.get("/users/me", headers=headers)
@@ -119,7 +119,7 @@ async def test_users_me_challenges_strangers(
     assert challenge in reply.headers["www-authenticate"]
 
 
-async def test_users_me_tells_the_permissions(sqlite_api: Api) -> None:
+async def test_users_me_lists_the_permissions(sqlite_api: Api) -> None:
     headers = {"Authorization": f"Bearer {await sqlite_api.log_in(ADMIN)}"}
     me = (await sqlite_api.http.get("/users/me", headers=headers)).json()
     assert "users:write" in me["permissions"]

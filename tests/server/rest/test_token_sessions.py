@@ -1,4 +1,4 @@
-"""`/token` with a refresh token, `/revoke`, `/introspect`, and where libraries look for them."""
+"""`/token` with a refresh token, `/revoke`, `/introspect`, and the metadata."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ async def introspect(device: Device, token: str, *, as_admin: bool = True) -> An
     return await device.api.http.post("/introspect", data={"token": token}, headers=headers)
 
 
-async def test_the_refresh_grant_gives_the_next_pair(device: Device) -> None:
+async def test_refresh_grant_returns_new_tokens(device: Device) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": device.refresh_token}
     reply = await device.api.http.post("/token", data=form)
     assert reply.status_code == 200
@@ -40,7 +40,7 @@ async def test_the_refresh_grant_gives_the_next_pair(device: Device) -> None:
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
     ],
 )
-async def test_a_refresh_that_fails_says_so_in_oauths_words(
+async def test_failed_refresh_returns_an_oauth_error(
     sqlite_api: Api, form: dict[str, str], error: str
 ) -> None:
     reply = await sqlite_api.http.post("/token", data=form)
@@ -48,7 +48,7 @@ async def test_a_refresh_that_fails_says_so_in_oauths_words(
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-async def test_revoking_either_token_ends_both(device: Device, kind: str) -> None:
+async def test_revoke_of_either_token_ends_the_session(device: Device, kind: str) -> None:
     token = {"access_token": device.access_token, "refresh_token": device.refresh_token}[kind]
     reply = await device.api.http.post("/revoke", data={"token": token, "token_type_hint": "x"})
     assert reply.status_code == 200
@@ -57,16 +57,16 @@ async def test_revoking_either_token_ends_both(device: Device, kind: str) -> Non
 
 
 @pytest.mark.parametrize("token", ["", "x", "prt_x", "a.b.c"])
-async def test_revoking_what_is_no_token_is_fine(sqlite_api: Api, token: str) -> None:
+async def test_revoke_of_an_invalid_token_succeeds(sqlite_api: Api, token: str) -> None:
     assert (await sqlite_api.http.post("/revoke", data={"token": token})).status_code == 200
 
 
-async def test_a_revocation_without_a_token_is_invalid(sqlite_api: Api) -> None:
+async def test_revoke_without_a_token_is_an_invalid_request(sqlite_api: Api) -> None:
     assert (await sqlite_api.http.post("/revoke", data={"x": "y"})).status_code == 400
     assert (await sqlite_api.http.post("/revoke", json={"token": "x"})).status_code == 400
 
 
-async def test_a_live_token_is_described(device: Device) -> None:
+async def test_introspection_describes_an_active_token(device: Device) -> None:
     for token, kind in (
         (device.access_token, "Bearer"),
         (device.refresh_token, "refresh_token"),
@@ -76,7 +76,9 @@ async def test_a_live_token_is_described(device: Device) -> None:
         assert (body["username"], body["iss"]) == ("alice", "http://localhost:8000")
 
 
-async def test_a_dead_token_is_nothing_at_all(device: Device, clock: ManualClock) -> None:
+async def test_introspection_of_an_inactive_token_returns_only_active_false(
+    device: Device, clock: ManualClock
+) -> None:
     await device.refresh()
     for token in (device.used_tokens[0], "prt_x", "x", ""):
         assert (await introspect(device, token)).json() == INACTIVE
@@ -87,14 +89,16 @@ async def test_a_dead_token_is_nothing_at_all(device: Device, clock: ManualClock
     assert (await introspect(device, device.refresh_token)).json() == INACTIVE
 
 
-async def test_a_revoked_session_shows_at_introspection(sqlite_api: Api, device: Device) -> None:
+async def test_introspection_reports_tokens_of_a_revoked_session_as_inactive(
+    sqlite_api: Api, device: Device
+) -> None:
     async with sqlite_api.auth.db.begin() as tx:
         await tx.execute(text("UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP"))
     for token in (device.access_token, device.refresh_token):
         assert (await introspect(device, token)).json() == INACTIVE
 
 
-async def test_only_holders_of_the_permission_may_ask(device: Device) -> None:
+async def test_introspection_requires_the_permission(device: Device) -> None:
     reply = await introspect(device, device.access_token, as_admin=False)
     assert reply.status_code == 403
     assert 'error="insufficient_scope"' in reply.headers["www-authenticate"]
@@ -102,7 +106,7 @@ async def test_only_holders_of_the_permission_may_ask(device: Device) -> None:
     assert stranger.status_code == 401
 
 
-async def test_an_introspection_that_is_no_form_is_invalid(device: Device) -> None:
+async def test_introspection_without_a_form_is_an_invalid_request(device: Device) -> None:
     asking = await Device(device.api).log_in(ADMIN)
     headers = {"Authorization": f"Bearer {asking.access_token}"}
     reply = await device.api.http.post("/introspect", json={}, headers=headers)
@@ -110,7 +114,7 @@ async def test_an_introspection_that_is_no_form_is_invalid(device: Device) -> No
 
 
 @pytest.mark.parametrize("name", ["oauth-authorization-server", "openid-configuration"])
-async def test_the_metadata_leads_to_every_endpoint(sqlite_api: Api, name: str) -> None:
+async def test_metadata_lists_every_endpoint(sqlite_api: Api, name: str) -> None:
     metadata = (await sqlite_api.http.get(f"/.well-known/{name}")).json()
     assert metadata["issuer"] == "http://localhost:8000"
     assert (await sqlite_api.http.get(metadata["jwks_uri"])).json()["keys"]
