@@ -1,4 +1,4 @@
-"""Postern's connections beside those of Strawberry's Relay support."""
+"""Connections of Postern and of Strawberry in one schema."""
 
 import strawberry
 from strawberry import relay
@@ -20,7 +20,7 @@ class Harbor:
         return [Boat(number=n) for n in range(3)]
 
 
-async def test_connection_of_strawberry_runs_beside_those_of_postern() -> None:
+async def test_strawberry_connection_works_in_the_same_schema() -> None:
     schema = build_schema(PermissionRegistry({}), queries=[Harbor])
     result = await schema.execute(
         "{ boats(first: 2) { edges { cursor } pageInfo { hasNextPage } } }"

@@ -1,4 +1,4 @@
-"""The bearer header: the one place where a token is looked for."""
+"""The context: the bearer header, the challenge, and the state of an operation."""
 
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ INVALID = {"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_scheme_is_read_in_any_case(sqlite_api: Api, scheme: str) -> None:
+async def test_bearer_scheme_is_case_insensitive(sqlite_api: Api, scheme: str) -> None:
     token = await sqlite_api.log_in(ALICE)
     headers = {"Authorization": f"{scheme} {token}"}
     reply = await sqlite_api.post("{ me { username } }", headers=headers)
@@ -35,14 +35,14 @@ async def test_the_scheme_is_read_in_any_case(sqlite_api: Api, scheme: str) -> N
         ("Bearer a b c", INVALID),
     ],
 )
-async def test_other_headers_are_told_apart(
+async def test_invalid_authorization_header_is_denied_with_reason(
     sqlite_api: Api, header: str, denial: dict[str, str]
 ) -> None:
     reply = await sqlite_api.post("{ me { id } }", headers={"Authorization": header})
     assert denials(reply.json()) == [denial]
 
 
-async def test_two_headers_are_refused(sqlite_api: Api) -> None:
+async def test_two_authorization_headers_are_refused(sqlite_api: Api) -> None:
     reply = await sqlite_api.http.post(
         "/graphql",
         json={"query": "{ me { id } }"},
@@ -51,7 +51,7 @@ async def test_two_headers_are_refused(sqlite_api: Api) -> None:
     assert denials(reply.json()) == [INVALID]
 
 
-async def test_a_token_in_the_address_or_the_body_is_not_looked_at(sqlite_api: Api) -> None:
+async def test_token_in_url_or_body_is_ignored(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     reply = await sqlite_api.http.post(
         f"/graphql?access_token={token}",
@@ -70,14 +70,14 @@ async def test_a_token_in_the_address_or_the_body_is_not_looked_at(sqlite_api: A
         ),
     ],
 )
-async def test_the_reply_challenges_as_rfc_6750_says(
+async def test_reply_has_rfc_6750_challenge(
     sqlite_api: Api, headers: dict[str, str], challenge: str
 ) -> None:
     reply = await sqlite_api.post("{ me { id } }", headers=headers)
     assert reply.headers["www-authenticate"] == challenge
 
 
-async def test_a_public_field_is_not_challenged(sqlite_api: Api) -> None:
+async def test_public_field_has_no_challenge(sqlite_api: Api) -> None:
     reply = await sqlite_api.post("{ __typename }", headers={"Authorization": "Bearer x"})
     assert "www-authenticate" not in reply.headers
 
@@ -116,7 +116,7 @@ async def test_context_state_is_shared_by_the_fields_of_an_operation(
             assert data == {"a": [1, 2], "b": [1, 2], "c": [1, 2]}
 
 
-async def test_context_takes_attributes_and_weak_references(
+async def test_context_allows_attributes_and_weak_references(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Loaders]) as api:

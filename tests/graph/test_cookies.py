@@ -1,4 +1,4 @@
-"""The refresh token as a cookie: pages of ours use it, other pages cannot."""
+"""The cookie of the refresh token: only pages of allowed origins can use it."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ async def log_in(api: Api) -> Any:
 
 
 def cookie_of(reply: Any) -> dict[str, str]:
-    """The parts of the Set-Cookie line; flags have no value."""
+    """The attributes of the Set-Cookie header; flags have no value."""
     parts = (part.partition("=") for part in reply.headers["set-cookie"].split("; "))
     return {name: value for name, _, value in parts}
 
@@ -39,7 +39,7 @@ async def refresh(api: Api, cookie: str, **headers: str) -> Any:
     return await api.post(REFRESH, headers=given)
 
 
-async def test_the_token_comes_as_a_cookie_that_scripts_cannot_read(sqlite_api: Api) -> None:
+async def test_login_sets_httponly_cookie_and_returns_no_refresh_token(sqlite_api: Api) -> None:
     reply = await log_in(sqlite_api)
     cookie = cookie_of(reply)
     assert cookie[NAME].startswith("prt_")
@@ -49,7 +49,7 @@ async def test_the_token_comes_as_a_cookie_that_scripts_cannot_read(sqlite_api: 
     assert cookie[NAME] not in reply.text
 
 
-async def test_the_cookie_alone_refreshes(sqlite_api: Api) -> None:
+async def test_refresh_uses_the_cookie(sqlite_api: Api) -> None:
     cookie = cookie_of(await log_in(sqlite_api))[NAME]
     reply = await refresh(sqlite_api, cookie, **OURS)
     assert reply.json()["data"]["refreshTokens"] == {"tokens": {"refreshToken": None}, "errors": []}
@@ -57,22 +57,24 @@ async def test_the_cookie_alone_refreshes(sqlite_api: Api) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
-async def test_another_page_cannot_use_the_cookie(sqlite_api: Api, headers: dict[str, str]) -> None:
+async def test_page_of_other_origin_cannot_use_the_cookie(
+    sqlite_api: Api, headers: dict[str, str]
+) -> None:
     cookie = cookie_of(await log_in(sqlite_api))[NAME]
     reply = await refresh(sqlite_api, cookie, **headers)
     errors = reply.json()["data"]["refreshTokens"]["errors"]
     assert errors == [{"code": "INVALID_REFRESH_TOKEN"}]
-    # Nor remove it: it is still a good one.
+    # The cookie is still valid, so the reply must not remove it.
     assert "set-cookie" not in reply.headers
     assert (await refresh(sqlite_api, cookie, **OURS)).json()["data"]["refreshTokens"]["tokens"]
 
 
-async def test_a_dead_cookie_is_taken_away(sqlite_api: Api) -> None:
+async def test_invalid_cookie_is_cleared(sqlite_api: Api) -> None:
     reply = await refresh(sqlite_api, "prt_dead", **OURS)
     assert (cookie_of(reply)[NAME], cookie_of(reply)["Max-Age"]) == ("", "0")
 
 
-async def test_the_cookie_alone_logs_out(sqlite_api: Api) -> None:
+async def test_logout_uses_the_cookie(sqlite_api: Api) -> None:
     cookie = cookie_of(await log_in(sqlite_api))[NAME]
     sqlite_api.http.cookies.clear()
     given = {"Cookie": f"{NAME}={cookie}"}
@@ -85,8 +87,8 @@ async def test_the_cookie_alone_logs_out(sqlite_api: Api) -> None:
     assert again.json()["data"]["refreshTokens"]["tokens"] is None
 
 
-async def bobs_cookie(api: Api) -> str:
-    """The cookie of somebody who used the same browser."""
+async def log_in_bob(api: Api) -> str:
+    """Signs Bob in from the same browser and returns the cookie."""
     reply = await api.post(
         LOGIN.replace("alice", BOB.username), {"password": BOB.password}, headers=OURS
     )
@@ -95,10 +97,10 @@ async def bobs_cookie(api: Api) -> str:
 
 
 @pytest.mark.parametrize("mutation", ["logout", "logoutEverywhere"])
-async def test_who_logs_out_by_token_leaves_the_cookie_of_another_person(
+async def test_logout_with_token_keeps_cookie_of_another_user(
     sqlite_api: Api, mutation: str
 ) -> None:
-    token, cookie = await sqlite_api.log_in(ALICE), await bobs_cookie(sqlite_api)
+    token, cookie = await sqlite_api.log_in(ALICE), await log_in_bob(sqlite_api)
     headers = {"Cookie": f"{NAME}={cookie}", **OURS}
     query = f"mutation {{ {mutation} {{ endedSessions }} }}"
     reply = await sqlite_api.post(query, headers=headers, token=token)
@@ -107,10 +109,10 @@ async def test_who_logs_out_by_token_leaves_the_cookie_of_another_person(
     assert (await refresh(sqlite_api, cookie, **OURS)).json()["data"]["refreshTokens"]["tokens"]
 
 
-async def test_a_dead_token_is_not_replaced_by_the_cookie_of_another_person(
+async def test_revoked_token_is_not_replaced_by_cookie_of_another_user(
     sqlite_api: Api,
 ) -> None:
-    token, cookie = await sqlite_api.log_in(ALICE), await bobs_cookie(sqlite_api)
+    token, cookie = await sqlite_api.log_in(ALICE), await log_in_bob(sqlite_api)
     await sqlite_api.data(LOGOUT, token=token)
     headers = {"Cookie": f"{NAME}={cookie}", **OURS}
     reply = await sqlite_api.post(LOGOUT, headers=headers, token=token)
@@ -118,13 +120,13 @@ async def test_a_dead_token_is_not_replaced_by_the_cookie_of_another_person(
     assert (await refresh(sqlite_api, cookie, **OURS)).json()["data"]["refreshTokens"]["tokens"]
 
 
-async def test_a_forged_cookie_is_no_session(sqlite_api: Api) -> None:
+async def test_forged_cookie_is_token_invalid(sqlite_api: Api) -> None:
     headers = {"Cookie": f"{NAME}=prt_x; broken", **OURS}
     result = (await sqlite_api.post(LOGOUT, headers=headers)).json()
     assert result["errors"][0]["extensions"]["reason"] == "TOKEN_INVALID"
 
 
-async def test_over_https_the_cookie_is_bound_to_the_host() -> None:
+async def test_cookie_over_https_has_host_prefix() -> None:
     policy = CookiePolicy(secure=True, allowed_origins=frozenset())
     line = policy.write("prt_x", timedelta(days=1))
     assert line.startswith("__Host-postern_refresh=prt_x; Path=/; Max-Age=86400;")
@@ -140,13 +142,13 @@ async def test_over_https_the_cookie_is_bound_to_the_host() -> None:
         (3000, False, "postern_refresh_3000"),
     ],
 )
-def test_cookie_is_named_after_the_port(port: int | None, secure: bool, name: str) -> None:
+def test_cookie_name_contains_the_port(port: int | None, secure: bool, name: str) -> None:
     policy = CookiePolicy(secure=secure, allowed_origins=frozenset(), port=port)
     assert policy.write("prt_x", timedelta(days=1)).startswith(f"{name}=prt_x;")
     assert policy.clear().startswith(f"{name}=;")
 
 
-async def test_two_servers_on_one_host_keep_both_sessions(
+async def test_cookies_of_two_servers_on_one_host_do_not_collide(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     # A browser sends its cookies to every port of a host.
@@ -172,7 +174,7 @@ async def test_two_servers_on_one_host_keep_both_sessions(
 async def test_refresh_with_token_in_input_never_uses_the_cookie(
     sqlite_api: Api, typed: str
 ) -> None:
-    # A script that injects itself into a page could read the successor in the body.
+    # An injected script could read the new token in the body.
     cookie = cookie_of(await log_in(sqlite_api))[NAME]
     query = f"""mutation {{
       refreshTokens(input: {{refreshToken: "{typed}"}}) {{

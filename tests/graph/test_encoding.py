@@ -1,4 +1,4 @@
-"""Replies as JSON: what JSON can hold is written, and nothing else."""
+"""Encoding of replies as JSON."""
 
 import dataclasses
 import json
@@ -33,12 +33,12 @@ class RowTuple(NamedTuple):
     password_hash: str = "hash-of-alice"
 
 
-# What SQLAlchemy gives as `row._mapping`: no dictionary, but like one.
+# Like SQLAlchemy's `row._mapping`: a mapping, but not a dict.
 ROW_MAPPING = MappingProxyType({"password_hash": "hash-of-alice"})
 
 
 @given(VALUES)
-def test_encoding_is_what_the_standard_library_writes(value: Any) -> None:
+def test_encoding_equals_that_of_the_standard_library(value: Any) -> None:
     assert json.loads(encode_json(value)) == json.loads(json.dumps(value))
 
 
@@ -59,7 +59,7 @@ def test_encoding_is_what_the_standard_library_writes(value: Any) -> None:
         ),
     ],
 )
-def test_values_beyond_orjson_are_written(value: Any, text: str) -> None:
+def test_values_that_orjson_rejects_are_encoded(value: Any, text: str) -> None:
     assert encode_json(value).decode() == text
 
 
@@ -70,7 +70,7 @@ def test_values_beyond_orjson_are_written(value: Any, text: str) -> None:
         *([RowTuple()], {"a": RowTuple()}, ROW_MAPPING, {"a": ROW_MAPPING}, [ROW_MAPPING, 2**64]),
     ],
 )
-def test_rows_are_never_written(value: Any) -> None:
+def test_rows_are_refused(value: Any) -> None:
     with pytest.raises(NotJson) as caught:
         encode_json(value)
     assert "hash-of-alice" not in str(caught.value)
@@ -79,7 +79,7 @@ def test_rows_are_never_written(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", ["\ud800", {"\ud800": 1}, b"bytes", {1, 2}, {(1, 2): 3}, object(), [10**5000]]
 )
-def test_values_without_a_form_in_json_are_refused(value: Any) -> None:
+def test_values_that_are_not_json_are_refused(value: Any) -> None:
     with pytest.raises(NotJson):
         encode_json([value])
 

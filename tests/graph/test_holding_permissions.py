@@ -1,4 +1,4 @@
-"""Custom mutations can hold the caller's permissions while they act."""
+"""`holding_permissions`: the caller keeps permissions until the block ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from tests.conftest import make_settings
 
 @dataclass
 class Stage:
-    """Where a mutation stops until the test lets it go on."""
+    """A point where a mutation waits until the test continues it."""
 
     api: Api
     written: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ stages: list[Stage] = []
 
 @strawberry.type
 class Notes:
-    """A mutation that stops before it holds the permission, and one that stops while it does."""
+    """A mutation that waits before it holds the permission, and one that waits while it does."""
 
     @strawberry.mutation(permission_classes=[HasPermission("notes:write")])
     async def late(self, info: Info) -> bool | None:
@@ -76,7 +76,7 @@ async def demote(api: Api) -> None:
     await set_user_roles(api.auth, OPERATOR, bob.id, [])
 
 
-async def test_permission_taken_before_the_block_is_refused(stage: Stage) -> None:
+async def test_permission_revoked_before_the_block_is_refused(stage: Stage) -> None:
     token = await stage.api.log_in(BOB)
     request = asyncio.create_task(stage.api.ask("mutation { late }", token=token))
     await stage.arrived.wait()
@@ -86,7 +86,7 @@ async def test_permission_taken_before_the_block_is_refused(stage: Stage) -> Non
     assert stage.written == []
 
 
-async def test_permission_cannot_be_taken_during_the_block(stage: Stage) -> None:
+async def test_permission_cannot_be_revoked_during_the_block(stage: Stage) -> None:
     token = await stage.api.log_in(BOB)
     request = asyncio.create_task(stage.api.ask("mutation { held }", token=token))
     await stage.arrived.wait()

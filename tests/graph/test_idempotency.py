@@ -1,4 +1,4 @@
-"""The `Idempotency-Key` header: which values are keys, and where one is read."""
+"""The `Idempotency-Key` header: valid keys, and the operations that read it."""
 
 import pytest
 
@@ -25,11 +25,11 @@ KEY = "5a1c8f3e-0000-4000-8000-7d3f1a9b2c4d"
         (r'"escaped \" and \\ inside"', r'escaped " and \ inside'),
     ],
 )
-def test_idempotency_key_quoted_or_bare_is_read(header: str, key: str) -> None:
+def test_idempotency_key_is_read_with_and_without_quotes(header: str, key: str) -> None:
     assert parse_idempotency_key(header.encode()) == key
 
 
-def test_idempotency_key_that_is_missing_is_none() -> None:
+def test_missing_idempotency_key_is_none() -> None:
     assert parse_idempotency_key(None) is None
 
 

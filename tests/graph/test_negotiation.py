@@ -47,7 +47,7 @@ OLD = "application/json"
         (OLD.upper(), JSON),
     ],
 )
-def test_reply_has_the_media_type_that_is_wanted_most(accept: str, media_type: str | None) -> None:
+def test_reply_has_the_preferred_media_type(accept: str, media_type: str | None) -> None:
     assert accepted_media_type(accept.encode()) == media_type
 
 
@@ -62,14 +62,14 @@ def test_reply_has_the_media_type_that_is_wanted_most(accept: str, media_type: s
         (f"text/html;q=0, {NEW}", NEW),
     ],
 )
-async def test_explorer_is_shown_where_a_page_is_wanted_most(
+async def test_explorer_is_shown_if_html_is_preferred(
     sqlite_api: Api, accept: str, content_type: str
 ) -> None:
     reply = await sqlite_api.http.get("/graphql", headers={"Accept": accept})
     assert reply.headers["content-type"].partition(";")[0] == content_type
 
 
-async def test_refused_media_types_are_406(sqlite_api: Api) -> None:
+async def test_unacceptable_media_types_are_406(sqlite_api: Api) -> None:
     reply = await sqlite_api.http.post(
         "/graphql", json={"query": "{ __typename }"}, headers={"Accept": f"{OLD};q=0, {NEW};q=0"}
     )
@@ -83,5 +83,5 @@ async def test_refused_media_types_are_406(sqlite_api: Api) -> None:
         ("gzip; q=0.0", False), ("br", False), ("", False), ("identity", False),
     ],
 )  # fmt: skip
-def test_gzip_is_sent_where_it_is_accepted(accepted: str, is_accepted: bool) -> None:
+def test_gzip_acceptance_follows_the_header(accepted: str, is_accepted: bool) -> None:
     assert accepts_gzip(accepted) == is_accepted

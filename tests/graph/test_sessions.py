@@ -1,4 +1,4 @@
-"""One's sessions: seen with where and when, ended one by one or all at once."""
+"""Sessions: listing and revoking them."""
 
 from uuid import uuid4
 
@@ -32,19 +32,19 @@ async def revoke(device: Device, session_id: object) -> list[str]:
     return codes(data["revokeSession"])
 
 
-async def test_a_session_says_where_and_when_it_began(device: Device) -> None:
+async def test_session_has_address_and_start_time(device: Device) -> None:
     (session,) = await sessions_of(device)
     assert (session["address"], session["current"]) == ("192.0.2.7", True)
     assert session["createdAt"] == session["lastUsedAt"]
     assert (session["endedAt"], session["endReason"]) == (None, None)
 
 
-async def test_the_other_device_is_not_this_one(device: Device) -> None:
+async def test_only_the_session_of_the_request_is_current(device: Device) -> None:
     await Device(device.api).log_in()
     assert [session["current"] for session in await sessions_of(device)] == [False, True]
 
 
-async def test_sessions_come_in_pages(device: Device) -> None:
+async def test_sessions_are_paginated(device: Device) -> None:
     for _ in range(2):
         await Device(device.api).log_in()
     query = """query P($after: String) { me { sessions(first: 2, after: $after) {
@@ -60,7 +60,7 @@ async def test_sessions_come_in_pages(device: Device) -> None:
     assert len(set(seen)) == len(seen) == 3
 
 
-async def test_another_session_is_ended_at_once(device: Device) -> None:
+async def test_revoked_session_ends_immediately(device: Device) -> None:
     other = await Device(device.api).log_in()
     newest = (await sessions_of(device))[0]["id"]
     assert await revoke(device, newest) == []
@@ -69,7 +69,7 @@ async def test_another_session_is_ended_at_once(device: Device) -> None:
     assert await device.is_signed_in()
 
 
-async def test_a_session_that_has_ended_is_not_found(device: Device) -> None:
+async def test_revoking_ended_or_unknown_session_is_not_found(device: Device) -> None:
     await Device(device.api).log_in()
     newest = (await sessions_of(device))[0]["id"]
     await revoke(device, newest)
@@ -77,14 +77,14 @@ async def test_a_session_that_has_ended_is_not_found(device: Device) -> None:
         assert await revoke(device, session_id) == ["SESSION_NOT_FOUND"]
 
 
-async def test_nobody_ends_or_probes_the_sessions_of_others(device: Device) -> None:
+async def test_revoking_session_of_another_user_is_not_found(device: Device) -> None:
     (session,) = await sessions_of(device)
     bob = await Device(device.api).log_in(BOB)
     assert await revoke(bob, session["id"]) == ["SESSION_NOT_FOUND"]
     assert await device.is_signed_in()
 
 
-async def test_support_ends_anybodys_session_and_the_owner_sees_it(device: Device) -> None:
+async def test_session_revoked_by_support_has_end_reason(device: Device) -> None:
     (session,) = await sessions_of(device)
     sophie = await Device(device.api).log_in(SUPPORT)
     assert await revoke(sophie, session["id"]) == []
@@ -94,7 +94,7 @@ async def test_support_ends_anybodys_session_and_the_owner_sees_it(device: Devic
     assert data["me"]["sessions"]["nodes"] == [{"endReason": "REVOKED_BY_OPERATOR"}]
 
 
-async def test_logging_out_everywhere_ends_every_session_of_ones_own(device: Device) -> None:
+async def test_logout_everywhere_ends_all_sessions_of_the_user(device: Device) -> None:
     other, bob = await Device(device.api).log_in(), await Device(device.api).log_in(BOB)
     query = "mutation { logoutEverywhere { endedSessions errors { code } } }"
     data = await device.api.data(query, token=device.access_token)
@@ -104,16 +104,14 @@ async def test_logging_out_everywhere_ends_every_session_of_ones_own(device: Dev
     assert await bob.is_signed_in()
 
 
-async def test_operators_see_the_sessions_of_others_and_users_do_not(
-    device: Device, admin: str
-) -> None:
+async def test_admin_lists_sessions_of_another_user(device: Device, admin: str) -> None:
     alice = await device.api.id_of(ALICE, admin=admin)
     query = f'{{ user(id: "{alice}") {{ sessions {{ nodes {{ current }} }} }} }}'
     data = await device.api.data(query, token=admin)
     assert data["user"]["sessions"]["nodes"] == [{"current": False}]
 
 
-async def test_a_login_reply_does_not_show_the_sessions_to_a_stranger(api: Api) -> None:
+async def test_login_payload_does_not_show_sessions(api: Api) -> None:
     query = f"""mutation {{ login(input: {{username: "alice", password: "{ALICE.password}"}}) {{
         user {{ username sessions {{ nodes {{ id }} }} }} }} }}"""
     result = await api.ask(query)

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: whatever comes in, the answer is clear, and it is never a 5xx."""
+"""GraphQL over HTTP: invalid requests get an error with a code, never an internal error."""
 
 import asyncio
 import gc
@@ -21,9 +21,9 @@ from tests.conftest import make_settings
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
-NEWER = {"Accept": RESPONSE_JSON}
+ACCEPT_RESPONSE_JSON = {"Accept": RESPONSE_JSON}
 ASK = '{"query": "{ me { id } }"}'
-PATIENT = settings(
+PROPERTY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
@@ -37,7 +37,7 @@ async def send(api: Api, body: str | bytes, **headers: str) -> Any:
     return await api.http.post("/graphql", content=body, headers=headers)
 
 
-ODD_BODIES: dict[str, str | bytes] = {
+INVALID_BODIES: dict[str, str | bytes] = {
     "empty": "",
     "null": "null",
     "text": '"x"',
@@ -62,14 +62,14 @@ ODD_BODIES: dict[str, str | bytes] = {
 }
 
 
-@pytest.mark.parametrize("body", ODD_BODIES)
-async def test_an_odd_body_is_a_bad_request(sqlite_api: Api, body: str) -> None:
-    reply = await send(sqlite_api, ODD_BODIES[body])
+@pytest.mark.parametrize("body", INVALID_BODIES)
+async def test_invalid_body_is_bad_request(sqlite_api: Api, body: str) -> None:
+    reply = await send(sqlite_api, INVALID_BODIES[body])
     assert (reply.status_code, code(reply)) == (400, "BAD_REQUEST")
     assert "data" not in reply.json()
 
 
-ODD_DOCUMENTS = {
+INVALID_DOCUMENTS = {
     "blank": (" \n ", "BAD_REQUEST"),
     "comment": ("# nothing", "GRAPHQL_PARSE_FAILED"),
     "not GraphQL": ("SELECT * FROM users", "GRAPHQL_PARSE_FAILED"),
@@ -89,16 +89,16 @@ ODD_DOCUMENTS = {
 }
 
 
-@pytest.mark.parametrize("document", ODD_DOCUMENTS)
-async def test_an_odd_document_is_refused_with_a_code(sqlite_api: Api, document: str) -> None:
-    text, wanted = ODD_DOCUMENTS[document]
-    reply = await sqlite_api.post(text, headers=NEWER)
+@pytest.mark.parametrize("document", INVALID_DOCUMENTS)
+async def test_invalid_document_is_refused_with_code(sqlite_api: Api, document: str) -> None:
+    text, wanted = INVALID_DOCUMENTS[document]
+    reply = await sqlite_api.post(text, headers=ACCEPT_RESPONSE_JSON)
     assert reply.status_code == 400
     assert "data" not in reply.json()
     assert wanted in {None, code(reply)}
 
 
-async def test_several_operations_need_a_name(sqlite_api: Api) -> None:
+async def test_document_with_several_operations_requires_operation_name(sqlite_api: Api) -> None:
     text = "query A { __typename } query B { b: __typename }"
     assert code(await sqlite_api.post(text)) == "OPERATION_RESOLUTION_FAILURE"
     named = await send(sqlite_api, json.dumps({"query": text, "operationName": "B"}))
@@ -119,7 +119,7 @@ async def test_several_operations_need_a_name(sqlite_api: Api) -> None:
         ("image/png", 406, JSON),
     ],
 )
-async def test_the_status_follows_the_media_type(
+async def test_status_depends_on_media_type(
     sqlite_api: Api, accept: str | None, status: int, media_type: str
 ) -> None:
     headers = {"accept": accept} if accept else {"accept": ""}
@@ -128,8 +128,8 @@ async def test_the_status_follows_the_media_type(
     assert reply.headers["content-type"] == f"{media_type}; charset=utf-8"
 
 
-async def test_a_refused_field_is_still_a_200(sqlite_api: Api) -> None:
-    reply = await sqlite_api.post("{ me { id } }", headers=NEWER)
+async def test_denied_field_has_status_200(sqlite_api: Api) -> None:
+    reply = await sqlite_api.post("{ me { id } }", headers=ACCEPT_RESPONSE_JSON)
     assert (reply.status_code, reply.json()["data"]) == (200, {"me": None})
 
 
@@ -137,20 +137,18 @@ async def test_a_refused_field_is_still_a_200(sqlite_api: Api) -> None:
     "content_type",
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
 )
-async def test_what_a_form_of_another_site_can_send_is_not_read(
-    sqlite_api: Api, content_type: str
-) -> None:
+async def test_content_types_of_html_forms_are_refused(sqlite_api: Api, content_type: str) -> None:
     reply = await send(sqlite_api, ASK, content_type=content_type)
     assert (reply.status_code, code(reply)) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 @pytest.mark.parametrize("content_type", [JSON, f"{JSON}; charset=utf-8", "APPLICATION/JSON"])
-async def test_json_is_read(sqlite_api: Api, content_type: str) -> None:
+async def test_json_content_type_is_accepted(sqlite_api: Api, content_type: str) -> None:
     reply = await send(sqlite_api, ASK, content_type=content_type)
     assert reply.status_code == 200
 
 
-async def test_a_get_runs_a_query(sqlite_api: Api) -> None:
+async def test_get_runs_query(sqlite_api: Api) -> None:
     query = "query Q($a: String) { user(id: $a) { id } }"
     parameters = {"query": "{ __typename }", "variables": "{}", "operationName": ""}
     reply = await sqlite_api.http.get("/graphql", params=parameters)
@@ -158,7 +156,7 @@ async def test_a_get_runs_a_query(sqlite_api: Api) -> None:
     assert (await sqlite_api.http.get("/graphql", params={"query": query})).status_code == 200
 
 
-async def test_a_get_never_changes_anything(sqlite_api: Api) -> None:
+async def test_get_with_mutation_is_refused(sqlite_api: Api) -> None:
     parameters = {"query": "mutation { logout { endedSessions } }"}
     reply = await sqlite_api.http.get("/graphql", params=parameters)
     assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
@@ -167,24 +165,24 @@ async def test_a_get_never_changes_anything(sqlite_api: Api) -> None:
 @pytest.mark.parametrize(
     "query_string", ["", "query=", "query=a&query=b", "query=%ff", "query={me{id}}&variables=x"]
 )
-async def test_an_odd_query_string_is_a_bad_request(sqlite_api: Api, query_string: str) -> None:
+async def test_invalid_query_string_is_bad_request(sqlite_api: Api, query_string: str) -> None:
     reply = await sqlite_api.http.get(f"/graphql?{query_string}")
     assert (reply.status_code, code(reply)) == (400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_other_methods_are_not_allowed(sqlite_api: Api, method: str) -> None:
+async def test_other_methods_are_refused(sqlite_api: Api, method: str) -> None:
     reply = await sqlite_api.http.request(method, "/graphql")
     assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD, POST")
 
 
-async def test_subscriptions_do_not_run_here(sqlite_api: Api) -> None:
-    reply = await sqlite_api.post("subscription { x }", headers=NEWER)
+async def test_subscription_over_http_is_refused(sqlite_api: Api) -> None:
+    reply = await sqlite_api.post("subscription { x }", headers=ACCEPT_RESPONSE_JSON)
     assert reply.status_code == 400
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_body_past_its_bound_is_not_read(sqlite_api: Api, declared: bool) -> None:
+async def test_body_over_limit_is_refused(sqlite_api: Api, declared: bool) -> None:
     body = b'{"query": "' + b"a" * 100_000 + b'"}'
 
     async def chunks() -> Any:
@@ -196,21 +194,21 @@ async def test_a_body_past_its_bound_is_not_read(sqlite_api: Api, declared: bool
     assert reply.status_code == 413
 
 
-async def test_an_apollo_client_is_told_to_send_the_document(sqlite_api: Api) -> None:
+async def test_apollo_persisted_query_is_not_supported(sqlite_api: Api) -> None:
     body = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}}}
     reply = await send(sqlite_api, json.dumps(body))
     assert code(reply) == "PERSISTED_QUERY_NOT_SUPPORTED"
     assert reply.json()["errors"][0]["message"] == "PersistedQueryNotSupported"
 
 
-async def test_unknown_members_of_the_body_are_ignored(sqlite_api: Api) -> None:
+async def test_unknown_body_fields_are_ignored(sqlite_api: Api) -> None:
     body = {"query": "{ __typename }", "more": [1], "extensions": {"x": 1}}
     assert (await send(sqlite_api, json.dumps(body))).json() == {"data": {"__typename": "Query"}}
 
 
-@PATIENT
+@PROPERTY
 @given(body=st.binary(max_size=300))
-async def test_no_bytes_make_it_stumble(sqlite_api: Api, body: bytes) -> None:
+async def test_random_bytes_are_bad_request(sqlite_api: Api, body: bytes) -> None:
     reply = await send(sqlite_api, body)
     assert reply.status_code == 400
     assert reply.json()["errors"]
@@ -223,9 +221,9 @@ JSON_VALUES = st.recursive(
 )
 
 
-@PATIENT
+@PROPERTY
 @given(variables=JSON_VALUES)
-async def test_no_variables_make_it_stumble(sqlite_api: Api, variables: Any) -> None:
+async def test_random_variables_are_no_internal_error(sqlite_api: Api, variables: Any) -> None:
     query = """mutation L($input: LoginInput!) { login(input: $input) { errors { code } } }"""
     body = json.dumps({"query": query, "variables": {"input": variables}})
     reply = await send(sqlite_api, body)
@@ -251,26 +249,28 @@ WORDS = [
 ]
 
 
-@PATIENT
+@PROPERTY
 @given(words=st.lists(st.sampled_from(WORDS), max_size=25))
-async def test_no_document_makes_it_stumble(sqlite_api: Api, words: list[str]) -> None:
+async def test_random_document_is_no_internal_error(sqlite_api: Api, words: list[str]) -> None:
     reply = await sqlite_api.post("query " + " ".join(words))
     assert reply.status_code < 500
     assert "INTERNAL_SERVER_ERROR" not in {d["code"] for d in denials(reply.json())}
 
 
-@PATIENT
+@PROPERTY
 @given(text=st.text(max_size=200))
-async def test_no_text_makes_login_stumble(sqlite_api: Api, text: str) -> None:
+async def test_login_with_random_username_is_invalid_credentials(
+    sqlite_api: Api, text: str
+) -> None:
     payload = await sqlite_api.try_login(text.encode(errors="ignore").decode(), "wrong")
     assert [error["code"] for error in payload["errors"]] == ["INVALID_CREDENTIALS"]
 
 
-async def test_replies_are_never_kept_by_a_cache(sqlite_api: Api) -> None:
+async def test_reply_has_cache_control_no_store(sqlite_api: Api) -> None:
     assert (await sqlite_api.post("{ __typename }")).headers["cache-control"] == "no-store"
 
 
-# Operations of own code
+# Custom resolvers
 
 
 @strawberry.type
@@ -285,11 +285,11 @@ class Own:
         return "\ud800"
 
 
-async def test_an_operation_that_takes_too_long_is_given_up(
+async def test_operation_over_time_limit_is_refused(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    hasty = make_settings(sqlite_url, tmp_path).model_copy(update={"max_operation_seconds": 0.05})
-    async with serving(hasty, clock, queries=[Own]) as api:
+    limited = make_settings(sqlite_url, tmp_path).model_copy(update={"max_operation_seconds": 0.05})
+    async with serving(limited, clock, queries=[Own]) as api:
         reply = await api.post("{ sleeps }")
     assert reply.status_code == 503
     assert denials(reply.json()) == [
@@ -297,7 +297,7 @@ async def test_an_operation_that_takes_too_long_is_given_up(
     ]
 
 
-async def test_what_is_no_json_is_a_fault_that_tells_nothing(
+async def test_result_that_is_not_json_is_masked_internal_error(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Own]) as api:
@@ -306,7 +306,7 @@ async def test_what_is_no_json_is_a_fault_that_tells_nothing(
     assert "surrogate" not in reply.text
 
 
-async def test_too_large_a_body_is_told_with_what_may_be(sqlite_api: Api) -> None:
+async def test_body_over_limit_error_has_limit_and_size(sqlite_api: Api) -> None:
     reply = await send(sqlite_api, b" " * 100_001)
     assert reply.status_code == 413
     assert denials(reply.json()) == [
@@ -319,12 +319,12 @@ async def test_too_large_a_body_is_told_with_what_may_be(sqlite_api: Api) -> Non
     ]
 
 
-async def test_a_body_that_is_compressed_is_not_read(sqlite_api: Api) -> None:
+async def test_compressed_body_is_refused(sqlite_api: Api) -> None:
     reply = await send(sqlite_api, gzip.compress(ASK.encode()), content_encoding="gzip")
     assert (reply.status_code, code(reply)) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_a_request_with_variables_is_not_remembered(sqlite_api: Api) -> None:
+async def test_body_with_variables_is_not_cached(sqlite_api: Api) -> None:
     reader = BodyReader()
     headers = {b"content-type": b"application/json"}
     secret = b'{"query": "query ($p: String) { __typename }", "variables": {"p": "hunter2"}}'
@@ -333,7 +333,7 @@ async def test_a_request_with_variables_is_not_remembered(sqlite_api: Api) -> No
     assert len(reader) == 1
 
 
-async def test_known_requests_are_bounded() -> None:
+async def test_body_cache_is_bounded() -> None:
     reader = BodyReader()
     headers = {b"content-type": b"application/json"}
     for number in range(3 * MAX_CACHED_BODIES):
@@ -341,14 +341,14 @@ async def test_known_requests_are_bounded() -> None:
     assert len(reader) <= MAX_CACHED_BODIES
 
 
-def test_large_bodies_are_not_cached() -> None:
+def test_large_body_is_not_cached() -> None:
     reader = BodyReader()
     headers = {b"content-type": b"application/json"}
     reader.read(headers, b'{"query": "{ ' + b"a " * MAX_CACHED_BODY_BYTES + b'}"}')
     assert len(reader) == 0
 
 
-async def test_a_denial_leaves_no_garbage_behind(sqlite_api: Api) -> None:
+async def test_denial_creates_no_reference_cycle(sqlite_api: Api) -> None:
     await sqlite_api.ask("{ me { id } }")
     gc.collect()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Operations past their time limit: queries are cancelled, mutations run to their end."""
+"""Operations over the time limit: queries are cancelled, mutations run to their end."""
 
 import asyncio
 import sqlite3
@@ -26,7 +26,7 @@ LOG_ALICE_IN = {"input": {"username": ALICE.username, "password": ALICE.password
 
 
 class Gate:
-    """What the resolvers below wait for, and how many have passed it."""
+    """An event that the resolvers below wait for, and their counts."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -76,29 +76,27 @@ class SlowMutation:
         return False
 
 
-def hasty(settings: Settings, seconds: float = 0.2) -> Settings:
+def with_time_limit(settings: Settings, seconds: float = 0.2) -> Settings:
     return settings.model_copy(update={"max_operation_seconds": seconds})
 
 
 @asynccontextmanager
 async def serving_slow(url: str, folder: Path, seconds: float = 0.2) -> AsyncIterator[Api]:
-    settings = hasty(make_settings(url, folder), seconds)
+    settings = with_time_limit(make_settings(url, folder), seconds)
     async with serving(
         settings, ManualClock(), queries=[SlowQuery], mutations=[SlowMutation]
     ) as api:
         yield api
 
 
-async def test_query_past_its_time_limit_is_cancelled(sqlite_url: str, tmp_path: Path) -> None:
+async def test_query_over_time_limit_is_cancelled(sqlite_url: str, tmp_path: Path) -> None:
     async with serving_slow(sqlite_url, tmp_path) as api:
         reply = await api.post("{ waits }")
         await wait_until(lambda: gate.cancelled == 1)
     assert denials(reply.json())[0]["code"] == "LIMIT_EXCEEDED"
 
 
-async def test_mutation_past_its_time_limit_runs_to_its_end(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+async def test_mutation_over_time_limit_runs_to_its_end(sqlite_url: str, tmp_path: Path) -> None:
     async with serving_slow(sqlite_url, tmp_path) as api:
         reply = await api.post("mutation { wait }")
         assert (reply.status_code, denials(reply.json())[0]["code"]) == (503, "LIMIT_EXCEEDED")
@@ -120,10 +118,8 @@ async def test_mutation_whose_request_is_cancelled_runs_to_its_end(
         await wait_until(lambda: gate.passed == 1)
 
 
-async def test_pause_before_a_refusal_ends_with_the_request(
-    sqlite_url: str, tmp_path: Path
-) -> None:
-    """Refusals that clients do not wait for would use up the bound of unfinished operations."""
+async def test_delay_before_refusal_ends_with_the_request(sqlite_url: str, tmp_path: Path) -> None:
+    """Otherwise refusals of disconnected clients could reach the limit of unfinished operations."""
     async with serving_slow(sqlite_url, tmp_path, seconds=60) as api:
         asking = asyncio.create_task(api.post("mutation { beRefused }"))
         await wait_until(lambda: gate.waiting == 1)
@@ -131,14 +127,14 @@ async def test_pause_before_a_refusal_ends_with_the_request(
         await wait_until(lambda: gate.passed == 1)
 
 
-async def test_shutdown_waits_for_mutations_that_are_late(sqlite_url: str, tmp_path: Path) -> None:
+async def test_shutdown_waits_for_unfinished_mutations(sqlite_url: str, tmp_path: Path) -> None:
     async with serving_slow(sqlite_url, tmp_path) as api:
         await api.post("mutation { wait }")
         asyncio.get_running_loop().call_later(0.2, gate.open.set)
     assert gate.passed == 1
 
 
-async def test_shutdown_cancels_a_mutation_that_does_not_end(
+async def test_shutdown_cancels_mutation_that_hangs(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unfinished, "STOP_SECONDS", 0.1)
@@ -147,7 +143,7 @@ async def test_shutdown_cancels_a_mutation_that_does_not_end(
     assert gate.cancelled == 1
 
 
-async def test_mutation_that_does_not_end_is_cancelled_at_last(
+async def test_mutation_that_hangs_is_cancelled(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unfinished, "MAX_MUTATION_SECONDS", 0.1)
@@ -156,7 +152,7 @@ async def test_mutation_that_does_not_end_is_cancelled_at_last(
         await wait_until(lambda: gate.cancelled == 1)
 
 
-async def test_no_mutation_begins_while_too_many_are_late(
+async def test_mutation_is_refused_while_too_many_are_unfinished(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unfinished, "MAX_UNFINISHED", 2)
@@ -172,7 +168,7 @@ async def test_no_mutation_begins_while_too_many_are_late(
         assert (await api.post("mutation { wait }")).status_code == 200
 
 
-async def test_query_that_has_left_the_database_is_not_an_outage(
+async def test_query_that_no_longer_waits_for_database_is_not_unavailable(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     @strawberry.type
@@ -183,7 +179,7 @@ async def test_query_that_has_left_the_database_is_not_an_outage(
                 pass
             return await gate.pass_through()
 
-    settings = hasty(make_settings(sqlite_url, tmp_path))
+    settings = with_time_limit(make_settings(sqlite_url, tmp_path))
     async with serving(settings, ManualClock(), queries=[Query]) as api:
         reply = await api.post("{ reads }")
     assert denials(reply.json())[0]["code"] == "LIMIT_EXCEEDED"
@@ -191,7 +187,7 @@ async def test_query_that_has_left_the_database_is_not_an_outage(
 
 @contextmanager
 def locked_file(url: str) -> Iterator[None]:
-    """Another process writes and does not end."""
+    """Holds the write lock of the file, like another process."""
     path = str(make_url(url).database)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -204,7 +200,7 @@ async def count_sessions(api: Api) -> int:
         return await session.scalar(select(func.count()).select_from(Session)) or 0
 
 
-async def test_login_that_waits_too_long_for_the_database_is_an_outage_and_ends_whole(
+async def test_login_that_waits_for_database_is_unavailable_and_completes(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with serving_slow(sqlite_url, tmp_path) as api:
@@ -213,12 +209,12 @@ async def test_login_that_waits_too_long_for_the_database_is_an_outage_and_ends_
         assert causes == ["OperationTimeout"]
         assert (reply.status_code, reply.headers["Retry-After"]) == (503, "2")
         assert denials(reply.json())[0]["code"] == "SERVICE_UNAVAILABLE"
-    # Which waits for what is late.
+    # The server has waited for the unfinished mutation before it stopped.
     async with serving(make_settings(sqlite_url, tmp_path), ManualClock()) as api:
         assert await count_sessions(api) == 1
 
 
-async def test_query_that_waits_too_long_for_the_database_is_an_outage(
+async def test_query_that_waits_for_database_is_unavailable(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     @strawberry.type
@@ -228,7 +224,7 @@ async def test_query_that_waits_too_long_for_the_database_is_an_outage(
             async with info.context.auth.db.read():
                 return await gate.pass_through()
 
-    settings = hasty(make_settings(sqlite_url, tmp_path))
+    settings = with_time_limit(make_settings(sqlite_url, tmp_path))
     async with serving(settings, ManualClock(), queries=[Query]) as api:
         reply = await api.post("{ reads }")
     assert (reply.status_code, reply.headers["Retry-After"]) == (503, "2")

@@ -1,4 +1,4 @@
-"""Values that do not fit the schema are masked; mistakes of the client are not."""
+"""Origins of errors: values of the wrong type are masked, errors of the client are not."""
 
 import asyncio
 import dataclasses
@@ -26,7 +26,7 @@ SECRET = "hash-of-alice"
 
 @dataclasses.dataclass
 class Row:
-    """What a database gives."""
+    """A database row."""
 
     password_hash: str = SECRET
 
@@ -80,7 +80,7 @@ def wrong(type_: Any) -> Any:
 
 @strawberry.interface
 class Moody:
-    """Its types cannot always be determined."""
+    """An interface whose types cannot be resolved."""
 
     name: str
 
@@ -91,11 +91,11 @@ class Moody:
 
 @strawberry.type
 class Mood(Moody):
-    """So that there is one."""
+    """A type of the interface."""
 
 
 class OwnPermission(BasePermission):
-    """A permission class of Strawberry's kind."""
+    """A permission class of Strawberry."""
 
     message = "Only on Sundays."
 
@@ -105,7 +105,7 @@ class OwnPermission(BasePermission):
 
 @strawberry.type
 class Wrong:
-    """Root fields whose values do not fit, and others that fail on purpose."""
+    """Root fields whose values have the wrong type, and others that raise errors."""
 
     text: str | None = wrong(str)
     number: int | None = wrong(int)
@@ -179,7 +179,7 @@ class Wrong:
 
 @strawberry.type
 class WrongEvents:
-    """A subscription whose values do not fit."""
+    """Subscriptions whose events have the wrong type or that raise errors."""
 
     @strawberry.subscription(permission_classes=[Public])
     async def ticks(self) -> AsyncIterator[int | None]:
@@ -213,7 +213,7 @@ async def api(
         *("dog { name }", "cat { name }", "pet { __typename }", "named { name }"),
     ],
 )
-async def test_value_that_does_not_fit_its_type_is_masked(
+async def test_value_of_wrong_type_is_masked(
     api: Api,
     field: str,
     capsys: pytest.CaptureFixture[str],
@@ -234,7 +234,7 @@ async def test_base_exception_of_a_resolver_is_masked(api: Api, field: str) -> N
 
 
 @pytest.mark.parametrize("field", NOT_EXCEPTIONS)
-async def test_base_exception_over_a_socket_is_masked_and_the_socket_goes_on(
+async def test_base_exception_over_socket_is_masked_and_socket_stays_open(
     api: Api, field: str
 ) -> None:
     token = await api.log_in(ALICE)
@@ -249,7 +249,7 @@ async def test_base_exception_over_a_socket_is_masked_and_the_socket_goes_on(
 
 
 @pytest.mark.parametrize("field", ["exits", "cancelled"])
-async def test_base_exception_of_a_source_is_masked_and_the_socket_goes_on(
+async def test_base_exception_of_source_is_masked_and_socket_stays_open(
     api: Api, field: str
 ) -> None:
     token = await api.log_in(ALICE)
@@ -266,7 +266,7 @@ async def test_base_exception_of_a_source_is_masked_and_the_socket_goes_on(
     assert SECRET not in str(received)
 
 
-async def test_event_that_does_not_fit_its_type_is_masked(api: Api) -> None:
+async def test_event_of_wrong_type_is_masked(api: Api) -> None:
     token = await api.log_in(ALICE)
     async with api.accepted_socket() as socket:
         await socket.initialise(token)
@@ -301,23 +301,23 @@ async def test_refusal_of_a_strawberry_permission_is_forbidden(api: Api) -> None
     assert error["extensions"] == {"code": "FORBIDDEN", "required": "OwnPermission"}
 
 
-async def test_strawberry_permission_is_asked_after_those_before_it(api: Api) -> None:
+async def test_strawberry_permission_is_checked_in_order(api: Api) -> None:
     assert denials(await api.ask("{ sundays }"))[0]["code"] == "UNAUTHENTICATED"
 
 
 @pytest.mark.parametrize("literal", ["1" * 5000, "-" + "1" * 5000, "1" * 20])
-async def test_integer_literal_of_any_length_is_the_clients_mistake(api: Api, literal: str) -> None:
+async def test_integer_literal_of_any_length_is_client_error(api: Api, literal: str) -> None:
     result = await api.ask(f"{{ echo(number: {literal}) }}")
     assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
     assert "sys.set_int" not in result["errors"][0]["message"]
 
 
-async def test_literal_that_a_scalar_cannot_read_is_the_clients_mistake(api: Api) -> None:
+async def test_literal_that_scalar_rejects_is_client_error(api: Api) -> None:
     result = await api.ask('{ echo(key: "no-uuid") }')
     assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
 
 
-async def test_variable_that_a_scalar_cannot_read_is_the_clients_mistake(api: Api) -> None:
+async def test_variable_that_scalar_rejects_is_client_error(api: Api) -> None:
     result = await api.ask("query ($key: UUID) { echo(key: $key) }", {"key": SECRET})
     assert denials(result) == [{"code": "BAD_USER_INPUT"}]
     assert SECRET not in result["errors"][0]["message"]

@@ -1,4 +1,4 @@
-"""Failures: data for people, codes for programs, a mask over faults, and no secrets in any."""
+"""GraphQL errors: their codes, masked internal errors, and no secrets in replies or logs."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -18,15 +18,15 @@ LOGIN = "mutation L($input: LoginInput!) { login(input: $input) { errors { code 
 
 
 @strawberry.type
-class Stumbling:
-    """Root fields that fail in every way."""
+class Failing:
+    """Root fields that raise errors."""
 
     @strawberry.field(permission_classes=[Public])
     def broken(self) -> str | None:
         raise RuntimeError(f"SELECT * FROM users -- {SECRET}")
 
     @strawberry.field(permission_classes=[Public])
-    def told(self) -> str | None:
+    def refused(self) -> str | None:
         raise GraphQLError("Out of tea.", extensions={"code": "TEAPOT"})
 
     @strawberry.field(permission_classes=[Public])
@@ -36,11 +36,11 @@ class Stumbling:
 
 @pytest.fixture
 async def api(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
-    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Stumbling]) as api:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, queries=[Failing]) as api:
         yield api
 
 
-async def test_a_fault_is_masked_and_found_by_its_id(
+async def test_internal_error_is_masked_and_logged_with_request_id(
     api: Api, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     reply = await api.post("{ broken }", headers={"X-Request-Id": "find-me"})
@@ -50,8 +50,8 @@ async def test_a_fault_is_masked_and_found_by_its_id(
     assert "find-me" in capsys.readouterr().out + caplog.text
 
 
-async def test_a_deliberate_error_of_own_code_is_told(api: Api) -> None:
-    result = await api.ask("{ told misused }")
+async def test_deliberate_errors_of_custom_resolvers_are_returned(api: Api) -> None:
+    result = await api.ask("{ refused misused }")
     assert denials(result) == [{"code": "TEAPOT"}, {"code": "BAD_USER_INPUT"}]
     assert result["errors"][0]["message"] == "Out of tea."
 
@@ -67,7 +67,7 @@ async def test_a_deliberate_error_of_own_code_is_told(api: Api) -> None:
         {},
     ],
 )
-async def test_a_variable_that_does_not_fit_is_not_quoted(
+async def test_invalid_variable_is_not_quoted(
     api: Api,
     variables: dict[str, object],
     capsys: pytest.CaptureFixture[str],
@@ -78,7 +78,7 @@ async def test_a_variable_that_does_not_fit_is_not_quoted(
     assert SECRET not in reply.text + capsys.readouterr().out + caplog.text
 
 
-async def test_denials_and_bad_documents_are_no_events(
+async def test_denials_and_invalid_documents_are_not_logged(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -90,28 +90,28 @@ async def test_denials_and_bad_documents_are_no_events(
     assert {record.levelname for record in caplog.records} <= {"INFO"}
 
 
-async def test_of_many_mistakes_the_first_few_are_told(api: Api) -> None:
+async def test_validation_reports_the_first_five_errors(api: Api) -> None:
     result = await api.ask("{ " + " ".join(f"x{n}" for n in range(15)) + " }")
     assert len(result["errors"]) == 5
 
 
-async def test_each_refused_field_is_told(api: Api) -> None:
+async def test_each_denied_field_has_an_error(api: Api) -> None:
     result = await api.ask("{ " + " ".join(f"a{n}: me {{ id }}" for n in range(9)) + " }")
     assert len(result["errors"]) == 9
 
 
-async def test_an_argument_of_null_is_bad_input(api: Api) -> None:
+async def test_null_for_required_variable_is_bad_input(api: Api) -> None:
     result = await api.ask("query U($id: ID!) { user(id: $id) { id } }", {"id": None})
     assert denials(result) == [{"code": "BAD_USER_INPUT"}]
 
 
-async def test_a_variable_that_nobody_uses_is_a_mistake_in_the_document(api: Api) -> None:
+async def test_unused_variable_fails_validation(api: Api) -> None:
     result = await api.ask("query ($id: ID) { __typename }")
     assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
     assert result["errors"][0]["message"] == "Variable '$id' is never used."
 
 
-async def test_a_variable_in_the_wrong_place_is_a_mistake_in_the_document(api: Api) -> None:
+async def test_variable_of_wrong_type_fails_validation(api: Api) -> None:
     result = await api.ask("query ($id: Int) { user(id: $id) { id } }", {"id": 7})
     assert denials(result) == [{"code": "GRAPHQL_VALIDATION_FAILED"}]
     assert "used in position expecting type 'ID!'" in result["errors"][0]["message"]
@@ -131,7 +131,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-async def test_a_document_that_does_not_run_is_not_logged(
+async def test_document_that_does_not_run_is_not_logged(
     api: Api,
     document: str,
     capsys: pytest.CaptureFixture[str],

@@ -1,0 +1,39 @@
+"""The schema: merging of root types."""
+
+import pytest
+import strawberry
+
+from auth.permissions import PermissionRegistry
+from graph.schema import DuplicateField, build_schema
+from postern import Public
+
+REGISTRY = PermissionRegistry()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("queries", "me"), ("mutations", "logoutEverywhere")])
+def test_custom_root_field_with_name_of_postern_is_refused(kind: str, name: str) -> None:
+    @strawberry.type
+    class Own:
+        @strawberry.field(name=name, permission_classes=[Public])
+        def mine(self) -> int | None:
+            return None
+
+    with pytest.raises(DuplicateField, match=f"{name} is a field of both graph"):
+        build_schema(REGISTRY, **{kind: [Own]})
+
+
+def test_root_field_of_two_custom_types_is_refused() -> None:
+    @strawberry.type
+    class One:
+        @strawberry.field(permission_classes=[Public])
+        def last_note(self) -> int | None:
+            return None
+
+    @strawberry.type
+    class Other:
+        @strawberry.field(name="lastNote", permission_classes=[Public])
+        def note(self) -> int | None:
+            return None
+
+    with pytest.raises(DuplicateField, match=r"Query\.lastNote"):
+        build_schema(REGISTRY, queries=[One, Other])
