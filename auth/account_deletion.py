@@ -26,9 +26,9 @@ async def delete_account(auth: Auth, viewer: Viewer, *, password: str) -> UUID:
     with as_field("password"):
         stored = await verify_current_password(auth, viewer, password, Action.USER_DELETED)
 
-        async def delete(proved: str) -> UUID:
+        async def delete(verified_hash: str) -> UUID:
             async with own_account(auth, viewer, Action.USER_DELETED) as operation:
-                await _delete(operation.tx, auth, await get_verified_row(operation, proved))
+                await _delete(operation.tx, auth, await get_verified_row(operation, verified_hash))
             return viewer.user_id
 
         return await retry_if_hash_renewed(auth, viewer, password, stored, delete)

@@ -50,13 +50,13 @@ async def find_credentials(db: Database, username: str) -> Credentials | None:
     return await _find(db, is_named(username))
 
 
-async def find_credentials_again(db: Database, proved: Credentials) -> Credentials | None:
+async def find_credentials_again(db: Database, verified: Credentials) -> Credentials | None:
     """Returns the user's credentials after the hash changed.
 
     None if the password became temporary, or is no longer temporary.
     """
-    found = await _find(db, User.id == proved.user_id)
-    if found and found.password_is_temporary != proved.password_is_temporary:
+    found = await _find(db, User.id == verified.user_id)
+    if found and found.password_is_temporary != verified.password_is_temporary:
         return None
     return found
 
@@ -66,31 +66,31 @@ async def _find(db: Database, condition: ColumnElement[bool]) -> Credentials | N
     return next(starmap(Credentials, rows), None)
 
 
-async def choose_password_id(tx: AsyncSession, proved: Credentials) -> str:
+async def choose_password_id(tx: AsyncSession, verified: Credentials) -> str:
     """Returns the ID of the password that the user has after this sign-in."""
-    if proved.password_is_temporary:
+    if verified.password_is_temporary:
         # The sign-in replaces the password.
         return new_password_id()
-    found = find_password_id(proved)
+    found = find_password_id(verified)
     if found is None:
         # A parallel sign-in may have set an ID. The lock keeps the two from setting different ones.
-        query = select(User.password_hash, User.password_mark).where(User.id == proved.user_id)
+        query = select(User.password_hash, User.password_mark).where(User.id == verified.user_id)
         row: Any = (await tx.execute(query.with_for_update())).one_or_none()
         found = row and find_password_id(row)
     return found or new_password_id()
 
 
 async def store_credentials(
-    tx: AsyncSession, proved: Credentials, password_hash: str, password_id: str, now: datetime
+    tx: AsyncSession, verified: Credentials, password_hash: str, password_id: str, now: datetime
 ) -> None:
     """Stores the hash and the time of the sign-in. Raises HashChanged, AccountDisabled."""
     # The password may have changed, or the user may have been disabled, since it was verified.
     kept = (
         update(User)
         .where(
-            User.id == proved.user_id,
-            User.password_hash == proved.password_hash,
-            User.password_is_temporary == proved.password_is_temporary,
+            User.id == verified.user_id,
+            User.password_hash == verified.password_hash,
+            User.password_is_temporary == verified.password_is_temporary,
         )
         .values(
             password_hash=password_hash,

@@ -52,9 +52,9 @@ async def request_email_change(
         *email_budgets(address, viewer.client.address),
     )
 
-    async def request(proved: str) -> None:
+    async def request(verified_hash: str) -> None:
         async with own_account(auth, viewer, Action.EMAIL_CHANGE_REQUESTED) as operation:
-            row = await get_verified_row(operation, proved)
+            row = await get_verified_row(operation, verified_hash)
             purpose, kind = Purpose.EMAIL_CHANGE, EmailKind.EMAIL_CHANGE
             await send_link(operation.tx, auth, row, purpose, kind, email=address)
 

@@ -83,14 +83,14 @@ async def _verify_address(
 
 
 async def _mark_verified(
-    auth: Auth, client: Client, token: str, proved: User, chosen: str | None
+    auth: Auth, client: Client, token: str, verified: User, chosen: str | None
 ) -> UserRecord:
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         _, row = await get_link_for_update(tx, auth, Purpose.EMAIL_VERIFICATION, token)
         if chosen:
             await set_password_by_link(tx, auth, client, row, chosen, now)
-        elif not have_same_password(proved, row):
+        elif not have_same_password(verified, row):
             # Another password was set while this one was verified.
             with as_field("password"):
                 raise WrongPassword

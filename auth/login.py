@@ -159,7 +159,7 @@ async def _refusals_recorded(login: _Login) -> AsyncIterator[None]:
 
 def _record_refused(tx: AsyncSession, login: _Login, details: dict[str, str]) -> None:
     # The name that was typed is not recorded: it may be a password.
-    act = AuditEntry(
+    entry = AuditEntry(
         Action.SESSION_STARTED,
         login.auth.clock.now(),
         login.client,
@@ -167,19 +167,19 @@ def _record_refused(tx: AsyncSession, login: _Login, details: dict[str, str]) ->
         succeeded=False,
         details=details,
     )
-    record(tx, act)
+    record(tx, entry)
 
 
 async def _sign_in(login: _Login, password: str, new_password: str | None) -> TokenPair:
     found = login.found
     for _ in range(RENEWALS):
-        proved = await _verify(login, found, password)
-        kept = await _choose_hash(login, proved, password, new_password)
+        verified = await _verify(login, found, password)
+        kept = await _choose_hash(login, verified, password, new_password)
         try:
-            return await _start_session(login, proved, kept)
+            return await _start_session(login, verified, kept)
         except HashChanged:
             # A parallel sign-in renewed the hash, or the password was changed.
-            found = await find_credentials_again(login.auth.db, proved)
+            found = await find_credentials_again(login.auth.db, verified)
     raise InvalidCredentials
 
 
@@ -193,43 +193,43 @@ async def _verify(login: _Login, found: Credentials | None, password: str) -> Cr
 
 
 async def _choose_hash(
-    login: _Login, proved: Credentials, password: str, new_password: str | None
+    login: _Login, verified: Credentials, password: str, new_password: str | None
 ) -> str:
     """Returns the hash to store: that of the new password, a renewed one, or the stored one."""
-    assert proved.password_hash
-    if proved.disabled_at is not None:
+    assert verified.password_hash
+    if verified.disabled_at is not None:
         raise AccountDisabled
     passwords = login.auth.passwords
-    if proved.password_is_temporary:
-        new = _check_replacement(login.auth, proved, password, new_password)
+    if verified.password_is_temporary:
+        new = _check_replacement(login.auth, verified, password, new_password)
         return await passwords.hash(new, share=login.share)
     # A full queue does not stop the sign-in. The next sign-in renews the hash.
-    if passwords.needs_rehash(proved.password_hash) and passwords.has_room(login.share):
+    if passwords.needs_rehash(verified.password_hash) and passwords.has_room(login.share):
         return await passwords.hash(password, share=login.share)
-    return proved.password_hash
+    return verified.password_hash
 
 
 def _check_replacement(
-    auth: Auth, proved: Credentials, password: str, new_password: str | None
+    auth: Auth, verified: Credentials, password: str, new_password: str | None
 ) -> str:
     """Returns the new password, if it may replace the temporary one."""
-    if has_expired(proved.temporary_password_expires_at, proved.created_at, auth.clock.now()):
+    if has_expired(verified.temporary_password_expires_at, verified.created_at, auth.clock.now()):
         raise TemporaryPasswordExpired
     if new_password is None or normalise(new_password) == normalise(password):
         raise PasswordChangeRequired
-    check_new_password(auth, new_password, username=proved.username, email=proved.email)
+    check_new_password(auth, new_password, username=verified.username, email=verified.email)
     return new_password
 
 
-async def _start_session(login: _Login, proved: Credentials, kept: str) -> TokenPair:
-    auth, now, user_id = login.auth, login.auth.clock.now(), proved.user_id
+async def _start_session(login: _Login, verified: Credentials, kept: str) -> TokenPair:
+    auth, now, user_id = login.auth, login.auth.clock.now(), verified.user_id
     async with auth.db.begin() as tx:
-        password_id = await choose_password_id(tx, proved)
-        await store_credentials(tx, proved, kept, password_id, now)
+        password_id = await choose_password_id(tx, verified)
+        await store_credentials(tx, verified, kept, password_id, now)
         # Not read by the UPDATE above: if that waited for an edit of the account, PostgreSQL would
         # return the roles from before the edit.
         row = await get_row(tx, user_id)
-        if proved.password_is_temporary:
+        if verified.password_is_temporary:
             await _record_password_change(tx, login, row, now)
         session = start_session(tx, auth.session_policy, user_id, login.client, now)
         record(

@@ -30,8 +30,8 @@ async def log_out(auth: Auth, client: Client, session_id: UUID) -> int:
         ended = await revoke_session(tx, session_id, RevocationReason.LOGGED_OUT, now)
         if ended:
             owner = await tx.scalar(select(Session.user_id).where(Session.id == session_id))
-            act = AuditEntry(Action.SESSION_ENDED, now, client, owner, owner, session_id)
-            record(tx, act)
+            entry = AuditEntry(Action.SESSION_ENDED, now, client, owner, owner, session_id)
+            record(tx, entry)
         return ended
 
 

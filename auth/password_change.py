@@ -28,17 +28,17 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
     stored = await verify_current_password(auth, viewer, current, Action.PASSWORD_CHANGED)
     hashed = await auth.passwords.hash(new, share=Share.KNOWN)
 
-    async def change(proved: str) -> int:
-        return await _change(auth, viewer, proved, hashed)
+    async def change(verified_hash: str) -> int:
+        return await _change(auth, viewer, verified_hash, hashed)
 
     return await retry_if_hash_renewed(auth, viewer, current, stored, change)
 
 
-async def _change(auth: Auth, viewer: Viewer, proved: str, hashed: str) -> int:
+async def _change(auth: Auth, viewer: Viewer, verified_hash: str, hashed: str) -> int:
     async with own_account(auth, viewer, Action.PASSWORD_CHANGED) as operation:
         tx = operation.tx
         # Of two parallel changes, the one that verified the older password fails.
-        row = await get_verified_row(operation, proved)
+        row = await get_verified_row(operation, verified_hash)
         set_password(row, hashed)
         await auth.throttle.reset(tx, *reset_budgets(row.email))
         await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)

@@ -102,14 +102,14 @@ async def _find_device(auth: Auth, address: str, proofs: Sequence[str]) -> Budge
     return Budget(RESET, f"{user_id} {device}") if device else None
 
 
-async def start_password_reset(auth: Auth, mail_id: UUID, client: Client, email: str) -> bool:
+async def start_password_reset(auth: Auth, email_id: UUID, client: Client, email: str) -> bool:
     """Stores a link for the user with this address. Returns False if there is no such user."""
     async with auth.db.begin() as tx:
         query = select(User).where(User.email_key == canonical(email), User.disabled_at.is_(None))
         user = await tx.scalar(query.with_for_update())
         if user is None:
             return False
-        await start_request(tx, auth, user, Purpose.PASSWORD_RESET, mail_id)
+        await start_request(tx, auth, user, Purpose.PASSWORD_RESET, email_id)
         now = auth.clock.now()
         record(tx, AuditEntry(Action.PASSWORD_RESET_REQUESTED, now, client, subject_id=user.id))
         return True

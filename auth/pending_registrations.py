@@ -23,13 +23,13 @@ async def create_pending_registration(auth: Auth, new: NewUser) -> None:
     Whether an account already has the address is checked when the email is sent.
     """
     async with auth.db.begin() as tx:
-        mail_id = queue_email(tx, auth, EmailKind.REGISTRATION)
-        assert mail_id
+        email_id = queue_email(tx, auth, EmailKind.REGISTRATION)
+        assert email_id
         assert new.email
         assert new.password_hash
         tx.add(
             PendingRegistration(
-                id=mail_id,
+                id=email_id,
                 username=new.username,
                 email=new.email,
                 full_name=new.full_name,
@@ -66,8 +66,8 @@ async def finish_registration(
         async with refusing_taken_names(auth, username, email), auth.db.begin() as tx:
             await _delete_pending(tx, auth, token)
             row = await insert_user(tx, auth, new, [role.id for role in roles])
-            act = AuditEntry(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
-            record(tx, act)
+            entry = AuditEntry(Action.USER_REGISTERED, row.created_at, client, row.id, row.id)
+            record(tx, entry)
             return UserRecord.of(row, auth.permissions)
 
 

@@ -151,7 +151,7 @@ async def _revoke_replayed(
 ) -> None:
     log.warning("session.replayed", session_id=str(session.id))
     await revoke_session(tx, session.id, RevocationReason.REFRESH_TOKEN_REPLAYED, now)
-    act = AuditEntry(
+    entry = AuditEntry(
         Action.SESSION_REPLAYED,
         now,
         client,
@@ -159,4 +159,4 @@ async def _revoke_replayed(
         session_id=session.id,
         succeeded=False,
     )
-    record(tx, act)
+    record(tx, entry)

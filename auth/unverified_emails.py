@@ -31,7 +31,7 @@ async def find_unverified_holder(
     session: AsyncSession, email: str, *, except_for: UUID | None = None
 ) -> UUID | None:
     """Returns the user who would lose the address to an account that verifies it."""
-    holder = await session.scalar(_unproved(User.email_key == canonical(email)))
+    holder = await session.scalar(_unverified(User.email_key == canonical(email)))
     return None if holder is None or holder.id == except_for else holder.id
 
 
@@ -42,7 +42,7 @@ async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, s
     """
     if holder_id is None:
         return {}
-    query = _unproved(User.id == holder_id).with_for_update(of=User)
+    query = _unverified(User.id == holder_id).with_for_update(of=User)
     row = await tx.scalar(query, execution_options={"populate_existing": True})
     if row is None:
         return {}
@@ -54,7 +54,7 @@ async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, s
     return {"email_taken_from": str(row.id)}
 
 
-def _unproved(condition: ColumnElement[bool]) -> Select[User]:
+def _unverified(condition: ColumnElement[bool]) -> Select[User]:
     # An operator gave the account its other roles, so it does not belong to a stranger.
     others = User.roles.any(Role.name != DEFAULT_ROLE)
     return select(User).where(condition, User.email_verified_at.is_(None), ~others)

@@ -31,9 +31,9 @@ async def send_link(
 
     The caller must have locked the user's row.
     """
-    mail_id = queue_email(tx, auth, kind)
-    if mail_id:
-        await start_request(tx, auth, user, purpose, mail_id, email=email)
+    email_id = queue_email(tx, auth, kind)
+    if email_id:
+        await start_request(tx, auth, user, purpose, email_id, email=email)
 
 
 async def send_operator_link(
