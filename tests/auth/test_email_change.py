@@ -1,4 +1,4 @@
-"""Another e-mail address: confirmed from the new one, told to the old one."""
+"""Email change: the link, the password, and the notice to the old address."""
 
 import asyncio
 
@@ -41,9 +41,7 @@ async def confirm(api: Api, token: str) -> UserRecord:
     return await confirm_email_change(api.auth, Client(), token, password=ALICE.password)
 
 
-async def test_the_address_changes_with_the_link(
-    api: Api, viewer: Viewer, mailbox: Mailbox
-) -> None:
+async def test_link_changes_the_email(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await ask(api, viewer)
     assert (await find_user_by_name(api.auth, ALICE.email)) is not None
     user = await confirm(api, mailbox.last(NEW).token)
@@ -51,7 +49,7 @@ async def test_the_address_changes_with_the_link(
     assert await log_in(api.auth, Client(), username=NEW, password=ALICE.password)
 
 
-async def test_the_old_address_is_told(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+async def test_old_address_gets_a_notice(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await ask(api, viewer)
     assert mailbox.emails(ALICE.email) == []
     await confirm(api, mailbox.last(NEW).token)
@@ -59,14 +57,14 @@ async def test_the_old_address_is_told(api: Api, viewer: Viewer, mailbox: Mailbo
     assert "was changed" in mailbox.last(ALICE.email).subject
 
 
-async def test_it_takes_the_password(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+async def test_wrong_password_is_refused(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     with pytest.raises(WrongPassword):
         await request_email_change(api.auth, viewer, new_email=NEW, password="a guess")
     await api.send_emails()
     assert mailbox.emails() == []
 
 
-async def test_nobody_is_told_that_another_account_has_the_address(
+async def test_request_does_not_show_that_the_email_is_taken(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await ask(api, viewer, ADMIN.email)
@@ -75,7 +73,7 @@ async def test_nobody_is_told_that_another_account_has_the_address(
     assert "#token=" not in mail.text
 
 
-async def test_an_address_that_was_taken_meanwhile_is_told_to_who_has_it(
+async def test_link_of_an_email_taken_since_the_request_is_refused(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await ask(api, viewer)
@@ -91,7 +89,7 @@ async def test_an_address_that_was_taken_meanwhile_is_told_to_who_has_it(
     assert (refusal.code, refusal.field) == ("EMAIL_TAKEN", "token")
 
 
-async def test_account_that_never_proved_an_address_loses_it_to_who_does(
+async def test_unverified_email_goes_to_the_account_that_verifies_it(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await ask(api, viewer, BOB.email)
@@ -101,7 +99,7 @@ async def test_account_that_never_proved_an_address_loses_it_to_who_does(
     assert bob.email is None
 
 
-async def test_a_link_works_once(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+async def test_link_works_once(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await ask(api, viewer)
     token = mailbox.last(NEW).token
     attempts = [confirm(api, token) for _ in range(10)]
@@ -109,16 +107,14 @@ async def test_a_link_works_once(api: Api, viewer: Viewer, mailbox: Mailbox) -> 
     assert sum(isinstance(outcome, LinkInvalid) for outcome in outcomes) == 9
 
 
-async def test_a_change_of_the_password_ends_the_link(
-    api: Api, viewer: Viewer, mailbox: Mailbox
-) -> None:
+async def test_password_change_ends_the_link(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
     await ask(api, viewer)
     await change_password(api.auth, viewer, current=ALICE.password, new="a password of my own")
     with pytest.raises(LinkInvalid):
         await confirm(api, mailbox.last(NEW).token)
 
 
-async def test_a_change_of_the_password_ends_what_waits_for_its_mail(
+async def test_password_change_ends_a_request_whose_email_is_not_sent(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await request_email_change(api.auth, viewer, new_email=NEW, password=ALICE.password)
@@ -127,7 +123,9 @@ async def test_a_change_of_the_password_ends_what_waits_for_its_mail(
     assert mailbox.emails(NEW) == []
 
 
-async def test_links_to_the_old_address_end(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+async def test_email_change_ends_links_to_the_old_address(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
     await request_password_reset(api.auth, Client(), email=ALICE.email)
     await ask(api, viewer)
     await confirm(api, mailbox.last(NEW).token)
@@ -136,7 +134,7 @@ async def test_links_to_the_old_address_end(api: Api, viewer: Viewer, mailbox: M
         await reset_password(api.auth, Client(), token=token, new="a password of my own")
 
 
-async def test_a_link_ends_after_an_hour(
+async def test_link_expires_after_an_hour(
     api: Api, viewer: Viewer, mailbox: Mailbox, clock: ManualClock
 ) -> None:
     await ask(api, viewer)
@@ -145,7 +143,9 @@ async def test_a_link_ends_after_an_hour(
         await confirm(api, mailbox.last(NEW).token)
 
 
-async def test_a_link_is_for_this_act_only(api: Api, viewer: Viewer, mailbox: Mailbox) -> None:
+async def test_link_of_another_purpose_is_refused(
+    api: Api, viewer: Viewer, mailbox: Mailbox
+) -> None:
     await ask(api, viewer)
     with pytest.raises(LinkInvalid):
         await reset_password(
@@ -153,27 +153,27 @@ async def test_a_link_is_for_this_act_only(api: Api, viewer: Viewer, mailbox: Ma
         )
 
 
-async def test_what_is_no_address_is_told_at_its_field(api: Api, viewer: Viewer) -> None:
+async def test_invalid_email_is_refused_at_its_field(api: Api, viewer: Viewer) -> None:
     with pytest.raises(EmailInvalid) as refused:
         await ask(api, viewer, "nowhere")
     assert refused.value.field == "new_email"
 
 
-async def test_one_address_gets_few_mails(api: Api, viewer: Viewer) -> None:
+async def test_emails_to_one_address_are_limited(api: Api, viewer: Viewer) -> None:
     for _ in range(3):
         await ask(api, viewer)
     with pytest.raises(RateLimited):
         await ask(api, viewer)
 
 
-async def test_email_changes_of_one_account_are_few(api: Api, viewer: Viewer) -> None:
+async def test_email_changes_of_one_account_are_limited(api: Api, viewer: Viewer) -> None:
     for number in range(5):
         await ask(api, viewer, f"alice{number}@example.com")
     with pytest.raises(RateLimited):
         await ask(api, viewer, "alice5@example.com")
 
 
-async def test_another_address_from_an_operator_is_not_verified(
+async def test_email_set_by_an_operator_is_not_verified(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     async with api.auth.db.begin() as tx:
@@ -185,7 +185,7 @@ async def test_another_address_from_an_operator_is_not_verified(
     assert "/verify-email#" in mailbox.last(NEW).link
 
 
-async def test_the_trail_tells_of_failures_too(api: Api, viewer: Viewer) -> None:
+async def test_failed_email_change_is_in_the_audit_log(api: Api, viewer: Viewer) -> None:
     with pytest.raises(WrongPassword):
         await request_email_change(api.auth, viewer, new_email=NEW, password="a guess")
     async with api.auth.db.read() as session:
@@ -194,7 +194,7 @@ async def test_the_trail_tells_of_failures_too(api: Api, viewer: Viewer) -> None
     assert (last.action, last.succeeded) == ("email.change_requested", False)
 
 
-async def test_email_change_stores_the_spelling_that_was_proved(
+async def test_email_change_stores_the_verified_spelling(
     api: Api, viewer: Viewer, mailbox: Mailbox
 ) -> None:
     await update_user(api.auth, OPERATOR, viewer.user_id, UserEdit(email="alice@strasse.de"))

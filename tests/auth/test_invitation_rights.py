@@ -1,4 +1,4 @@
-"""An invitation counts while its inviter may still send it."""
+"""An invitation is valid while its inviter has the permissions to send it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ INVITING = ["users:write", "roles:write", "users:read"]
 
 @dataclass(frozen=True)
 class Inviter:
-    """Bob, who invites by a custom role and gives another one."""
+    """Bob, who may invite because of a custom role, and grants another role."""
 
     viewer: Viewer
     own_role: RoleRecord
@@ -83,17 +83,17 @@ async def delete_inviter(auth: Auth, inviter: Inviter) -> None:
     await delete_user(auth, OPERATOR, inviter.viewer.user_id)
 
 
-async def take_roles_write(auth: Auth, inviter: Inviter) -> None:
+async def remove_roles_write(auth: Auth, inviter: Inviter) -> None:
     form = RoleForm(permissions=["users:write", "users:read"])
     await update_role(auth, OPERATOR, inviter.own_role.id, form)
 
 
-async def take_what_is_given(auth: Auth, inviter: Inviter) -> None:
+async def remove_granted_permission(auth: Auth, inviter: Inviter) -> None:
     form = RoleForm(permissions=["users:write", "roles:write"])
     await update_role(auth, OPERATOR, inviter.own_role.id, form)
 
 
-async def strengthen_given_role(auth: Auth, inviter: Inviter) -> None:
+async def extend_granted_role(auth: Auth, inviter: Inviter) -> None:
     form = RoleForm(permissions=["users:read", "audit:read"])
     await update_role(auth, OPERATOR, inviter.given_role.id, form)
 
@@ -102,14 +102,14 @@ CHANGES = [
     demote,
     disable,
     delete_inviter,
-    take_roles_write,
-    take_what_is_given,
-    strengthen_given_role,
+    remove_roles_write,
+    remove_granted_permission,
+    extend_granted_role,
 ]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_invitation_is_void_when_inviter_may_no_longer_give_its_roles(
+async def test_invitation_is_refused_if_the_inviter_may_not_grant_its_roles(
     api: Api, inviter: Inviter, change: Change
 ) -> None:
     invitation = await invite(api.auth, inviter, inviter.given_role.id)
@@ -120,7 +120,7 @@ async def test_invitation_is_void_when_inviter_may_no_longer_give_its_roles(
 
 
 @pytest.mark.parametrize("change", [demote, disable, delete_inviter])
-async def test_invitation_without_roles_is_void_when_inviter_may_no_longer_invite(
+async def test_invitation_without_roles_is_refused_if_the_inviter_may_not_invite(
     api: Api, inviter: Inviter, change: Change
 ) -> None:
     invitation = await invite(api.auth, inviter)
@@ -129,12 +129,12 @@ async def test_invitation_without_roles_is_void_when_inviter_may_no_longer_invit
         await accept(api.auth, invitation)
 
 
-async def test_invitation_gives_its_roles_while_inviter_may(api: Api, inviter: Inviter) -> None:
+async def test_invitation_grants_its_roles(api: Api, inviter: Inviter) -> None:
     invitation = await invite(api.auth, inviter, inviter.given_role.id)
     assert await accept(api.auth, invitation) == ["reader"]
 
 
-async def test_void_invitation_is_not_sent(api: Api, inviter: Inviter) -> None:
+async def test_invitation_that_is_not_valid_is_not_sent(api: Api, inviter: Inviter) -> None:
     invitation = await invite(api.auth, inviter)
     letters = MessageComposer(api.auth, "https://example.com")
     draft = QueuedEmail(invitation.id, EmailKind.INVITATION, {"invitation_id": str(invitation.id)})
@@ -143,7 +143,7 @@ async def test_void_invitation_is_not_sent(api: Api, inviter: Inviter) -> None:
     assert await letters.compose(draft) is None
 
 
-async def strengthen(tx: AsyncSession, role: RoleRecord) -> None:
+async def extend(tx: AsyncSession, role: RoleRecord) -> None:
     await tx.execute(insert(RolePermission), [{"role_id": role.id, "permission": "audit:read"}])
 
 
@@ -153,8 +153,8 @@ async def remove(tx: AsyncSession, role: RoleRecord) -> None:
     await tx.execute(delete(Role).where(Role.id == role.id))
 
 
-@pytest.mark.parametrize("change", [strengthen, remove])
-async def test_role_that_changes_while_invitation_is_accepted_is_not_given(
+@pytest.mark.parametrize("change", [extend, remove])
+async def test_role_changed_during_the_registration_is_not_granted(
     api: Api, inviter: Inviter, change: Callable[[AsyncSession, RoleRecord], Awaitable[None]]
 ) -> None:
     invitation = await invite(api.auth, inviter, inviter.given_role.id)
@@ -164,19 +164,19 @@ async def test_role_that_changes_while_invitation_is_accepted_is_not_given(
         accepting = asyncio.create_task(accept(api.auth, invitation))
         await wait_for_lock(api.auth.db, accepting)
         await change(tx, inviter.given_role)
-    # On SQLite the whole acceptance comes after a deletion, and gives the default role.
+    # On SQLite the registration runs after the deletion, and grants the default role.
     with suppress(InvitationInvalid):
         assert "reader" not in await accepting
 
 
-async def test_invitation_of_the_console_needs_no_account(api: Api) -> None:
+async def test_invitation_from_the_console_works(api: Api) -> None:
     (admin,) = await find_roles_by_name(api.auth, ["admin"])
     invitation = await create_invitation(api.auth, OPERATOR, email=ADDRESS, role_ids=[admin.id])
     assert await accept(api.auth, invitation) == ["admin"]
 
 
-async def test_invitation_of_an_unknown_inviter_is_void(api: Api, inviter: Inviter) -> None:
-    """As a process of an older version writes it during a rolling upgrade."""
+async def test_invitation_of_an_unknown_inviter_is_refused(api: Api, inviter: Inviter) -> None:
+    """A process of an older version stores such rows during a rolling upgrade."""
     invitation = await invite(api.auth, inviter)
     async with api.auth.db.begin() as tx:
         await tx.execute(update(Invitation).values(invited_by=None))

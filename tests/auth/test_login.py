@@ -1,4 +1,4 @@
-"""Logging in: who proves the password gets a session; everybody else gets the same words."""
+"""Login: credentials, equal work in every case, concurrent changes."""
 
 import asyncio
 import time
@@ -50,7 +50,7 @@ async def get_alice(auth: Auth) -> User:
 @pytest.mark.parametrize(
     "name", ["alice", "ALICE", " alice ", "alice@example.com", "Alice@Example.com"]
 )
-async def test_a_username_or_an_address_in_any_spelling_will_do(auth: Auth, name: str) -> None:
+async def test_login_accepts_username_or_email_in_any_spelling(auth: Auth, name: str) -> None:
     signed_in = await log_in(auth, BROWSER, username=name, password=ALICE.password)
     assert signed_in.user.username == "alice"
 
@@ -73,14 +73,14 @@ async def test_a_username_or_an_address_in_any_spelling_will_do(auth: Auth, name
         ("@" + "x" * 300, ALICE.password),
     ],
 )
-async def test_anything_else_is_refused_in_the_same_words(
+async def test_login_refuses_wrong_credentials_with_one_message(
     auth: Auth, name: str, password: str
 ) -> None:
     with pytest.raises(InvalidCredentials):
         await log_in(auth, BROWSER, username=name, password=password)
 
 
-async def test_a_disabled_user_is_told_so_only_with_the_right_password(
+async def test_disabled_account_is_reported_only_for_the_right_password(
     auth: Auth, clock: ManualClock
 ) -> None:
     await set_alice(auth, disabled_at=clock.now())
@@ -92,7 +92,7 @@ async def test_a_disabled_user_is_told_so_only_with_the_right_password(
 
 @pytest.fixture
 def verifications(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The hash of every verification, as it happens."""
+    """The hashes that were verified, in order."""
     hashes: list[str] = []
     verify = auth.passwords._context.verify
 
@@ -116,7 +116,7 @@ WRONG_LOGINS: dict[str, tuple[str, dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("case", WRONG_LOGINS)
-async def test_every_wrong_login_costs_one_verification_and_says_the_same(
+async def test_failed_login_costs_one_verification_in_every_case(
     auth: Auth, verifications: list[str], case: str
 ) -> None:
     name, row = WRONG_LOGINS[case]
@@ -129,16 +129,14 @@ async def test_every_wrong_login_costs_one_verification_and_says_the_same(
     assert (refused.value.message, refused.value.field) == (InvalidCredentials.message, None)
 
 
-async def test_a_right_login_costs_one_verification_too(
-    auth: Auth, verifications: list[str]
-) -> None:
+async def test_login_costs_one_verification(auth: Auth, verifications: list[str]) -> None:
     await log_in(auth, BROWSER, username="alice", password=ALICE.password)
     assert len(verifications) == 1
 
 
 @pytest.fixture
-async def dear(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Auth]:
-    """A server whose hashes take long enough to be measured; alice has one of them."""
+async def costly(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Auth]:
+    """A server whose hashes take long enough to be measured."""
     settings = make_settings(sqlite_url, tmp_path).model_copy(
         update={"bcrypt_cost": 8, "throttle": Switch.OFF}
     )
@@ -147,25 +145,25 @@ async def dear(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIter
         yield api.auth
 
 
-async def test_the_time_does_not_tell_who_has_an_account(dear: Auth) -> None:
+async def test_login_takes_the_same_time_for_unknown_users(costly: Auth) -> None:
     took: dict[str, list[float]] = {"alice": [], "nobody": []}
     for _ in range(25):
         for name, times in took.items():
             began = time.process_time()
             with pytest.raises(InvalidCredentials):
-                await log_in(dear, BROWSER, username=name, password="wrong guess")
+                await log_in(costly, BROWSER, username=name, password="wrong guess")
             times.append(time.process_time() - began)
-    # Processor time, and the least of many: other programs and threads only add to it.
+    # The minimum of many CPU times, because other programs and threads only add to it.
     assert min(took["nobody"]) == pytest.approx(min(took["alice"]), rel=0.25)
 
 
-async def test_a_login_is_remembered(auth: Auth, clock: ManualClock) -> None:
+async def test_login_stores_its_time(auth: Auth, clock: ManualClock) -> None:
     clock.tick(hours=1)
     await log_in(auth, BROWSER, username="alice", password=ALICE.password)
     assert (await get_alice(auth)).last_login_at == clock.now()
 
 
-async def test_a_session_remembers_where_it_began(auth: Auth, clock: ManualClock) -> None:
+async def test_session_stores_the_client(auth: Auth, clock: ManualClock) -> None:
     await log_in(auth, BROWSER, username="alice", password=ALICE.password)
     async with auth.db.read() as db:
         session = (await db.scalars(select(Session))).one()
@@ -173,7 +171,7 @@ async def test_a_session_remembers_where_it_began(auth: Auth, clock: ManualClock
     assert session.expires_at == clock.now() + timedelta(days=365)
 
 
-async def test_every_login_is_a_session_of_its_own(auth: Auth) -> None:
+async def test_every_login_starts_a_session(auth: Auth) -> None:
     for _ in range(2):
         await log_in(auth, Client(), username="alice", password=ALICE.password)
     async with auth.db.read() as db:
@@ -191,7 +189,7 @@ async def remove_alice(auth: Auth) -> None:
         await tx.execute(delete(User).where(User.username == "alice"))
 
 
-MEANWHILE: dict[str, tuple[Callable[[Auth], Awaitable[None]], type[Exception]]] = {
+CHANGES: dict[str, tuple[Callable[[Auth], Awaitable[None]], type[Exception]]] = {
     "another password": (lambda auth: set_alice(auth, password_hash="another"), InvalidCredentials),
     "no password": (lambda auth: set_alice(auth, password_hash=None), InvalidCredentials),
     "disabled": (lambda auth: set_alice(auth, disabled_at=CREATED_AT), AccountDisabled),
@@ -203,11 +201,11 @@ MEANWHILE: dict[str, tuple[Callable[[Auth], Awaitable[None]], type[Exception]]] 
 }
 
 
-@pytest.mark.parametrize("change", MEANWHILE)
-async def test_what_changes_while_the_password_is_verified_counts(
+@pytest.mark.parametrize("change", CHANGES)
+async def test_change_during_the_verification_refuses_the_login(
     auth: Auth, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    verify, (act, refusal) = auth.passwords.verify, MEANWHILE[change]
+    verify, (act, refusal) = auth.passwords.verify, CHANGES[change]
 
     async def verify_and_change(password: str, stored: str | None, **how: Any) -> bool:
         verified = await verify(password, stored, **how)
@@ -220,7 +218,7 @@ async def test_what_changes_while_the_password_is_verified_counts(
     assert await count_sessions(auth) == 0
 
 
-async def test_a_temporary_password_stays_one_when_its_account_is_enabled_meanwhile(
+async def test_password_stays_temporary_if_the_user_is_enabled_during_the_login(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await set_alice(auth, disabled_at=CREATED_AT, password_is_temporary=True)
@@ -236,7 +234,7 @@ async def test_a_temporary_password_stays_one_when_its_account_is_enabled_meanwh
     assert (await get_alice(auth)).password_is_temporary
 
 
-async def test_the_trail_tells_of_a_new_password_before_the_login_with_it(auth: Auth) -> None:
+async def test_password_change_is_recorded_before_the_session_start(auth: Auth) -> None:
     await set_alice(auth, password_is_temporary=True, created_at=auth.clock.now())
     own = "a perfectly good one"
     await log_in(auth, BROWSER, username="alice", password=ALICE.password, new_password=own)
@@ -247,7 +245,7 @@ async def test_the_trail_tells_of_a_new_password_before_the_login_with_it(auth: 
 
 
 async def test_parallel_logins_survive_the_renewal_of_the_hash(auth: Auth) -> None:
-    """P7: of four with the right password three were refused, since the first renewed the hash."""
+    """P7: three of four were refused, because the first renewed the hash."""
     for _ in range(3):
         await set_alice(auth, password_hash=bcrypt.using(rounds=4).hash(ALICE.password))
         logins = [
@@ -260,7 +258,7 @@ async def test_parallel_logins_survive_the_renewal_of_the_hash(auth: Auth) -> No
 async def test_current_password_is_right_while_a_login_renews_the_hash(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for what a signed-in user proves the password for."""
+    """P7: the same for operations that need the password."""
     signed_in = await log_in(auth, BROWSER, username="alice", password=ALICE.password)
     viewer = await get_viewer(auth, BROWSER, signed_in.access_token.text)
     hash_, renewed = auth.passwords.hash, bcrypt.using(rounds=4).hash(ALICE.password)
@@ -275,7 +273,7 @@ async def test_current_password_is_right_while_a_login_renews_the_hash(
     await log_in(auth, BROWSER, username="alice", password="a perfectly good one")
 
 
-async def test_a_login_that_waits_for_an_edit_has_the_roles_after_it(auth: Auth) -> None:
+async def test_login_that_waits_for_an_edit_has_the_new_roles(auth: Auth) -> None:
     has_begun = asyncio.Event()
 
     async def take_roles_away() -> None:
@@ -294,7 +292,7 @@ async def test_a_login_that_waits_for_an_edit_has_the_roles_after_it(auth: Auth)
     assert (signed_in.user.version, signed_in.user.roles) == (2, ())
 
 
-async def test_no_login_that_races_a_disable_outlives_it(auth: Auth) -> None:
+async def test_disabling_ends_the_sessions_of_concurrent_logins(auth: Auth) -> None:
     console = Console(auth.permissions)
     alice = await find_user_by_name(auth, "alice")
     assert alice is not None
@@ -310,7 +308,7 @@ async def test_no_login_that_races_a_disable_outlives_it(auth: Auth) -> None:
         await enable_user(auth, console, alice.id)
 
 
-async def test_many_log_in_at_once(auth: Auth) -> None:
+async def test_concurrent_logins_get_different_tokens(auth: Auth) -> None:
     logins = [log_in(auth, BROWSER, username="alice", password=ALICE.password) for _ in range(10)]
     assert len({s.access_token.text for s in await asyncio.gather(*logins)}) == 10
 
@@ -323,7 +321,7 @@ async def test_token_expires_with_its_session(auth: Auth, clock: ManualClock) ->
     assert signed_in.access_token.expires_in == short
 
 
-async def test_sign_in_goes_on_while_the_queue_is_too_full_to_renew_its_hash(
+async def test_login_keeps_the_old_hash_if_the_queue_is_full(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outdated = str(bcrypt.using(rounds=4).hash(ALICE.password))

@@ -1,4 +1,4 @@
-"""Changing the password: the current one is proved once more, and every other session ends."""
+"""Password change: needs the current password, and ends all other sessions."""
 
 import asyncio
 from dataclasses import replace
@@ -21,14 +21,14 @@ async def change(device: Device, *, current: str = ALICE.password, new: str = NE
     return await device.change_password(current, new)
 
 
-async def test_the_new_password_logs_in_and_the_old_one_does_not(api: Api) -> None:
+async def test_new_password_replaces_the_old_one(api: Api) -> None:
     payload = await change(await Device(api).log_in())
     assert payload == {"user": {"username": "alice"}, "endedSessions": 0, "errors": []}
     assert codes(await api.try_login("alice", ALICE.password)) == ["INVALID_CREDENTIALS"]
     assert await api.log_in(ALICE_AFTERWARDS)
 
 
-async def test_every_other_session_ends_and_this_one_goes_on(api: Api) -> None:
+async def test_password_change_ends_all_other_sessions(api: Api) -> None:
     here, there = await Device(api).log_in(), await Device(api).log_in()
     bob = await Device(api).log_in(BOB)
     assert (await change(here))["endedSessions"] == 1
@@ -42,7 +42,7 @@ async def test_every_other_session_ends_and_this_one_goes_on(api: Api) -> None:
     assert reasons == {None, "password_changed"}
 
 
-async def test_a_wrong_current_password_changes_nothing(api: Api) -> None:
+async def test_wrong_current_password_changes_nothing(api: Api) -> None:
     here, there = await Device(api).log_in(), await Device(api).log_in()
     payload = await change(here, current="not the one")
     assert payload["errors"] == [{"code": "WRONG_PASSWORD", "field": ["input", "currentPassword"]}]
@@ -55,20 +55,20 @@ async def test_a_wrong_current_password_changes_nothing(api: Api) -> None:
     ("new", "code"),
     [("short", "PASSWORD_TOO_SHORT"), ("i am alice myself", "PASSWORD_TOO_PERSONAL")],
 )
-async def test_a_bad_new_password_is_refused_at_its_field(
+async def test_bad_new_password_is_refused_at_its_field(
     sqlite_api: Api, new: str, code: str
 ) -> None:
     payload = await change(await Device(sqlite_api).log_in(), new=new)
     assert payload["errors"] == [{"code": code, "field": ["input", "newPassword"]}]
 
 
-async def test_who_is_not_signed_in_changes_no_password(sqlite_api: Api) -> None:
+async def test_password_change_needs_a_session(sqlite_api: Api) -> None:
     variables = {"input": {"currentPassword": ALICE.password, "newPassword": NEW}}
     result = await sqlite_api.ask(CHANGE_PASSWORD, variables)
     assert denials(result) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_MISSING"}]
 
 
-async def test_of_two_changes_at_once_one_wins(api: Api) -> None:
+async def test_one_of_two_concurrent_changes_fails(api: Api) -> None:
     device = await Device(api).log_in()
     payloads = await asyncio.gather(
         *(change(device, new=f"a phrase of mine, number {n}") for n in range(4))
@@ -77,7 +77,7 @@ async def test_of_two_changes_at_once_one_wins(api: Api) -> None:
     assert outcomes == ["['WRONG_PASSWORD']"] * 3 + ["[]"]
 
 
-async def test_no_login_with_the_old_password_outlives_the_change(api: Api) -> None:
+async def test_password_change_ends_the_sessions_of_concurrent_logins(api: Api) -> None:
     device = await Device(api).log_in()
     results = await asyncio.gather(
         change(device),
@@ -89,7 +89,7 @@ async def test_no_login_with_the_old_password_outlives_the_change(api: Api) -> N
         assert (await api.ask("{ me { id } }", token=token))["data"]["me"] is None
 
 
-async def test_no_refresh_outlives_the_change(api: Api) -> None:
+async def test_password_change_ends_concurrently_refreshed_sessions(api: Api) -> None:
     device = await Device(api).log_in()
     others = [await Device(api).log_in() for _ in range(6)]
     results = await asyncio.gather(
@@ -101,7 +101,7 @@ async def test_no_refresh_outlives_the_change(api: Api) -> None:
             assert (await api.ask("{ me { id } }", token=token))["data"]["me"] is None
 
 
-async def test_an_account_without_a_password_has_none_to_prove(api: Api) -> None:
+async def test_password_change_is_refused_without_a_password(api: Api) -> None:
     device = await Device(api).log_in()
     async with api.auth.db.begin() as tx:
         alice = (await tx.scalars(select(User).where(User.username == "alice"))).one()

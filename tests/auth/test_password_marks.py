@@ -1,4 +1,4 @@
-"""Links and device proofs end with the password, and not when a sign-in renews its hash."""
+"""Links and device proofs end when the password changes, not when a sign-in renews its hash."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -39,14 +39,14 @@ IMPORTED = {
 
 
 async def set_hash(auth: Auth, password_hash: str) -> None:
-    """What an import, a process of an older version, and an operator in psql do."""
+    """Stores a hash like an import, a process of an older version, or an operator in psql."""
     async with auth.db.begin() as tx:
         alice = update(User).where(User.username == ALICE.username)
         await tx.execute(alice.values(password_hash=password_hash))
 
 
 async def sign_in(auth: Auth, proofs: Sequence[str] = (), password: str = ALICE.password) -> str:
-    """Returns the device proof."""
+    """Signs in and returns the device proof."""
     name = ALICE.username
     signed_in = await log_in(auth, HERE, username=name, password=password, proofs=proofs)
     assert signed_in.device_proof
@@ -66,8 +66,8 @@ async def get_alice(auth: Auth) -> Credentials:
 
 
 @pytest.fixture
-async def dearer(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
-    """A second process on the same database, where hashes cost more."""
+async def costlier(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
+    """A second process on the same database, with a higher hash cost."""
     async with serving(settings.model_copy(update={"bcrypt_cost": 5}), clock) as other:
         await other.delivery.stop()
         yield other
@@ -88,7 +88,7 @@ async def test_reset_link_survives_the_renewal_of_the_hash(
     await sign_in(api.auth, password=NEW)
 
 
-async def test_reset_link_survives_the_renewal_while_its_email_is_written(
+async def test_reset_link_survives_a_renewal_while_the_email_is_sent(
     api: Api, mailbox: Mailbox
 ) -> None:
     await set_hash(api.auth, IMPORTED["bcrypt"])
@@ -99,21 +99,21 @@ async def test_reset_link_survives_the_renewal_while_its_email_is_written(
 
 
 async def test_email_change_link_survives_a_raised_cost(
-    api: Api, dearer: Api, mailbox: Mailbox
+    api: Api, costlier: Api, mailbox: Mailbox
 ) -> None:
-    """The hash is renewed by the sign-in after the request, in a process with another cost."""
+    """The sign-in after the request renews the hash in a process with another cost."""
     signed_in = await log_in(api.auth, HERE, username=ALICE.username, password=ALICE.password)
-    viewer = await get_viewer(dearer.auth, HERE, signed_in.access_token.text)
+    viewer = await get_viewer(costlier.auth, HERE, signed_in.access_token.text)
     email = "new@example.com"
-    await request_email_change(dearer.auth, viewer, new_email=email, password=ALICE.password)
-    await dearer.send_emails()
-    await sign_in(dearer.auth)
+    await request_email_change(costlier.auth, viewer, new_email=email, password=ALICE.password)
+    await costlier.send_emails()
+    await sign_in(costlier.auth)
     token = mailbox.last(email).token
-    await confirm_email_change(dearer.auth, HERE, token, password=ALICE.password)
+    await confirm_email_change(costlier.auth, HERE, token, password=ALICE.password)
 
 
-async def test_link_dies_when_another_hash_is_written_by_hand(api: Api, mailbox: Mailbox) -> None:
-    """A process of an older version changes a password, and leaves the mark as it is."""
+async def test_link_ends_if_another_hash_is_stored_by_hand(api: Api, mailbox: Mailbox) -> None:
+    """A process of an older version changes a password without the mark."""
     await set_hash(api.auth, IMPORTED["bcrypt"])
     token = await ask_for_reset(api, mailbox)
     await set_hash(api.auth, cheap_hash(NEW))
@@ -121,7 +121,7 @@ async def test_link_dies_when_another_hash_is_written_by_hand(api: Api, mailbox:
         await reset_password(api.auth, HERE, token=token, new=NEXT)
 
 
-async def test_link_dies_with_the_password_after_the_renewal(api: Api, mailbox: Mailbox) -> None:
+async def test_link_ends_with_the_password_after_a_renewal(api: Api, mailbox: Mailbox) -> None:
     await set_hash(api.auth, IMPORTED["bcrypt"])
     token = await ask_for_reset(api, mailbox)
     await sign_in(api.auth)
@@ -130,7 +130,7 @@ async def test_link_dies_with_the_password_after_the_renewal(api: Api, mailbox: 
         await reset_password(api.auth, HERE, token=token, new=NEXT)
 
 
-async def test_link_of_a_process_of_an_older_version_works(api: Api, mailbox: Mailbox) -> None:
+async def test_link_issued_by_an_older_version_works(api: Api, mailbox: Mailbox) -> None:
     await ask_for_reset(api, mailbox)
     await sign_in(api.auth)
     alice = await get_alice(api.auth)
@@ -141,8 +141,8 @@ async def test_link_of_a_process_of_an_older_version_works(api: Api, mailbox: Ma
     await reset_password(api.auth, HERE, token=token, new=NEW)
 
 
-async def test_process_of_an_older_version_accepts_a_link(api: Api, mailbox: Mailbox) -> None:
-    """It knows the hash of a password only."""
+async def test_link_is_accepted_by_an_older_version(api: Api, mailbox: Mailbox) -> None:
+    """The older version identifies a password by its hash."""
     await sign_in(api.auth)
     token = parse_link_token(await ask_for_reset(api, mailbox))
     alice = await get_alice(api.auth)
@@ -150,7 +150,7 @@ async def test_process_of_an_older_version_accepts_a_link(api: Api, mailbox: Mai
     api.auth.links.check(Purpose.PASSWORD_RESET, token, api.auth.clock.now(), *state)
 
 
-async def test_link_dies_when_a_sign_in_replaces_a_temporary_password(
+async def test_link_ends_if_a_login_replaces_a_temporary_password(
     api: Api, mailbox: Mailbox
 ) -> None:
     await set_hash(api.auth, IMPORTED["bcrypt"])
@@ -170,7 +170,7 @@ async def id_of_link(auth: Auth) -> UUID:
         return (await session.scalars(select(Link.id))).one()
 
 
-async def test_address_is_verified_while_a_sign_in_renews_the_hash(
+async def test_email_is_verified_while_a_login_renews_the_hash(
     api: Api, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P7: the right password was refused."""
@@ -197,7 +197,7 @@ async def test_address_is_verified_while_a_sign_in_renews_the_hash(
 
 
 async def have_own_budgets(auth: Auth, proofs: Sequence[str], password: str) -> bool:
-    """Whether guesses with one proof do not delay sign-ins with another."""
+    """Returns whether guesses with one proof do not delay sign-ins with another."""
     first, *others = proofs
     for _ in range(10):
         with pytest.raises(InvalidCredentials):
@@ -212,15 +212,15 @@ async def have_own_budgets(auth: Auth, proofs: Sequence[str], password: str) -> 
     return True
 
 
-async def test_device_proofs_survive_the_renewal_of_the_hash(api: Api, dearer: Api) -> None:
+async def test_device_proofs_survive_the_renewal_of_the_hash(api: Api, costlier: Api) -> None:
     proofs = [await sign_in(api.auth), await sign_in(api.auth)]
     before = (await get_alice(api.auth)).password_hash
-    await sign_in(dearer.auth)
+    await sign_in(costlier.auth)
     assert (await get_alice(api.auth)).password_hash != before
-    assert await have_own_budgets(dearer.auth, proofs, ALICE.password)
+    assert await have_own_budgets(costlier.auth, proofs, ALICE.password)
 
 
-async def test_device_proofs_of_an_older_version_work_beside_newer_ones(api: Api) -> None:
+async def test_device_proofs_of_an_older_version_work(api: Api) -> None:
     alice = await get_alice(api.auth)
     assert alice.password_hash
     now = api.auth.clock.now()
@@ -229,8 +229,8 @@ async def test_device_proofs_of_an_older_version_work_beside_newer_ones(api: Api
     assert await have_own_budgets(api.auth, [older, newer], ALICE.password)
 
 
-async def test_device_proofs_of_parallel_sign_ins_name_one_password(api: Api) -> None:
-    """The first sign-ins after the upgrade: no password has an ID yet."""
+async def test_device_proofs_of_concurrent_logins_have_one_password_id(api: Api) -> None:
+    """After the upgrade no password has an ID at the first sign-ins."""
     proofs = await asyncio.gather(*(sign_in(api.auth) for _ in range(4)))
     alice = await get_alice(api.auth)
     names = names_of_password(alice)
@@ -238,21 +238,21 @@ async def test_device_proofs_of_parallel_sign_ins_name_one_password(api: Api) ->
     assert len(set(devices)) == 4
 
 
-async def test_device_proofs_share_a_budget_after_another_hash_is_written_by_hand(
+async def test_device_proofs_share_a_budget_after_another_hash_is_stored_by_hand(
     api: Api,
 ) -> None:
-    """A process of an older version changes the password, and leaves the mark as it is."""
+    """A process of an older version changes the password without the mark."""
     proofs = [await sign_in(api.auth), await sign_in(api.auth)]
     await set_hash(api.auth, cheap_hash(NEW))
     assert not await have_own_budgets(api.auth, proofs, NEW)
 
 
 async def test_device_proofs_share_a_budget_after_a_change_and_a_renewal(
-    api: Api, dearer: Api
+    api: Api, costlier: Api
 ) -> None:
     proofs = [await sign_in(api.auth), await sign_in(api.auth)]
     signed_in = await log_in(api.auth, HERE, username=ALICE.username, password=ALICE.password)
     viewer = await get_viewer(api.auth, HERE, signed_in.access_token.text)
     await change_password(api.auth, viewer, current=ALICE.password, new=NEW)
-    await sign_in(dearer.auth, password=NEW)
-    assert not await have_own_budgets(dearer.auth, proofs, NEW)
+    await sign_in(costlier.auth, password=NEW)
+    assert not await have_own_budgets(costlier.auth, proofs, NEW)

@@ -1,4 +1,4 @@
-"""A forgotten password: the link in the mail sets another, once, for an hour."""
+"""Password reset: the link works once, for an hour; strangers cannot block it."""
 
 import asyncio
 from contextlib import suppress
@@ -57,7 +57,7 @@ async def log_in_with(auth: Auth, password: str) -> None:
     await log_in(auth, HERE, username="alice", password=password)
 
 
-async def test_the_link_sets_another_password(api: Api, mailbox: Mailbox) -> None:
+async def test_link_sets_a_new_password(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     mail = mailbox.last(ALICE.email)
     assert mail.link.startswith("http://localhost:8000/account/reset-password#token=plt_")
@@ -68,7 +68,7 @@ async def test_the_link_sets_another_password(api: Api, mailbox: Mailbox) -> Non
         await log_in_with(api.auth, ALICE.password)
 
 
-async def test_a_reset_ends_every_session_and_is_told(api: Api, mailbox: Mailbox) -> None:
+async def test_reset_ends_all_sessions_and_sends_a_notice(api: Api, mailbox: Mailbox) -> None:
     token = await api.log_in(ALICE)
     await ask(api)
     assert await reset(api.auth, mailbox.last(ALICE.email).token) == 1
@@ -78,7 +78,7 @@ async def test_a_reset_ends_every_session_and_is_told(api: Api, mailbox: Mailbox
     assert "was changed" in mailbox.last(ALICE.email).subject
 
 
-async def test_a_reset_proves_the_address(api: Api, mailbox: Mailbox) -> None:
+async def test_reset_verifies_the_email(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     await reset(api.auth, mailbox.last(ALICE.email).token)
     user = await find_user_by_name(api.auth, "alice")
@@ -86,7 +86,7 @@ async def test_a_reset_proves_the_address(api: Api, mailbox: Mailbox) -> None:
     assert user.email_verified
 
 
-async def test_a_link_works_once(api: Api, mailbox: Mailbox) -> None:
+async def test_link_works_once(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     token = mailbox.last(ALICE.email).token
     await reset(api.auth, token)
@@ -95,10 +95,10 @@ async def test_a_link_works_once(api: Api, mailbox: Mailbox) -> None:
     await log_in_with(api.auth, NEW)
 
 
-async def test_of_twenty_who_use_a_link_at_once_one_succeeds(api: Api, mailbox: Mailbox) -> None:
+async def test_link_works_once_for_concurrent_requests(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     token = mailbox.last(ALICE.email).token
-    # As many as the hashing threads take at once.
+    # As many as the hashing threads accept.
     attempts = [reset(api.auth, token, f"a password of mine, {n}") for n in range(20)]
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     assert sum(outcome == 0 for outcome in outcomes) == 1
@@ -106,7 +106,7 @@ async def test_of_twenty_who_use_a_link_at_once_one_succeeds(api: Api, mailbox: 
 
 
 async def test_reset_link_survives_a_newer_request(api: Api, mailbox: Mailbox) -> None:
-    """A stranger could end the link that the owner was about to follow."""
+    """Otherwise a stranger could end the link that the user is about to follow."""
     await ask(api)
     older = mailbox.last(ALICE.email).token
     await ask(api)
@@ -116,14 +116,14 @@ async def test_reset_link_survives_a_newer_request(api: Api, mailbox: Mailbox) -
         await reset(api.auth, newer, "another of my own")
 
 
-async def test_a_link_ends_after_an_hour(api: Api, mailbox: Mailbox, clock: ManualClock) -> None:
+async def test_link_expires_after_an_hour(api: Api, mailbox: Mailbox, clock: ManualClock) -> None:
     await ask(api)
     clock.tick(hours=1)
     with pytest.raises(LinkInvalid):
         await reset(api.auth, mailbox.last(ALICE.email).token)
 
 
-async def test_a_change_of_the_password_ends_the_link(api: Api, mailbox: Mailbox) -> None:
+async def test_password_change_ends_the_link(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     token = mailbox.last(ALICE.email).token
     viewer = await get_viewer(api.auth, HERE, await api.log_in(ALICE))
@@ -136,7 +136,7 @@ async def test_a_change_of_the_password_ends_the_link(api: Api, mailbox: Mailbox
     "change",
     [{"email_key": "x@example.com"}, {"password_hash": "of another"}, {"password_hash": None}],
 )
-async def test_a_link_ends_with_what_it_was_made_for(
+async def test_link_ends_if_the_account_changes(
     api: Api, mailbox: Mailbox, change: dict[str, str]
 ) -> None:
     await ask(api)
@@ -146,7 +146,7 @@ async def test_a_link_ends_with_what_it_was_made_for(
         await reset(api.auth, mailbox.last(ALICE.email).token)
 
 
-async def test_a_link_is_for_one_account(api: Api, mailbox: Mailbox) -> None:
+async def test_link_works_for_one_account(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     async with api.auth.db.begin() as tx:
         bob = await tx.scalar(select(User.id).where(User.username == "bob"))
@@ -155,7 +155,7 @@ async def test_a_link_is_for_one_account(api: Api, mailbox: Mailbox) -> None:
         await reset(api.auth, mailbox.last(ALICE.email).token)
 
 
-async def test_nothing_is_stored_with_which_one_could_reset(api: Api, mailbox: Mailbox) -> None:
+async def test_stored_rows_do_not_allow_a_reset(api: Api, mailbox: Mailbox) -> None:
     await request_password_reset(api.auth, HERE, email=ALICE.email)
     async with api.auth.db.read() as session:
         waiting = (await session.scalars(select(OutgoingEmail))).one()
@@ -190,20 +190,20 @@ async def test_reset_request_of_a_device_does_the_same_work_without_an_account(a
     assert work[0] == work[1] != []
 
 
-async def test_nobody_is_told_whether_an_address_has_an_account(api: Api, mailbox: Mailbox) -> None:
+async def test_reset_request_does_not_show_whether_an_account_exists(
+    api: Api, mailbox: Mailbox
+) -> None:
     await ask(api, "nobody@example.com")
     assert mailbox.emails() == []
 
 
-async def test_a_mail_goes_to_the_address_as_the_account_spells_it(
-    api: Api, mailbox: Mailbox
-) -> None:
+async def test_email_goes_to_the_spelling_of_the_account(api: Api, mailbox: Mailbox) -> None:
     await ask(api, "ALICE@EXAMPLE.COM")
     await ask(api, "ａlice@example.com")
     assert [mail.recipient for mail in mailbox.emails()] == [ALICE.email] * 2
 
 
-async def test_a_disabled_person_gets_no_link(api: Api, mailbox: Mailbox) -> None:
+async def test_disabled_user_gets_no_link(api: Api, mailbox: Mailbox) -> None:
     user = await find_user_by_name(api.auth, "alice")
     assert user
     await disable_user(api.auth, OPERATOR, user.id)
@@ -211,7 +211,7 @@ async def test_a_disabled_person_gets_no_link(api: Api, mailbox: Mailbox) -> Non
     assert mailbox.emails() == []
 
 
-async def test_who_is_disabled_meanwhile_cannot_use_the_link(api: Api, mailbox: Mailbox) -> None:
+async def test_link_of_a_user_disabled_since_is_refused(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     user = await find_user_by_name(api.auth, "alice")
     assert user
@@ -220,7 +220,7 @@ async def test_who_is_disabled_meanwhile_cannot_use_the_link(api: Api, mailbox: 
         await reset(api.auth, mailbox.last(ALICE.email).token)
 
 
-async def test_the_policy_for_passwords_holds_here_too(api: Api, mailbox: Mailbox) -> None:
+async def test_reset_checks_the_password_policy(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     token = mailbox.last(ALICE.email).token
     for bad in ("short", "password123", "alice and more of her", "\0" * 9):
@@ -230,10 +230,10 @@ async def test_the_policy_for_passwords_holds_here_too(api: Api, mailbox: Mailbo
     await reset(api.auth, token)
 
 
-async def test_an_owner_resets_whatever_strangers_have_sent(
+async def test_user_resets_despite_requests_of_strangers(
     api: Api, mailbox: Mailbox, clock: ManualClock
 ) -> None:
-    """T2: a stranger who asked often kept the owner from resetting, 47 times of 47."""
+    """T2: many requests of a stranger blocked the reset, 47 times of 47."""
     for _ in range(12):
         for number in range(10):
             stranger = Client(f"198.51.100.{number}")
@@ -241,13 +241,13 @@ async def test_an_owner_resets_whatever_strangers_have_sent(
         await api.send_emails()
         clock.tick(minutes=10)
     await ask(api)
-    # Few emails, and the last one's link works for half an hour longer.
+    # Few emails were sent. The last link works for another half hour.
     assert len(mailbox.emails(ALICE.email)) == 10
     clock.tick(minutes=29)
     await reset(api.auth, mailbox.last().token)
 
 
-async def test_reset_request_during_the_pause_sends_nothing_and_says_the_same(
+async def test_reset_request_during_the_pause_sends_nothing_with_the_same_reply(
     api: Api, mailbox: Mailbox
 ) -> None:
     for _ in range(47):
@@ -279,8 +279,10 @@ async def test_reset_request_for_a_new_account_is_not_paused(
     await reset(api.auth, mailbox.last("carol@example.com").token)
 
 
-async def test_emails_of_strangers_do_not_use_up_the_reset(api: Api, mailbox: Mailbox) -> None:
-    """T2: `register` and `requestEmailChange` with the owner's address did."""
+async def test_emails_of_strangers_do_not_exhaust_the_reset_budget(
+    api: Api, mailbox: Mailbox
+) -> None:
+    """T2: `register` and `requestEmailChange` with the user's address exhausted it."""
     viewer = await get_viewer(api.auth, HERE, await api.log_in(BOB))
     for number in range(5):
         form = NewUserForm(f"stranger{number}", ALICE.email, password=NEW)
@@ -295,7 +297,7 @@ async def test_emails_of_strangers_do_not_use_up_the_reset(api: Api, mailbox: Ma
     await reset(api.auth, mailbox.last(ALICE.email).token)
 
 
-async def test_reset_request_of_a_known_device_has_a_budget_of_its_own(
+async def test_reset_request_of_a_known_device_has_a_separate_budget(
     api: Api, mailbox: Mailbox
 ) -> None:
     signed_in = await log_in(api.auth, HERE, username="alice", password=ALICE.password)
@@ -311,39 +313,39 @@ async def test_reset_request_of_a_known_device_has_a_budget_of_its_own(
 
 
 async def pass_the_limit(api: Api, requests: int = 31) -> None:
-    """Somebody in the owner's network asks for links to unknown addresses."""
+    """Requests links to unknown addresses from the user's network."""
     for number in range(requests):
         await request_password_reset(api.auth, HERE, email=f"person{number}@example.com")
     await api.send_emails()
 
 
-async def test_owner_resets_whatever_strangers_in_the_same_network_request(
+async def test_user_resets_despite_requests_from_the_same_network(
     api: Api, mailbox: Mailbox, clock: ManualClock
 ) -> None:
-    """The owner was told to wait for up to a minute, as often as a stranger liked."""
+    """A stranger could delay the user for up to a minute, again and again."""
     for _ in range(4):
         await pass_the_limit(api, 40)
         for email in (BOB.email, ALICE.email):
             await request_password_reset(api.auth, HERE, email=email)
         clock.tick(minutes=10)
     await ask(api)
-    # Perhaps the stranger's request has sent it. It works for half an hour at least.
+    # The stranger's request may have sent it. It works for at least half an hour.
     clock.tick(minutes=29)
     await reset(api.auth, mailbox.last(ALICE.email).token)
 
 
-async def test_owner_gets_the_first_email_at_once_past_the_limit_of_the_network(
+async def test_first_email_is_sent_past_the_limit_of_the_network(
     api: Api, mailbox: Mailbox
 ) -> None:
     await pass_the_limit(api)
     await ask(api)
     await reset(api.auth, mailbox.last(ALICE.email).token)
-    # The next forgotten password does not wait either.
+    # The next reset is not delayed either.
     await ask(api)
     await reset(api.auth, mailbox.last(ALICE.email).token, "another of my own")
 
 
-async def test_network_past_its_limit_has_one_email_per_address_and_half_hour(
+async def test_network_past_its_limit_gets_one_email_per_address_and_half_hour(
     api: Api, mailbox: Mailbox, clock: ManualClock
 ) -> None:
     for _ in range(3):
@@ -355,7 +357,7 @@ async def test_network_past_its_limit_has_one_email_per_address_and_half_hour(
 
 
 async def test_network_past_its_limit_stores_nothing_for_unknown_addresses(api: Api) -> None:
-    """It could fill the disk."""
+    """Otherwise a network could fill the table."""
     await pass_the_limit(api, 30)
     before = await count_rows(api)
     await pass_the_limit(api, 40)
@@ -370,9 +372,7 @@ async def count_rows(api: Api) -> list[int | None]:
         return [await session.scalar(select(func.count()).select_from(t)) for t in tables]
 
 
-async def test_after_a_reset_the_owner_does_not_wait_for_others_guesses(
-    api: Api, mailbox: Mailbox
-) -> None:
+async def test_reset_removes_the_throttle_delay(api: Api, mailbox: Mailbox) -> None:
     for _ in range(11):
         with pytest.raises((InvalidCredentials, RateLimited)):
             await log_in_with(api.auth, "a guess")
@@ -383,18 +383,18 @@ async def test_after_a_reset_the_owner_does_not_wait_for_others_guesses(
     await log_in_with(api.auth, NEW)
 
 
-async def test_what_is_no_address_is_told(sqlite_api: Api) -> None:
+async def test_reset_request_refuses_an_invalid_email(sqlite_api: Api) -> None:
     with pytest.raises(EmailInvalid):
         await ask(sqlite_api, "alice")
 
 
-async def test_a_server_without_mail_says_so(sqlite_api: Api) -> None:
+async def test_reset_request_is_refused_without_email_delivery(sqlite_api: Api) -> None:
     object.__setattr__(sqlite_api.auth, "sends_email", False)
     with pytest.raises(MailUnavailable):
         await ask(sqlite_api)
 
 
-async def test_an_operator_makes_somebody_choose_another(api: Api, mailbox: Mailbox) -> None:
+async def test_operator_requires_a_password_reset(api: Api, mailbox: Mailbox) -> None:
     token = await api.log_in(ALICE)
     user = await find_user_by_name(api.auth, "alice")
     assert user
@@ -408,7 +408,7 @@ async def test_an_operator_makes_somebody_choose_another(api: Api, mailbox: Mail
     await log_in_with(api.auth, NEW)
 
 
-async def test_nobody_is_shut_out_who_has_no_address(api: Api) -> None:
+async def test_required_reset_is_refused_without_an_email(api: Api) -> None:
     async with api.auth.db.begin() as tx:
         await tx.execute(
             update(User).where(User.username == "bob").values(email=None, email_key=None)
@@ -420,7 +420,7 @@ async def test_nobody_is_shut_out_who_has_no_address(api: Api) -> None:
     await log_in(api.auth, HERE, username="bob", password=BOB.password)
 
 
-async def test_the_trail_tells_of_request_and_reset(api: Api, mailbox: Mailbox) -> None:
+async def test_reset_request_and_reset_are_in_the_audit_log(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     await reset(api.auth, mailbox.last(ALICE.email).token)
     async with api.auth.db.read() as session:
@@ -429,7 +429,7 @@ async def test_the_trail_tells_of_request_and_reset(api: Api, mailbox: Mailbox) 
     assert told == [("password.reset_requested", "192.0.2.7"), ("password.reset", "192.0.2.7")]
 
 
-async def test_a_deleted_account_has_no_link(api: Api, mailbox: Mailbox) -> None:
+async def test_link_of_a_deleted_user_is_refused(api: Api, mailbox: Mailbox) -> None:
     await ask(api)
     async with api.auth.db.begin() as tx:
         await tx.execute(delete(User).where(User.username == "alice"))
@@ -437,7 +437,7 @@ async def test_a_deleted_account_has_no_link(api: Api, mailbox: Mailbox) -> None
         await reset(api.auth, mailbox.last(ALICE.email).token)
 
 
-async def test_the_throttle_knows_no_address(api: Api) -> None:
+async def test_throttle_rows_do_not_contain_the_email(api: Api) -> None:
     await ask(api)
     async with api.auth.db.read() as session:
         keys = list(await session.scalars(select(Throttle.key)))
@@ -445,7 +445,7 @@ async def test_the_throttle_knows_no_address(api: Api) -> None:
     assert not any("alice" in key for key in keys)
 
 
-async def test_an_administrator_resets_like_everybody(api: Api, mailbox: Mailbox) -> None:
+async def test_admin_can_reset_their_password(api: Api, mailbox: Mailbox) -> None:
     await ask(api, ADMIN.email)
     await reset(api.auth, mailbox.last(ADMIN.email).token)
     await log_in(api.auth, HERE, username="admin", password=NEW)

@@ -1,17 +1,22 @@
-"""The own profile: edits are throttled, and only changes are recorded."""
+"""Profile edits: what they change, what they record, and their throttling."""
 
 import pytest
 from sqlalchemy import func, select
 
 from auth.audit import Action
 from auth.clients import Client
-from auth.errors import RateLimited
+from auth.errors import (
+    EditConflict,
+    FullNameInvalid,
+    RateLimited,
+)
 from auth.profile import update_profile
 from auth.viewers import Viewer, get_viewer
 from models.audit_event import AuditEvent
 from tests.accounts import ALICE
 from tests.api import Api, codes
 from tests.clock import ManualClock
+from tests.mutations import viewer_for
 
 
 @pytest.fixture
@@ -56,3 +61,21 @@ async def test_throttled_profile_edit_is_an_error_of_the_payload(
         data = await sqlite_api.data(edit, {"name": f"Alice {number}"}, token=token)
         outcomes.append(codes(data["updateProfile"]))
     assert outcomes == [[]] * 30 + [["RATE_LIMITED"]]
+
+
+async def test_full_name_changes(api: Api) -> None:
+    viewer = await viewer_for(api, ALICE)
+    assert (await update_profile(api.auth, viewer, full_name=" Al ")).full_name == "Al"
+    assert (await update_profile(api.auth, viewer, full_name=None)).full_name is None
+
+
+async def test_old_version_is_a_conflict(api: Api) -> None:
+    viewer = await viewer_for(api, ALICE)
+    await update_profile(api.auth, viewer, full_name="Al")
+    with pytest.raises(EditConflict):
+        await update_profile(api.auth, viewer, full_name="x", version=viewer.user.version)
+
+
+async def test_invalid_full_name_is_refused(api: Api) -> None:
+    with pytest.raises(FullNameInvalid):
+        await update_profile(api.auth, await viewer_for(api, ALICE), full_name="\u202e")

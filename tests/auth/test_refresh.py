@@ -1,4 +1,4 @@
-"""Staying signed in: a refresh token works once, its late twin gets the same, a replay ends it."""
+"""Refresh: rotation, grace window, idempotency keys, and replays that end the session."""
 
 import asyncio
 from pathlib import Path
@@ -22,27 +22,29 @@ async def device(api: Api) -> Device:
     return await Device(api).log_in()
 
 
-async def test_a_refresh_gives_new_tokens_of_the_same_session(device: Device) -> None:
+async def test_refresh_issues_new_tokens_of_the_same_session(device: Device) -> None:
     before = device.refresh_token
     await device.refresh()
     assert device.refresh_token != before
     assert await device.is_signed_in()
 
 
-async def test_a_second_tab_gets_the_same_successor(device: Device, clock: ManualClock) -> None:
+async def test_refresh_within_grace_gets_the_same_successor(
+    device: Device, clock: ManualClock
+) -> None:
     await device.refresh()
     clock.tick(seconds=60)
     late = await device.try_refresh(device.used_tokens[0])
     assert late["tokens"]["refreshToken"] == device.refresh_token
 
 
-async def test_twenty_four_refreshes_at_once_have_one_successor(device: Device) -> None:
+async def test_concurrent_refreshes_get_one_successor(device: Device) -> None:
     refreshes = [device.try_refresh(device.refresh_token) for _ in range(24)]
     payloads = await asyncio.gather(*refreshes)
     assert len({payload["tokens"]["refreshToken"] for payload in payloads}) == 1
 
 
-async def test_a_replay_after_the_grace_ends_the_session(
+async def test_refresh_reuse_after_grace_revokes_session(
     device: Device, clock: ManualClock
 ) -> None:
     await device.refresh()
@@ -52,14 +54,16 @@ async def test_a_replay_after_the_grace_ends_the_session(
     assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
 
 
-async def test_a_token_from_before_the_last_is_a_replay_even_at_once(device: Device) -> None:
+async def test_refresh_reuse_of_an_older_generation_revokes_session(device: Device) -> None:
     await device.refresh()
     await device.refresh()
     assert codes(await device.try_refresh(device.used_tokens[0])) == REFUSED
     assert not await device.is_signed_in()
 
 
-async def test_a_late_twin_does_not_move_the_session_on(device: Device, clock: ManualClock) -> None:
+async def test_repeated_refresh_does_not_extend_the_grace(
+    device: Device, clock: ManualClock
+) -> None:
     await device.refresh()
     clock.tick(seconds=31)
     await device.try_refresh(device.used_tokens[0])
@@ -67,7 +71,7 @@ async def test_a_late_twin_does_not_move_the_session_on(device: Device, clock: M
     assert codes(await device.try_refresh(device.used_tokens[0])) == REFUSED
 
 
-async def test_the_owner_sees_why_the_session_ended(device: Device, clock: ManualClock) -> None:
+async def test_session_list_shows_the_replay(device: Device, clock: ManualClock) -> None:
     await device.refresh()
     clock.tick(seconds=61)
     await device.try_refresh(device.used_tokens[0])
@@ -79,7 +83,7 @@ async def test_the_owner_sees_why_the_session_ended(device: Device, clock: Manua
 
 
 @pytest.mark.parametrize("damage", ["mac", "generation", "prefix", "padding", "rubbish", "empty"])
-async def test_a_guess_changes_nothing(device: Device, damage: str) -> None:
+async def test_refresh_with_a_damaged_token_changes_nothing(device: Device, damage: str) -> None:
     token = device.refresh_token
     guess = {
         "mac": token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB"),
@@ -93,19 +97,21 @@ async def test_a_guess_changes_nothing(device: Device, damage: str) -> None:
     await device.refresh()
 
 
-async def test_an_idle_session_ends(device: Device, clock: ManualClock) -> None:
+async def test_idle_session_expires(device: Device, clock: ManualClock) -> None:
     clock.tick(days=30)
     assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
 
 
-async def test_refreshing_moves_the_idle_end(device: Device, clock: ManualClock) -> None:
+async def test_refresh_moves_the_idle_timeout(device: Device, clock: ManualClock) -> None:
     clock.tick(days=29)
     await device.refresh()
     clock.tick(days=29)
     await device.refresh()
 
 
-async def test_refreshing_never_moves_the_absolute_end(device: Device, clock: ManualClock) -> None:
+async def test_refresh_does_not_move_the_absolute_timeout(
+    device: Device, clock: ManualClock
+) -> None:
     for _ in range(13):
         clock.tick(days=28)
         await device.refresh()
@@ -113,16 +119,14 @@ async def test_refreshing_never_moves_the_absolute_end(device: Device, clock: Ma
     assert codes(await device.try_refresh(device.refresh_token)) == REFUSED
 
 
-async def test_a_clock_set_back_does_not_reopen_the_grace(
-    device: Device, clock: ManualClock
-) -> None:
+async def test_clock_set_back_does_not_reopen_the_grace(device: Device, clock: ManualClock) -> None:
     await device.refresh()
     clock.tick(hours=-1)
     assert codes(await device.try_refresh(device.used_tokens[0])) == REFUSED
     assert codes(await device.try_refresh(device.refresh_token)) == []
 
 
-async def test_a_refusal_while_disabled_does_not_spend_the_token(
+async def test_refresh_refused_while_disabled_does_not_use_the_token(
     api: Api, device: Device, clock: ManualClock
 ) -> None:
     statement = "UPDATE users SET disabled_at = {} WHERE username = 'alice'"
@@ -133,9 +137,7 @@ async def test_a_refusal_while_disabled_does_not_spend_the_token(
     await device.refresh()
 
 
-async def test_a_token_of_a_time_that_a_backup_took_back_accuses_nobody(
-    api: Api, device: Device
-) -> None:
+async def test_token_newer_than_a_restored_backup_is_not_a_replay(api: Api, device: Device) -> None:
     await device.refresh()
     await device.refresh()
     await execute(api, "UPDATE sessions SET generation = 0")
@@ -143,7 +145,7 @@ async def test_a_token_of_a_time_that_a_backup_took_back_accuses_nobody(
     assert await device.is_signed_in()
 
 
-async def test_refresh_that_the_database_failed_can_be_repeated(
+async def test_refresh_can_be_repeated_after_a_database_error(
     api: Api, device: Device, clock: ManualClock
 ) -> None:
     def fail_after_the_update(_c: object, _cursor: object, statement: str, *_: object) -> None:
@@ -161,11 +163,11 @@ async def test_refresh_that_the_database_failed_can_be_repeated(
     await device.refresh()
 
 
-# Repeated with an idempotency key
+# Idempotency keys
 
 
 async def lose_a_reply(device: Device, key: str = KEY) -> str:
-    """A refresh is committed and its reply never arrives. Returns the successor that was lost."""
+    """Refreshes, and drops the reply. Returns the refresh token in the reply."""
     payload = await device.try_refresh(device.refresh_token, key=key)
     return str(payload["tokens"]["refreshToken"])
 
@@ -192,10 +194,10 @@ async def test_refresh_with_another_key_after_grace_revokes_session(
     assert codes(await device.try_refresh(device.refresh_token, key=KEY)) == REFUSED
 
 
-async def test_refresh_of_a_thief_is_replay_although_the_owner_has_a_key(
+async def test_refresh_after_a_stolen_token_was_used_revokes_session(
     device: Device, clock: ManualClock
 ) -> None:
-    # The thief was first. The owner repeats nothing: the key is not that of the first refresh.
+    # The thief refreshed first, without the key. So the refresh of the owner is a replay.
     await device.try_refresh(device.refresh_token)
     clock.tick(seconds=61)
     assert codes(await device.try_refresh(device.refresh_token, key=KEY)) == REFUSED
@@ -228,7 +230,7 @@ async def test_two_tabs_with_different_keys_get_same_successor_within_grace(
     assert payload["tokens"]["refreshToken"] == lost
 
 
-async def test_key_that_was_used_before_serves_a_later_generation_too(
+async def test_idempotency_key_can_be_used_again_for_a_later_generation(
     device: Device, clock: ManualClock
 ) -> None:
     for _ in range(3):
@@ -239,7 +241,7 @@ async def test_key_that_was_used_before_serves_a_later_generation_too(
         device.keep(payload["tokens"])
 
 
-async def test_key_proves_nothing_for_a_later_generation(
+async def test_idempotency_key_of_an_earlier_refresh_does_not_count(
     device: Device, clock: ManualClock
 ) -> None:
     await lose_a_reply(device)
@@ -247,11 +249,11 @@ async def test_key_proves_nothing_for_a_later_generation(
     device.keep(payload["tokens"])
     await device.refresh()
     clock.tick(seconds=61)
-    # This token was exchanged without a key: the one of the refresh before does not count.
+    # This token was exchanged without a key. The key of the earlier refresh does not count.
     assert codes(await device.try_refresh(device.used_tokens[-1], key=KEY)) == REFUSED
 
 
-async def test_key_of_another_session_is_independent(api: Api, clock: ManualClock) -> None:
+async def test_idempotency_key_is_independent_per_session(api: Api, clock: ManualClock) -> None:
     first, second = await Device(api).log_in(), await Device(api).log_in()
     lost = [await lose_a_reply(first), await lose_a_reply(second)]
     clock.tick(hours=1)
@@ -260,7 +262,7 @@ async def test_key_of_another_session_is_independent(api: Api, clock: ManualCloc
         assert payload["tokens"]["refreshToken"] == successor
 
 
-async def test_repeated_refresh_does_not_prolong_the_session(
+async def test_repeated_refresh_does_not_extend_the_session(
     device: Device, clock: ManualClock
 ) -> None:
     await lose_a_reply(device)
@@ -306,13 +308,13 @@ async def test_repeated_refresh_survives_a_change_of_the_secret(
     assert payload["errors"] == []
 
 
-async def test_twenty_four_refreshes_with_one_key_have_one_successor(device: Device) -> None:
+async def test_concurrent_refreshes_with_one_key_get_one_successor(device: Device) -> None:
     tries = [device.try_refresh(device.refresh_token, key=KEY) for _ in range(24)]
     payloads = await asyncio.gather(*tries)
     assert len({payload["tokens"]["refreshToken"] for payload in payloads}) == 1
 
 
-async def test_key_is_not_stored_in_the_clear(api: Api, device: Device) -> None:
+async def test_idempotency_key_is_stored_as_hmac(api: Api, device: Device) -> None:
     await lose_a_reply(device)
     async with api.auth.db.read() as session:
         rows = (await session.execute(text("SELECT * FROM sessions"))).all()
@@ -320,7 +322,7 @@ async def test_key_is_not_stored_in_the_clear(api: Api, device: Device) -> None:
     assert KEY.encode().hex() not in repr(rows)
 
 
-async def test_grace_counts_from_the_commit_of_a_refresh_that_had_to_wait(
+async def test_grace_starts_at_the_commit_of_a_slow_refresh(
     api: Api, device: Device, clock: ManualClock
 ) -> None:
     async with api.auth.db.begin() as tx:

@@ -1,4 +1,4 @@
-"""Who may register, and when the account begins."""
+"""Registration: open, with verification of the email, and by invitation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -52,22 +52,22 @@ def form(username: str = "carol", email: str = CAROL) -> NewUserForm:
 
 @pytest.fixture
 async def careful(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
-    """A server where an account begins when its address is proved."""
+    """A server where the verification of the email creates the account."""
     changes = {"email_verification": EmailVerification.REQUIRED}
     async with serving(settings.model_copy(update=changes), clock) as api:
         yield api
 
 
-async def knock(api: Api, **names: str) -> None:
-    """Registers, and has the mail sent."""
+async def register_and_send(api: Api, **names: str) -> None:
+    """Registers, and sends the email."""
     assert await register(api.auth, Client(), form(**names)) is None
     await api.send_emails()
 
 
-class TestAtOnce:
-    """Where verification is optional."""
+class TestOpen:
+    """Registration creates the account. Verification is optional."""
 
-    async def test_a_link_to_verify_the_address_is_sent(self, api: Api, mailbox: Mailbox) -> None:
+    async def test_registration_sends_a_verification_link(self, api: Api, mailbox: Mailbox) -> None:
         user = await register(api.auth, Client(), form())
         assert user
         assert not user.email_verified
@@ -75,7 +75,7 @@ class TestAtOnce:
         verified = await verify_email(api.auth, Client(), mailbox.last(CAROL).token, TYPED)
         assert (verified.id, verified.email_verified) == (user.id, True)
 
-    async def test_a_link_to_verify_works_once(self, api: Api, mailbox: Mailbox) -> None:
+    async def test_verification_link_works_once(self, api: Api, mailbox: Mailbox) -> None:
         await register(api.auth, Client(), form())
         await api.send_emails()
         token = mailbox.last(CAROL).token
@@ -84,14 +84,16 @@ class TestAtOnce:
         refused = (LinkInvalid, RateLimited)
         assert sum(isinstance(outcome, refused) for outcome in outcomes) == 19
 
-    async def test_verification_emails_of_one_account_are_few(self, api: Api) -> None:
+    async def test_verification_emails_of_one_account_are_limited(self, api: Api) -> None:
         viewer = await get_viewer(api.auth, Client(), await api.log_in(ALICE))
         for _ in range(3):
             await request_email_verification(api.auth, viewer)
         with pytest.raises(RateLimited):
             await request_email_verification(api.auth, viewer)
 
-    async def test_another_link_can_be_asked_for(self, api: Api, mailbox: Mailbox) -> None:
+    async def test_verification_link_can_be_requested_again(
+        self, api: Api, mailbox: Mailbox
+    ) -> None:
         viewer = await get_viewer(api.auth, Client(), await api.log_in(ALICE))
         await request_email_verification(api.auth, viewer)
         await api.send_emails()
@@ -103,41 +105,41 @@ class TestAtOnce:
             await request_email_verification(api.auth, viewer)
 
 
-class TestWhenVerified:
-    """Where an account begins when the link was followed."""
+class TestPending:
+    """The verification of the email creates the account."""
 
-    async def test_the_account_begins_with_the_link(self, careful: Api, mailbox: Mailbox) -> None:
-        await knock(careful)
+    async def test_link_creates_the_account(self, careful: Api, mailbox: Mailbox) -> None:
+        await register_and_send(careful)
         assert await find_user_by_name(careful.auth, "carol") is None
         user = await verify_email(careful.auth, Client(), mailbox.last(CAROL).token, TYPED)
         assert (user.username, user.email_verified) == ("carol", True)
         assert [role.name for role in user.roles] == ["user"]
         assert await log_in(careful.auth, Client(), username=CAROL, password=PASSWORD)
 
-    async def test_nobody_logs_in_before(self, careful: Api) -> None:
-        await knock(careful)
+    async def test_login_is_refused_before_the_verification(self, careful: Api) -> None:
+        await register_and_send(careful)
         with pytest.raises(InvalidCredentials):
             await log_in(careful.auth, Client(), username="carol", password=PASSWORD)
 
-    async def test_an_address_that_has_an_account_is_told_by_mail_only(
+    async def test_taken_email_is_reported_by_email_only(
         self, careful: Api, mailbox: Mailbox
     ) -> None:
-        await knock(careful, email="Alice@Example.com")
+        await register_and_send(careful, email="Alice@Example.com")
         (mail,) = mailbox.emails()
         assert mail.recipient == ALICE.email
         assert "#token=" not in mail.text
         assert await find_user_by_name(careful.auth, "carol") is None
 
-    async def test_a_username_that_is_taken_is_told(self, careful: Api) -> None:
+    async def test_taken_username_is_refused(self, careful: Api) -> None:
         with pytest.raises(Refusals) as refused:
             await register(careful.auth, Client(), form("ALICE"))
         assert [refusal.code for refusal in refused.value.refusals] == ["USERNAME_TAKEN"]
 
-    async def test_whoever_follows_the_link_first_has_the_name(
+    async def test_first_verified_registration_gets_the_username(
         self, careful: Api, mailbox: Mailbox
     ) -> None:
-        await knock(careful, email="first@example.com")
-        await knock(careful, email="second@example.com")
+        await register_and_send(careful, email="first@example.com")
+        await register_and_send(careful, email="second@example.com")
         await verify_email(careful.auth, Client(), mailbox.last("second@example.com").token, TYPED)
         with pytest.raises(Refusals) as refused:
             await verify_email(
@@ -146,10 +148,10 @@ class TestWhenVerified:
         (refusal,) = refused.value.refusals
         assert (refusal.code, refusal.field) == ("USERNAME_TAKEN", "token")
 
-    async def test_of_twenty_who_follow_a_link_at_once_one_succeeds(
+    async def test_registration_link_works_once_for_concurrent_requests(
         self, careful: Api, mailbox: Mailbox
     ) -> None:
-        await knock(careful)
+        await register_and_send(careful)
         token = mailbox.last(CAROL).token
         attempts = [verify_email(careful.auth, Client(), token, TYPED) for _ in range(20)]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
@@ -158,36 +160,34 @@ class TestWhenVerified:
             == 19
         )
 
-    async def test_a_link_ends_after_a_day(
+    async def test_link_expires_after_a_day(
         self, careful: Api, mailbox: Mailbox, clock: ManualClock
     ) -> None:
-        await knock(careful)
+        await register_and_send(careful)
         clock.tick(days=1)
         with pytest.raises(LinkInvalid):
             await verify_email(careful.auth, Client(), mailbox.last(CAROL).token, TYPED)
 
-    async def test_one_address_gets_few_mails(self, careful: Api) -> None:
+    async def test_emails_to_one_address_are_limited(self, careful: Api) -> None:
         for _ in range(3):
-            await knock(careful)
+            await register_and_send(careful)
         with pytest.raises(RateLimited):
-            await knock(careful)
+            await register_and_send(careful)
 
-    async def test_the_password_waits_as_a_hash(self, careful: Api) -> None:
-        await knock(careful)
+    async def test_pending_registration_stores_a_hash(self, careful: Api) -> None:
+        await register_and_send(careful)
         async with careful.auth.db.read() as session:
             (pending,) = await session.scalars(select(PendingRegistration))
         assert PASSWORD not in str(vars(pending))
 
-    async def test_the_mail_says_which_account_it_is_about(
-        self, careful: Api, mailbox: Mailbox
-    ) -> None:
-        await knock(careful, username="mallory")
+    async def test_email_names_the_account(self, careful: Api, mailbox: Mailbox) -> None:
+        await register_and_send(careful, username="mallory")
         assert "“mallory”" in mailbox.last(CAROL).text
 
 
 @pytest.fixture
-def club(auth: Auth) -> Auth:
-    """A server for the invited."""
+def invitation_only(auth: Auth) -> Auth:
+    """A server where registration needs an invitation."""
     policy = RegistrationPolicy(RegistrationMode.INVITATION)
     object.__setattr__(auth, "registration_policy", policy)
     return auth
@@ -207,40 +207,40 @@ async def events_that_took_an_address(auth: Auth) -> list[tuple[UUID | None, str
     return [(event.actor_id, event.details[key]) for event in events if key in event.details]
 
 
-class TestByInvitation:
-    """Where an operator asks people in."""
+class TestInvitations:
+    """Registration with an invitation."""
 
-    async def test_the_invited_register_and_have_their_roles(
-        self, api: Api, club: Auth, mailbox: Mailbox
+    async def test_invited_user_gets_the_roles_of_the_invitation(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox
     ) -> None:
         await invite(api, roles=["support"])
-        user = await register(club, Client(), form(), mailbox.last(CAROL).token)
+        user = await register(invitation_only, Client(), form(), mailbox.last(CAROL).token)
         assert user
         assert [role.name for role in user.roles] == ["support"]
         assert user.email_verified
 
-    async def test_without_roles_they_have_the_role_user(
-        self, api: Api, club: Auth, mailbox: Mailbox
+    async def test_invitation_without_roles_gives_the_role_user(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox
     ) -> None:
         await invite(api)
-        user = await register(club, Client(), form(), mailbox.last(CAROL).token)
+        user = await register(invitation_only, Client(), form(), mailbox.last(CAROL).token)
         assert user
         assert [role.name for role in user.roles] == ["user"]
 
-    async def test_nobody_else_registers(self, club: Auth) -> None:
+    async def test_registration_needs_an_invitation(self, invitation_only: Auth) -> None:
         with pytest.raises(InvitationRequired):
-            await register(club, Client(), form())
+            await register(invitation_only, Client(), form())
         for token in ("x", "plt_" + "A" * 72):
             with pytest.raises(InvitationInvalid):
-                await register(club, Client(), form(), token)
+                await register(invitation_only, Client(), form(), token)
 
-    async def test_an_invitation_is_for_one_address(
-        self, api: Api, club: Auth, mailbox: Mailbox
+    async def test_invitation_works_for_one_email(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox
     ) -> None:
         await invite(api)
         token = mailbox.last(CAROL).token
         with pytest.raises(InvitationInvalid):
-            await register(club, Client(), form(email="mallory@example.com"), token)
+            await register(invitation_only, Client(), form(email="mallory@example.com"), token)
 
     @pytest.mark.parametrize(
         ("invited", "typed"),
@@ -252,57 +252,59 @@ class TestByInvitation:
         ],
     )
     async def test_invitation_verifies_only_the_invited_spelling(
-        self, api: Api, club: Auth, mailbox: Mailbox, invited: str, typed: str
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox, invited: str, typed: str
     ) -> None:
         await invite(api, invited)
-        user = await register(club, Client(), form(email=typed), mailbox.last().token)
+        user = await register(invitation_only, Client(), form(email=typed), mailbox.last().token)
         assert user
         assert (user.email, user.email_verified) == (invited, True)
 
-    async def test_an_invitation_is_for_one_account(
-        self, api: Api, club: Auth, mailbox: Mailbox
+    async def test_invitation_works_once(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox
     ) -> None:
         await invite(api)
         token = mailbox.last(CAROL).token
-        attempts = [register(club, Client(), form(f"carol{n}"), token) for n in range(5)]
+        attempts = [register(invitation_only, Client(), form(f"carol{n}"), token) for n in range(5)]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
         assert sum(isinstance(o, InvitationInvalid | Refusals) for o in outcomes) == 4
 
-    async def test_a_withdrawn_invitation_is_worth_nothing(
-        self, api: Api, club: Auth, mailbox: Mailbox
+    async def test_deleted_invitation_is_refused(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox
     ) -> None:
         await invite(api)
-        (invitation,) = (await list_invitations(club, OPERATOR, Page(limit=5))).invitations
-        await delete_invitation(club, OPERATOR, invitation.id)
+        (invitation,) = (
+            await list_invitations(invitation_only, OPERATOR, Page(limit=5))
+        ).invitations
+        await delete_invitation(invitation_only, OPERATOR, invitation.id)
         with pytest.raises(InvitationInvalid):
-            await register(club, Client(), form(), mailbox.last(CAROL).token)
+            await register(invitation_only, Client(), form(), mailbox.last(CAROL).token)
         with pytest.raises(InvitationNotFound):
-            await delete_invitation(club, OPERATOR, invitation.id)
+            await delete_invitation(invitation_only, OPERATOR, invitation.id)
 
-    async def test_an_invitation_ends_after_a_week(
-        self, api: Api, club: Auth, mailbox: Mailbox, clock: ManualClock
+    async def test_invitation_expires_after_a_week(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox, clock: ManualClock
     ) -> None:
         await invite(api)
         clock.tick(days=7)
         with pytest.raises(InvitationInvalid):
-            await register(club, Client(), form(), mailbox.last(CAROL).token)
-        assert not (await list_invitations(club, OPERATOR, Page(limit=5))).invitations
+            await register(invitation_only, Client(), form(), mailbox.last(CAROL).token)
+        assert not (await list_invitations(invitation_only, OPERATOR, Page(limit=5))).invitations
 
-    async def test_a_newer_invitation_takes_the_place_of_the_older(
-        self, api: Api, club: Auth, mailbox: Mailbox
+    async def test_newer_invitation_replaces_the_older_one(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox
     ) -> None:
         await invite(api, roles=["auditor"])
         older = mailbox.last(CAROL).token
         await invite(api)
         with pytest.raises(InvitationInvalid):
-            await register(club, Client(), form(), older)
+            await register(invitation_only, Client(), form(), older)
 
-    async def test_nobody_invites_to_more_than_they_may(self, api: Api) -> None:
+    async def test_invitation_with_roles_above_the_inviter_is_refused(self, api: Api) -> None:
         viewer = await get_viewer(api.auth, Client(), await api.log_in(SUPPORT))
         with pytest.raises(Forbidden):
             await create_invitation(api.auth, viewer, email=CAROL, role_ids=[])
 
-    async def test_who_has_proved_an_address_is_not_invited(
+    async def test_invitation_of_a_verified_email_is_refused(
         self, api: Api, mailbox: Mailbox
     ) -> None:
         await register(api.auth, Client(), form())
@@ -343,21 +345,21 @@ class TestByInvitation:
         with pytest.raises(EmailTaken):
             await invite(api, email=SUPPORT.email)
 
-    async def test_a_role_that_is_none_is_told(self, api: Api) -> None:
+    async def test_invitation_with_an_unknown_role_is_refused(self, api: Api) -> None:
         viewer = await get_viewer(api.auth, Client(), await api.log_in(ALICE))
         with pytest.raises(RoleNotFound):
             await create_invitation(api.auth, OPERATOR, email=CAROL, role_ids=[viewer.user_id])
 
-    async def test_where_registration_is_closed_no_invitation_opens_it(
-        self, api: Api, club: Auth, mailbox: Mailbox
+    async def test_invitation_is_refused_if_registration_is_closed(
+        self, api: Api, invitation_only: Auth, mailbox: Mailbox
     ) -> None:
         await invite(api)
         closed = RegistrationPolicy(RegistrationMode.CLOSED)
-        object.__setattr__(club, "registration_policy", closed)
+        object.__setattr__(invitation_only, "registration_policy", closed)
         with pytest.raises(RegistrationClosed):
-            await register(club, Client(), form(), mailbox.last(CAROL).token)
+            await register(invitation_only, Client(), form(), mailbox.last(CAROL).token)
 
-    async def test_the_trail_tells_who_invited(self, api: Api) -> None:
+    async def test_invitation_is_in_the_audit_log(self, api: Api) -> None:
         await invite(api)
         async with api.auth.db.read() as session:
             (event,) = await session.scalars(select(AuditEvent))

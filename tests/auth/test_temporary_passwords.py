@@ -1,4 +1,4 @@
-"""A temporary password allows choosing another one, for seven days."""
+"""Temporary passwords: the user must replace them within seven days."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -26,6 +26,7 @@ from auth.transfer.user_import import import_users
 from auth.user_creation import NewUserForm, create_user
 from auth.users import find_user_by_name
 from auth.viewers import get_viewer
+from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.base import uuid7
 from models.user import User
@@ -33,14 +34,16 @@ from tests.accounts import ADMIN, ALICE, OPERATOR, SUPPORT, cheap_hash
 from tests.api import Api
 from tests.clock import ManualClock
 from tests.emails import Mailbox
+from tests.mutations import viewer_for
 
+HERE = Client("192.0.2.7", "test")
 TEMPORARY = "tulips in november"
 ANOTHER = "tulips in february"
 OWN = "roses in december"
 
 
 async def create(api: Api, admin: str) -> UUID:
-    """An admin creates Carol with a temporary password."""
+    """Creates Carol with a temporary password, as an admin."""
     operator = await get_viewer(api.auth, Client(), admin)
     form = NewUserForm("carol", "carol@example.com", None, TEMPORARY)
     return (await create_user(api.auth, operator, form, [])).id
@@ -70,7 +73,7 @@ async def test_temporary_password_expires_after_seven_days(
     for new in (None, OWN):
         with pytest.raises(TemporaryPasswordExpired):
             await sign_in(api, TEMPORARY, new)
-    # Only who knows the password learns that it has expired.
+    # The expiry is reported only for the right password.
     with pytest.raises(InvalidCredentials):
         await sign_in(api, "a guess", OWN)
     query = select(AuditEvent.details).where(AuditEvent.action == "session.started")
@@ -92,7 +95,7 @@ async def test_expired_temporary_password_is_refused_at_the_token_endpoint(
     assert (reply.status_code, reply.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_owner_resets_an_expired_temporary_password(
+async def test_expired_temporary_password_can_be_reset(
     api: Api, admin: str, clock: ManualClock, mailbox: Mailbox
 ) -> None:
     await create(api, admin)
@@ -104,7 +107,7 @@ async def test_owner_resets_an_expired_temporary_password(
     await sign_in(api, OWN)
 
 
-async def test_operator_sets_another_temporary_password(
+async def test_operator_replaces_a_temporary_password(
     api: Api, admin: str, clock: ManualClock
 ) -> None:
     carol = await create(api, admin)
@@ -131,7 +134,7 @@ async def test_temporary_password_ends_sessions_and_links(
     assert "password" in mailbox.last(ALICE.email).subject
 
 
-async def test_temporary_password_needs_the_rights_of_its_owner(api: Api, admin: str) -> None:
+async def test_temporary_password_for_a_more_powerful_user_is_refused(api: Api, admin: str) -> None:
     support: Actor = await get_viewer(api.auth, Client(), await api.log_in(SUPPORT))
     for actor in (support, await get_viewer(api.auth, Client(), await api.log_in(ALICE))):
         with pytest.raises(Forbidden):
@@ -141,7 +144,7 @@ async def test_temporary_password_needs_the_rights_of_its_owner(api: Api, admin:
     assert await get_viewer(api.auth, Client(), admin)
 
 
-async def test_temporary_password_obeys_the_policy(api: Api) -> None:
+async def test_temporary_password_is_checked_against_the_policy(api: Api) -> None:
     alice = await id_of(api, ALICE.username)
     with pytest.raises(Refusals):
         await set_temporary_password(api.auth, OPERATOR, alice, "alice")
@@ -168,7 +171,7 @@ async def test_imported_temporary_password_expires_after_seven_days(
         await sign_in(api, TEMPORARY, OWN)
 
 
-async def test_temporary_password_of_an_older_process_expires(
+async def test_temporary_password_of_an_older_version_expires(
     api: Api, admin: str, clock: ManualClock
 ) -> None:
     carol = await create(api, admin)
@@ -186,3 +189,59 @@ async def id_of(api: Api, username: str) -> UUID:
     user = await find_user_by_name(api.auth, username)
     assert user
     return user.id
+
+
+# The password of a user whom an operator creates
+
+
+async def test_password_chosen_by_an_operator_must_be_replaced(api: Api) -> None:
+    form = NewUserForm("carol", None, None, TEMPORARY)
+    await create_user(api.auth, await viewer_for(api, ADMIN), form, [])
+    with pytest.raises(PasswordChangeRequired):
+        await log_in(api.auth, HERE, username="carol", password=TEMPORARY)
+    with pytest.raises(PasswordChangeRequired):
+        await log_in(api.auth, HERE, username="carol", password=TEMPORARY, new_password=TEMPORARY)
+    await log_in(api.auth, HERE, username="carol", password=TEMPORARY, new_password=OWN)
+    with pytest.raises(InvalidCredentials):
+        await log_in(api.auth, HERE, username="carol", password=TEMPORARY)
+    assert await log_in(api.auth, HERE, username="carol", password=OWN)
+
+
+async def test_replacement_is_checked_against_the_policy(api: Api) -> None:
+    form = NewUserForm("carol", None, None, TEMPORARY)
+    await create_user(api.auth, await viewer_for(api, ADMIN), form, [])
+    with pytest.raises(Refusals) as refused:
+        await log_in(api.auth, HERE, username="carol", password=TEMPORARY, new_password="carol")
+    assert {refusal.field for refusal in refused.value.refusals} == {"new_password"}
+
+
+async def test_password_of_an_operator_is_checked_against_the_policy(api: Api) -> None:
+    form = NewUserForm("carol", None, None, "password")
+    with pytest.raises(Refusals):
+        await create_user(api.auth, await viewer_for(api, ADMIN), form, [])
+
+
+async def test_wrong_password_does_not_show_that_it_is_temporary(api: Api) -> None:
+    form = NewUserForm("carol", None, None, TEMPORARY)
+    await create_user(api.auth, await viewer_for(api, ADMIN), form, [])
+    with pytest.raises(InvalidCredentials):
+        await log_in(api.auth, HERE, username="carol", password="a guess", new_password=OWN)
+
+
+async def test_new_password_is_ignored_for_permanent_passwords(api: Api) -> None:
+    await log_in(api.auth, HERE, username="alice", password=ALICE.password, new_password=OWN)
+    assert await api.log_in(ALICE)
+
+
+async def test_user_created_without_a_password_gets_a_link(api: Api, mailbox: Mailbox) -> None:
+    form = NewUserForm("carol", "carol@example.com")
+    await create_user(api.auth, await viewer_for(api, ADMIN), form, [])
+    await api.send_emails()
+    token = mailbox.last("carol@example.com").token
+    await reset_password(api.auth, HERE, token=token, new=OWN)
+    assert await log_in(api.auth, HERE, username="carol", password=OWN)
+
+
+async def test_password_chosen_at_the_console_is_permanent(auth: Auth) -> None:
+    await create_user(auth, OPERATOR, NewUserForm("carol", None, None, OWN), [])
+    assert await log_in(auth, HERE, username="carol", password=OWN)

@@ -6,8 +6,8 @@ from auth.user_changes import Watchers
 from models.changes import NoChanges
 
 
-class HearsWhenAsked(NoChanges):
-    """Nobody tells of a change; who asks whether all is heard hears of it (as SQLite's does)."""
+class ReportsOnRequest(NoChanges):
+    """A change feed that delivers a change in `is_current`, like that of SQLite."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class HearsWhenAsked(NoChanges):
         return True
 
 
-async def test_a_change_that_is_heard_at_the_end_of_a_wait_is_not_lost() -> None:
-    changes = HearsWhenAsked()
+async def test_change_received_at_the_end_of_a_wait_is_not_lost() -> None:
+    changes = ReportsOnRequest()
     with Watchers(changes).watch(changes.user_id) as watch:
         assert await watch.wait(at_most_seconds=0)

@@ -206,7 +206,7 @@ async def test_page_does_not_wait_for_a_write_transaction(
     await page_of(auth)
     async with other_process.begin() as tx:
         await tx.execute(text("UPDATE users SET full_name = 'x'"))
-        # A read that waits would wait for the end of this block, and fail.
+        # A read that waits for the writer would time out in this block.
         assert (await page_of(auth))["alice"].full_name is None
 
 

@@ -1,4 +1,4 @@
-"""An account belongs to the reader of its mailbox; a stranger cannot prepare one for them.
+"""Email verification gives the account to the reader of the mailbox, and not to a stranger.
 
 The attacks are those of "Pre-hijacked accounts" (Sudhodanan and Paverd, USENIX Security 2022).
 """
@@ -46,7 +46,7 @@ NEW_PASSWORD = "roses in december"
 
 @pytest.fixture
 async def careful(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
-    """A server where an account begins when its address is verified."""
+    """A server where the verification of the email creates the account."""
     changes = {"email_verification": EmailVerification.REQUIRED}
     async with serving(settings.model_copy(update=changes), clock) as api:
         await api.delivery.stop()
@@ -54,14 +54,14 @@ async def careful(settings: Settings, clock: ManualClock) -> AsyncIterator[Api]:
 
 
 async def sign_up(api: Api, mailbox: Mailbox, password: str, username: str = "carol") -> Email:
-    """Registers with the owner's address. Returns the email that the owner gets."""
+    """Registers with the owner's address. Returns the email to the owner."""
     await register(api.auth, Client(), NewUserForm(username, OWNER, None, password))
     await api.send_emails()
     return mailbox.last(OWNER)
 
 
 async def prepare(api: Api, mailbox: Mailbox) -> tuple[Email, str]:
-    """A stranger makes an account with the owner's address and signs in to it."""
+    """A stranger registers with the owner's address and signs in."""
     mail = await sign_up(api, mailbox, STRANGERS_PASSWORD)
     signed_in = await log_in(api.auth, Client(), username=OWNER, password=STRANGERS_PASSWORD)
     return mail, signed_in.access_token.text
@@ -79,10 +79,10 @@ def typed(current: str | None = None, *, new: str | None = None) -> TypedPasswor
     return TypedPassword(current, new)
 
 
-# A registration that waits
+# Pending registrations
 
 
-async def test_registration_twin_is_not_opened_by_the_strangers_password(
+async def test_second_registration_does_not_accept_the_strangers_password(
     careful: Api, mailbox: Mailbox
 ) -> None:
     own = await sign_up(careful, mailbox, OWNERS_PASSWORD)
@@ -99,7 +99,7 @@ async def test_registration_twin_is_not_opened_by_the_strangers_password(
         await verify_email(careful.auth, Client(), twin.token, typed(STRANGERS_PASSWORD))
 
 
-async def test_registration_twin_opens_with_a_new_password(careful: Api, mailbox: Mailbox) -> None:
+async def test_second_registration_accepts_a_new_password(careful: Api, mailbox: Mailbox) -> None:
     twin = await sign_up(careful, mailbox, STRANGERS_PASSWORD)
     user = await verify_email(careful.auth, Client(), twin.token, typed(new=NEW_PASSWORD))
     assert user.email_verified
@@ -114,7 +114,7 @@ async def test_verification_link_alone_verifies_nothing(careful: Api, mailbox: M
     assert await find_user_by_name(careful.auth, "carol") is None
 
 
-async def test_new_password_on_the_link_page_obeys_the_policy(
+async def test_new_password_on_the_link_page_is_checked_against_the_policy(
     careful: Api, mailbox: Mailbox
 ) -> None:
     mail = await sign_up(careful, mailbox, STRANGERS_PASSWORD)
@@ -160,7 +160,7 @@ async def test_forged_link_costs_no_hash(careful: Api, mailbox: Mailbox) -> None
             await verify_email(careful.auth, Client(), forged, attempt)
 
 
-# An account that exists with an unverified address
+# Accounts with an unverified address
 
 
 async def test_verification_with_a_new_password_ends_what_a_stranger_prepared(
@@ -185,7 +185,7 @@ async def test_password_reset_ends_what_a_stranger_prepared(api: Api, mailbox: M
     token = mailbox.last(OWNER).token
     await reset_password(api.auth, Client(), token=token, new=NEW_PASSWORD)
     await assert_stranger_is_out(api, mailbox, strangers_token)
-    # The verification link that the stranger's registration sent is of no use either.
+    # The verification link of the stranger's registration is refused too.
     with pytest.raises(LinkInvalid):
         await verify_email(api.auth, Client(), mail.token, typed(NEW_PASSWORD))
 
@@ -213,7 +213,7 @@ async def test_verification_does_not_confirm_a_strangers_password(
     assert not user.email_verified
 
 
-async def test_verification_with_the_own_password_keeps_the_sessions(
+async def test_verification_with_the_current_password_keeps_the_sessions(
     api: Api, mailbox: Mailbox
 ) -> None:
     mail, token = await prepare(api, mailbox)
@@ -260,12 +260,12 @@ async def test_verification_of_an_account_without_a_password_needs_a_new_one(
     assert await can_log_in(api, NEW_PASSWORD, ALICE.username)
 
 
-# A change of address
+# Email changes
 
 
 @pytest.fixture
 async def changing(api: Api, alice: str) -> Viewer:
-    """Alice, who has asked to use another person's address."""
+    """Alice, who requested a change to the address of another user."""
     viewer = await get_viewer(api.auth, Client(), alice)
     await request_email_change(api.auth, viewer, new_email=OWNER, password=ALICE.password)
     await api.send_emails()
