@@ -21,12 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Action, AuditEntry, record
 from auth.clients import Client
-from auth.errors import (
-    Forbidden,
-    TokenInvalid,
-    UserDisabled,
-    UserNotFound,
-)
+from auth.errors import Forbidden, TokenInvalid, UserDisabled, UserNotFound
 from auth.permissions import EVERYTHING, Actor, Console, check_may
 from auth.records import WITH_ROLES, RoleRecord, UserRecord
 from auth.sessions import check_active

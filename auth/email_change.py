@@ -7,26 +7,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Action, AuditEntry, record
 from auth.authorization import own_account
 from auth.clients import Client
-from auth.errors import (
-    MailUnavailable,
-    WrongPassword,
-    as_field,
-)
+from auth.errors import MailUnavailable, WrongPassword, as_field
 from auth.link_passwords import LinkedAccount, verify_linked_password
 from auth.mail.outbox import EmailKind, queue_notice
 from auth.names import parse_email
 from auth.reauthentication import get_verified_row, retry_if_hash_renewed, verify_current_password
 from auth.records import UserRecord
-from auth.throttling.budgets import (
-    EMAIL_CHANGE,
-    Budget,
-    email_budgets,
-    reset_budgets,
-)
+from auth.throttling.budgets import EMAIL_CHANGE, Budget, email_budgets, reset_budgets
 from auth.tokens.link_tokens import Purpose
 from auth.unverified_emails import find_unverified_holder, release_email
 from auth.user_creation import refusing_taken_names
-from auth.user_links import end_requests, get_link, get_link_for_update, send_link
+from auth.user_links import end_links, get_link, get_link_for_update, send_link
 from auth.users import get_row, set_email
 from auth.viewers import Viewer
 from auth.wiring import Auth
@@ -106,7 +97,7 @@ async def _change(tx: AsyncSession, auth: Auth, client: Client, token: str) -> U
     await auth.throttle.reset(tx, *reset_budgets(link.email))
     row.version += 1
     # These links were sent to the old address.
-    await end_requests(tx, row.id, *Purpose)
+    await end_links(tx, row.id, *Purpose)
     record(tx, AuditEntry(Action.EMAIL_CHANGED, now, client, row.id, row.id, details=details))
     queue_notice(tx, auth, EmailKind.EMAIL_CHANGED, row, old)
     await tx.flush()

@@ -22,7 +22,7 @@ from auth.pending_registrations import finish_registration
 from auth.records import UserRecord
 from auth.throttling.budgets import VERIFICATION, Budget
 from auth.tokens.link_tokens import Purpose, parse_link_token
-from auth.user_links import end_requests, get_link, get_link_for_update, send_link
+from auth.user_links import end_links, get_link, get_link_for_update, send_link
 from auth.users import get_row
 from auth.viewers import Viewer
 from auth.wiring import Auth
@@ -95,7 +95,7 @@ async def _mark_verified(
             with as_field("password"):
                 raise WrongPassword
         row.email_verified_at = now
-        await end_requests(tx, row.id, Purpose.EMAIL_VERIFICATION)
+        await end_links(tx, row.id, Purpose.EMAIL_VERIFICATION)
         record(
             tx, AuditEntry(Action.EMAIL_VERIFIED, now, client, actor_id=row.id, subject_id=row.id)
         )

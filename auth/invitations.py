@@ -36,12 +36,7 @@ from auth.records import RoleRecord, UserRecord
 from auth.roles import find_roles_by_name, get_roles
 from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, parse_link_token
 from auth.unverified_emails import can_be_verified, find_unverified_holder, release_email
-from auth.user_creation import (
-    NewUserForm,
-    insert_user,
-    prepare_user,
-    refusing_taken_names,
-)
+from auth.user_creation import NewUserForm, insert_user, prepare_user, refusing_taken_names
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
 from models.role import Role
@@ -82,7 +77,7 @@ async def create_invitation(
 
     Raises Forbidden, MailUnavailable, EmailInvalid, EmailTaken, RoleNotFound, RateLimited.
     """
-    needed = _needed(role_ids)
+    needed = _needed_permissions(role_ids)
     check_may_all(actor, needed)
     if not auth.sends_email:
         raise MailUnavailable
@@ -97,7 +92,7 @@ async def create_invitation(
         await auth.db.lock(tx, "invitations")
         await count_operator_email(auth, operation, address)
         await tx.execute(delete(Invitation).where(Invitation.email_key == canonical(address)))
-        row = _row(address, now, operation.actor)
+        row = _new_row(address, now, operation.actor)
         tx.add(row)
         await tx.flush()
         await _add_roles(tx, row.id, [role.id for role in roles])
@@ -138,10 +133,10 @@ async def register_invited(
     An account that has the address but did not verify it loses the address. Raises
     InvitationInvalid, RateLimited, Refusals.
     """
-    token = _read(invitation)
+    token = _parse_token(invitation)
     async with auth.db.read() as session:
         row = await session.get(Invitation, token.row_id)
-        found = _check(auth, token, row, form)
+        found = _check_invitation(auth, token, row, form)
     inviter = _inviter(auth, found)
     # The invitation verifies the address that it was sent to, not another one with the same key.
     form = replace(form, email=found.email)
@@ -152,11 +147,11 @@ async def register_invited(
         holder_id = await find_unverified_holder(tx, found.email)
         await lock_accounts(tx, inviter, holder_id)
         row = await tx.get(Invitation, token.row_id, with_for_update=True, options=[_WITH_ROLES])
-        opened = _check(auth, token, row, form)
-        if not await _inviter_still_may(tx, auth, opened, await _lock_roles(tx, auth, opened)):
+        invited = _check_invitation(auth, token, row, form)
+        if not await _inviter_may(tx, auth, invited, await _lock_roles(tx, auth, invited)):
             raise InvitationInvalid
-        role_ids = [role.id for role in opened.roles] or [role.id for role in default]
-        await tx.delete(opened)
+        role_ids = [role.id for role in invited.roles] or [role.id for role in default]
+        await tx.delete(invited)
         details = {"invitation_id": str(token.row_id)} | await release_email(tx, holder_id)
         user = await insert_user(tx, auth, new, role_ids)
         record(
@@ -176,16 +171,16 @@ async def find_valid_invitation(
     if row is None or row.expires_at <= auth.clock.now():
         return None
     roles = [RoleRecord.of(role, auth.permissions) for role in row.roles]
-    return row if await _inviter_still_may(session, auth, row, roles) else None
+    return row if await _inviter_may(session, auth, row, roles) else None
 
 
-async def _inviter_still_may(
+async def _inviter_may(
     session: AsyncSession, auth: Auth, row: Invitation, roles: Sequence[RoleRecord]
 ) -> bool:
     """Returns whether the inviter may still invite and grant these roles."""
     try:
         inviter = await read_authority(session, auth, _inviter(auth, row))
-        check_may_all(inviter, _needed(roles))
+        check_may_all(inviter, _needed_permissions(roles))
         check_may_grant(inviter, roles)
     except (Denial, InvitationInvalid):
         return False
@@ -225,11 +220,11 @@ def _inviter(auth: Auth, row: Invitation) -> Actor:
     return _Inviter(row.invited_by)
 
 
-def _needed(roles: Sequence[object]) -> Sequence[str]:
+def _needed_permissions(roles: Sequence[object]) -> Sequence[str]:
     return ("users:write", "roles:write") if roles else ("users:write",)
 
 
-def _row(email: str, now: datetime, inviter: Actor) -> Invitation:
+def _new_row(email: str, now: datetime, inviter: Actor) -> Invitation:
     return Invitation(
         email=email,
         email_key=canonical(email),
@@ -246,14 +241,16 @@ async def _add_roles(tx: AsyncSession, invitation_id: UUID, role_ids: Sequence[U
         await tx.execute(insert(InvitationRole), rows)
 
 
-def _read(text: str) -> LinkToken:
+def _parse_token(text: str) -> LinkToken:
     try:
         return parse_link_token(text)
     except LinkInvalid:
         raise InvitationInvalid from None
 
 
-def _check(auth: Auth, token: LinkToken, row: Invitation | None, form: NewUserForm) -> Invitation:
+def _check_invitation(
+    auth: Auth, token: LinkToken, row: Invitation | None, form: NewUserForm
+) -> Invitation:
     if row is None or canonical(form.email or "") != row.email_key:
         raise InvitationInvalid
     try:

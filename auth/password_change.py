@@ -14,7 +14,7 @@ from auth.reauthentication import (
 from auth.sessions import revoke_other_sessions
 from auth.throttling.budgets import reset_budgets
 from auth.tokens.link_tokens import Purpose
-from auth.user_links import end_requests
+from auth.user_links import end_links
 from auth.viewers import Viewer
 from auth.wiring import Auth
 
@@ -41,7 +41,7 @@ async def _change(auth: Auth, viewer: Viewer, verified_hash: str, hashed: str) -
         row = await get_verified_row(operation, verified_hash)
         set_password(row, hashed)
         await auth.throttle.reset(tx, *reset_budgets(row.email))
-        await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
+        await end_links(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
         queue_notice(tx, auth, EmailKind.PASSWORD_CHANGED, row, row.email)
         # A login or a refresh that waits for these rows fails: the password or session changed.
         return await revoke_other_sessions(

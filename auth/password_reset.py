@@ -12,11 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Action, AuditEntry, record
 from auth.authorization import managed_user
 from auth.clients import Client
-from auth.errors import (
-    EmailMissing,
-    MailUnavailable,
-    RateLimited,
-)
+from auth.errors import EmailMissing, MailUnavailable, RateLimited
 from auth.mail.outbox import EmailKind, queue_email, queue_notice
 from auth.names import canonical, parse_email
 from auth.password_marks import names_of_password, set_password
@@ -37,11 +33,11 @@ from auth.throttling.budgets import (
 from auth.tokens.link_tokens import Purpose
 from auth.user_creation import find_email_holder
 from auth.user_links import (
-    end_requests,
+    create_link,
+    end_links,
     get_link,
     get_link_for_update,
     send_operator_link,
-    start_request,
 )
 from auth.users import is_named
 from auth.wiring import Auth
@@ -69,23 +65,23 @@ async def request_password_reset(
         sends = await auth.throttle.consume_unless_paused(*budgets)
     except RateLimited:
         # A refusal would let a stranger in the same network block the user.
-        await auth.background.start(_send_sparingly(auth, client, address))
+        await auth.background.start(_send_within_reduced_budget(auth, client, address))
         return
     if sends:
-        await _queue(auth, client, address)
+        await _queue_reset_email(auth, client, address)
 
 
-async def _send_sparingly(auth: Auth, client: Client, address: str) -> None:
+async def _send_within_reduced_budget(auth: Auth, client: Client, address: str) -> None:
     """Sends a link if the address has an account, and no link in the last half hour.
 
     Stores nothing for other addresses, so that a network past its limit cannot fill the table.
     """
     budget = reduced_reset_budget(address)
     if await find_email_holder(auth, address) and await auth.throttle.consume_unless_paused(budget):
-        await _queue(auth, client, address)
+        await _queue_reset_email(auth, client, address)
 
 
-async def _queue(auth: Auth, client: Client, address: str) -> None:
+async def _queue_reset_email(auth: Auth, client: Client, address: str) -> None:
     async with auth.db.begin() as tx:
         caller = {"address": client.address or "", "agent": client.user_agent or ""}
         queue_email(tx, auth, EmailKind.PASSWORD_RESET, email=address, **caller)
@@ -109,7 +105,7 @@ async def start_password_reset(auth: Auth, email_id: UUID, client: Client, email
         user = await tx.scalar(query.with_for_update())
         if user is None:
             return False
-        await start_request(tx, auth, user, Purpose.PASSWORD_RESET, email_id)
+        await create_link(tx, auth, user, Purpose.PASSWORD_RESET, email_id)
         now = auth.clock.now()
         record(tx, AuditEntry(Action.PASSWORD_RESET_REQUESTED, now, client, subject_id=user.id))
         return True
@@ -148,7 +144,7 @@ async def set_password_by_link(
     set_password(row, hashed)
     row.email_verified_at = row.email_verified_at or now
     await _reset_throttle(tx, auth, client, row)
-    await end_requests(tx, row.id, *Purpose)
+    await end_links(tx, row.id, *Purpose)
     record(tx, AuditEntry(Action.PASSWORD_RESET, now, client, actor_id=row.id, subject_id=row.id))
     queue_notice(tx, auth, EmailKind.PASSWORD_CHANGED, row, row.email)
     return await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_CHANGED, now)
@@ -176,7 +172,7 @@ async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> Use
             raise EmailMissing
         row.password_hash = None
         await auth.throttle.reset(tx, *reset_budgets(row.email))
-        await end_requests(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
+        await end_links(tx, row.id, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE)
         await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
         purpose, kind = Purpose.PASSWORD_RESET, EmailKind.PASSWORD_RESET_REQUIRED
         await send_operator_link(auth, operation, row, purpose, kind)

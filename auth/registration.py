@@ -2,30 +2,16 @@
 
 from auth.audit import Action, AuditEntry, record
 from auth.clients import Client
-from auth.errors import (
-    InvitationRequired,
-    RegistrationClosed,
-)
+from auth.errors import InvitationRequired, RegistrationClosed
 from auth.invitations import register_invited
 from auth.mail.outbox import EmailKind
 from auth.pending_registrations import create_pending_registration
 from auth.permissions import DEFAULT_ROLE
 from auth.records import UserRecord
 from auth.roles import find_roles_by_name
-from auth.throttling.budgets import (
-    REGISTRATION,
-    REGISTRATION_SITE,
-    email_budgets,
-    network_budgets,
-)
+from auth.throttling.budgets import REGISTRATION, REGISTRATION_SITE, email_budgets, network_budgets
 from auth.tokens.link_tokens import Purpose
-from auth.user_creation import (
-    NewUser,
-    NewUserForm,
-    insert_user,
-    prepare_user,
-    refusing_taken_names,
-)
+from auth.user_creation import NewUser, NewUserForm, insert_user, prepare_user, refusing_taken_names
 from auth.user_links import send_link
 from auth.wiring import Auth, RegistrationMode
 

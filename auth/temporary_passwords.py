@@ -13,7 +13,7 @@ from auth.permissions import Actor, check_may
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
 from auth.tokens.link_tokens import Purpose
-from auth.user_links import end_requests
+from auth.user_links import end_links
 from auth.wiring import Auth
 from models.session import RevocationReason
 from models.user import User
@@ -50,7 +50,7 @@ async def set_temporary_password(
         row.password_hash = hashed
         row.password_is_temporary = True
         row.temporary_password_expires_at = temporary_password_expiry(temporary=True, now=now)
-        await end_requests(tx, row.id, *Purpose)
+        await end_links(tx, row.id, *Purpose)
         await revoke_sessions_of(tx, row.id, RevocationReason.PASSWORD_RESET_REQUIRED, now)
         queue_notice(tx, auth, EmailKind.PASSWORD_CHANGED, row, row.email)
         return UserRecord.of(row, auth.permissions)

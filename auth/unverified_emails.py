@@ -12,7 +12,7 @@ from auth.names import canonical
 from auth.permissions import DEFAULT_ROLE
 from auth.tokens.link_tokens import Purpose
 from auth.user_creation import find_email_holder
-from auth.user_links import end_requests
+from auth.user_links import end_links
 from auth.users import set_email
 from auth.wiring import Auth
 from models.role import Role
@@ -48,7 +48,7 @@ async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, s
         return {}
     set_email(row, None, verified_at=None)
     row.version += 1
-    await end_requests(tx, row.id, *Purpose)
+    await end_links(tx, row.id, *Purpose)
     # The unique index needs the address to be free before another row gets it.
     await tx.flush()
     return {"email_taken_from": str(row.id)}

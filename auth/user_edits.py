@@ -15,7 +15,7 @@ from auth.records import UserRecord
 from auth.throttling.budgets import reset_budgets
 from auth.tokens.link_tokens import Purpose
 from auth.user_creation import refusing_taken_names
-from auth.user_links import end_requests, send_operator_link
+from auth.user_links import end_links, send_operator_link
 from auth.users import check_version, set_email
 from auth.wiring import Auth
 from models.user import User
@@ -77,7 +77,7 @@ async def _change_email(auth: Auth, operation: Operation, row: User, email: str 
     tx, old = operation.tx, row.email
     set_email(row, email, verified_at=None)
     await auth.throttle.reset(tx, *reset_budgets(email))
-    await end_requests(tx, row.id, *Purpose)
+    await end_links(tx, row.id, *Purpose)
     queue_notice(tx, auth, EmailKind.EMAIL_CHANGED, row, old)
     if email:
         purpose, kind = Purpose.EMAIL_VERIFICATION, EmailKind.EMAIL_VERIFICATION

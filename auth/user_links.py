@@ -6,9 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.authorization import Operation
-from auth.errors import (
-    LinkInvalid,
-)
+from auth.errors import LinkInvalid
 from auth.mail.operator_budget import count_operator_email
 from auth.mail.outbox import EmailKind, queue_email
 from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
@@ -33,7 +31,7 @@ async def send_link(
     """
     email_id = queue_email(tx, auth, kind)
     if email_id:
-        await start_request(tx, auth, user, purpose, email_id, email=email)
+        await create_link(tx, auth, user, purpose, email_id, email=email)
 
 
 async def send_operator_link(
@@ -45,7 +43,7 @@ async def send_operator_link(
     await send_link(operation.tx, auth, user, purpose, kind)
 
 
-async def start_request(
+async def create_link(
     tx: AsyncSession,
     auth: Auth,
     user: User,
@@ -59,7 +57,7 @@ async def start_request(
     A stranger can request a reset, which must not end a link that the user is about to follow.
     """
     if purpose is not Purpose.PASSWORD_RESET:
-        await end_requests(tx, user.id, purpose)
+        await end_links(tx, user.id, purpose)
     if _will_be_renewed(auth, user) and find_password_id(user) is None:
         assert user.password_hash
         user.password_mark = make_mark(new_password_id(), user.password_hash)
@@ -74,13 +72,13 @@ async def start_request(
     )
 
 
-async def end_requests(tx: AsyncSession, user_id: UUID, *purposes: Purpose) -> None:
+async def end_links(tx: AsyncSession, user_id: UUID, *purposes: Purpose) -> None:
     """Ends the user's links of these purposes."""
     names = [purpose.value for purpose in purposes]
     await tx.execute(delete(Link).where(Link.user_id == user_id, Link.purpose.in_(names)))
 
 
-async def find_request(tx: AsyncSession, link_id: UUID) -> tuple[Link, User] | None:
+async def find_link(tx: AsyncSession, link_id: UUID) -> tuple[Link, User] | None:
     """Returns the link and its user."""
     query = select(Link, User).join(User, User.id == Link.user_id).where(Link.id == link_id)
     row = (await tx.execute(query)).one_or_none()
@@ -92,7 +90,7 @@ async def get_link(
 ) -> tuple[Link, User]:
     """Returns the link of a token, and its user. Raises LinkInvalid if the link has ended."""
     token = parse_link_token(text)
-    found = await find_request(session, token.row_id)
+    found = await find_link(session, token.row_id)
     if found is None or found[0].purpose != purpose or found[1].disabled_at is not None:
         raise LinkInvalid
     # A user without a password gets a link to choose the first one.
@@ -105,7 +103,7 @@ async def get_link(
 async def get_link_for_update(
     tx: AsyncSession, auth: Auth, purpose: Purpose, text: str
 ) -> tuple[Link, User]:
-    """Returns the same, and locks the user's row.
+    """Returns the link of a token, and its user, and locks the user's row. Raises LinkInvalid.
 
     The transaction must end the link, so that a second request with the token is refused.
     """

@@ -14,7 +14,7 @@ from auth.pending_registrations import issue_registration_token
 from auth.tokens.link_tokens import LIFETIMES, Purpose
 from auth.unverified_emails import can_be_verified
 from auth.user_creation import find_email_holder
-from auth.user_links import find_request, issue_link_token
+from auth.user_links import find_link, issue_link_token
 from auth.wiring import Auth
 from models.pending_registration import PendingRegistration
 from models.user import User
@@ -74,14 +74,14 @@ class MessageComposer:
         client = Client(queued.about["address"] or None, queued.about["agent"] or None)
         email = queued.about["email"]
         async with self.auth.db.read() as session:
-            request = await find_request(session, queued.id)
+            request = await find_link(session, queued.id)
         if request is None and not await start_password_reset(self.auth, queued.id, client, email):
             return None
         return await self._link(queued)
 
     async def _link(self, queued: QueuedEmail) -> Message | None:
         async with self.auth.db.read() as session:
-            found = await find_request(session, queued.id)
+            found = await find_link(session, queued.id)
         if found is None:
             # The link was used, or a newer request replaced it.
             return None

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.mail.outbox import EmailKind
-from auth.user_links import find_request
+from auth.user_links import find_link
 from models.invitation import Invitation
 from models.outgoing_email import OutgoingEmail
 from models.pending_registration import PendingRegistration
@@ -68,7 +68,7 @@ async def _reason_of_notice(session: AsyncSession, email: OutgoingEmail) -> str 
 
 
 async def _reason_of_link(session: AsyncSession, email: OutgoingEmail) -> str | None:
-    found = await find_request(session, email.id)
+    found = await find_link(session, email.id)
     if found is None:
         return _LINK_ENDED
     return _ACCOUNT_DISABLED if found[1].disabled_at is not None else None
