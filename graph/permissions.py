@@ -16,7 +16,7 @@ from auth import authorization
 from auth.errors import Forbidden
 from auth.permissions import check_may
 from auth.viewers import Viewer
-from graph.compiled.known import reads_only_context
+from graph.compiled.compilable import reads_only_context
 from graph.context import Info
 
 _ON_FIELDS = [Location.FIELD_DEFINITION]

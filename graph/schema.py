@@ -17,7 +17,7 @@ from auth.permissions import PermissionRegistry
 from graph.account_deletion import AccountDeletionMutations
 from graph.account_export import AccountExportMutations
 from graph.audit import AuditQueries
-from graph.compiled.known import ignore_errors
+from graph.compiled.compilable import ignore_errors
 from graph.descriptions import add_descriptions, describe_page_info
 from graph.email_change import EmailChangeMutations
 from graph.email_verification import EmailVerificationMutations

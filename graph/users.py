@@ -14,7 +14,7 @@ from auth.user_list import UserFilter, list_users
 from auth.users import find_user
 from graph.arguments import given, parse_id
 from graph.audit import AuditEvent, audit_connection
-from graph.compiled.known import reads_only_context
+from graph.compiled.compilable import reads_only_context
 from graph.connections import After, Before, Connection, First, Last, read_page
 from graph.context import Info
 from graph.permissions import HasPermission, IsAuthenticated, IsSelfOr

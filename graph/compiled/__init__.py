@@ -1,6 +1,6 @@
-"""Compiled operations: what can be done once per document is not done again per request.
+"""Compiled operations: work that depends only on the document is done once per document.
 
-A validated operation becomes a tree of closures that call the resolvers in the order in which
-graphql-core would, and build the same reply: data, errors, paths and locations. What a tree cannot
-express runs on graphql-core. Knows GraphQL and Strawberry, and nothing of accounts.
+A validated operation becomes a tree of closures. They call the resolvers in the order of
+graphql-core, and build the same reply: data, errors, paths and locations. Operations that closures
+cannot express run on graphql-core. This package knows GraphQL and Strawberry, but no accounts.
 """

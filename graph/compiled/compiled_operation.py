@@ -1,4 +1,4 @@
-"""An operation that was validated once, and runs any number of times."""
+"""A validated operation that can run any number of times."""
 
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import replace
@@ -20,20 +20,20 @@ from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from graph.compiled.compilable import is_compilable_schema
 from graph.compiled.compiler import Compiler
 from graph.compiled.completion import Unsupported
 from graph.compiled.counting import count_fields
-from graph.compiled.known import is_known_schema
-from graph.compiled.reading import read_usage
 from graph.compiled.runs import Run
 from graph.compiled.selections import RunSelection
-from graph.compiled.strawberry_path import Extensions, LogErrors, StrawberryPath, Variables
+from graph.compiled.strawberry_executor import Extensions, LogErrors, StrawberryExecutor, Variables
+from graph.compiled.usage import read_usage
 
-# `@skip` and `@include` make another operation of each combination of their variables.
+# Each combination of the variables of `@skip` and `@include` is compiled separately.
 MAX_VARIANTS = 16
-# Each costs milliseconds, and a body has room for thousands. The reply quotes none of them.
+# Each error takes milliseconds, and a request body can cause thousands.
 MAX_VARIABLE_ERRORS = 5
-# Of all variants together: a fragment counts wherever it is spread, and each field takes kilobytes.
+# Of all variants together. A fragment counts at each spread, and each field takes kilobytes.
 MAX_FIELDS = 500
 
 
@@ -47,7 +47,7 @@ class CompiledOperation:
         operation: OperationDefinitionNode,
         log: LogErrors = lambda _errors: None,
     ) -> None:
-        """`log` gets the errors that extensions of the schema replace by others."""
+        """`log` receives the errors that extensions of the schema replace."""
         self._strawberry_schema = schema
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for it
         self._document = document
@@ -57,21 +57,21 @@ class CompiledOperation:
         self._definitions = operation.variable_definitions or ()
         self._usage = read_usage(document, operation)
         self.fields = count_fields(document, operation)
-        self._room = MAX_FIELDS
+        self._field_budget = MAX_FIELDS
         self._variants: dict[tuple[object, ...], RunSelection | None] = {}
-        # The only variant, of an operation that nothing switches.
+        # The only variant of an operation without `@skip` and `@include`.
         self._constant: RunSelection | None = None
-        # None where graphql-core alone gives the same replies.
-        self._strawberry_path: StrawberryPath | None = None
-        if not is_known_schema(schema):
-            self._strawberry_path = StrawberryPath(schema, _text(document), self._name, log)
+        # None if graphql-core alone gives the same replies.
+        self._strawberry_executor: StrawberryExecutor | None = None
+        if not is_compilable_schema(schema):
+            self._strawberry_executor = StrawberryExecutor(schema, _text(document), self._name, log)
 
     def execute(
         self, variables: Variables, context: object, extensions: Extensions = None
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """The result, or an awaitable of it, as Strawberry would give it."""
-        if self._strawberry_path is not None:
-            return self._strawberry_path.execute(variables, context, extensions)
+        """Returns the result that Strawberry would give, or an awaitable of it."""
+        if self._strawberry_executor is not None:
+            return self._strawberry_executor.execute(variables, context, extensions)
         values = _NO_VALUES
         if self._definitions:
             coerced = get_variable_values(
@@ -99,9 +99,9 @@ class CompiledOperation:
     def execute_uncompiled(
         self, variables: Variables, context: object, extensions: Extensions = None
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """The same, with nothing compiled."""
-        if self._strawberry_path is not None:
-            return self._strawberry_path.execute(variables, context, extensions)
+        """Returns the same as `execute`, without compiled closures."""
+        if self._strawberry_executor is not None:
+            return self._strawberry_executor.execute(variables, context, extensions)
         result = execute(
             self._schema,
             self._document,
@@ -109,7 +109,7 @@ class CompiledOperation:
             variable_values=variables,
             operation_name=self._name,
             max_coercion_errors=MAX_VARIABLE_ERRORS,
-            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # a TypeGuard but for its name
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # not declared as a TypeGuard
             executor_class=StrawberryGraphQLCoreExecutionContext,
             operation_extensions=extensions,
         )
@@ -117,22 +117,25 @@ class CompiledOperation:
 
     @property
     def runs_extensions(self) -> bool:
-        """Whether Strawberry runs it, with what extensions of the schema do in each run."""
-        return self._strawberry_path is not None
+        """Whether Strawberry runs it, because the schema has extensions or overrides."""
+        return self._strawberry_executor is not None
 
     @property
-    def most_compiled_fields(self) -> int:
-        """How many fields there can be closures for, in all variants together."""
-        if self._strawberry_path is not None or self.fields > MAX_FIELDS:
+    def max_compiled_fields(self) -> int:
+        """The maximum number of compiled fields, in all variants together."""
+        if self._strawberry_executor is not None or self.fields > MAX_FIELDS:
             return 0
         return min(self.fields * (MAX_VARIANTS if self._usage.switches else 1), MAX_FIELDS)
 
     async def subscribe(
         self, variables: Variables, context: object, extensions: Extensions = None
     ) -> ExecutionResult | AsyncIterator[ExecutionResult]:
-        """The results of a subscription, or why there are none, with nothing compiled."""
-        if self._strawberry_path is not None:
-            return self._strawberry_path.subscribe(variables, context, extensions)
+        """Returns the results of a subscription, or one result with the errors.
+
+        Subscriptions are not compiled.
+        """
+        if self._strawberry_executor is not None:
+            return self._strawberry_executor.subscribe(variables, context, extensions)
         subscribed = subscribe(
             self._schema,
             self._document,
@@ -151,12 +154,12 @@ class CompiledOperation:
         switches = self._usage.switches
         key = tuple([values.coerced.get(name) for name in switches]) if switches else ()
         if self._usage.has_unknown or not all(type(value) is bool for value in key):
-            # Null is an error, which graphql-core reports at its place.
+            # For null, graphql-core reports the error with its location.
             return None
         if key not in self._variants:
-            if len(self._variants) >= MAX_VARIANTS or self.fields > self._room:
+            if len(self._variants) >= MAX_VARIANTS or self.fields > self._field_budget:
                 return None
-            self._room -= self.fields
+            self._field_budget -= self.fields
             self._variants[key] = self._compile(values)
             if not switches:
                 self._constant = self._variants[key]
@@ -167,7 +170,7 @@ class CompiledOperation:
         if not isinstance(executor, Executor):
             return None
         executor.operation = self._operation
-        # It is kept for as long as the operation: what else came with this request is not.
+        # The executor is kept with the operation, so it must not hold other values of this request.
         switches = self._usage.switches
         executor.variable_values = VariableValues(
             _only(switches, values.sources), _only(switches, values.coerced)
@@ -178,7 +181,7 @@ class CompiledOperation:
             return None
 
     def _without_variables(self) -> DocumentNode:
-        """The operation with its fragments. Custom scalars have parsed the variables already."""
+        """Returns the operation with its fragments. The variables are parsed already."""
         operation = replace(self._operation, variable_definitions=())
         fragments = [
             node for node in self._document.definitions if isinstance(node, FragmentDefinitionNode)
@@ -190,7 +193,7 @@ _NO_VALUES = VariableValues({}, {})
 
 
 def _without_abort(result: ExecutionResult) -> ExecutionResult:
-    """Drops the error that says that there are more errors: it is not about a variable."""
+    """Removes the error that says that there are more errors."""
     errors = result.errors
     if errors and len(errors) > MAX_VARIABLE_ERRORS and errors[-1].path is None:
         result.errors = errors[:MAX_VARIABLE_ERRORS]

@@ -1,4 +1,4 @@
-"""From a validated operation to closures."""
+"""Compiles a validated operation to closures."""
 
 from types import CoroutineType
 from typing import Any
@@ -27,13 +27,13 @@ from graphql.execution.collect_fields import (
 from graph.compiled.completion import (
     Complete,
     Completion,
-    Place,
+    FieldLocation,
     ResolveInfo,
     Unsupported,
     complete_leaf,
     complete_list,
+    complete_non_null,
     complete_nullable,
-    complete_present,
 )
 from graph.compiled.fields import (
     RunField,
@@ -42,23 +42,23 @@ from graph.compiled.fields import (
     resolved_field,
     typename_field,
 )
-from graph.compiled.infos import Document
 from graph.compiled.located_errors import Nodes
+from graph.compiled.resolve_info import OperationInfo
 from graph.compiled.resolvers import attribute_of, plain_resolver
 from graph.compiled.runs import Path, Run, is_awaitable
-from graph.compiled.selections import RunSelection, one_after_the_other, side_by_side
+from graph.compiled.selections import RunSelection, parallel_selection, serial_selection
 from graph.errors.error_origins import raise_wrong_type
 
 
 class Compiler:
-    """Compiles one operation, for one set of values of the variables that skip or include."""
+    """Compiles one operation, for one combination of the variables of `@skip` and `@include`."""
 
     def __init__(self, schema: strawberry.Schema, executor: Executor[Any]) -> None:
         self._strawberry_schema = schema
-        # graphql-core's own, for what it knows of the operation: it never runs.
+        # Used for its knowledge of the operation. It never runs.
         self._executor = executor
         self._schema = executor.schema
-        self._document = Document(
+        self._operation_info = OperationInfo(
             executor.schema,
             executor.operation,
             executor.fragment_definitions,
@@ -66,7 +66,7 @@ class Compiler:
         )
 
     def compile(self) -> RunSelection:
-        """The whole operation. Raises Unsupported."""
+        """Compiles the whole operation. Raises Unsupported."""
         operation = self._executor.operation
         root = self._schema.get_root_type(operation.operation)
         if root is None or operation.operation is OperationType.SUBSCRIPTION:
@@ -80,8 +80,8 @@ class Compiler:
         )
         fields = self._fields(root, collected)
         if operation.operation is OperationType.MUTATION:
-            return one_after_the_other(fields)
-        return side_by_side(fields)
+            return serial_selection(fields)
+        return parallel_selection(fields)
 
     def _selection(self, parent: GraphQLObjectType, details: FieldDetailsList) -> RunSelection:
         collected = collect_subfields(
@@ -92,7 +92,7 @@ class Compiler:
             parent,
             details,
         )
-        return side_by_side(self._fields(parent, collected))
+        return parallel_selection(self._fields(parent, collected))
 
     def _fields(self, parent: GraphQLObjectType, collected: CollectedFields) -> dict[str, RunField]:
         if collected.new_defer_usages:
@@ -109,34 +109,36 @@ class Compiler:
         field = self._schema.get_field(parent, name)
         if name.startswith("__") or field is None or details[0].fragment_variable_values:
             raise Unsupported
-        place = Place(Nodes(detail.node for detail in details), parent)
-        completion = self._completion(field.type, place, details)
+        location = FieldLocation(Nodes(detail.node for detail in details), parent)
+        completion = self._completion(field.type, location, details)
         attribute = attribute_of(field)
         if attribute is not None:
-            return attribute_field(attribute, key, field, completion, place)
-        finish_with = (completion, place, self._document.info_at(field, place))
+            return attribute_field(attribute, key, field, completion, location)
+        shared = (completion, location, self._operation_info.info_at(field, location))
         resolver = plain_resolver(field, self._strawberry_schema)
         if resolver is not None:
-            return plain_field(resolver, key, field, finish_with)
-        return resolved_field(key, field, finish_with)
+            return plain_field(resolver, key, field, shared)
+        return resolved_field(key, field, shared)
 
     def _completion(
-        self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
+        self, type_: GraphQLOutputType, location: FieldLocation, details: FieldDetailsList
     ) -> Completion:
         if isinstance(type_, GraphQLNonNull):
-            plain = self._completer_of_value(type_.of_type, place, details)
-            return Completion(complete_present(plain, place), plain)
-        plain = self._completer_of_value(type_, place, details)
+            plain = self._completer_of_value(type_.of_type, location, details)
+            return Completion(complete_non_null(plain, location), plain)
+        plain = self._completer_of_value(type_, location, details)
         return Completion(complete_nullable(plain), plain)
 
     def _completer_of_value(
-        self, type_: GraphQLOutputType, place: Place, details: FieldDetailsList
+        self, type_: GraphQLOutputType, location: FieldLocation, details: FieldDetailsList
     ) -> Complete:
         match type_:
             case GraphQLScalarType() | GraphQLEnumType():
                 return complete_leaf(type_)
             case GraphQLList():
-                return complete_list(type_, self._completion(type_.of_type, place, details), place)
+                return complete_list(
+                    type_, self._completion(type_.of_type, location, details), location
+                )
             case GraphQLObjectType():
                 return self._object(type_, details)
             case GraphQLInterfaceType() | GraphQLUnionType():
@@ -169,14 +171,14 @@ class Compiler:
     def _abstract(self, type_: GraphQLAbstractType, details: FieldDetailsList) -> Complete:
         executor = self._executor
         resolve_type = type_.resolve_type or executor.type_resolver
-        # Made when a value of the type comes: a document may name many that never do.
-        made: dict[str, Complete] = {}
+        # Compiled on the first value of a type: a document may name many types without values.
+        compiled: dict[str, Complete] = {}
 
         def complete_as(name: Any, value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
-            complete = made.get(name) if isinstance(name, str) else None
+            complete = compiled.get(name) if isinstance(name, str) else None
             if complete is None:
                 runtime = executor.ensure_valid_runtime_type(name, type_, details, info, value)
-                complete = made[name] = self._object(runtime, details)
+                complete = compiled[name] = self._object(runtime, details)
             return complete(value, run, path, info)
 
         def run_abstract(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:

@@ -1,4 +1,4 @@
-"""Values become what the reply holds, by the type of their field.
+"""Completes the values of resolvers: converts them to the values of the reply.
 
 https://spec.graphql.org/September2025/#sec-Value-Completion
 """
@@ -30,24 +30,24 @@ from graph.compiled.runs import (
     Fail,
     Path,
     Run,
-    fill_in,
+    await_entries,
+    finish_in_background,
     is_awaitable,
     on_error,
     plain_types,
-    settle,
 )
 from graph.errors.error_origins import raise_not_iterable
 
 ResolveInfo = GraphQLResolveInfo[Any]
 
-# From a value to that of the reply, or to a coroutine that returns it.
+# Converts a value to that of the reply, or to a coroutine that returns it.
 Complete = Callable[[Any, Run, Path, ResolveInfo], Any]
 
-# The same where an error does not get out, unless null is not allowed there.
+# The same, with errors handled: raises only where null is not allowed.
 Finish = Callable[[Any, Run, Path, Any], Any]
 
-# A value of exactly this type stands in the reply as it is.
-_AS_IT_IS: dict[GraphQLOutputType, type] = {
+# A value of exactly this type needs no conversion.
+_PASS_THROUGH: dict[GraphQLOutputType, type] = {
     GraphQLString: str,
     GraphQLID: str,
     GraphQLBoolean: bool,
@@ -55,34 +55,34 @@ _AS_IT_IS: dict[GraphQLOutputType, type] = {
 
 
 class Unsupported(Exception):
-    """Closures cannot express this: graphql-core runs the operation."""
+    """The operation cannot be compiled, so graphql-core runs it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the document and in the schema a value belongs."""
+class FieldLocation:
+    """The location of a field in the document and in the schema."""
 
     nodes: Nodes
     parent: GraphQLObjectType
 
     @property
     def name(self) -> str:
-        """As errors name it."""
+        """The name for error messages, `Type.field`."""
         return f"{self.parent}.{self.nodes[0].name.value}"
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """How the values of one type are completed."""
+    """The functions that complete the values of one type."""
 
-    # Whatever a resolver gave, but for what must be awaited first.
+    # For any value that is not awaitable.
     any: Complete
-    # What is of a type in `plain_types`.
+    # For values of a type in `plain_types`.
     plain: Complete
 
 
 def finisher(completion: Completion, nodes: Nodes, fail: Fail) -> Finish:
-    """From what a resolver gave to the completed value, or to a coroutine that returns it."""
+    """Returns a function that completes the value of a resolver and handles its errors."""
     complete, complete_plain = completion.any, completion.plain
 
     async def finish_value(value: Any, run: Run, path: Path, info: Any) -> Any:
@@ -115,30 +115,30 @@ def finisher(completion: Completion, nodes: Nodes, fail: Fail) -> Finish:
     return finish
 
 
-def type_as_it_is(type_: GraphQLOutputType) -> type | None:
-    """The Python type whose values need no completion in a field of this type, if there is one."""
-    return _AS_IT_IS.get(type_.of_type if isinstance(type_, GraphQLNonNull) else type_)
+def pass_through_type(type_: GraphQLOutputType) -> type | None:
+    """Returns the Python type whose values need no conversion for this type, if there is one."""
+    return _PASS_THROUGH.get(type_.of_type if isinstance(type_, GraphQLNonNull) else type_)
 
 
-def complete_present(complete: Complete, place: Place) -> Complete:
-    """Refuses null, and raises what a resolver returned instead of raising it.
+def complete_non_null(complete: Complete, location: FieldLocation) -> Complete:
+    """Returns a completion that rejects null, and raises errors that a resolver returned.
 
-    What is not null never becomes null: scalars that would are refused by graphql-core.
+    Completion never turns other values into null: graphql-core rejects scalars that do.
     """
-    message = f"Cannot return null for non-nullable field {place.name}."
+    message = f"Cannot return null for non-nullable field {location.name}."
 
-    def run_present(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
+    def run_non_null(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
         if value is None or value is Undefined:
             raise TypeError(message)
         if isinstance(value, Exception):
             raise value
         return complete(value, run, path, info)
 
-    return run_present
+    return run_non_null
 
 
 def complete_nullable(complete: Complete) -> Complete:
-    """Passes null on, and raises what a resolver returned instead of raising it."""
+    """Returns a completion that accepts null, and raises errors that a resolver returned."""
 
     def run_nullable(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
         if value is None or value is Undefined:
@@ -151,37 +151,40 @@ def complete_nullable(complete: Complete) -> Complete:
 
 
 def complete_leaf(type_: GraphQLLeafType) -> Complete:
-    """Serialises a scalar or an enum."""
-    as_it_is = _AS_IT_IS.get(type_)
+    """Returns a completion that serializes a scalar or an enum."""
+    pass_through = _PASS_THROUGH.get(type_)
 
     def run_leaf(value: Any, _run: Run, _path: Path, _info: ResolveInfo) -> Any:
-        return value if type(value) is as_it_is else Executor.complete_leaf_value(type_, value)
+        return value if type(value) is pass_through else Executor.complete_leaf_value(type_, value)
 
     return run_leaf
 
 
 def complete_list(
-    type_: GraphQLList[GraphQLOutputType], item: Completion, place: Place
+    type_: GraphQLList[GraphQLOutputType], item: Completion, location: FieldLocation
 ) -> Complete:
-    """Completes each item; what must be awaited is awaited side by side."""
+    """Returns a completion for lists, which awaits its items concurrently."""
     fail = on_error(nullable=not isinstance(type_.of_type, GraphQLNonNull))
-    finish = finisher(item, place.nodes, fail)
-    is_leaf, as_it_is = is_leaf_type(_bare(type_.of_type)), {type_as_it_is(type_.of_type)}
+    finish = finisher(item, location.nodes, fail)
+    is_leaf, pass_through = (
+        is_leaf_type(_nullable(type_.of_type)),
+        {pass_through_type(type_.of_type)},
+    )
 
     def run_list(value: Any, run: Run, path: Path, info: ResolveInfo) -> Any:
         if type(value) is list:
-            if is_leaf and as_it_is >= set(map(type, value)):
+            if is_leaf and pass_through >= set(map(type, value)):
                 return value.copy()
         elif is_async_iterable(value):
             return _complete_async_iterable(finish, value, run, path, info)
         elif not is_iterable(value):
-            raise_not_iterable(place.name)
+            raise_not_iterable(location.name)
         return _complete_iterable(finish, value, run, path, info)
 
     return run_list
 
 
-def _bare(type_: GraphQLOutputType) -> GraphQLOutputType:
+def _nullable(type_: GraphQLOutputType) -> GraphQLOutputType:
     return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
 
 
@@ -196,14 +199,14 @@ def _complete_iterable(finish: Finish, values: Any, run: Run, path: Path, info: 
                 awaited.append(index)
             results.append(completed)
     except Exception:
-        begun = [results[index] for index in awaited]
-        # What is told is the first error, even if the rest cannot be read.
+        started = [results[index] for index in awaited]
+        # The first error is the one to report, even if reading the other items fails too.
         with suppress(Exception):
-            begun.extend(value for value in iterator if is_awaitable(value))
-        if begun:
-            settle(begun)
+            started.extend(value for value in iterator if is_awaitable(value))
+        if started:
+            finish_in_background(started)
         raise
-    return fill_in(results, awaited) if awaited else results
+    return await_entries(results, awaited) if awaited else results
 
 
 async def _complete_async_iterable(
@@ -222,10 +225,10 @@ async def _complete_async_iterable(
             index += 1
     except Exception:
         if hasattr(iterator, "aclose"):
-            # What is told is why it was closed.
+            # The first error is the one to report.
             with suppress(Exception):
                 await iterator.aclose()
         if awaited:
-            settle([results[index] for index in awaited])
+            finish_in_background([results[index] for index in awaited])
         raise
-    return await fill_in(results, awaited) if awaited else results
+    return await await_entries(results, awaited) if awaited else results

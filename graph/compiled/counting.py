@@ -1,4 +1,4 @@
-"""How many fields an operation has when its fragments stand where they are spread."""
+"""Counts the fields of an operation with its fragments."""
 
 from graphql import (
     DocumentNode,
@@ -12,18 +12,18 @@ from graphql import (
 
 
 def count_fields(document: DocumentNode, operation: OperationDefinitionNode) -> int:
-    """The number, of a valid document; a fragment is looked through once."""
+    """Returns the number of fields of a valid operation; a fragment counts at each spread."""
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
         if isinstance(definition, FragmentDefinitionNode)
     }
-    known: dict[str, int] = {}
+    counted: dict[str, int] = {}
 
     def count_fragment(name: str) -> int:
-        if name not in known:
-            known[name] = count(fragments[name].selection_set)
-        return known[name]
+        if name not in counted:
+            counted[name] = count(fragments[name].selection_set)
+        return counted[name]
 
     def count(selections: SelectionSetNode) -> int:
         fields = 0

@@ -1,4 +1,4 @@
-"""One field: its resolver is called, and what it gives is completed."""
+"""Compiles one field: calls its resolver and completes the value."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,19 +15,19 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from graph.compiled.completion import Completion, Place, finisher, type_as_it_is
-from graph.compiled.infos import MakeInfo, strawberry_info
-from graph.compiled.known import definition_of, is_constant
+from graph.compiled.compilable import definition_of, is_constant
+from graph.compiled.completion import Completion, FieldLocation, finisher, pass_through_type
+from graph.compiled.resolve_info import MakeInfo, strawberry_info
 from graph.compiled.resolvers import PlainResolver
 from graph.compiled.runs import Fail, Path, Run, on_error
 
-# From the object that has the field to the completed value, or to a coroutine that returns it.
+# Takes the object that has the field. Returns the completed value, or a coroutine of it.
 RunField = Callable[[Any, Run, Path | None], Any]
 Arguments = Callable[[Run], Mapping[str, Any]]
 
 
 def typename_field(parent: GraphQLObjectType) -> RunField:
-    """`__typename`."""
+    """Compiles `__typename`."""
     name = parent.name
 
     def run_typename(_source: Any, _run: Run, _path: Path | None) -> str:
@@ -37,17 +37,21 @@ def typename_field(parent: GraphQLObjectType) -> RunField:
 
 
 def attribute_field(
-    name: str, key: str, field: GraphQLField, completion: Completion, place: Place
+    name: str, key: str, field: GraphQLField, completion: Completion, location: FieldLocation
 ) -> RunField:
-    """A field without a resolver: the attribute of its object."""
-    as_it_is, parent, nodes = type_as_it_is(field.type), place.parent.name, place.nodes
+    """Compiles a field without a resolver, which returns an attribute of its object."""
+    pass_through, parent, nodes = (
+        pass_through_type(field.type),
+        location.parent.name,
+        location.nodes,
+    )
     fail = _on_error_in(field)
     finish = finisher(completion, nodes, fail)
 
     def run_attribute(source: Any, run: Run, parent_path: Path | None) -> Any:
         try:
             value = getattr(source, name)
-            if type(value) is as_it_is:
+            if type(value) is pass_through:
                 return value
         except Exception as error:
             return fail(run, error, nodes, (parent_path, key, parent))
@@ -60,20 +64,20 @@ def plain_field(
     plain: PlainResolver,
     key: str,
     field: GraphQLField,
-    finish_with: tuple[Completion, Place, MakeInfo],
+    shared: tuple[Completion, FieldLocation, MakeInfo],
 ) -> RunField:
-    """A field whose resolver takes no arguments."""
-    completion, place, make_raw_info = finish_with
-    parent, nodes, fail = place.parent.name, place.nodes, _on_error_in(field)
+    """Compiles a field whose resolver takes no arguments."""
+    completion, location, make_core_info = shared
+    parent, nodes, fail = location.parent.name, location.nodes, _on_error_in(field)
     finish, resolve = finisher(completion, nodes, fail), plain.resolve
     definition = definition_of(field)
     assert definition
-    make_info = strawberry_info(make_raw_info, definition) if plain.wants_info else None
+    make_info = strawberry_info(make_core_info, definition) if plain.wants_info else None
 
     def run_plain(source: Any, run: Run, parent_path: Path | None) -> Any:
         path = (parent_path, key, parent)
         try:
-            # The run has the context, and nothing else of `info`.
+            # The run has a `context`, which is all that this resolver reads of `info`.
             value = resolve(source, make_info(run, path) if make_info else run)
         except Exception as error:
             return fail(run, error, nodes, path)
@@ -83,11 +87,11 @@ def plain_field(
 
 
 def resolved_field(
-    key: str, field: GraphQLField, finish_with: tuple[Completion, Place, MakeInfo]
+    key: str, field: GraphQLField, shared: tuple[Completion, FieldLocation, MakeInfo]
 ) -> RunField:
-    """Any field with a resolver, as Strawberry has wrapped it."""
-    completion, place, make_info = finish_with
-    nodes, parent, resolve = place.nodes, place.parent.name, field.resolve
+    """Compiles any field with a resolver, which Strawberry has wrapped."""
+    completion, location, make_info = shared
+    nodes, parent, resolve = location.nodes, location.parent.name, field.resolve
     arguments, fail = _arguments(field, nodes[0]), _on_error_in(field)
     finish = finisher(completion, nodes, fail)
     assert resolve
@@ -109,7 +113,7 @@ def _on_error_in(field: GraphQLField) -> Fail:
 
 
 def _arguments(field: GraphQLField, node: FieldNode) -> Arguments | None:
-    """The arguments of a call; those that are the same in each request are read once."""
+    """Returns a function that reads the arguments; constant arguments are read once."""
     if not field.args:
         return None
 
@@ -121,7 +125,7 @@ def _arguments(field: GraphQLField, node: FieldNode) -> Arguments | None:
     try:
         constant = get_argument_values(field, node, VariableValues({}, {}))
     except GraphQLError:
-        # Raised again by each call, with its path.
+        # Each call raises it again, with its path.
         return read
     return lambda _run: constant
 

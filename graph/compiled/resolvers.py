@@ -1,4 +1,4 @@
-"""How a field gets its value; what Strawberry puts together at each call is put together once."""
+"""Compiles resolvers and their permissions, which Strawberry combines again at each call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from strawberry.exceptions import (
 from strawberry.permission import BasePermission, PermissionExtension
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from graph.compiled.known import (
-    KnownResolver,
+from graph.compiled.compilable import (
+    CompilableResolver,
+    compilable_attribute,
+    compilable_resolver,
     is_context_guard,
     is_context_reader,
-    known_attribute,
-    known_resolver,
 )
 
-# From the object that has the field, and its `info`, to the value.
+# Takes the object that has the field and its `info`. Returns the value.
 Resolve = Callable[[Any, Any], Any]
 
 
@@ -32,34 +32,34 @@ class PlainResolver:
     """A resolver with its permissions, called without arguments."""
 
     resolve: Resolve
-    # Whether anything may read more of `info` than the context.
+    # Whether the resolver or a permission may read more of `info` than the context.
     wants_info: bool
 
 
 def attribute_of(field: GraphQLField) -> str | None:
-    """The attribute that the field shows, if it is that and nothing more."""
-    return None if _completion_wants_info(field) else known_attribute(field)
+    """Returns the attribute that the field returns, if it does nothing else."""
+    return None if _completion_wants_info(field) else compilable_attribute(field)
 
 
 def plain_resolver(field: GraphQLField, schema: strawberry.Schema) -> PlainResolver | None:
-    """The resolver with its permissions, if it is called without arguments."""
-    known = None if _completion_wants_info(field) else known_resolver(field, schema)
-    call = None if known is None else _call(known.resolver)
-    if known is None or call is None:
+    """Returns the resolver with its permissions, if it takes no arguments."""
+    compilable = None if _completion_wants_info(field) else compilable_resolver(field, schema)
+    call = None if compilable is None else _call(compilable.resolver)
+    if compilable is None or call is None:
         return None
-    resolve = reduce(_permitted, known.permissions, call)
-    return PlainResolver(resolve, _wants_info(known))
+    resolve = reduce(_with_permissions, compilable.permissions, call)
+    return PlainResolver(resolve, _wants_info(compilable))
 
 
-def _wants_info(known: KnownResolver) -> bool:
-    if known.resolver.info_parameter and not is_context_reader(known.resolver):
+def _wants_info(compilable: CompilableResolver) -> bool:
+    if compilable.resolver.info_parameter and not is_context_reader(compilable.resolver):
         return True
-    permissions = [p for extension in known.permissions for p in extension.permissions]
+    permissions = [p for extension in compilable.permissions for p in extension.permissions]
     return not all(map(is_context_guard, permissions))
 
 
-def _permitted(next_: Resolve, extension: PermissionExtension) -> Resolve:
-    """The same as the extension does, in one step where all is well."""
+def _with_permissions(next_: Resolve, extension: PermissionExtension) -> Resolve:
+    """Returns a resolver that checks the permissions first, as the extension does."""
 
     def resolve(source: Any, info: strawberry.Info[Any, Any]) -> Any:
         for permission in extension.permissions:
@@ -75,8 +75,8 @@ def _not_permitted(
     extension: PermissionExtension, permission: BasePermission, answer: object
 ) -> Any:
     if answer is False:
-        return extension._on_unauthorized(permission)  # noqa: SLF001 - what Strawberry calls then
-    # Only a boolean decides: a coroutine is true.
+        return extension._on_unauthorized(permission)  # noqa: SLF001 - as Strawberry does
+    # Only `True` permits. A coroutine would be truthy.
     if isawaitable(answer):
         if iscoroutine(answer):
             answer.close()
@@ -85,9 +85,9 @@ def _not_permitted(
 
 
 def _call(resolver: StrawberryResolver[Any]) -> Resolve | None:
-    """The function with `self` and `info` as Strawberry passes them: by place, and by name.
+    """Returns a function that calls the resolver as Strawberry does.
 
-    Decorators around a resolver rely on that.
+    `self` is positional and `info` a keyword argument: decorators of resolvers rely on that.
     """
     function, info = resolver.wrapped_func, resolver.info_parameter
     if resolver.parent_parameter or resolver.root_parameter or (info and info.name != "info"):

@@ -1,4 +1,4 @@
-"""One run of an operation: what its closures share, and the errors that they meet."""
+"""One run of a compiled operation: its context, variables and errors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,23 +14,23 @@ from strawberry.execution import optimized_is_awaitable
 
 from graph.compiled.located_errors import Nodes, error_at
 
-# Types whose values are neither awaitables nor null nor errors, as was seen once.
+# Types whose values are neither awaitable nor null nor exceptions, collected at run time.
 plain_types: set[type] = set()
-_MAX_KINDS = 1000
-# Held until they end: the event loop itself keeps no task alive.
-_settling: set[asyncio.Future[Any]] = set()
+_MAX_PLAIN_TYPES = 1000
+# Strong references: the event loop holds only weak references to tasks.
+_background: set[asyncio.Future[Any]] = set()
 
 
 _new_tuple: Any = tuple.__new__
 
 
-# A place in the reply: that around it, the key or index in it, and the type that has the key. It is
-# what graphql-core's `Path` is, without the cost of making one for each value that is well.
+# A path in the reply: the parent path, a key or index, and the name of the parent type. Equal to
+# graphql-core's `Path`, which takes longer to create and is needed for errors only.
 Path = tuple[Any, str | int, str | None]
 
 
 class Run:
-    """The values that closures get beside their source: those of this request."""
+    """The values of one request that closures use, and the errors of the run."""
 
     __slots__ = ("_collected", "_first", "context", "extensions", "values", "variables")
 
@@ -43,33 +43,33 @@ class Run:
         self.context = context
         self.extensions = extensions
         self.variables = variables
-        # What resolvers get of them, and could write into.
+        # Resolvers get this dict and could change it, so it is not shared.
         self.values = variables.coerced or {}
-        # Most runs meet no error, and most others one.
+        # Most runs have at most one error. CollectedErrors is created for the second.
         self._first: tuple[GraphQLError, Path | None] | None = None
         self._collected: CollectedErrors | None = None
 
     @property
     def errors(self) -> list[GraphQLError] | None:
-        """What went wrong; None if nothing did."""
+        """The errors; None if there are none."""
         if self._collected is not None:
             return self._collected.errors
         return None if self._first is None else [self._first[0]]
 
     def fail(self, error: GraphQLError) -> list[GraphQLError] | None:
-        """Null stands for the whole reply."""
+        """Adds an error that makes the whole reply null. Returns all errors."""
         self._collect(error, None)
         return self.errors
 
-    def note(self, error: Exception, nodes: Nodes, path: Path) -> None:
-        """Tells the error at its place, where null stands for the value.
+    def add_error(self, error: Exception, nodes: Nodes, path: Path) -> None:
+        """Adds an error with its location. The value becomes null.
 
         https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors
         """
         self._collect(error_at(error, nodes, _keys(path)), path)
 
-    def pass_on(self, error: Exception, nodes: Nodes, path: Path) -> Never:
-        """Raises the error with its place, where null is not allowed."""
+    def raise_error(self, error: Exception, nodes: Nodes, path: Path) -> Never:
+        """Raises an error with its location, because the value must not be null."""
         raise error_at(error, nodes, _keys(path))
 
     def _collect(self, error: GraphQLError, path: Path | None) -> None:
@@ -84,49 +84,49 @@ class Run:
 
 
 def _keys(path: Path) -> list[str | int]:
-    """The place as a reply tells it."""
+    """Returns the path in the format of a reply."""
     keys: list[str | int] = []
-    place: Path | None = path
-    while place:
-        place, key, _ = place
+    current: Path | None = path
+    while current:
+        current, key, _ = current
         keys.append(key)
     keys.reverse()
     return keys
 
 
 def core_path(path: Path) -> CorePath:
-    """The same as graphql-core has it."""
-    around, key, parent = path
-    return _new_tuple(CorePath, (around and core_path(around), key, parent))  # type: ignore[no-any-return]
+    """Returns the path as graphql-core's `Path`."""
+    previous, key, parent = path
+    return _new_tuple(CorePath, (previous and core_path(previous), key, parent))  # type: ignore[no-any-return]
 
 
-# What becomes of an error: `Run.note` or `Run.pass_on`.
+# Handles an error: `Run.add_error` or `Run.raise_error`.
 Fail = Callable[[Run, Exception, Nodes, Path], None]
 
 
 def on_error(*, nullable: bool) -> Fail:
-    """How an error ends, by whether null may stand in its place."""
-    return Run.note if nullable else Run.pass_on
+    """Returns the error handler of a nullable or non-null type."""
+    return Run.add_error if nullable else Run.raise_error
 
 
 def is_awaitable(value: object) -> bool:
-    """Whether it must be awaited."""
+    """Returns whether the value must be awaited."""
     kind = type(value)
     if value is None or kind in plain_types:
         return False
     if kind is CoroutineType:
         return True
     if kind is not GeneratorType and not hasattr(value, "__await__"):
-        # A proxy may stand for an error the next time; it says that it is of another class.
+        # The type of a proxy (`__class__` differs) says nothing about its next value.
         is_itself = value.__class__ is kind and not isinstance(value, Exception)
-        if is_itself and value is not Undefined and len(plain_types) < _MAX_KINDS:
+        if is_itself and value is not Undefined and len(plain_types) < _MAX_PLAIN_TYPES:
             plain_types.add(kind)
         return False
     return optimized_is_awaitable(value)
 
 
-async def fill_in(results: Any, keys: list[Any]) -> Any:
-    """Awaits these entries of a dict or a list side by side, and puts their values in place."""
+async def await_entries(results: Any, keys: list[Any]) -> Any:
+    """Awaits these entries of a dict or a list concurrently, and replaces them by their values."""
     if len(keys) == 1:
         results[keys[0]] = await results[keys[0]]
         return results
@@ -136,8 +136,8 @@ async def fill_in(results: Any, keys: list[Any]) -> Any:
     return results
 
 
-def settle(awaitables: Iterable[Awaitable[Any]]) -> None:
-    """Lets what has begun come to its end; nobody waits for it any more."""
-    settling = asyncio.gather(*awaitables, return_exceptions=True)
-    _settling.add(settling)
-    settling.add_done_callback(_settling.discard)
+def finish_in_background(awaitables: Iterable[Awaitable[Any]]) -> None:
+    """Awaits these in the background, and ignores their results."""
+    finishing = asyncio.gather(*awaitables, return_exceptions=True)
+    _background.add(finishing)
+    finishing.add_done_callback(_background.discard)

@@ -1,4 +1,4 @@
-"""Selection sets: fields side by side, or for a mutation one after the other.
+"""Compiles selection sets: fields run concurrently, or serially in a mutation.
 
 https://spec.graphql.org/September2025/#sec-Executing-Selection-Sets
 """
@@ -8,18 +8,18 @@ from types import CoroutineType
 from typing import Any
 
 from graph.compiled.fields import RunField
-from graph.compiled.runs import Path, Run, fill_in, settle
+from graph.compiled.runs import Path, Run, await_entries, finish_in_background
 
-# From an object to the completed fields, or to a coroutine that returns them. Called as what
-# completes a value is: the last argument is of no interest here.
+# Takes an object. Returns its completed fields, or a coroutine of them. It has the signature of
+# `Complete`, so the last argument is unused.
 RunSelection = Callable[[Any, Run, Any, Any], Any]
 
 
-def side_by_side(fields: dict[str, RunField]) -> RunSelection:
-    """Starts each field in its turn; those that must be awaited are awaited together."""
+def parallel_selection(fields: dict[str, RunField]) -> RunSelection:
+    """Starts the fields in order, and awaits them concurrently."""
     items = tuple(fields.items())
 
-    def run_side_by_side(source: Any, run: Run, path: Path | None, _info: object) -> Any:
+    def run_parallel(source: Any, run: Run, path: Path | None, _info: object) -> Any:
         results: dict[str, Any] = {}
         awaited: list[str] = []
         try:
@@ -28,26 +28,24 @@ def side_by_side(fields: dict[str, RunField]) -> RunSelection:
                 if type(value) is CoroutineType:
                     awaited.append(key)
         except Exception:
-            # Null goes upwards and waits for nobody.
+            # Null propagates at once, without waiting for the other fields.
             if awaited:
-                settle([results[key] for key in awaited])
+                finish_in_background([results[key] for key in awaited])
             raise
-        return fill_in(results, awaited) if awaited else results
+        return await_entries(results, awaited) if awaited else results
 
-    return run_side_by_side
+    return run_parallel
 
 
-def one_after_the_other(fields: dict[str, RunField]) -> RunSelection:
-    """Awaits each field before the next begins."""
+def serial_selection(fields: dict[str, RunField]) -> RunSelection:
+    """Awaits each field before it starts the next."""
     items = tuple(fields.items())
 
-    async def run_one_after_the_other(
-        source: Any, run: Run, path: Path | None, _info: object
-    ) -> Any:
+    async def run_serially(source: Any, run: Run, path: Path | None, _info: object) -> Any:
         results: dict[str, Any] = {}
         for key, run_field in items:
             value = run_field(source, run, path)
             results[key] = await value if type(value) is CoroutineType else value
         return results
 
-    return run_one_after_the_other
+    return run_serially

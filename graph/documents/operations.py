@@ -261,7 +261,7 @@ class Operations:
         except GraphQLError as error:
             return _refuse([error])
         weight = document.token_count * _BYTES_PER_TOKEN
-        return operation, weight + compiled.most_compiled_fields * _BYTES_PER_FIELD
+        return operation, weight + compiled.max_compiled_fields * _BYTES_PER_FIELD
 
 
 def _refuse(errors: Sequence[GraphQLError]) -> tuple[OperationRefused, int]:

@@ -11,7 +11,7 @@ from graphql.validation import NoSchemaIntrospectionCustomRule
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from graph.compiled.reading import reached_definitions
+from graph.compiled.usage import reached_definitions
 
 MAX_DOCUMENT_ERRORS = 5
 _STRAWBERRY_RULES = (MaybeNullValidationRule, OneOfInputValidationRule)

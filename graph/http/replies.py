@@ -8,7 +8,7 @@ from typing import Any
 from graphql import ExecutionResult, GraphQLError
 from starlette.types import Send
 
-from graph.compiled.strawberry_path import NotStarted
+from graph.compiled.strawberry_executor import NotStarted
 from graph.context import www_authenticate
 from graph.encoding import NotJson, encode_json
 from graph.errors.graphql_errors import RETRY_AFTER_UNAVAILABLE_SECONDS, format_errors

@@ -8,7 +8,7 @@ import pytest
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, parse
 from strawberry.types.execution import PreExecutionError
 
-from graph.compiled.known import is_known_schema
+from graph.compiled.compilable import is_compilable_schema
 from graph.documents.validation import validate_document
 from graph.http.replies import is_request_error
 from tests.graph.compiled.catalogue import (  # noqa: F401 - register
@@ -68,7 +68,7 @@ async def compiled(example: Example) -> tuple[list[Any], Path]:
         result = await operation.run(example.variables, example.context, example.extensions)
         await everything_ends()
         outcomes.append(outcome(result))
-    if not is_known_schema(example.schema):
+    if not is_compilable_schema(example.schema):
         return outcomes, Path.STRAWBERRY
     return outcomes, Path.GRAPHQL_CORE if operation.interpreted else Path.COMPILED
 

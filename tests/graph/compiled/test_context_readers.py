@@ -9,7 +9,7 @@ import pytest
 import strawberry
 from strawberry.permission import BasePermission
 
-from graph.compiled.known import reads_only_context
+from graph.compiled.compilable import reads_only_context
 from graph.permissions import HasPermission, HasRole, HasSession, IsAuthenticated, IsSelfOr, Public
 from tests.graph.compiled.running import prepare
 

@@ -21,7 +21,7 @@ from strawberry.schema.schema import _OperationContextAwareGraphQLResolveInfo as
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from graph.compiled.known import is_known_schema
+from graph.compiled.compilable import is_compilable_schema
 from graph.schema import Schema
 from tests.graph.compiled.running import Watched, prepare, prepare_with, run
 
@@ -126,7 +126,7 @@ def test_resolvers_of_strawberry_hold_what_the_executor_looks_for() -> None:
 
 @pytest.mark.parametrize("cls", [strawberry.Schema, federation.Schema, Schema])
 def test_schema_without_additions_is_known(cls: type[strawberry.Schema]) -> None:
-    assert is_known_schema(cls(query=Query))
+    assert is_compilable_schema(cls(query=Query))
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_schema_that_overrides_a_method_is_not_known(name: str) -> None:
         return getattr(super(cls, self), name)(*args, **kwargs)
 
     cls: type[strawberry.Schema] = type("Own", (strawberry.Schema,), {name: override})
-    assert not is_known_schema(cls(Query))
+    assert not is_compilable_schema(cls(Query))
 
 
 def test_resolve_of_a_class_that_is_replaced_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strawberry.Schema, "execute", lambda *_, **__: None)
-    assert not is_known_schema(strawberry.Schema(Query))
+    assert not is_compilable_schema(strawberry.Schema(Query))
 
 
 async def test_switch_of_another_operation_leaves_this_one_compiled() -> None:

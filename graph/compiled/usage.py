@@ -1,4 +1,4 @@
-"""What an operation uses: its fragments, its directives, and the variables that switch fields."""
+"""Finds the fragments, directives and switch variables that an operation uses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SWITCHES = {"skip", "include"}
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What decides whether and how an operation is compiled."""
+    """The parts of an operation that decide whether and how it is compiled."""
 
     # The variables of `@skip` and `@include`.
     switches: tuple[str, ...]
@@ -32,7 +32,7 @@ Definition = OperationDefinitionNode | FragmentDefinitionNode
 
 
 def read_usage(document: DocumentNode, operation: OperationDefinitionNode) -> Usage:
-    """Reads an operation and the fragments that it reaches, and no other operation."""
+    """Returns the usage of an operation and the fragments that it reaches."""
     reader, _ = _read(document, operation)
     return Usage(tuple(reader.switches), reader.has_unknown)
 
@@ -40,7 +40,7 @@ def read_usage(document: DocumentNode, operation: OperationDefinitionNode) -> Us
 def reached_definitions(
     document: DocumentNode, operation: OperationDefinitionNode
 ) -> Sequence[Definition]:
-    """The operation, and the fragments that it reaches. The document must be valid."""
+    """Returns the operation and the fragments that it reaches. The document must be valid."""
     _, reached = _read(document, operation)
     return reached
 
@@ -65,11 +65,11 @@ def _read(
 
 
 class _Reader(Visitor):
-    """Notes directives, the variables in them, and spreads."""
+    """Collects directives, the variables in them, and fragment spreads."""
 
     def __init__(self) -> None:
         super().__init__()
-        # A dictionary keeps their order.
+        # An ordered set.
         self.switches: dict[str, None] = {}
         self.spreads: list[str] = []
         self.has_unknown = False

@@ -1,4 +1,4 @@
-"""Strawberry's own path: `Schema.execute` and `Schema.subscribe` run what is not known here."""
+"""Runs operations with Strawberry's `Schema.execute` and `Schema.subscribe`."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -9,25 +9,24 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError
 from strawberry.types.execution import ExecutionContext, PreExecutionError
 
-from graph.compiled.known import logs_errors_by_itself
+from graph.compiled.compilable import logs_errors_by_itself
 
 Variables = dict[str, Any] | None
-# Those of the request, which resolvers read as `info.input_extensions`.
+# The `extensions` of the request. Resolvers read them as `info.input_extensions`.
 Extensions = dict[str, Any] | None
-# Gets the errors that no reply holds.
+# Receives the errors that are missing from the reply.
 LogErrors = Callable[[Sequence[GraphQLError]], None]
 
 
 class NotStarted(ExecutionResult):
-    """The only result of an operation that did not begin, such as a refused subscription."""
+    """The only result of an operation that did not start, such as a refused subscription."""
 
 
-class StrawberryPath:
-    """Runs one document with everything that belongs to its schema.
+class StrawberryExecutor:
+    """Runs one operation with all features of its schema.
 
-    That is: extensions and their hooks, operation directives, `process_errors`, execution context
-    classes, and methods that a subclass of the schema overrides. Strawberry parses and validates
-    the document in each run.
+    These are extensions and their hooks, operation directives, `process_errors`, execution context
+    classes, and overridden methods. Strawberry parses and validates the document in each run.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class StrawberryPath:
     async def execute(
         self, variables: Variables, context: object, extensions: Extensions
     ) -> ExecutionResult:
-        """The result, with the `extensions` that extensions of the schema add."""
+        """Returns the result, with the `extensions` that schema extensions add."""
         schema, found = self._without_log()
         try:
             ran: Any = await schema.execute(
@@ -60,7 +59,7 @@ class StrawberryPath:
     async def subscribe(
         self, variables: Variables, context: object, extensions: Extensions
     ) -> AsyncGenerator[ExecutionResult]:
-        """The results; one NotStarted if there are none."""
+        """Yields the results, or one NotStarted."""
         schema, found = self._without_log()
         results: Any = await schema.subscribe(
             self._text,
@@ -77,29 +76,29 @@ class StrawberryPath:
                 yield result
 
     def _without_log(self) -> tuple[strawberry.Schema, list[GraphQLError]]:
-        """The schema, and where it notes errors instead of writing them to Strawberry's log.
+        """Returns the schema and a list, to which it adds errors instead of logging them.
 
-        That log would hold the text of the document. A `process_errors` of own code is kept.
+        Strawberry's log would contain the document. A custom `process_errors` is kept.
         """
         found: list[GraphQLError] = []
         if not logs_errors_by_itself(self._schema):
             return self._schema, found
 
-        def note(
+        def add_error(
             errors: list[GraphQLError],
-            execution_context: ExecutionContext | None = None,  # noqa: ARG001 - Strawberry names it
+            execution_context: ExecutionContext | None = None,  # noqa: ARG001 - passed by name
         ) -> None:
             found.extend(errors)
 
         schema = copy(self._schema)
-        schema.process_errors = note  # type: ignore[method-assign]
+        schema.process_errors = add_error  # type: ignore[method-assign]
         return schema, found
 
 
 def _missing(found: list[GraphQLError], result: ExecutionResult) -> list[GraphQLError]:
-    """The errors that the result does not hold: an extension has replaced them."""
-    held = {id(error) for error in result.errors or ()}
-    return [error for error in found if id(error) not in held]
+    """Returns the errors that are missing from the result: an extension replaced them."""
+    kept = {id(error) for error in result.errors or ()}
+    return [error for error in found if id(error) not in kept]
 
 
 def _as_result(result: Any) -> ExecutionResult:

@@ -1,6 +1,6 @@
-"""The list of what may be compiled: exactly what is known to give Strawberry's own replies.
+"""Decides what may be compiled: only what is known to give the same replies as Strawberry.
 
-Each function answers "is this known?". Whatever is not known runs on Strawberry's own path.
+Everything else runs on Strawberry.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
-# What subclasses of a schema may define: called while the schema is built, or not called here.
-_BUILDING = {
+# Methods that a subclass of a schema may override: they run while the schema is built, or never.
+_OVERRIDABLE = {
     "__init__",
     "__str__",
     "_get_federation_query_type",
@@ -44,53 +44,53 @@ _BUILDING = {
     "process_errors",
 }
 
-# The functions as Strawberry ships them, noted before anything can replace them.
+# Strawberry's own functions, recorded at import, before anything can replace them.
 _SCHEMA = {
     name: getattr(strawberry.Schema, name)
     for cls in (BaseSchema, strawberry.Schema)
     for name, value in vars(cls).items()
-    if callable(value) and name not in _BUILDING
+    if callable(value) and name not in _OVERRIDABLE
 }
 _LOG_ERRORS = BaseSchema.process_errors
 _GET_RESULT = StrawberryField.get_result
 _CALL_RESOLVER = StrawberryResolver.__call__
 _RESOLVE_PERMITTED = PermissionExtension.resolve
 
-# The code of the functions that Strawberry makes of a field.
+# The code objects of the functions that Strawberry creates for a field.
 _CODES = {
     code.co_name: code
     for code in GraphQLCoreConverter.from_resolver.__code__.co_consts
     if hasattr(code, "co_name")
 }
-_BASIC, _SYNCHRONOUS = _CODES["_get_basic_result"], _CODES["_resolver"]
+_BASIC_CODE, _RESOLVER_CODE = _CODES["_get_basic_result"], _CODES["_resolver"]
 
-# Scalars whose literals mean the same each time, and whose values are immutable.
+# Scalars whose literals have the same, immutable value each time.
 _CONSTANT_SCALARS = (GraphQLString, GraphQLID, GraphQLInt, GraphQLFloat, GraphQLBoolean)
 
 
-# By identity: a mark on a function is copied by `@wraps`, and one on a class is inherited.
+# A set, because `@wraps` copies an attribute of a function, and classes inherit attributes.
 _CONTEXT_READERS: set[object] = set()
 
 _Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
 
 def reads_only_context(reader: _Reader) -> _Reader:
-    """Marks a resolver, or a permission class, that reads nothing of `info` but `context`.
+    """Marks a resolver or permission class that reads only `context` of `info`.
 
-    A compiled operation then passes an object that has only that: making all of `info` takes longer
-    than running the resolver. Not for custom code, which may read anything.
+    A compiled operation then passes an object with `context` only, because creating the full `info`
+    takes longer than running the resolver. Not for custom code, which may read anything.
     """
     _CONTEXT_READERS.add(reader)
     return reader
 
 
 def is_context_reader(resolver: StrawberryResolver[Any]) -> bool:
-    """Whether the resolver is marked as one that reads only the context."""
+    """Returns whether the resolver is marked with `reads_only_context`."""
     return resolver.wrapped_func in _CONTEXT_READERS
 
 
 def is_context_guard(permission: BasePermission) -> bool:
-    """The same of a permission, unless an attribute of its own replaces a method."""
+    """Returns whether the class of the permission is marked, and the instance overrides nothing."""
     return type(permission) in _CONTEXT_READERS and not vars(permission)
 
 
@@ -103,12 +103,15 @@ def ignore_errors(
 
 
 def logs_errors_by_itself(schema: strawberry.Schema) -> bool:
-    """Whether `process_errors` is Strawberry's, which logs the document and so its secrets."""
+    """Returns whether the schema uses Strawberry's `process_errors`.
+
+    It logs the document, and secrets in it.
+    """
     return _method(schema, "process_errors") is _LOG_ERRORS
 
 
-def is_known_schema(schema: strawberry.Schema) -> bool:
-    """Whether nothing beside graphql-core takes part in running an operation."""
+def is_compilable_schema(schema: strawberry.Schema) -> bool:
+    """Returns whether the schema runs operations with graphql-core alone."""
     return (
         all(_method(schema, name) is function for name, function in _SCHEMA.items())
         and _method(schema, "process_errors") in {_LOG_ERRORS, ignore_errors}
@@ -124,33 +127,35 @@ def _method(schema: strawberry.Schema, name: str) -> object:
 
 
 def definition_of(field: GraphQLField) -> StrawberryField | None:
-    """What Strawberry made the field from."""
+    """Returns the Strawberry field that the field was created from."""
     definition = field.extensions.get("strawberry-definition")
     return definition if isinstance(definition, StrawberryField) else None
 
 
-def known_attribute(field: GraphQLField) -> str | None:
-    """The attribute that the field shows, if it is that and nothing more."""
-    definition = _known_definition(field)
+def compilable_attribute(field: GraphQLField) -> str | None:
+    """Returns the attribute that the field returns, if it does nothing else."""
+    definition = _compilable_definition(field)
     if definition is None or not definition.is_basic_field:
         return None
-    if definition.default_resolver is not getattr or not _is_code(field.resolve, _BASIC):
+    if definition.default_resolver is not getattr or not _is_code(field.resolve, _BASIC_CODE):
         return None
     return definition.python_name if _captured(field.resolve, "field") is definition else None
 
 
 @dataclass(frozen=True, slots=True)
-class KnownResolver:
+class CompilableResolver:
     """A synchronous resolver without arguments, and the permissions around it."""
 
     resolver: StrawberryResolver[Any]
-    # From the innermost to the outermost.
+    # Innermost first.
     permissions: tuple[PermissionExtension, ...]
 
 
-def known_resolver(field: GraphQLField, schema: strawberry.Schema) -> KnownResolver | None:
-    """The resolver of a field, if Strawberry does nothing but call it behind its permissions."""
-    definition = _known_definition(field)
+def compilable_resolver(
+    field: GraphQLField, schema: strawberry.Schema
+) -> CompilableResolver | None:
+    """Returns the resolver of a field, if nothing but permissions is around it."""
+    definition = _compilable_definition(field)
     if definition is None or definition.arguments or definition.is_async:
         return None
     if schema.exception_handlers or schema.config.info_class is not strawberry.Info:
@@ -158,35 +163,35 @@ def known_resolver(field: GraphQLField, schema: strawberry.Schema) -> KnownResol
     resolver = definition.base_resolver
     if type(resolver) is not StrawberryResolver or not callable(resolver.wrapped_func):
         return None
-    if StrawberryResolver.__call__ is not _CALL_RESOLVER or not _is_made_of(field, definition):
+    if StrawberryResolver.__call__ is not _CALL_RESOLVER or not _is_resolver_of(field, definition):
         return None
-    permissions = _known_permissions(field, definition)
-    return None if permissions is None else KnownResolver(resolver, permissions)
+    permissions = _compilable_permissions(field, definition)
+    return None if permissions is None else CompilableResolver(resolver, permissions)
 
 
-def _is_made_of(field: GraphQLField, definition: StrawberryField) -> bool:
-    """Whether the function that graphql-core calls is the one that Strawberry made of it."""
-    if not _is_code(field.resolve, _SYNCHRONOUS):
+def _is_resolver_of(field: GraphQLField, definition: StrawberryField) -> bool:
+    """Returns whether graphql-core calls the function that Strawberry created for the field."""
+    if not _is_code(field.resolve, _RESOLVER_CODE):
         return False
     make_info = _captured(field.resolve, "_strawberry_info_from_graphql")
     return _captured(make_info, "field") is definition
 
 
-def _known_permissions(
+def _compilable_permissions(
     field: GraphQLField, definition: StrawberryField
 ) -> tuple[PermissionExtension, ...] | None:
-    """The permissions around the resolver; None if there is more around it."""
+    """Returns the permissions of a field; None if it has other extensions."""
     if any(type(extension) is not PermissionExtension for extension in definition.extensions):
         return None
-    around = _captured(field.resolve, "_get_result_with_extensions")
-    functions = _captured(around, "extension_functions")
+    with_extensions = _captured(field.resolve, "_get_result_with_extensions")
+    functions = _captured(with_extensions, "extension_functions")
     assert isinstance(functions, list)
     if all(getattr(function, "__func__", None) is _RESOLVE_PERMITTED for function in functions):
         return tuple(function.__self__ for function in functions)
     return None
 
 
-def _known_definition(field: GraphQLField) -> StrawberryField | None:
+def _compilable_definition(field: GraphQLField) -> StrawberryField | None:
     definition = definition_of(field)
     if type(definition) is not StrawberryField or "get_result" in vars(definition):
         return None
@@ -194,32 +199,32 @@ def _known_definition(field: GraphQLField) -> StrawberryField | None:
 
 
 def _is_code(function: object, code: object) -> bool:
-    # A wrapper may have the name and the attributes of what it wraps, and not its code.
+    # Compared by code, because `@wraps` copies the name and the attributes.
     return isinstance(function, FunctionType) and function.__code__ is code
 
 
 def _captured(function: Any, name: str) -> object:
-    """What a closure holds under this name."""
+    """Returns the variable with this name that a closure captured."""
     return function.__closure__[function.__code__.co_freevars.index(name)].cell_contents
 
 
 def is_constant(type_: GraphQLInputType) -> bool:
-    """Whether a literal of this type may be read once for all requests."""
+    """Returns whether a literal of this type may be read once for all requests."""
     if isinstance(type_, GraphQLNonNull):
         type_ = type_.of_type
     return type_ in _CONSTANT_SCALARS or isinstance(type_, GraphQLEnumType)
 
 
 __all__ = [
-    "KnownResolver",
+    "CompilableResolver",
+    "compilable_attribute",
+    "compilable_resolver",
     "definition_of",
     "ignore_errors",
+    "is_compilable_schema",
     "is_constant",
     "is_context_guard",
     "is_context_reader",
-    "is_known_schema",
-    "known_attribute",
-    "known_resolver",
     "logs_errors_by_itself",
     "reads_only_context",
 ]

@@ -1,4 +1,4 @@
-"""What a resolver learns of the operation that it is called for."""
+"""Creates the `info` argument of resolvers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from strawberry.schema.schema import (
 )
 from strawberry.types.field import StrawberryField
 
-from graph.compiled.completion import Place
+from graph.compiled.completion import FieldLocation
 from graph.compiled.runs import Path, Run, core_path
 
 _new: Any = object.__new__
@@ -27,32 +27,32 @@ MakeInfo = Callable[[Run, Path], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """What `info` tells of the whole operation."""
+class OperationInfo:
+    """The part of `info` that is the same for all fields of an operation."""
 
     schema: GraphQLSchema
     operation: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
     helpers: Any
 
-    def info_at(self, field: GraphQLField, place: Place) -> MakeInfo:
-        """Makes the `info` of one field."""
+    def info_at(self, field: GraphQLField, location: FieldLocation) -> MakeInfo:
+        """Returns a function that creates the `info` of one field."""
         name, nodes, parent, return_type = (
-            place.nodes[0].name.value,
-            place.nodes,
-            place.parent,
+            location.nodes[0].name.value,
+            location.nodes,
+            location.parent,
             field.type,
         )
         schema, fragments, operation = self.schema, self.fragments, self.operation
         helpers = self.helpers
 
         def make_info(run: Run, path: Path) -> Any:
-            # As the class would make it, in a third of the time.
+            # Calling the class takes three times as long.
             return _new_tuple(
                 ResolveInfo,
                 (
                     name,
-                    # Copies: resolvers could write into them, and other requests read them.
+                    # Copies, because resolvers could change them.
                     nodes.copy(),
                     return_type,
                     parent,
@@ -74,13 +74,13 @@ class Document:
         return make_info
 
 
-def strawberry_info(make_raw_info: MakeInfo, field: StrawberryField) -> MakeInfo:
-    """Makes Strawberry's own `Info`: what its constructor does, without the call."""
+def strawberry_info(make_core_info: MakeInfo, field: StrawberryField) -> MakeInfo:
+    """Returns a function that creates Strawberry's `Info` without calling its constructor."""
 
     def make_info(run: Run, path: Path) -> strawberry.Info[Any, Any]:
         info: strawberry.Info[Any, Any] = _new(strawberry.Info)
-        info._raw_info = make_raw_info(run, path)  # noqa: SLF001 - a field of the dataclass
-        info._field = field  # noqa: SLF001 - the same
+        info._raw_info = make_core_info(run, path)  # noqa: SLF001 - a field of the dataclass
+        info._field = field  # noqa: SLF001 - a field of the dataclass
         return info
 
     return make_info
