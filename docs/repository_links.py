@@ -1,4 +1,4 @@
-"""Pages may link to any file of the repository: the site carries a copy of each that they name."""
+"""Links from pages to files of the repository: the site gets a copy of each linked file."""
 
 import re
 from importlib import import_module
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[1]
-_LINK = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?( \"[^\"]*\")?\)")
 # What browsers would save instead of show, and Markdown, of which MkDocs would make pages.
 _NOT_SHOWN = {".md", ".py", ".mjs", ".js", ".ts", ".graphql", ".service", ".conf", ".yaml", ""}
 
@@ -18,7 +18,7 @@ def on_files(files: Any, config: Any) -> Any:
     named = {
         target
         for page in files.documentation_pages()
-        for target, _ in _LINK.findall(page.content_string)
+        for target, _, _ in _LINK.findall(page.content_string)
     }
     for target in sorted(named):
         source = _source(target)
@@ -28,7 +28,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Points the links to the copies."""
-    return _LINK.sub(lambda found: f"]({_place(_source(found[1]))})", markdown)
+    return _LINK.sub(lambda found: f"]({_place(_source(found[1]))}{found[3] or ''})", markdown)
 
 
 def _source(target: str) -> Path:

@@ -22,7 +22,7 @@ LINKED_PAGES = [
 _FENCE = re.compile(r"^( *)(```+)(\S*) *(.*)$")
 _TITLE = re.compile(r'title="([^"]*)"')
 _CODE = re.compile(r"`[^`]*`")
-_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)(?: \"[^\"]*\")?\)")
 _BARE_LINK = re.compile(r"<(https?://[^>\s]+)>")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$")
 

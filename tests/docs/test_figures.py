@@ -125,7 +125,7 @@ SECURITY = [
         f"asks for more than {RESET_NETWORK.free:.0f} addresses in an hour (an IPv6 /48 more than"
         f" {RESET_SITE.free:.0f})"
     ),
-    f"and {budgets.OPERATOR_MAIL.free:.0f} per operator at once",
+    f"and {budgets.OPERATOR_MAIL.free:.0f} per admin at once",
     (
         f"(`requestEmailVerification`): {word(budgets.VERIFICATION.free)}, then a pause of 1 to"
         f" {span(budgets.VERIFICATION.longest)}"

@@ -26,7 +26,8 @@ EXEMPT_BLOCKS = {
     "A role without permissions": "a warning about a role that protects nothing",
 }
 
-_LINK = re.compile(r"\[[^\]]+\]\((\.\./tests/[^)\s]+)\)(?: `(test_\w+)`)?")
+# The title of a link is the name of the test: [test](../tests/auth/test_login.py "test_name").
+_LINK = re.compile(r"\[[^\]]+\]\((\.\./tests/[^)\s]+)(?: \"(test_\w+)\")?\)")
 _ITEM = re.compile(r"^(?:\*|\d+\.) ")
 
 
@@ -49,7 +50,10 @@ def blocks_of(text: str) -> list[tuple[str, str]]:
 
 def introduces_items(blocks: list[tuple[str, str]], text: str) -> list[str]:
     """The paragraphs that end with a colon: the items below them have links of their own."""
-    return [block for _, block in blocks if block.endswith(":") and f"{block[-30:]}\n\n* " in text]
+    unwrapped = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    return [
+        block for _, block in blocks if block.endswith(":") and f"{block[-30:]}\n\n* " in unwrapped
+    ]
 
 
 def blocks_without_a_test(text: str) -> list[str]:
