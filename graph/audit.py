@@ -29,7 +29,7 @@ class AuditDetail:
 
 @strawberry.type
 class AuditEvent:
-    """One act: who did what to whom, from where, when, and how it went."""
+    """An event of the audit log: who did what to whom, and whether it succeeded."""
 
     id: strawberry.ID = strawberry.field(description="UUID; sorts by time.")
     at: datetime = strawberry.field(description="When it happened.")

@@ -57,7 +57,7 @@ class CreateInvitationInput:
 
     email: str = strawberry.field(description="The address that receives the link.")
     role_ids: list[strawberry.ID] = strawberry.field(
-        description="The roles of the user; setting any also requires `roles:write`.",
+        description="IDs of the roles of the future account; any role also requires `roles:write`.",
         default_factory=list,
     )
 

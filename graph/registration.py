@@ -43,7 +43,7 @@ class RegisterPayload:
         default=None,
     )
     email_sent_to: str | None = strawberry.field(
-        description="The address that received a verification link; null if none is required.",
+        description="The address that receives a verification link; null if none is required.",
         default=None,
     )
     errors: list[UserError] = errors_field()

@@ -50,7 +50,7 @@ class CreateUserInput:
         description="Full name; optional.", default=strawberry.UNSET
     )
     role_ids: list[strawberry.ID] = strawberry.field(
-        description="The roles of the user; setting any also requires `roles:write`.",
+        description="IDs of the roles of the user; any role also requires `roles:write`.",
         default_factory=list,
     )
 
@@ -80,7 +80,7 @@ class UpdateUserInput:
         description="Full name; null removes it.", default=strawberry.UNSET
     )
     version: int | None = strawberry.field(
-        description="The `version` that was edited, to detect conflicts; optional.",
+        description="The `version` that the client read; left out, conflicts are not detected.",
         default=strawberry.UNSET,
     )
 
