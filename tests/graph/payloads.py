@@ -50,6 +50,7 @@ RESULTS = {
     "createRole": ["role { id name permissions builtIn version }"],
     "updateRole": ["role { name permissions version }"],
     "deleteRole": ["roleId"],
+    "refreshTokens": ["tokens { refreshToken }", "user { username }"],
 }
 
 

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auth.errors import TokenMissing
-from graph.http.requests import MAX_CACHED_BODIES, MAX_CACHED_BODY_BYTES, BodyReader
 from graph.permissions import Public
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
@@ -322,30 +321,6 @@ async def test_body_over_limit_error_has_limit_and_size(sqlite_api: Api) -> None
 async def test_compressed_body_is_refused(sqlite_api: Api) -> None:
     reply = await send(sqlite_api, gzip.compress(ASK.encode()), content_encoding="gzip")
     assert (reply.status_code, code(reply)) == (415, "UNSUPPORTED_MEDIA_TYPE")
-
-
-async def test_body_with_variables_is_not_cached(sqlite_api: Api) -> None:
-    reader = BodyReader()
-    headers = {b"content-type": b"application/json"}
-    secret = b'{"query": "query ($p: String) { __typename }", "variables": {"p": "hunter2"}}'
-    assert reader.read(headers, ASK.encode()) is reader.read(headers, ASK.encode())
-    assert reader.read(headers, secret) is not reader.read(headers, secret)
-    assert len(reader) == 1
-
-
-async def test_body_cache_is_bounded() -> None:
-    reader = BodyReader()
-    headers = {b"content-type": b"application/json"}
-    for number in range(3 * MAX_CACHED_BODIES):
-        reader.read(headers, f'{{"query": "{{ a{number} }}"}}'.encode())
-    assert len(reader) <= MAX_CACHED_BODIES
-
-
-def test_large_body_is_not_cached() -> None:
-    reader = BodyReader()
-    headers = {b"content-type": b"application/json"}
-    reader.read(headers, b'{"query": "{ ' + b"a " * MAX_CACHED_BODY_BYTES + b'}"}')
-    assert len(reader) == 0
 
 
 async def test_denial_creates_no_reference_cycle(sqlite_api: Api) -> None:
