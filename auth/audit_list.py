@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.list_pages import Page
-from auth.permissions import Actor, check_may, may
+from auth.permissions import Actor, Permission, check_may, may
 from auth.wiring import Auth
 from models.audit_event import AuditEvent
 
@@ -79,7 +79,7 @@ async def list_audit_events(
     auth: Auth, actor: Actor, *, page: Page, filters: AuditFilter
 ) -> AuditSlice:
     """Returns a page of all audit events. Raises Forbidden."""
-    check_may(actor, "audit:read")
+    check_may(actor, Permission.AUDIT_READ)
     filtered = {
         AuditEvent.actor_id: filters.actor_id,
         AuditEvent.subject_id: filters.subject_id,
@@ -93,7 +93,7 @@ async def list_audit_events(
 async def list_own_audit_events(auth: Auth, actor: Actor, user_id: UUID, page: Page) -> AuditSlice:
     """Returns a page of the events with this user as actor or subject. Raises Forbidden."""
     if actor.user_id != user_id:
-        check_may(actor, "audit:read")
+        check_may(actor, Permission.AUDIT_READ)
     async with auth.db.read() as session:
         # Two queries, each along an index. One query with OR would sort all events of the user.
         as_actor = await _rows(session, page, AuditEvent.actor_id == user_id)
@@ -101,7 +101,7 @@ async def list_own_audit_events(auth: Auth, actor: Actor, user_id: UUID, page: P
     rows = {row.id: row for row in [*as_actor, *as_subject]}
     ordered = sorted(rows.values(), key=lambda row: row.id, reverse=not page.backwards)
     found = _slice(ordered[: page.limit + 1], page)
-    if may(actor, "audit:read"):
+    if may(actor, Permission.AUDIT_READ):
         return found
     shown = [event.without_client_of_others(user_id) for event in found.events]
     return replace(found, events=shown)

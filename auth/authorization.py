@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.audit import Action, AuditEntry, record
 from auth.clients import Client
 from auth.errors import Forbidden, TokenInvalid, UserDisabled, UserNotFound
-from auth.permissions import EVERYTHING, Actor, Console, check_may
+from auth.permissions import EVERYTHING, Actor, Console, Permission, check_may
 from auth.records import WITH_ROLES, RoleRecord, UserRecord
 from auth.sessions import check_active
 from auth.wiring import Auth
@@ -106,7 +106,9 @@ async def managed_user(
     Needs `users:write`, and every power that the user's roles give: otherwise an operator could
     take over a more powerful account. Raises Forbidden, Unauthenticated, UserNotFound.
     """
-    async with authorized(auth, actor, action, "users:write", subject_id=user_id) as operation:
+    async with authorized(
+        auth, actor, action, Permission.USERS_WRITE, subject_id=user_id
+    ) as operation:
         row = await operation.get_subject()
         check_may_grant(operation.actor, UserRecord.of(row, auth.permissions).roles)
         yield operation, row

@@ -31,7 +31,7 @@ from auth.list_pages import Page
 from auth.mail.operator_budget import count_operator_email
 from auth.mail.outbox import EmailKind, queue_email
 from auth.names import canonical, parse_email
-from auth.permissions import DEFAULT_ROLE, Actor, Console, check_may
+from auth.permissions import DEFAULT_ROLE, Actor, Console, Permission, check_may
 from auth.records import RoleRecord, UserRecord
 from auth.roles import find_roles_by_name, get_roles
 from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, parse_link_token
@@ -103,7 +103,9 @@ async def create_invitation(
 
 async def delete_invitation(auth: Auth, actor: Actor, invitation_id: UUID) -> UUID:
     """Deletes an invitation. Raises Forbidden, InvitationNotFound."""
-    async with authorized(auth, actor, Action.INVITATION_DELETED, "users:write") as operation:
+    async with authorized(
+        auth, actor, Action.INVITATION_DELETED, Permission.USERS_WRITE
+    ) as operation:
         row = await operation.tx.get(Invitation, invitation_id, with_for_update=True)
         if row is None:
             raise InvitationNotFound
@@ -114,7 +116,7 @@ async def delete_invitation(auth: Auth, actor: Actor, invitation_id: UUID) -> UU
 
 async def list_invitations(auth: Auth, actor: Actor, page: Page) -> InvitationSlice:
     """Returns a page of the open invitations, newest first. Raises Forbidden."""
-    check_may(actor, "users:read")
+    check_may(actor, Permission.USERS_READ)
     query = select(Invitation).where(Invitation.expires_at > auth.clock.now())
     if page.after is not None:
         query = query.where(Invitation.id < page.after)
@@ -221,7 +223,7 @@ def _inviter(auth: Auth, row: Invitation) -> Actor:
 
 
 def _needed_permissions(roles: Sequence[object]) -> Sequence[str]:
-    return ("users:write", "roles:write") if roles else ("users:write",)
+    return (Permission.USERS_WRITE, Permission.ROLES_WRITE) if roles else (Permission.USERS_WRITE,)
 
 
 def _new_row(email: str, now: datetime, inviter: Actor) -> Invitation:

@@ -10,7 +10,7 @@ from auth.audit import Action, AuditEntry, record
 from auth.authorization import authorized, own_account
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, SessionNotFound, Unauthenticated
-from auth.permissions import Actor, check_may, may
+from auth.permissions import Actor, Permission, check_may, may
 from auth.sessions import revoke_session, revoke_sessions_by_id, revoke_sessions_of
 from auth.tokens.refresh_tokens import looks_like_refresh_token
 from auth.viewers import Viewer, get_viewer
@@ -53,9 +53,9 @@ async def end_session(auth: Auth, viewer: Viewer, session_id: UUID) -> None:
     async with auth.db.read() as session:
         owner = await session.scalar(select(Session.user_id).where(Session.id == session_id))
     is_own = owner == viewer.user_id
-    if not is_own and not may(viewer, "sessions:revoke"):
+    if not is_own and not may(viewer, Permission.SESSIONS_REVOKE):
         raise SessionNotFound
-    needed = () if is_own else ("sessions:revoke",)
+    needed = () if is_own else (Permission.SESSIONS_REVOKE,)
     reason = RevocationReason.REVOKED_BY_OWNER if is_own else RevocationReason.REVOKED_BY_OPERATOR
     async with authorized(
         auth, viewer, Action.SESSION_ENDED, *needed, subject_id=owner
@@ -75,13 +75,15 @@ async def end_all_sessions(
     in batches and calls `report` with the number so far. Can be repeated after an interruption.
     Raises Forbidden.
     """
-    check_may(actor, "sessions:revoke")
+    check_may(actor, Permission.SESSIONS_REVOKE)
     await auth.keys.replace_compromised(actor)
     ended = 0
     async for batch in _end_in_batches(auth):
         ended += batch
         report(ended)
-    async with authorized(auth, actor, Action.ALL_USERS_SIGNED_OUT, "sessions:revoke") as operation:
+    async with authorized(
+        auth, actor, Action.ALL_USERS_SIGNED_OUT, Permission.SESSIONS_REVOKE
+    ) as operation:
         operation.details["sessions"] = str(ended)
     return ended
 

@@ -16,7 +16,7 @@ from auth.errors import EmailMissing, MailUnavailable, RateLimited
 from auth.mail.outbox import EmailKind, queue_email, queue_notice
 from auth.names import canonical, parse_email
 from auth.password_marks import names_of_password, set_password
-from auth.permissions import Actor, check_may
+from auth.permissions import Actor, Permission, check_may
 from auth.reauthentication import check_new_password
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
@@ -162,7 +162,7 @@ async def require_password_reset(auth: Auth, actor: Actor, user_id: UUID) -> Use
 
     Raises Forbidden, UserNotFound, EmailMissing, MailUnavailable, RateLimited.
     """
-    check_may(actor, "users:write")
+    check_may(actor, Permission.USERS_WRITE)
     if not auth.sends_email:
         raise MailUnavailable
     action = Action.PASSWORD_RESET_REQUIRED

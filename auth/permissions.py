@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
@@ -12,14 +13,26 @@ from auth.errors import Forbidden
 EVERYTHING = "*"
 DEFAULT_ROLE = "user"
 
+
+class Permission(StrEnum):
+    """The built-in permissions. Custom code registers more."""
+
+    AUDIT_READ = "audit:read"
+    ROLES_WRITE = "roles:write"
+    SESSIONS_REVOKE = "sessions:revoke"
+    TOKENS_INTROSPECT = "tokens:introspect"
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"
+
+
 BUILT_IN_PERMISSIONS: Mapping[str, str] = MappingProxyType(
     {
-        "audit:read": "Read the audit log.",
-        "roles:write": "Assign roles to users, and create, change and delete custom roles.",
-        "sessions:revoke": "End the sessions of other users.",
-        "tokens:introspect": "Introspect tokens (RFC 7662).",
-        "users:read": "Read all users.",
-        "users:write": "Create, change, disable and enable users.",
+        Permission.AUDIT_READ.value: "Read the audit log.",
+        Permission.ROLES_WRITE.value: "Assign roles, and create, change and delete custom roles.",
+        Permission.SESSIONS_REVOKE.value: "End the sessions of other users.",
+        Permission.TOKENS_INTROSPECT.value: "Introspect tokens (RFC 7662).",
+        Permission.USERS_READ.value: "Read all users.",
+        Permission.USERS_WRITE.value: "Create, change, disable and enable users.",
     }
 )
 
@@ -115,4 +128,4 @@ def may(actor: Actor, permission: str) -> bool:
 def check_may(actor: Actor, permission: str) -> None:
     """Checks that the actor has the permission. Raises Forbidden."""
     if not may(actor, permission):
-        raise Forbidden(permission)
+        raise Forbidden(str(permission))

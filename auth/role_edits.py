@@ -30,7 +30,7 @@ from auth.errors import (
     RoleNotFound,
     as_field,
 )
-from auth.permissions import Actor, PermissionRegistry, check_may
+from auth.permissions import Actor, Permission, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord
 from auth.wiring import Auth
 from models.retired_role_name import RetiredRoleName
@@ -63,14 +63,14 @@ async def create_role(auth: Auth, actor: Actor, form: RoleForm) -> RoleRecord:
 
     Raises Forbidden, RoleNameTaken, and Refusals with all errors of the form.
     """
-    check_may(actor, "roles:write")
+    check_may(actor, Permission.ROLES_WRITE)
     _check_form(auth, form)
     if form.name is None:
         raise RoleNameInvalid
     wanted = frozenset(form.permissions or ())
     try:
         async with authorized(
-            auth, actor, Action.ROLE_CREATED, "roles:write", lock=_LOCK
+            auth, actor, Action.ROLE_CREATED, Permission.ROLES_WRITE, lock=_LOCK
         ) as operation:
             tx = operation.tx
             row = Role(name=form.name, description=form.description or "", built_in=False)
@@ -95,9 +95,11 @@ async def update_role(
 
     Raises Forbidden, RoleNotFound, RoleBuiltIn, EditConflict, RoleNameFixed, and Refusals.
     """
-    check_may(actor, "roles:write")
+    check_may(actor, Permission.ROLES_WRITE)
     _check_form(auth, form)
-    async with authorized(auth, actor, Action.ROLE_EDITED, "roles:write", lock=_LOCK) as operation:
+    async with authorized(
+        auth, actor, Action.ROLE_EDITED, Permission.ROLES_WRITE, lock=_LOCK
+    ) as operation:
         tx = operation.tx
         row = await _get_custom(tx, role_id)
         if version is not None and version != row.version:
@@ -121,8 +123,10 @@ async def update_role(
 
 async def delete_role(auth: Auth, actor: Actor, role_id: UUID) -> UUID:
     """Deletes an unused role. Raises Forbidden, RoleNotFound, RoleBuiltIn, RoleInUse."""
-    check_may(actor, "roles:write")
-    async with authorized(auth, actor, Action.ROLE_DELETED, "roles:write", lock=_LOCK) as operation:
+    check_may(actor, Permission.ROLES_WRITE)
+    async with authorized(
+        auth, actor, Action.ROLE_DELETED, Permission.ROLES_WRITE, lock=_LOCK
+    ) as operation:
         tx = operation.tx
         row = await _get_custom(tx, role_id)
         granted = _granted(row)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.errors import LastAdmin, RoleNotFound
-from auth.permissions import Actor, PermissionRegistry, check_may
+from auth.permissions import Actor, Permission, PermissionRegistry, check_may
 from auth.records import WITH_PERMISSIONS, RoleRecord, UserRecord
 from auth.wiring import Auth
 from models.database import Database
@@ -19,7 +19,7 @@ ADMIN = "admin"
 
 async def list_roles(auth: Auth, actor: Actor) -> list[RoleRecord]:
     """Returns all roles, sorted by name. Raises Forbidden."""
-    check_may(actor, "users:read")
+    check_may(actor, Permission.USERS_READ)
     async with auth.db.read() as session:
         rows = await session.scalars(select(Role).options(WITH_PERMISSIONS).order_by(Role.name))
         return [RoleRecord.of(row, auth.permissions) for row in rows]

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from auth.list_pages import Page
-from auth.permissions import Actor, check_may
+from auth.permissions import Actor, Permission, check_may
 from auth.sessions import ends_at, is_active_at
 from auth.wiring import Auth
 from models.session import Session
@@ -70,7 +70,7 @@ async def list_sessions(
 ) -> SessionSlice:
     """Returns the active or the ended sessions of a user. Raises Forbidden."""
     if actor.user_id != user_id:
-        check_may(actor, "users:read")
+        check_may(actor, Permission.USERS_READ)
     active = is_active_at(auth.clock.now())
     query = (
         select(Session)

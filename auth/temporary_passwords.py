@@ -9,7 +9,7 @@ from auth.audit import Action
 from auth.authorization import managed_user
 from auth.errors import Refusals, UserNotFound
 from auth.mail.outbox import EmailKind, queue_notice
-from auth.permissions import Actor, check_may
+from auth.permissions import Actor, Permission, check_may
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
 from auth.tokens.link_tokens import Purpose
@@ -41,7 +41,7 @@ async def set_temporary_password(
 
     Raises Forbidden, UserNotFound, RateLimited, and Refusals with all problems of the password.
     """
-    check_may(actor, "users:write")
+    check_may(actor, Permission.USERS_WRITE)
     await _check_password(auth, user_id, password)
     hashed = await auth.passwords.hash(password)
     action = Action.TEMPORARY_PASSWORD_SET

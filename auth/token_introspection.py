@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from auth.clients import Client
 from auth.errors import InvalidRefreshToken, Unauthenticated
-from auth.permissions import Actor, check_may
+from auth.permissions import Actor, Permission, check_may
 from auth.sessions import ends_at, is_active
 from auth.tokens.refresh_tokens import looks_like_refresh_token
 from auth.viewers import get_viewer
@@ -35,7 +35,7 @@ async def introspect(auth: Auth, actor: Actor, token: str) -> ActiveToken | None
 
     Raises Forbidden, DatabaseUnavailable.
     """
-    check_may(actor, "tokens:introspect")
+    check_may(actor, Permission.TOKENS_INTROSPECT)
     if looks_like_refresh_token(token):
         return await _introspect_refresh_token(auth, token)
     return await _introspect_access_token(auth, actor.client, token)

@@ -7,7 +7,7 @@ from sqlalchemy import delete
 
 from auth.audit import Action, join_detail
 from auth.authorization import Operation, authorized, check_may_grant, managed_user
-from auth.permissions import Actor
+from auth.permissions import Actor, Permission
 from auth.records import UserRecord
 from auth.roles import ADMIN, check_not_last_admin, get_roles
 from auth.sessions import revoke_sessions_of
@@ -31,7 +31,7 @@ async def set_user_roles(
     Raises Forbidden, UserNotFound, RoleNotFound, EditConflict, LastAdmin.
     """
     async with authorized(
-        auth, actor, Action.USER_ROLES_SET, "roles:write", subject_id=user_id
+        auth, actor, Action.USER_ROLES_SET, Permission.ROLES_WRITE, subject_id=user_id
     ) as operation:
         tx, row = operation.tx, await operation.get_subject()
         check_version(row, version)
@@ -87,7 +87,7 @@ async def enable_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord:
 async def revoke_user_sessions(auth: Auth, actor: Actor, user_id: UUID) -> int:
     """Ends all sessions of a user. Returns how many. Raises Forbidden, UserNotFound."""
     async with authorized(
-        auth, actor, Action.SESSIONS_ENDED, "sessions:revoke", subject_id=user_id
+        auth, actor, Action.SESSIONS_ENDED, Permission.SESSIONS_REVOKE, subject_id=user_id
     ) as operation:
         await operation.get_subject()
         reason = RevocationReason.REVOKED_BY_OPERATOR

@@ -18,7 +18,7 @@ from auth.errors import EmailTaken, Refusal, Refusals, UsernameTaken
 from auth.mail.outbox import EmailKind
 from auth.names import canonical, parse_email, parse_full_name, parse_username
 from auth.password_marks import make_mark, new_password_id
-from auth.permissions import Actor
+from auth.permissions import Actor, Permission
 from auth.records import WITH_ROLES, UserRecord
 from auth.roles import get_roles
 from auth.temporary_passwords import temporary_password_expiry
@@ -89,7 +89,9 @@ async def create_user(
     create their own account. Raises Forbidden, RoleNotFound, RateLimited, and Refusals with all
     problems of the form.
     """
-    needed = ("users:write", "roles:write") if role_ids else ("users:write",)
+    needed = (
+        (Permission.USERS_WRITE, Permission.ROLES_WRITE) if role_ids else (Permission.USERS_WRITE,)
+    )
     check_may_all(actor, needed)
     prepared = await prepare_user(auth, form)
     temporary = actor.user_id is not None and form.password is not None

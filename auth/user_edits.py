@@ -10,7 +10,7 @@ from auth.authorization import Operation, managed_user
 from auth.errors import Refusal, Refusals
 from auth.mail.outbox import EmailKind, queue_notice
 from auth.names import canonical, parse_email, parse_full_name, parse_username
-from auth.permissions import Actor, check_may
+from auth.permissions import Actor, Permission, check_may
 from auth.records import UserRecord
 from auth.throttling.budgets import reset_budgets
 from auth.tokens.link_tokens import Purpose
@@ -44,7 +44,7 @@ async def update_user(auth: Auth, actor: Actor, user_id: UUID, edit: UserEdit) -
     An edit that changes nothing is not recorded. Raises Forbidden, UserNotFound, EditConflict,
     RateLimited, and Refusals with all problems of the new values.
     """
-    check_may(actor, "users:write")
+    check_may(actor, Permission.USERS_WRITE)
     parsed = _parse(edit)
     username, email = parsed.get("username"), parsed.get("email")
     async with (

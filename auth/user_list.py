@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.list_pages import Page
 from auth.names import lookup_key, storable
-from auth.permissions import Actor, check_may
+from auth.permissions import Actor, Permission, check_may
 from auth.records import UserRecord
 from auth.user_rows import USER_COLUMNS
 from auth.wiring import Auth
@@ -48,7 +48,7 @@ async def list_users(auth: Auth, actor: Actor, *, page: Page, filters: UserFilte
     IDs sort by creation. So an index finds any page, and new users do not move others to another
     page.
     """
-    check_may(actor, "users:read")
+    check_may(actor, Permission.USERS_READ)
     rows = await _read_page(auth.db, page, filters)
     more = len(rows) > page.limit
     users = await auth.user_rows.read(rows[: page.limit])

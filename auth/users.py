@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.errors import EditConflict, UserNotFound
 from auth.names import canonical, lookup_key
-from auth.permissions import Actor, check_may
+from auth.permissions import Actor, Permission, check_may
 from auth.records import WITH_ROLES, UserRecord
 from auth.user_rows import USER_COLUMNS
 from auth.wiring import Auth
@@ -21,7 +21,7 @@ _ANY_USER = select(User.id).limit(1)
 async def find_user(auth: Auth, actor: Actor, user_id: UUID) -> UserRecord | None:
     """Returns the user with this ID. Other users need `users:read`. Raises Forbidden."""
     if actor.user_id != user_id:
-        check_may(actor, "users:read")
+        check_may(actor, Permission.USERS_READ)
     rows = await auth.db.look_up(USER_BY_ID, {"id": user_id})
     return next(iter(await auth.user_rows.read(rows)), None)
 

@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Action
 from auth.authorization import authorized, check_may_all, read_authority
-from auth.permissions import Actor
+from auth.permissions import Actor, Permission
 from auth.wiring import Auth
 from models.role import Role, UserRole
 from models.user import User
 
 PAGE = 1000
 
-_NEEDED = ("users:read", "users:write")
+_NEEDED = (Permission.USERS_READ, Permission.USERS_WRITE)
 
 _COLUMNS = (
     User.id,

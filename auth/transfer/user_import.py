@@ -25,7 +25,7 @@ from auth.authorization import (
     read_authority,
 )
 from auth.errors import RoleNotFound
-from auth.permissions import Actor
+from auth.permissions import Actor, Permission
 from auth.roles import get_roles, list_roles
 from auth.transfer.import_claims import Attempt, Claims
 from auth.transfer.import_lines import Incoming, Line, Problem, parse_line
@@ -38,7 +38,7 @@ BATCH = 1000
 
 Tell = Callable[[Problem], None]
 
-_NEEDED = ("users:write", "roles:write")
+_NEEDED = (Permission.USERS_WRITE, Permission.ROLES_WRITE)
 
 
 @dataclass(slots=True)
