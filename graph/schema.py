@@ -109,8 +109,15 @@ def build_schema(
 ) -> Schema:
     """Merges the root types of Postern with custom ones.
 
-    Raises DuplicateField, UnguardedField, UnknownPermission, GuardNotOutermost.
+    Raises DuplicateField, UnguardedField, UnknownPermission, GuardNotOutermost; TypeError for
+    arguments that are not lists of Strawberry types.
     """
+    for argument, types in (
+        ("queries", queries),
+        ("mutations", mutations),
+        ("subscriptions", subscriptions),
+    ):
+        _check_types(argument, types)
     query = _root("Query", "The queries of the API.", (*_QUERIES, *queries))
     mutation = _root("Mutation", "The mutations of the API.", (*_MUTATIONS, *mutations))
     subscription = _root(
@@ -126,6 +133,25 @@ def build_schema(
     add_descriptions(schema)
     describe_page_info(schema)
     return schema
+
+
+def _check_types(argument: str, types: object) -> None:
+    if isinstance(types, type):
+        raise TypeError(f"{argument} must be a list of classes: pass {argument}=[{types.__name__}]")
+    if isinstance(types, str) or not isinstance(types, Sequence):
+        raise TypeError(f"{argument} must be a list of classes, not {type(types).__name__}")
+    for part in types:
+        if not isinstance(part, type):
+            name = type(part).__name__
+            raise TypeError(
+                f"{argument} must be a list of classes, but has an instance of {name}. Pass the"
+                f" class: {argument}=[{name}]"
+            )
+        if get_object_definition(part) is None:
+            raise TypeError(
+                f"{argument}: {part.__name__} is not a Strawberry type. Decorate it with"
+                " @strawberry.type"
+            )
 
 
 def _root(name: str, description: str, parts: tuple[type, ...]) -> type:

@@ -101,7 +101,7 @@ class GraphQLEndpoint:
                 body = await read_body(headers, receive, self._policy.body_bytes)
                 request = self._bodies.read(headers, body)
             else:
-                request = read_get(scope)
+                request = read_get(scope, has_explorer=self._explorer is not None)
             caller = self._read_caller(scope, headers)
             operation = self._operations.get(
                 request.query, request.document_id, request.operation_name, caller[1]

@@ -193,7 +193,7 @@ def _is_json(content_type: bytes) -> bool:
     return content_type.decode("latin-1").split(";")[0].strip().lower() == JSON
 
 
-def read_get(scope: Scope) -> GraphQLRequest:
+def read_get(scope: Scope, *, has_explorer: bool = False) -> GraphQLRequest:
     """Returns the request in the parameters of a GET. Raises RequestRefused."""
     if scope["method"] != "GET":
         raise RequestRefused(
@@ -210,6 +210,11 @@ def read_get(scope: Scope) -> GraphQLRequest:
         )
     except ValueError:
         raise _malformed("The query string is invalid.") from None
+    if not pairs and has_explorer:
+        raise _malformed(
+            "`query` is missing. Send the GraphQL document, or open this address in a browser to"
+            " use the explorer."
+        )
     parameters: dict[str, Any] = dict(pairs)
     if len(parameters) != len(pairs):
         raise _malformed("The query string has a parameter twice.")

@@ -1,5 +1,7 @@
 """The schema: merging of root types."""
 
+from typing import Any
+
 import pytest
 import strawberry
 
@@ -37,3 +39,31 @@ def test_root_field_of_two_custom_types_is_refused() -> None:
 
     with pytest.raises(DuplicateField, match=r"Query\.lastNote"):
         build_schema(REGISTRY, queries=[One, Other])
+
+
+@strawberry.type
+class Notes:
+    @strawberry.field(permission_classes=[Public])
+    def last_note(self) -> int | None:
+        return None
+
+
+class Undecorated:
+    pass
+
+
+@pytest.mark.parametrize("argument", ["queries", "mutations", "subscriptions"])
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        (Notes, r"{} must be a list of classes: pass {}=\[Notes\]"),
+        (Notes(), "{} must be a list of classes, not Notes"),
+        ([Notes()], r"{} .* an instance of Notes\. Pass the class: {}=\[Notes\]"),
+        ([Undecorated], r"{}: Undecorated is not a Strawberry type\. Decorate it"),
+    ],
+)
+def test_schema_argument_of_a_wrong_type_is_refused(
+    argument: str, types: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message.replace("{}", argument)):
+        build_schema(REGISTRY, **{argument: types})

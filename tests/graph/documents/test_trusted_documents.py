@@ -166,7 +166,7 @@ def test_strict_mode_without_a_manifest_prevents_startup(sqlite_url: str, tmp_pa
     settings = make_settings(sqlite_url, tmp_path).model_copy(
         update={"trusted_documents_only": Switch.ON}
     )
-    with pytest.raises(ConfigurationError, match="POSTERN_TRUSTED_DOCUMENTS_ONLY needs"):
+    with pytest.raises(ConfigurationError, match="POSTERN_TRUSTED_DOCUMENTS_ONLY=on needs"):
         create_app(settings)
 
 

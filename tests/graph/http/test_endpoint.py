@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from auth.errors import TokenMissing
 from graph.permissions import Public
+from server.settings import Switch
 from tests.api import Api, denials, serving
 from tests.clock import ManualClock
 from tests.conftest import make_settings
@@ -332,3 +333,15 @@ async def test_denial_creates_no_reference_cycle(sqlite_api: Api) -> None:
         assert not [kept for kept in gc.get_objects() if isinstance(kept, TokenMissing)]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("explorer", "hint"), [(Switch.ON, True), (Switch.OFF, False)])
+async def test_get_without_parameters_mentions_the_explorer_if_it_is_on(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock, explorer: Switch, hint: bool
+) -> None:
+    chosen = make_settings(sqlite_url, tmp_path).model_copy(update={"explorer": explorer})
+    async with serving(chosen, clock) as api:
+        reply = await api.http.get("/graphql")
+    assert reply.status_code == 400
+    message = reply.json()["errors"][0]["message"]
+    assert ("open this address in a browser" in message) is hint
