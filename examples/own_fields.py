@@ -1,4 +1,4 @@
-"""A team's own fields beside Postern's, behind the same permission classes.
+"""Custom fields in Postern's schema, with permission classes.
 
 POSTERN_ENVIRONMENT=development uvicorn --factory examples.own_fields:app
 """
@@ -15,16 +15,19 @@ NOTES = ["The door is open.", "The key is under the mat."]
 class NoteQueries:
     """Root fields about notes."""
 
-    @strawberry.field(description="How many notes there are.", permission_classes=[Public])
+    @strawberry.field(permission_classes=[Public])
     def note_count(self) -> int:
+        """The number of notes."""
         return len(NOTES)
 
-    @strawberry.field(description="A greeting.", permission_classes=[IsAuthenticated])
+    @strawberry.field(permission_classes=[IsAuthenticated])
     def greeting(self, info: Info) -> str | None:
+        """A greeting."""
         return f"Good evening, {info.context.viewer.user.username}."
 
-    @strawberry.field(description="All notes.", permission_classes=[HasPermission("notes:read")])
+    @strawberry.field(permission_classes=[HasPermission("notes:read")])
     def notes(self) -> list[str] | None:
+        """All notes."""
         return NOTES
 
 
@@ -32,5 +35,5 @@ PERMISSIONS = {"notes:read": "Read all notes."}
 
 
 def app() -> FastAPI:
-    """Postern, with the fields above."""
+    """Returns Postern with the fields above."""
     return create_app(queries=[NoteQueries], permissions=PERMISSIONS)

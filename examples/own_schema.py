@@ -1,11 +1,11 @@
-"""A team's own application and its own GraphQL schema, with Postern inside the same process.
+"""A FastAPI application with a custom GraphQL schema, and Postern in the same process.
 
 POSTERN_ENVIRONMENT=development postern serve --app examples.own_schema:app
 
-The team's routes are where they were; Postern answers beside them, at `/graphql`, `/token`,
-`/.well-known/jwks.json` and so on. The team's schema stands at a path of its own, `/notes/graphql`,
-and runs as Postern's does: the same context and permission classes, sockets, limits, and errors
-with codes. A field of a root type that does not say who may ask for it keeps it from starting.
+Postern adds its paths to the application: `/graphql`, `/token`, `/.well-known/jwks.json` and so on.
+The custom schema is at `/notes/graphql` and runs like Postern's own: the same context, permission
+classes, WebSockets, limits and error codes. The application does not start if a root field has no
+permission class. The docstrings are the descriptions in the schema.
 """
 
 from collections.abc import AsyncIterator
@@ -28,12 +28,12 @@ from postern import (
 PERMISSIONS = {"notes:write": "Write notes."}
 
 
-@strawberry.type(description="A sheet of paper.")
+@strawberry.type
 class Note:
-    """What is remembered of a note."""
+    """A note of a user."""
 
-    text: str = strawberry.field(description="What it says.")
-    author: str = strawberry.field(description="The username of who wrote it.")
+    text: str = strawberry.field(description="The text.")
+    author: str = strawberry.field(description="The username of the author.")
 
 
 NOTES = [Note(text="The door is open.", author="admin")]
@@ -41,25 +41,26 @@ NOTES = [Note(text="The door is open.", author="admin")]
 
 @strawberry.type
 class Query:
-    """What can be asked."""
+    """The queries about notes."""
 
-    @strawberry.field(description="How many notes there are.", permission_classes=[Public])
+    @strawberry.field(permission_classes=[Public])
     def note_count(self) -> int:
+        """The number of notes."""
         return len(NOTES)
 
-    @strawberry.field(description="All notes.", permission_classes=[IsAuthenticated])
+    @strawberry.field(permission_classes=[IsAuthenticated])
     def notes(self) -> list[Note] | None:
+        """All notes."""
         return NOTES
 
 
 @strawberry.type
 class Mutation:
-    """What can be done."""
+    """The mutations of notes."""
 
-    @strawberry.mutation(
-        description="Writes a note.", permission_classes=[HasPermission("notes:write")]
-    )
+    @strawberry.mutation(permission_classes=[HasPermission("notes:write")])
     def write_note(self, info: Info, text: str) -> Note | None:
+        """Writes a note."""
         note = Note(text=text, author=info.context.viewer.user.username)
         NOTES.append(note)
         return note
@@ -67,12 +68,11 @@ class Mutation:
 
 @strawberry.type
 class Subscription:
-    """What can be followed."""
+    """The subscription to notes."""
 
-    @strawberry.subscription(
-        description="The notes, one after the other.", permission_classes=[IsAuthenticated]
-    )
+    @strawberry.subscription(permission_classes=[IsAuthenticated])
     async def read_aloud(self) -> AsyncIterator[Note]:
+        """All notes, one per event."""
         for note in NOTES:
             yield note
 
@@ -81,7 +81,7 @@ SCHEMA = strawberry.Schema(Query, Mutation, Subscription)
 
 
 def app() -> FastAPI:
-    """The team's application, with Postern inside."""
+    """Returns the team's application with Postern mounted."""
     app = FastAPI(title="Notes")
     postern = create_app(schemas={"/notes/graphql": SCHEMA}, permissions=PERMISSIONS)
     mount_postern(app, postern)

@@ -176,9 +176,9 @@ def _fields_of(
 ) -> Iterator[_ReachedField]:
     for name, field in owner.fields.items():
         definition = field.extensions.get("strawberry-definition")
-        known = definition if isinstance(definition, StrawberryField) else None
+        own = definition if isinstance(definition, StrawberryField) else None
         type_ = get_named_type(field.type)
-        yield _ReachedField(f"{owner.name}.{name}", known, type_, is_root, is_covered)
+        yield _ReachedField(f"{owner.name}.{name}", own, type_, is_root, is_covered)
 
 
 def _covers(reached: _ReachedField, found: GraphQLObjectType, *, is_mutation: bool) -> bool:

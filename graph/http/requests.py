@@ -60,10 +60,10 @@ Headers = Mapping[bytes, bytes]
 
 def read_headers(scope: Scope) -> Headers:
     """Returns the headers by name; values of repeated headers are joined (RFC 9110, 5.3)."""
-    known: Headers | None = scope.get(_HEADERS)
-    if known is None:
-        known = scope[_HEADERS] = _join(scope["headers"])
-    return known
+    headers: Headers | None = scope.get(_HEADERS)
+    if headers is None:
+        headers = scope[_HEADERS] = _join(scope["headers"])
+    return headers
 
 
 def _join(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
