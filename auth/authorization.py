@@ -1,13 +1,13 @@
-"""Authorization inside the transaction that acts.
+"""Authorization inside the transaction of an operation.
 
-A request is checked when it arrives. Before its transaction begins, the actor may lose a role, the
-account may be disabled, or the session may end. So each use case with an actor runs inside
-`authorized` or `own_account`: the rows that the decision depends on are locked, read again and
-checked, and the audit event is written with the act.
+A request is checked when it arrives. Before its transaction starts, the actor may lose a role, the
+user may be disabled, or the session may end. So each use case with an actor runs inside
+`authorized`, `managed_user` or `own_account`. These lock the rows that the decision depends on,
+read and check them again, and add the audit event to the transaction.
 
-Lock order, to avoid deadlocks: advisory lock, users by ID, session, roles by ID, everything else.
-On PostgreSQL this relies on READ COMMITTED: a statement after the locks sees what was committed
-before them. SQLite runs one write transaction at a time.
+Lock order, to avoid deadlocks: advisory lock, users by ID, session, roles by ID, other rows. On
+PostgreSQL this relies on READ COMMITTED: a statement after the locks sees what was committed before
+them. SQLite runs one write transaction at a time.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -33,19 +33,19 @@ from models.user import User
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """An actor as the rows have it inside the transaction."""
+    """The permissions of an actor, read inside the transaction."""
 
     user_id: UUID | None
     session_id: UUID | None
     client: Client
     permissions: frozenset[str]
-    # What may be granted to others: see `RoleRecord.powers`.
+    # What the actor may grant to others: see `RoleRecord.powers`.
     powers: frozenset[str]
 
 
 @dataclass(slots=True)
 class Operation:
-    """An authorized act in its transaction. The audit event is made of it at the end."""
+    """An authorized operation in its transaction. Its audit event is recorded at the end."""
 
     tx: AsyncSession
     at: datetime
@@ -53,11 +53,11 @@ class Operation:
     subject_id: UUID | None = None
     session_id: UUID | None = None
     details: dict[str, str] = field(default_factory=dict)
-    # Where nothing changed there is nothing to record: it could fill the audit log.
+    # An operation that changes nothing is not recorded: it could fill the audit log.
     changed: bool = True
 
     async def get_subject(self) -> User:
-        """The subject's row with its roles, as it is now. Raises UserNotFound."""
+        """Returns the current row of the subject, with its roles. Raises UserNotFound."""
         row = None if self.subject_id is None else await _find_user(self.tx, self.subject_id)
         if row is None:
             raise UserNotFound
@@ -73,7 +73,7 @@ async def authorized(
     subject_id: UUID | None = None,
     lock: str | None = None,
 ) -> AsyncIterator[Operation]:
-    """A transaction in which the actor holds the permissions until it commits.
+    """Opens a transaction in which the actor has the permissions until the commit.
 
     `lock` names an advisory lock that the transaction takes first. Raises Forbidden,
     Unauthenticated.
@@ -91,7 +91,7 @@ async def authorized(
 
 @asynccontextmanager
 async def own_account(auth: Auth, actor: Actor, action: Action) -> AsyncIterator[Operation]:
-    """The same for what a signed-in user does to their own account. Raises Unauthenticated."""
+    """Opens a transaction on the actor's own account. Raises Unauthenticated."""
     async with authorized(auth, actor, action, subject_id=actor.user_id) as operation:
         operation.session_id = actor.session_id
         yield operation
@@ -118,9 +118,9 @@ async def managed_user(
 async def holding_permissions(
     auth: Auth, actor: Actor, *permissions: str
 ) -> AsyncIterator[Authority]:
-    """The actor holds the permissions until the block ends; nothing is recorded.
+    """Keeps the permissions of the actor until the block ends. Records nothing.
 
-    A transaction that takes them away waits for the end of the block. Raises Forbidden,
+    A transaction that removes a permission waits until the block ends. Raises Forbidden,
     Unauthenticated.
     """
     check_may_all(actor, permissions)
@@ -142,13 +142,13 @@ async def _hold_authority(
 
 
 def check_may_all(actor: Actor, permissions: Collection[str]) -> None:
-    """Raises Forbidden for the first permission that the actor does not hold."""
+    """Raises Forbidden for the first permission that the actor does not have."""
     for permission in permissions:
         check_may(actor, permission)
 
 
 def check_may_grant(authority: Authority, roles: Collection[RoleRecord]) -> None:
-    """Raises Forbidden for a role that permits more than the actor may do."""
+    """Raises Forbidden if a role gives more than the actor has."""
     for role in roles:
         check_covers(authority, role.powers, role.permissions)
 
@@ -156,17 +156,17 @@ def check_may_grant(authority: Authority, roles: Collection[RoleRecord]) -> None
 def check_covers(
     authority: Authority, powers: frozenset[str], permissions: frozenset[str] = frozenset()
 ) -> None:
-    """Raises Forbidden for a power that the actor does not hold."""
+    """Raises Forbidden for a power that the actor does not have."""
     if EVERYTHING in authority.powers:
         return
-    # A permission says more than the `*` that includes it.
+    # A permission is a better hint than the `*` that includes it.
     missing = [*sorted(permissions - authority.permissions), *sorted(powers - authority.powers)]
     if missing:
         raise Forbidden(missing[0])
 
 
 async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None = None) -> None:
-    """Locks the rows that say what the actor may do, and who the subject is."""
+    """Locks the rows of the actor's permissions and of the subject."""
     ids = [user_id for user_id in (actor.user_id, subject_id) if user_id is not None]
     if not ids:
         return
@@ -175,7 +175,7 @@ async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None 
     if actor.session_id is not None:
         session = select(Session.id).where(Session.id == actor.session_id)
         await tx.execute(session.with_for_update(read=True))
-    # Also the rows that link them, which an operator may be deleting in psql.
+    # Also the rows between users and roles, which someone may delete in psql.
     held = select(Role.id).join(UserRole).where(UserRole.user_id.in_(ids)).order_by(Role.id)
     role_ids = set(await tx.scalars(held.with_for_update(read=True)))
     granted = select(RolePermission.role_id).where(RolePermission.role_id.in_(role_ids))
@@ -183,7 +183,7 @@ async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None 
 
 
 async def read_authority(tx: AsyncSession, auth: Auth, actor: Actor) -> Authority:
-    """What the actor may do as of now. Raises Unauthenticated as `get_viewer` does."""
+    """Returns the current permissions of the actor. Raises Unauthenticated like `get_viewer`."""
     if actor.user_id is None:
         powers = {EVERYTHING} if isinstance(actor, Console) else actor.permissions
         return Authority(None, None, actor.client, actor.permissions, frozenset(powers))
