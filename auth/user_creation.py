@@ -64,9 +64,9 @@ async def prepare_user(
     Raises RateLimited, and Refusals with all problems of the form.
     """
     problems: list[Refusal] = []
-    username = _collect(problems, parse_username, form.username)
-    email = _collect(problems, parse_email, form.email)
-    full_name = _collect(problems, parse_full_name, form.full_name)
+    username = parse_and_collect(problems, parse_username, form.username)
+    email = parse_and_collect(problems, parse_email, form.email)
+    full_name = parse_and_collect(problems, parse_full_name, form.full_name)
     if form.password is not None:
         policy = auth.password_policy
         # The parsed names are bounded and have the form that will be stored.
@@ -212,7 +212,10 @@ def _row(new: NewUser, now: datetime) -> User:
     )
 
 
-def _collect(problems: list[Refusal], parse: Callable[[str], T], text: str | None) -> T | None:
+def parse_and_collect(
+    problems: list[Refusal], parse: Callable[[str], T], text: str | None
+) -> T | None:
+    """Returns the parsed text, or None after a refusal, which it adds to the problems."""
     try:
         return None if text is None else parse(text)
     except Refusal as refusal:

@@ -14,7 +14,7 @@ from auth.permissions import Actor, Permission, check_may
 from auth.records import UserRecord
 from auth.throttling.budgets import reset_budgets
 from auth.tokens.link_tokens import Purpose
-from auth.user_creation import refusing_taken_names
+from auth.user_creation import parse_and_collect, refusing_taken_names
 from auth.user_links import end_links, send_operator_link
 from auth.users import check_version, set_email
 from auth.wiring import Auth
@@ -92,12 +92,8 @@ def _parse(edit: UserEdit) -> dict[str, str | None]:
         ("email", edit.email, parse_email),
         ("full_name", edit.full_name, parse_full_name),
     ):
-        if isinstance(given, Unchanged):
-            continue
-        try:
-            parsed[name] = None if given is None else parse(given)
-        except Refusal as refusal:
-            problems.append(refusal)
+        if not isinstance(given, Unchanged):
+            parsed[name] = parse_and_collect(problems, parse, given)
     if problems:
         raise Refusals(*problems)
     return parsed
