@@ -279,7 +279,7 @@ async def test_clean_up_continues_after_a_step_fails(
     await add_ended_sessions(api, 3)
     (first,) = await kids(api)
     clock.tick(days=91)
-    monkeypatch.setattr(api.auth.throttle, "delete_forgotten", fail)
+    monkeypatch.setattr(api.auth.throttle, "delete_expired", fail)
     with capture_logs() as logs:
         await clean_up(api.auth)
     assert await count_sessions(api) == 0
