@@ -135,7 +135,7 @@ def test_promise_without_a_test_is_found() -> None:
         ("../tests/docs/test_promises.py", "test_of_nothing", "no such test"),
         ("../tests/docs/test_nothing.py", "", "no such file"),
         ("../tests/docs/markdown.py", "", "no test that runs by default"),
-        ("../tests/faults/test_storms.py", "", "no test that runs by default"),
+        ("../tests/faults/test_login_storms.py", "", "no test that runs by default"),
     ],
 )
 def test_link_to_a_test_is_judged(link: str, function: str, problem: str) -> None:

@@ -32,7 +32,7 @@ def server(
     with one_of_cluster(folder, sqlite_templates.new(folder)) as process:
         yield process
         assert "Traceback" not in process.output
-        assert "fault" not in process.output
+        assert "internal_error" not in process.output
 
 
 def upgrade(**more: str) -> bytes:

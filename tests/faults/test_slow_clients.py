@@ -54,7 +54,7 @@ JSON = "application/json"
 
 
 @pytest.mark.parametrize(
-    "beginning",
+    "sent",
     [
         head()[:-2],
         b"POST /gra",
@@ -66,10 +66,10 @@ JSON = "application/json"
     ],
     ids=["head", "line", "second head", "body", "half body", "chunks", "form"],
 )
-async def test_incomplete_request_is_answered_408(server: Process, beginning: bytes) -> None:
+async def test_incomplete_request_is_answered_408(server: Process, sent: bytes) -> None:
     async with wire(server) as client:
-        await client.send(beginning)
-        if beginning.startswith(post(ASK)):
+        await client.send(sent)
+        if sent.startswith(post(ASK)):
             assert await client.status() == 200
         await is_served_at_once(server)
         end = await client.rest(within_seconds=BY_THEN)
@@ -78,15 +78,15 @@ async def test_incomplete_request_is_answered_408(server: Process, beginning: by
 
 
 @pytest.mark.parametrize(
-    ("beginning", "drop"),
+    ("sent", "drop"),
     [(head()[:-2], b"x: y\r\n"), (head(content_length="9999"), b" ")],
     ids=["head", "body"],
 )
 async def test_slow_bytes_do_not_extend_the_timeout(
-    server: Process, beginning: bytes, drop: bytes
+    server: Process, sent: bytes, drop: bytes
 ) -> None:
     async with wire(server) as client:
-        await client.send(beginning)
+        await client.send(sent)
         ending = asyncio.create_task(client.rest(within_seconds=BY_THEN))
         while not ending.done():
             await client.send(drop)
@@ -166,7 +166,7 @@ async def test_client_that_does_not_read_a_large_reply_is_disconnected(server: P
     async with wire(server, buffer=SMALL_BUFFER) as client:
         # More than the system buffers for both sides. The client reads nothing.
         client.writer.write(post(MUCH) * REPEATS)
-        await until_told(server, "reading")
+        await wait_for_timeout_log(server, "reading")
         await is_served_at_once(server)
         received = await client.rest()
     assert received.count(b"HTTP/1.1 200") < REPEATS
@@ -215,7 +215,7 @@ async def test_invalid_handshake_is_refused(server: Process, request_: bytes) ->
         assert await client.ask(request_) in {400, 405}
 
 
-async def until_told(server: Process, awaited: str) -> None:
+async def wait_for_timeout_log(server: Process, awaited: str) -> None:
     async with asyncio.timeout(15):
         while awaited not in server.output.partition("http.client_timeout")[2]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -13,20 +13,22 @@ from tests.processes import forked_server
 
 pytestmark = needs_chromium
 
-ASK = 'mutation { requestPasswordReset(input: {email: "alice@example.com"}) { emailSentTo } }'
-NEW = "what nobody else knows"
+REQUEST_RESET = (
+    'mutation { requestPasswordReset(input: {email: "alice@example.com"}) { emailSentTo } }'
+)
+NEW = "a completely new one"
 
 
-def ask_for_a_link(base_url: str, mails: SmtpServer) -> str:
-    httpx2.post(f"{base_url}/graphql", json={"query": ASK})
-    return wait_for_a_link(mails)
+def request_link(base_url: str, smtp: SmtpServer) -> str:
+    httpx2.post(f"{base_url}/graphql", json={"query": REQUEST_RESET})
+    return wait_for_link(smtp)
 
 
-def wait_for_a_link(mails: SmtpServer) -> str:
+def wait_for_link(smtp: SmtpServer) -> str:
     deadline = time.monotonic() + 10
-    while not mails.emails and time.monotonic() < deadline:
+    while not smtp.emails and time.monotonic() < deadline:
         time.sleep(0.05)
-    return mails.emails[0].link
+    return smtp.emails[0].link
 
 
 def log_in(base_url: str, password: str) -> bool:
@@ -36,15 +38,15 @@ def log_in(base_url: str, password: str) -> bool:
 
 
 def test_reset_password_page_sets_a_new_password(tmp_path: Path) -> None:
-    with SmtpServer() as mails:
+    with SmtpServer() as smtp:
         settings = {
             "POSTERN_ENVIRONMENT": "development",
-            "POSTERN_MAIL_URL": mails.url,
+            "POSTERN_MAIL_URL": smtp.url,
             "POSTERN_BCRYPT_COST": "4",
         }
         with forked_server(tmp_path, settings) as server, visit() as browser:
             page = browser.page
-            link = ask_for_a_link(server.base_url, mails)
+            link = request_link(server.base_url, smtp)
             page.goto(link)
             assert page.title() == "Choose a new password"
             # The token is removed from the history.
@@ -78,19 +80,19 @@ mutation {
 def test_verify_email_page_works_with_trusted_documents_only(tmp_path: Path) -> None:
     manifest = tmp_path / "documents.json"
     manifest.write_text(json.dumps({"login": LOGIN, "register": REGISTER}))
-    with SmtpServer() as mails:
+    with SmtpServer() as smtp:
         settings = {
             "POSTERN_ENVIRONMENT": "development",
             "POSTERN_EMAIL_VERIFICATION": "required",
             "POSTERN_TRUSTED_DOCUMENTS": str(manifest),
             "POSTERN_TRUSTED_DOCUMENTS_ONLY": "on",
-            "POSTERN_MAIL_URL": mails.url,
+            "POSTERN_MAIL_URL": smtp.url,
             "POSTERN_BCRYPT_COST": "4",
         }
         with forked_server(tmp_path, settings) as server, visit() as browser:
             page = browser.page
             httpx2.post(f"{server.base_url}/graphql", json={"documentId": "register"})
-            page.goto(wait_for_a_link(mails))
+            page.goto(wait_for_link(smtp))
             page.get_by_label("Password", exact=True).fill("tulips in november")
             page.get_by_role("button", name="Verify the address").click()
             page.get_by_text("The current password is wrong.").wait_for()

@@ -1,6 +1,6 @@
 """Access tokens: issuing, and verification of forged and unusual tokens.
 
-`tests/journeys/test_bad_tokens.py` tests simpler forgeries.
+`tests/journeys/test_invalid_tokens.py` tests simpler forgeries.
 """
 
 from collections.abc import AsyncIterator, Callable

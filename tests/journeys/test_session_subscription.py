@@ -25,16 +25,16 @@ class Subscriber:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.told: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
 
-    def waits_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def wait_for(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Returns the next line that meets the condition."""
         assert self.process.stdout
         for line in self.process.stdout:
-            self.told.append(json.loads(line))
-            if wanted(self.told[-1]):
-                return self.told[-1]
-        raise AssertionError(f"it ended before: {self.told}")
+            self.events.append(json.loads(line))
+            if condition(self.events[-1]):
+                return self.events[-1]
+        raise AssertionError(f"the subscriber exited before: {self.events}")
 
 
 @contextmanager
@@ -81,16 +81,18 @@ def test_subscription_reports_session_events_of_other_processes(
         forked_server(tmp_path, settings) as there,
         subscriber(here) as frontend,
     ):
-        frontend.waits_for(lambda told: "connected" in told)
+        frontend.wait_for(lambda event: "connected" in event)
         # The token expires. The server closes the socket, and the client reconnects with a new one.
-        assert frontend.waits_for(lambda told: "closed" in told)["closed"] == 4403
-        frontend.waits_for(lambda told: "connected" in told)
+        assert frontend.wait_for(lambda event: "closed" in event)["closed"] == 4403
+        frontend.wait_for(lambda event: "connected" in event)
         # Another client signs in to the account, at the other process.
         variables = {"username": ALICE.username, "password": ALICE.password}
         token = ask(there, LOGIN, input=variables)["login"]["tokens"]["accessToken"]
-        event = frontend.waits_for(lambda told: told.get("event") == "SIGNED_IN")
+        event = frontend.wait_for(lambda event: event.get("event") == "SIGNED_IN")
         assert event["current"] is False
         # It signs out everywhere. The subscriber is notified and does not reconnect.
         assert ask(there, EVERYWHERE, token)["logoutEverywhere"]["endedSessions"] == 2
-        event = frontend.waits_for(lambda told: told.get("event") == "REVOKED" and told["current"])
-        assert frontend.waits_for(lambda told: "gaveUp" in told)["gaveUp"] == 4401
+        event = frontend.wait_for(
+            lambda event: event.get("event") == "REVOKED" and event["current"]
+        )
+        assert frontend.wait_for(lambda event: "gaveUp" in event)["gaveUp"] == 4401

@@ -36,7 +36,7 @@ def server(sqlite_url: str, tmp_path: Path) -> Iterator[Process]:
         yield process
 
 
-def log_in_as_nobody(client: Any) -> asyncio.Task[Any]:
+def start_slow_login(client: Any) -> asyncio.Task[Any]:
     """Starts a slow login."""
     variables = {"input": {"username": "nobody", "password": "wrong"}}
     return asyncio.create_task(client.data(LOGIN, variables))
@@ -67,7 +67,7 @@ async def test_running_requests_are_finished_and_sockets_are_closed(server: Proc
         idle = await stack.enter_async_context(wire(server))
         half = await stack.enter_async_context(wire(server))
         await half.send(head(content_length="10"))
-        logins = [log_in_as_nobody(client) for _ in range(2)]
+        logins = [start_slow_login(client) for _ in range(2)]
         await asyncio.sleep(0.2)
         server.process.send_signal(signal.SIGTERM)
         assert [codes((await login)["login"]) for login in logins] == [["INVALID_CREDENTIALS"]] * 2
@@ -129,7 +129,7 @@ async def test_no_socket_is_opened_during_shutdown(server: Process) -> None:
 
 async def test_new_connections_are_refused_during_shutdown(server: Process) -> None:
     async with clients([server]) as (client,):
-        login = log_in_as_nobody(client)
+        login = start_slow_login(client)
         await asyncio.sleep(0.2)
         server.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.3)

@@ -68,7 +68,7 @@ async def test_values_of_a_database_dump_are_not_valid_tokens(api: Api) -> None:
 async def test_database_dump_does_not_allow_to_create_links(
     api: Api, admin: str, mailbox: Mailbox
 ) -> None:
-    await api.data(ASK, {"email": ALICE.email})
+    await api.data(REQUEST_RESET, {"email": ALICE.email})
     await api.data(INVITE, {"email": "carol@example.com"}, token=admin)
     waiting = await dump(api.auth.db)
     await api.send_emails()
@@ -82,8 +82,10 @@ async def test_database_dump_does_not_allow_to_create_links(
             assert codes(payload["resetPassword"]) == ["LINK_INVALID"]
 
 
-ASK = "mutation($email: String!) { requestPasswordReset(input: {email: $email}) { emailSentTo } }"
+REQUEST_RESET = (
+    "mutation($email: String!) { requestPasswordReset(input: {email: $email}) { emailSentTo } }"
+)
 INVITE = """mutation($email: String!) {
     createInvitation(input: {email: $email}) { invitation { id } } }"""
 RESET = """mutation($token: String!) {
-    resetPassword(input: {token: $token, newPassword: "what nobody knows"}) { errors { code } } }"""
+    resetPassword(input: {token: $token, newPassword: "a new password"}) { errors { code } } }"""
