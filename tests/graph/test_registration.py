@@ -1,7 +1,11 @@
 """Registration: the mutation `register`."""
 
-from auth.wiring import RegistrationMode, RegistrationPolicy
-from tests.api import Api, codes, denials
+from pathlib import Path
+
+from auth.wiring import RegistrationMode
+from tests.api import Api, codes, denials, serving
+from tests.clock import ManualClock
+from tests.conftest import make_settings
 from tests.graph.payloads import FORM, mutate
 
 
@@ -19,7 +23,10 @@ async def test_register_rejects_unknown_input_fields(sqlite_api: Api) -> None:
         assert denials(result) == [{"code": "BAD_USER_INPUT"}]
 
 
-async def test_register_is_refused_if_registration_is_closed(sqlite_api: Api) -> None:
-    closed = RegistrationPolicy(RegistrationMode.CLOSED)
-    object.__setattr__(sqlite_api.auth, "registration_policy", closed)
-    assert codes(await mutate(sqlite_api, "register", FORM)) == ["REGISTRATION_CLOSED"]
+async def test_register_is_refused_if_registration_is_closed(
+    sqlite_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    closed = {"registration": RegistrationMode.CLOSED}
+    settings = make_settings(sqlite_url, tmp_path).model_copy(update=closed)
+    async with serving(settings, clock) as api:
+        assert codes(await mutate(api, "register", FORM)) == ["REGISTRATION_CLOSED"]

@@ -201,8 +201,8 @@ async def api(
     request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> AsyncIterator[Api]:
     settings = make_settings(sqlite_url, tmp_path).model_copy(update={"executor": request.param})
-    own_code: dict[str, Any] = {"queries": [Wrong], "subscriptions": [WrongEvents]}
-    async with serving(settings, clock, **own_code) as api:
+    custom: dict[str, Any] = {"queries": [Wrong], "subscriptions": [WrongEvents]}
+    async with serving(settings, clock, **custom) as api:
         yield api
 
 

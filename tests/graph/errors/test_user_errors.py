@@ -8,7 +8,7 @@ from tests.accounts import ADMIN, ALICE, Account
 from tests.api import Api, codes
 from tests.graph.payloads import FORM, UNKNOWN_ID, mutate
 
-NEW_PASSWORD = "what nobody else knows"
+NEW_PASSWORD = "of course a good one"
 WRONG_LINK = "plt_" + "A" * 72
 
 
