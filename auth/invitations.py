@@ -36,7 +36,13 @@ from auth.records import RoleRecord, UserRecord
 from auth.roles import find_roles_by_name, get_roles
 from auth.tokens.link_tokens import LIFETIMES, LinkToken, Purpose, parse_link_token
 from auth.unverified_emails import can_be_verified, find_unverified_holder, release_email
-from auth.user_creation import NewUserForm, insert_user, prepare_user, refusing_taken_names
+from auth.user_creation import (
+    NewUserForm,
+    insert_user,
+    permissions_to_add_user,
+    prepare_user,
+    refusing_taken_names,
+)
 from auth.wiring import Auth
 from models.invitation import Invitation, InvitationRole
 from models.role import Role
@@ -77,7 +83,7 @@ async def create_invitation(
 
     Raises Forbidden, MailUnavailable, EmailInvalid, EmailTaken, RoleNotFound, RateLimited.
     """
-    needed = _needed_permissions(role_ids)
+    needed = permissions_to_add_user(role_ids)
     check_may_all(actor, needed)
     if not auth.sends_email:
         raise MailUnavailable
@@ -182,7 +188,7 @@ async def _inviter_may(
     """Returns whether the inviter may still invite and grant these roles."""
     try:
         inviter = await read_authority(session, auth, _inviter(auth, row))
-        check_may_all(inviter, _needed_permissions(roles))
+        check_may_all(inviter, permissions_to_add_user(roles))
         check_may_grant(inviter, roles)
     except (Denial, InvitationInvalid):
         return False
@@ -220,10 +226,6 @@ def _inviter(auth: Auth, row: Invitation) -> Actor:
         # A process of an older version stored the row.
         raise InvitationInvalid
     return _Inviter(row.invited_by)
-
-
-def _needed_permissions(roles: Sequence[object]) -> Sequence[str]:
-    return (Permission.USERS_WRITE, Permission.ROLES_WRITE) if roles else (Permission.USERS_WRITE,)
 
 
 def _new_row(email: str, now: datetime, inviter: Actor) -> Invitation:

@@ -89,9 +89,7 @@ async def create_user(
     create their own account. Raises Forbidden, RoleNotFound, RateLimited, and Refusals with all
     problems of the form.
     """
-    needed = (
-        (Permission.USERS_WRITE, Permission.ROLES_WRITE) if role_ids else (Permission.USERS_WRITE,)
-    )
+    needed = permissions_to_add_user(role_ids)
     check_may_all(actor, needed)
     prepared = await prepare_user(auth, form)
     temporary = actor.user_id is not None and form.password is not None
@@ -109,6 +107,11 @@ async def create_user(
             purpose, kind = Purpose.PASSWORD_RESET, EmailKind.ACCOUNT_CREATED
             await send_operator_link(auth, operation, row, purpose, kind)
         return UserRecord.of(row, auth.permissions)
+
+
+def permissions_to_add_user(roles: Sequence[object]) -> Sequence[Permission]:
+    """Returns the permissions that creating or inviting a user with these roles needs."""
+    return (Permission.USERS_WRITE, *([Permission.ROLES_WRITE] if roles else []))
 
 
 async def add_user(
