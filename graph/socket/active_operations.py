@@ -1,4 +1,4 @@
-"""The operations of one socket: subscriptions, queries and mutations, by the rules of HTTP."""
+"""Runs the operations of one socket, with the same rules as over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -22,23 +22,23 @@ from graph.http.deadlines import check_capacity, finish, start, timeout_error
 from graph.http.replies import is_request_error, result_body
 from graph.http.requests import GraphQLRequest, RequestRefused, read_request
 from graph.http.unfinished import UnfinishedOperations, internal_error
-from graph.socket.messages import SocketEnd
-from graph.socket.viewer import SocketViewer, end_of_outage
+from graph.socket.messages import CloseSocket
+from graph.socket.viewer import SocketViewer, close_for_outage
 from models.database import DatabaseUnavailable
 from models.waits import watched_waits
 
-# They report the end of the viewer's own session, so they may still send that after it.
-_LAST_EVENTS = frozenset({"sessionEvents"})
-LAST_EVENT_SECONDS = 0.5
+# Subscriptions that report the end of the viewer's session, so they may send one event after it.
+_FINAL_EVENT_FIELDS = frozenset({"sessionEvents"})
+FINAL_EVENT_SECONDS = 0.5
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-End = Callable[[SocketEnd], None]
+Close = Callable[[CloseSocket], None]
 Errors = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class OperationScope:
-    """What the operations of one socket share."""
+    """The dependencies that the operations of one socket share."""
 
     operations: Operations
     auth: Auth
@@ -46,13 +46,12 @@ class OperationScope:
     client: Client
     viewer: SocketViewer
     unfinished: UnfinishedOperations
-    # How many may run at once.
-    at_once: int
+    max_operations: int
 
 
 @dataclass(slots=True)
 class _Run:
-    """An operation that runs."""
+    """A running operation."""
 
     id: str
     operation: Operation
@@ -66,25 +65,26 @@ class _Run:
 
 
 class SocketOperations:
-    """Starts the operations of one socket, sends their results, and ends them."""
+    """Starts the operations of one socket, sends their results, and stops them."""
 
     def __init__(
-        self, scope: OperationScope, tasks: asyncio.TaskGroup, send: Send, end: End
+        self, scope: OperationScope, tasks: asyncio.TaskGroup, send: Send, close: Close
     ) -> None:
         self._scope = scope
         self._tasks = tasks
         self._send = send
-        self._end = end
-        # By id, until the client completes them; and all, until they have ended.
+        self._close = close
+        # Until the client completes the operation.
         self._by_id: dict[str, _Run] = {}
+        # Until the task has ended.
         self._running: set[asyncio.Task[None]] = set()
 
     async def start(self, operation_id: str, payload: Mapping[str, Any]) -> None:
-        """Starts an operation, or sends why it cannot run. Raises SocketEnd for an id in use."""
+        """Starts an operation, or sends its errors. Raises CloseSocket for an ID in use."""
         if operation_id in self._by_id:
-            raise SocketEnd(4409, f"Subscriber for {operation_id} already exists")
+            raise CloseSocket(4409, f"Subscriber for {operation_id} already exists")
         try:
-            run = self._read(operation_id, payload)
+            run = self._prepare(operation_id, payload)
         except (OperationRefused, RequestRefused) as refused:
             await self._send_errors(operation_id, _errors_of(refused))
         else:
@@ -94,29 +94,34 @@ class SocketOperations:
             run.task.add_done_callback(self._running.discard)
 
     def complete(self, operation_id: str) -> None:
-        """Ends an operation for the client. A mutation that has begun is finished silently."""
+        """Stops an operation. A mutation that has started is finished without a reply."""
         run = self._by_id.pop(operation_id, None)
         if run and run.task and run.operation.type is not OperationType.MUTATION:
             run.task.cancel()
 
-    async def finish_replies(self, *, with_last_events: bool) -> None:
-        """Waits until the results that are under way were sent; subscriptions go on."""
+    async def finish_replies(self, *, with_final_events: bool) -> None:
+        """Waits until the queries and mutations have ended. Subscriptions continue."""
         runs = list(self._by_id.values())
-        last = [run for run in runs if run.operation.root_fields <= _LAST_EVENTS]
+        final = [run for run in runs if run.operation.root_fields <= _FINAL_EVENT_FIELDS]
         await _wait(
             [run for run in runs if not run.is_subscription], self._scope.unfinished.seconds
         )
-        if with_last_events:
-            await _wait(last, LAST_EVENT_SECONDS)
+        if with_final_events:
+            await _wait(final, FINAL_EVENT_SECONDS)
 
-    def _read(self, operation_id: str, payload: Mapping[str, Any]) -> _Run:
-        """Raises OperationRefused, RequestRefused."""
+    def _prepare(self, operation_id: str, payload: Mapping[str, Any]) -> _Run:
+        """Returns the operation of a `subscribe` message.
+
+        Raises OperationRefused, RequestRefused.
+        """
         request = read_request(payload)
-        maximum = self._scope.at_once
+        maximum = self._scope.max_operations
         if len(self._running) >= maximum:
-            message = f"A socket runs at most {maximum} operations at a time."
             error = coded_error(
-                "LIMIT_EXCEEDED", message, limit="socket_operations", maximum=maximum
+                "LIMIT_EXCEEDED",
+                f"{maximum} operations are running on this socket. Complete one first.",
+                limit="socket_operations",
+                maximum=maximum,
             )
             raise OperationRefused([error])
         operation = self._scope.operations.get(
@@ -134,21 +139,21 @@ class SocketOperations:
             await self._fail(run, _errors_of(refused))
         except DatabaseUnavailable as error:
             await self._report_unavailable(run, error)
-        except SocketEnd as end:
-            self._end(end)
+        except CloseSocket as close:
+            self._close(close)
         except WebSocketDisconnect:
             raise
         except BaseException as error:
-            # A resolver can raise SystemExit or CancelledError too: other operations go on.
-            if _must_end(error):
+            # A resolver can raise SystemExit or CancelledError. The other operations continue.
+            if _is_own_cancellation(error):
                 raise
             await self._fail(run, _format(error, run.request_id))
         finally:
-            if self._is_wanted(run):
+            if self._is_active(run):
                 del self._by_id[run.id]
 
     async def _execute(self, run: _Run) -> None:
-        """Sends the one result of a query or a mutation."""
+        """Runs a query or mutation, and sends its result."""
         context = await self._context()
         result = start(run.operation, run.request, context)
         if not isinstance(result, ExecutionResult):
@@ -161,7 +166,7 @@ class SocketOperations:
         await self._send_complete(run)
 
     async def _subscribe(self, run: _Run) -> None:
-        """Sends the results of a subscription. Each event is a result of its own."""
+        """Runs a subscription, and sends a result for each event."""
         context = await self._context()
         results = await self._results(run, context)
         if isinstance(results, ExecutionResult):
@@ -170,17 +175,17 @@ class SocketOperations:
         async with aclosing(results):  # type: ignore[type-var] # it is a generator
             async for result in results:
                 if is_request_error(result):
-                    # An extension of a custom schema refused it.
+                    # An extension of a custom schema refused the operation.
                     await self._fail(run, format_errors(result.errors or [], run.request_id))
                     return
                 await self._check_viewer(run)
                 await self._send_result(run, result)
-                # DataLoaders of the next event must not give what they loaded for this one.
+                # The DataLoaders of the next event must not use the cache of this one.
                 context.state.clear()
-                # A source that is never empty must not keep others waiting.
+                # Let other tasks run, even if the source always has a next event.
                 await asyncio.sleep(0)
-        # Raises if the session has ended. After `complete` a client would close the socket
-        # itself, and would not learn why.
+        # Raises if the session has ended. After `complete`, a client may close the socket itself,
+        # and would not receive the reason.
         await self._scope.viewer.check()
         await self._send_complete(run)
 
@@ -200,11 +205,11 @@ class SocketOperations:
                 raise timeout_error(seconds, "was cancelled") from None
 
     async def _check_viewer(self, run: _Run) -> None:
-        """Raises SocketEnd where an event must not be sent any more."""
+        """Raises CloseSocket if the viewer may not receive the event."""
         try:
             await self._scope.viewer.check()
-        except SocketEnd as end:
-            if end.code != 4401 or not run.operation.root_fields <= _LAST_EVENTS:
+        except CloseSocket as close:
+            if close.code != 4401 or not run.operation.root_fields <= _FINAL_EVENT_FIELDS:
                 raise
 
     async def _context(self) -> Context:
@@ -216,12 +221,12 @@ class SocketOperations:
     async def _report_unavailable(self, run: _Run, error: DatabaseUnavailable) -> None:
         if run.is_subscription:
             # Clients reconnect, and start their subscriptions again.
-            self._end(end_of_outage(error))
+            self._close(close_for_outage(error))
         else:
             await self._fail(run, _format(error, run.request_id))
 
     async def _send_result(self, run: _Run, result: ExecutionResult) -> None:
-        if not self._is_wanted(run):
+        if not self._is_active(run):
             return
         try:
             payload = result_body(result, format_errors(result.errors or [], run.request_id))
@@ -231,18 +236,18 @@ class SocketOperations:
             await self._send({"id": run.id, "type": "next", "payload": payload})
 
     async def _send_complete(self, run: _Run) -> None:
-        if self._is_wanted(run):
+        if self._is_active(run):
             await self._send({"id": run.id, "type": "complete"})
 
     async def _fail(self, run: _Run, errors: Errors) -> None:
-        if self._is_wanted(run):
+        if self._is_active(run):
             await self._send_errors(run.id, errors)
 
     async def _send_errors(self, operation_id: str, errors: Errors) -> None:
         await self._send({"id": operation_id, "type": "error", "payload": errors})
 
-    def _is_wanted(self, run: _Run) -> bool:
-        """Whether the client has not completed it; another operation may have its id by now."""
+    def _is_active(self, run: _Run) -> bool:
+        """Returns whether the client has not completed it. Its ID may be reused."""
         return self._by_id.get(run.id) is run
 
 
@@ -253,18 +258,18 @@ def _errors_of(refused: OperationRefused | RequestRefused) -> Errors:
 
 
 def _format(error: BaseException, request_id: str) -> Errors:
-    """The errors of an exception that no field caught."""
+    """Returns the reply's errors for an exception outside of the fields."""
     if isinstance(error, GraphQLError):
         return format_errors([error], request_id)
     return format_errors(internal_error(error).errors or [], request_id)
 
 
-def _must_end(error: BaseException) -> bool:
-    """Whether the current task itself was cancelled or closed."""
+def _is_own_cancellation(error: BaseException) -> bool:
+    """Returns whether the current task itself was cancelled or closed."""
     task = asyncio.current_task()
     is_cancelled = task is not None and task.cancelling() > 0
-    is_end = isinstance(error, GeneratorExit | KeyboardInterrupt)
-    return is_end or (is_cancelled and isinstance(error, asyncio.CancelledError))
+    is_exit = isinstance(error, GeneratorExit | KeyboardInterrupt)
+    return is_exit or (is_cancelled and isinstance(error, asyncio.CancelledError))
 
 
 async def _wait(runs: Iterable[_Run], seconds: float) -> None:

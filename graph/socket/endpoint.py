@@ -1,9 +1,10 @@
-"""Operations over a WebSocket, by the protocol graphql-transport-ws.
+"""GraphQL over WebSockets, with the protocol graphql-transport-ws.
 
-https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. A socket belongs to one session
-and is closed when its token would be refused: with 4403 where a new token helps (clients reconnect
-with one), with 4401 where none does. A client may stay by sending its next token in the payload of
-a ping.
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+
+A socket belongs to one session. The server closes it when the token expires, the session ends or
+the roles change: with 4403 if a new token helps (clients reconnect with one), otherwise with 4401.
+To keep the socket open, a client sends its next token in the payload of a ping.
 """
 
 import asyncio
@@ -24,8 +25,8 @@ from graph.http.unfinished import UnfinishedOperations
 from graph.socket.active_operations import OperationScope
 from graph.socket.channel import SocketChannel, SocketPolicy
 from graph.socket.connection import serve
-from graph.socket.messages import SocketEnd
-from graph.socket.viewer import SocketViewer, sign_in
+from graph.socket.messages import CloseSocket
+from graph.socket.viewer import SocketViewer, authenticate
 
 log = structlog.get_logger("postern.graph")
 
@@ -51,23 +52,23 @@ class GraphQLSocket:
         self._open: Counter[object] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one socket to its end."""
+        """Serves one socket until it is closed."""
         socket = WebSocket(scope, receive, send)
         channel = SocketChannel(socket, self._policy)
         try:
             self._check_origin(socket)
             await self._serve(socket, channel)
-        except SocketEnd as end:
-            # Before the handshake is over this is a 403.
-            await channel.close(end)
+        except CloseSocket as close:
+            # Before the handshake is complete, this is a 403.
+            await channel.close(close)
         except WebSocketDisconnect:
             pass
         except Exception:
             log.exception("graphql.internal_error")
-            await channel.close(SocketEnd(1011, "Internal error"))
+            await channel.close(CloseSocket(1011, "Internal error"))
 
     async def _serve(self, socket: WebSocket, channel: SocketChannel) -> None:
-        """Raises SocketEnd, WebSocketDisconnect."""
+        """Authenticates and serves a socket. Raises CloseSocket, WebSocketDisconnect."""
         address = channel.client.address
         network, site = network_of(address), site_of(address)
         with (
@@ -76,18 +77,18 @@ class GraphQLSocket:
         ):
             with self._counted((network, "early"), self._policy.unauthenticated_per_address):
                 await _accept(socket)
-                viewer = await self._sign_in(channel)
+                viewer = await self._authenticate(channel)
             with self._counted(viewer.user_id, self._policy.per_user):
                 await serve(channel, self._operation_scope(channel, viewer))
 
-    async def _sign_in(self, channel: SocketChannel) -> SocketViewer:
+    async def _authenticate(self, channel: SocketChannel) -> SocketViewer:
         try:
             async with asyncio.timeout(self._policy.init_timeout_seconds):
                 message = await self._receive_init(channel)
         except TimeoutError:
-            raise SocketEnd(4408, "Connection initialisation timeout") from None
+            raise CloseSocket(4408, "Connection initialisation timeout") from None
         payload = message.get("payload")
-        return await sign_in(self._auth, channel.client, payload, channel.authorization)
+        return await authenticate(self._auth, channel.client, payload, channel.authorization)
 
     async def _receive_init(self, channel: SocketChannel) -> Mapping[str, Any]:
         for _ in range(self._policy.early_messages + 1):
@@ -100,8 +101,8 @@ class GraphQLSocket:
                 case "pong":
                     pass
                 case _:
-                    raise SocketEnd(4401, "Unauthorized")
-        raise SocketEnd(4429, "Too many messages before connection_init")
+                    raise CloseSocket(4401, "Unauthorized")
+        raise CloseSocket(4429, "Too many messages before connection_init")
 
     def _operation_scope(self, channel: SocketChannel, viewer: SocketViewer) -> OperationScope:
         return OperationScope(
@@ -111,27 +112,27 @@ class GraphQLSocket:
             client=channel.client,
             viewer=viewer,
             unfinished=self._unfinished,
-            at_once=self._policy.operations,
+            max_operations=self._policy.operations,
         )
 
     @contextmanager
-    def _counted(self, whose: object, maximum: int) -> Iterator[None]:
-        """Counts a socket while it is open. Raises SocketEnd if there are too many already."""
-        if self._open[whose] >= maximum:
-            raise SocketEnd(4429, "Too many sockets")
-        self._open[whose] += 1
+    def _counted(self, key: object, maximum: int) -> Iterator[None]:
+        """Counts a socket while it is open. Raises CloseSocket if the limit is reached."""
+        if self._open[key] >= maximum:
+            raise CloseSocket(4429, "Too many sockets")
+        self._open[key] += 1
         try:
             yield
         finally:
-            self._open[whose] -= 1
-            if not self._open[whose]:
-                del self._open[whose]
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
 
     def _check_origin(self, socket: WebSocket) -> None:
-        # Browsers open sockets to any host, and say for which page (ASVS 5.0, 4.4.2).
+        # Browsers open sockets to any host, and send the origin of the page (ASVS 5.0, 4.4.2).
         origin = socket.headers.get("origin")
         if origin is not None and origin not in self._policy.allowed_origins:
-            raise SocketEnd(4403, "The origin is not allowed")
+            raise CloseSocket(4403, "The origin is not allowed")
 
 
 async def _accept(socket: WebSocket) -> None:
@@ -139,4 +140,4 @@ async def _accept(socket: WebSocket) -> None:
         await socket.accept(PROTOCOL)
         return
     await socket.accept()
-    raise SocketEnd(4406, "Subprotocol not acceptable")
+    raise CloseSocket(4406, "Subprotocol not acceptable")

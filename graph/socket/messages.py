@@ -1,4 +1,4 @@
-"""The messages of a socket, read strictly.
+"""Parses the messages of a socket.
 
 https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
@@ -13,12 +13,12 @@ from graph.context import read_bearer_token
 from graph.encoding import encode_json
 
 MAX_ID_LENGTH = 255
-# RFC 6455, 5.5: the payload of a control frame has at most 125 bytes, two of them for the code.
+# RFC 6455, 5.5: a control frame has at most 125 bytes, two of them for the code.
 MAX_REASON_BYTES = 123
 _TOKEN_KEYS = frozenset({"authorization", "authtoken"})
 
 
-class SocketEnd(Exception):
+class CloseSocket(Exception):
     """The socket must be closed with this code and reason."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -27,55 +27,55 @@ class SocketEnd(Exception):
         self.reason = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
     @classmethod
-    def of(cls, denial: Unauthenticated) -> "SocketEnd":
-        """4401 where a new token cannot help, otherwise 4403: clients reconnect."""
+    def of(cls, denial: Unauthenticated) -> "CloseSocket":
+        """Returns 4403 if a new token helps, so clients reconnect; otherwise 4401."""
         is_final = isinstance(denial, SessionRevoked | UserDisabled)
         return cls(4401 if is_final else 4403, denial.reason)
 
 
 def read_message(text: str | None) -> Mapping[str, Any]:
-    """Reads a message: an object with a type. Raises SocketEnd."""
+    """Parses a message, an object with a type. Raises CloseSocket."""
     if text is None:
-        raise SocketEnd(4400, "Messages must be text")
+        raise CloseSocket(4400, "Messages must be text")
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise SocketEnd(4400, "Messages must be JSON") from None
+        raise CloseSocket(4400, "Messages must be JSON") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise SocketEnd(4400, "A message is an object with a type")
+        raise CloseSocket(4400, "A message must be an object with a type")
     return message
 
 
 def encode_message(message: Mapping[str, Any]) -> str:
-    """Writes a message. Raises NotJson."""
+    """Encodes a message. Raises NotJson."""
     return encode_json(message).decode()
 
 
 def read_id(message: Mapping[str, Any]) -> str:
-    """Reads the id of an operation. Raises SocketEnd."""
+    """Returns the ID of the operation of a message. Raises CloseSocket."""
     operation_id = message.get("id")
     if not isinstance(operation_id, str) or not operation_id:
-        raise SocketEnd(4400, "A message of an operation needs its id")
+        raise CloseSocket(4400, "The message needs the ID of an operation")
     if len(operation_id) > MAX_ID_LENGTH:
-        raise SocketEnd(4400, f"An id has at most {MAX_ID_LENGTH} characters")
+        raise CloseSocket(4400, f"The ID exceeds the limit of {MAX_ID_LENGTH} characters")
     return operation_id
 
 
 def read_payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Reads the payload of a `subscribe` message. Raises SocketEnd."""
+    """Returns the payload of a `subscribe` message. Raises CloseSocket."""
     payload = message.get("payload")
     if not isinstance(payload, dict):
-        raise SocketEnd(4400, "A subscribe message needs a payload")
+        raise CloseSocket(4400, "A subscribe message needs a payload")
     return payload
 
 
 def has_token(payload: object) -> bool:
-    """Whether a payload holds a bearer token."""
+    """Returns whether a payload has a bearer token."""
     return _find_token(payload) is not None
 
 
 def read_token(payload: object) -> str:
-    """Reads the bearer token of a payload. Raises TokenMissing, TokenInvalid.
+    """Returns the bearer token of a payload. Raises TokenMissing, TokenInvalid.
 
     Clients write the key in upper or lower case, and the value with or without `Bearer`.
     """

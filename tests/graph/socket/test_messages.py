@@ -13,7 +13,7 @@ from auth.errors import Unauthenticated
 from graph.http.requests import RequestRefused, read_request
 from graph.socket.messages import (
     MAX_REASON_BYTES,
-    SocketEnd,
+    CloseSocket,
     encode_message,
     has_token,
     read_id,
@@ -106,13 +106,13 @@ def parse(text: str) -> None:
 @given(text=TEXTS)
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with suppress(SocketEnd, RequestRefused, Unauthenticated):
+    with suppress(CloseSocket, RequestRefused, Unauthenticated):
         parse(text)
 
 
 @given(code=st.integers(4400, 4500), reason=st.text())
 def test_any_reason_fits_a_close_frame(code: int, reason: str) -> None:
-    assert len(SocketEnd(code, reason).reason.encode()) <= MAX_REASON_BYTES
+    assert len(CloseSocket(code, reason).reason.encode()) <= MAX_REASON_BYTES
 
 
 @given(texts=st.lists(TEXTS, min_size=1, max_size=5))
