@@ -180,7 +180,7 @@ class Settings(LimitSettings):
     mail_templates: Path | None = Field(
         None,
         description="A folder with custom email templates, `<language>/<name>.txt` and `.html`."
-        " Postern's templates are used for missing files. See docs/mail.md.",
+        " Postern's templates are used for missing files. See docs/email.md.",
     )
     mail_language: str = Field(
         "en", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="The language of emails."

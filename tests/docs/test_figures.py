@@ -165,8 +165,8 @@ OTHER_PAGES = [
     ("docs/sign-in.md", f"ends after {span(SESSIONS.idle_lifetime)} without a refresh"),
     ("docs/sign-in.md", f"within {default('refresh_grace')} seconds get the same successor"),
     ("docs/accounts.md", f"After {worded(TEMPORARY_PASSWORD_LIFETIME)} `login` returns"),
-    ("docs/mail.md", f"again after {span(FIRST_RETRY_AFTER)}, then 20"),
-    ("docs/mail.md", f"After {worded(FAILED_AFTER)} the email has failed"),
+    ("docs/email.md", f"again after {span(FIRST_RETRY_AFTER)}, then 20"),
+    ("docs/email.md", f"After {worded(FAILED_AFTER)} the email has failed"),
     ("docs/operation.md", f"by themselves every {span(seconds(default('key_max_age')))}"),
 ]
 
