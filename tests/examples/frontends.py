@@ -18,7 +18,7 @@ ADAPTERS = ("apollo", "fetch", "graphql-request", "relay", "urql")
 
 needs_packages = needs_packages_of(FOLDER)
 
-TOKEN_SECONDS = 2
+TOKEN_SECONDS = 4
 
 Told = dict[str, Any]
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -153,7 +154,6 @@ EMBEDDED = """
 import asyncio, logging, sys
 import httpx2, strawberry, structlog
 from postern import Public, create_app
-from server.settings import Settings
 
 @strawberry.type
 class Query:
@@ -162,11 +162,7 @@ class Query:
         raise RuntimeError(len(password))
 
 async def main():
-    settings = Settings(
-        secret_key="kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa", public_url="https://auth.example.com",
-        database_url=sys.argv[1],
-    )
-    app = create_app(settings, queries=[Query])
+    app = create_app(queries=[Query])
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.com") as http:
         variables = {"password": "HUNTER-TWO"}
@@ -178,14 +174,26 @@ asyncio.run(main())
 """
 
 
+def run_embedded(prepare: str, database_url: str) -> subprocess.CompletedProcess[str]:
+    program = EMBEDDED.replace("PREPARE", prepare)
+    settings = {
+        "POSTERN_SECRET_KEY": "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa",
+        "POSTERN_PUBLIC_URL": "https://auth.example.com",
+        "POSTERN_DATABASE_URL": database_url,
+    }
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, **settings}
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment
+    )
+
+
 @pytest.mark.parametrize(
     "prepare", ["", "logging.basicConfig(level=logging.INFO, stream=sys.stdout)"]
 )
 def test_embedded_application_logs_no_values_of_variables(prepare: str, sqlite_url: str) -> None:
     """As under plain uvicorn, or in an application with its own handlers."""
-    program = EMBEDDED.replace("PREPARE", prepare)
-    command = [sys.executable, "-c", program, sqlite_url]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    done = run_embedded(prepare, sqlite_url)
     printed = done.stdout + done.stderr
     assert "RuntimeError: 10" in printed
     assert "HUNTER" not in printed
@@ -196,7 +204,6 @@ def test_embedded_application_logs_no_values_of_variables(prepare: str, sqlite_u
 
 def test_application_that_configured_structlog_keeps_its_own(sqlite_url: str) -> None:
     prepare = "structlog.configure(processors=[lambda *_: sys.stdout.write('own\\n') and '' or ''])"
-    command = [sys.executable, "-c", EMBEDDED.replace("PREPARE", prepare), sqlite_url]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    done = run_embedded(prepare, sqlite_url)
     assert "own\n" in done.stdout
     assert "RuntimeError" not in done.stdout
