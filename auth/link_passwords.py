@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from auth.errors import PasswordRequired, WrongPassword, as_field
-from auth.reauthentication import check_new_password
 from auth.throttling.budgets import LINK_PASSWORD, Budget
 from auth.wiring import Auth
 
@@ -41,7 +40,9 @@ async def verify_or_choose_password(
     """
     if typed.new is None:
         return await verify_linked_password(auth, account, typed.current)
-    check_new_password(auth, typed.new, username=account.username, email=account.email)
+    auth.password_policy.check(
+        typed.new, username=account.username, email=account.email, field="new_password"
+    )
     async with auth.throttle.count_failure(_budget(account)):
         return await auth.passwords.hash(typed.new)
 

@@ -33,7 +33,6 @@ from auth.errors import (
 from auth.mail.outbox import EmailKind, queue_notice
 from auth.password_marks import names_of_password
 from auth.passwords.hashing import Share, normalise
-from auth.reauthentication import check_new_password
 from auth.records import UserRecord
 from auth.sessions import start_session
 from auth.temporary_passwords import has_expired
@@ -217,7 +216,9 @@ def _check_replacement(
         raise TemporaryPasswordExpired
     if new_password is None or normalise(new_password) == normalise(password):
         raise PasswordChangeRequired
-    check_new_password(auth, new_password, username=verified.username, email=verified.email)
+    auth.password_policy.check(
+        new_password, username=verified.username, email=verified.email, field="new_password"
+    )
     return new_password
 
 

@@ -6,7 +6,6 @@ from auth.mail.outbox import EmailKind, queue_notice
 from auth.password_marks import set_password
 from auth.passwords.hashing import Share
 from auth.reauthentication import (
-    check_new_password,
     get_verified_row,
     retry_if_hash_renewed,
     verify_current_password,
@@ -24,7 +23,9 @@ async def change_password(auth: Auth, viewer: Viewer, *, current: str, new: str)
 
     Raises WrongPassword, RateLimited, and Refusals with all problems of the new password.
     """
-    check_new_password(auth, new, username=viewer.user.username, email=viewer.user.email)
+    auth.password_policy.check(
+        new, username=viewer.user.username, email=viewer.user.email, field="new_password"
+    )
     stored = await verify_current_password(auth, viewer, current, Action.PASSWORD_CHANGED)
     hashed = await auth.passwords.hash(new, share=Share.KNOWN)
 

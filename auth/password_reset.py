@@ -17,7 +17,6 @@ from auth.mail.outbox import EmailKind, queue_email, queue_notice
 from auth.names import canonical, parse_email
 from auth.password_marks import names_of_password, set_password
 from auth.permissions import Actor, Permission, check_may
-from auth.reauthentication import check_new_password
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
 from auth.throttling.budgets import (
@@ -126,7 +125,7 @@ async def reset_password(auth: Auth, client: Client, *, token: str, new: str) ->
     """
     async with auth.db.read() as session:
         _, user = await get_link(session, auth, Purpose.PASSWORD_RESET, token)
-    check_new_password(auth, new, username=user.username, email=user.email)
+    auth.password_policy.check(new, username=user.username, email=user.email, field="new_password")
     hashed = await auth.passwords.hash(new)
     now = auth.clock.now()
     async with auth.db.begin() as tx:

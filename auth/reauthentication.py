@@ -8,7 +8,7 @@ from sqlalchemy import select
 from auth.audit import Action, AuditEntry, record
 from auth.authorization import Operation
 from auth.credentials import RENEWALS, HashChanged
-from auth.errors import Refusals, WrongPassword, as_field
+from auth.errors import WrongPassword
 from auth.passwords.hashing import Share
 from auth.throttling.budgets import REAUTHENTICATION, Budget
 from auth.viewers import Viewer
@@ -72,14 +72,6 @@ def own_audit_entry(
         session_id=viewer.session_id,
         succeeded=succeeded,
     )
-
-
-def check_new_password(auth: Auth, new: str, *, username: str, email: str | None) -> None:
-    """Raises Refusals with all problems of a `new_password`."""
-    problems = list(auth.password_policy.problems(new, username=username, email=email))
-    if problems:
-        with as_field("new_password"):
-            raise Refusals(*problems)
 
 
 async def get_verified_row(operation: Operation, stored: str) -> User:

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from auth.audit import Action
 from auth.authorization import managed_user
-from auth.errors import Refusals, UserNotFound
+from auth.errors import UserNotFound
 from auth.mail.outbox import EmailKind, queue_notice
 from auth.permissions import Actor, Permission, check_may
 from auth.records import UserRecord
@@ -62,7 +62,4 @@ async def _check_password(auth: Auth, user_id: UUID, password: str) -> None:
         row = (await session.execute(query)).one_or_none()
     if row is None:
         raise UserNotFound
-    policy = auth.password_policy
-    problems = list(policy.problems(password, username=row.username, email=row.email))
-    if problems:
-        raise Refusals(*problems)
+    auth.password_policy.check(password, username=row.username, email=row.email)

@@ -17,6 +17,8 @@ from auth.errors import (
     PasswordTooPersonal,
     PasswordTooShort,
     Refusal,
+    Refusals,
+    as_field,
 )
 from auth.passwords.hashing import PASSWORD_MAX_LENGTH, is_acceptable_input, normalise
 
@@ -30,6 +32,15 @@ class PasswordPolicy:
     """What this server asks of a password. Lengths are in characters (code points)."""
 
     minimum_length: int = 8
+
+    def check(
+        self, password: str, *, username: str, email: str | None, field: str = "password"
+    ) -> None:
+        """Raises Refusals with all problems of the password, which the input calls `field`."""
+        problems = list(self.problems(password, username=username, email=email))
+        if problems:
+            with as_field(field):
+                raise Refusals(*problems)
 
     def problems(self, password: str, *, username: str, email: str | None) -> Iterator[Refusal]:
         """Everything that is wrong with the password, so that a form can show it at once."""
