@@ -39,8 +39,8 @@ class Authority:
     session_id: UUID | None
     client: Client
     permissions: frozenset[str]
-    # What the actor may grant to others: see `RoleRecord.powers`.
-    powers: frozenset[str]
+    # What the actor may grant to others: see `RoleRecord.privileges`.
+    privileges: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -103,8 +103,8 @@ async def managed_user(
 ) -> AsyncIterator[tuple[Operation, User]]:
     """Opens a transaction in which the actor may change the user. Yields the user's row.
 
-    Needs `users:write`, and every power that the user's roles give: otherwise an operator could
-    take over a more powerful account. Raises Forbidden, Unauthenticated, UserNotFound.
+    Needs `users:write` and all privileges of the user's roles. Otherwise an admin could take over a
+    more powerful account. Raises Forbidden, Unauthenticated, UserNotFound.
     """
     async with authorized(
         auth, actor, action, Permission.USERS_WRITE, subject_id=user_id
@@ -135,7 +135,7 @@ async def _hold_authority(
     permissions: Collection[str],
     subject_id: UUID | None = None,
 ) -> Authority:
-    await lock_accounts(tx, actor, subject_id)
+    await lock_users(tx, actor, subject_id)
     authority = await read_authority(tx, auth, actor)
     check_may_all(authority, permissions)
     return authority
@@ -150,22 +150,25 @@ def check_may_all(actor: Actor, permissions: Collection[str]) -> None:
 def check_may_grant(authority: Authority, roles: Collection[RoleRecord]) -> None:
     """Raises Forbidden if a role gives more than the actor has."""
     for role in roles:
-        check_covers(authority, role.powers, role.permissions)
+        check_has_privileges(authority, role.privileges, role.permissions)
 
 
-def check_covers(
-    authority: Authority, powers: frozenset[str], permissions: frozenset[str] = frozenset()
+def check_has_privileges(
+    authority: Authority, privileges: frozenset[str], permissions: frozenset[str] = frozenset()
 ) -> None:
-    """Raises Forbidden for a power that the actor does not have."""
-    if EVERYTHING in authority.powers:
+    """Raises Forbidden for a privilege that the actor does not have."""
+    if EVERYTHING in authority.privileges:
         return
     # A permission is a better hint than the `*` that includes it.
-    missing = [*sorted(permissions - authority.permissions), *sorted(powers - authority.powers)]
+    missing = [
+        *sorted(permissions - authority.permissions),
+        *sorted(privileges - authority.privileges),
+    ]
     if missing:
         raise Forbidden(missing[0])
 
 
-async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None = None) -> None:
+async def lock_users(tx: AsyncSession, actor: Actor, subject_id: UUID | None = None) -> None:
     """Locks the rows of the actor's permissions and of the subject."""
     ids = [user_id for user_id in (actor.user_id, subject_id) if user_id is not None]
     if not ids:
@@ -185,8 +188,8 @@ async def lock_accounts(tx: AsyncSession, actor: Actor, subject_id: UUID | None 
 async def read_authority(tx: AsyncSession, auth: Auth, actor: Actor) -> Authority:
     """Returns the current permissions of the actor. Raises Unauthenticated like `get_viewer`."""
     if actor.user_id is None:
-        powers = {EVERYTHING} if isinstance(actor, Console) else actor.permissions
-        return Authority(None, None, actor.client, actor.permissions, frozenset(powers))
+        privileges = {EVERYTHING} if isinstance(actor, Console) else actor.permissions
+        return Authority(None, None, actor.client, actor.permissions, frozenset(privileges))
     row = await _find_user(tx, actor.user_id)
     if row is None:
         raise TokenInvalid
@@ -195,8 +198,8 @@ async def read_authority(tx: AsyncSession, auth: Auth, actor: Actor) -> Authorit
     if actor.session_id is not None:
         await _check_session(tx, actor.session_id, row.id, auth.clock.now())
     user = UserRecord.of(row, auth.permissions)
-    powers = frozenset[str]().union(*(role.powers for role in user.roles))
-    return Authority(row.id, actor.session_id, actor.client, user.permissions, powers)
+    privileges = frozenset[str]().union(*(role.privileges for role in user.roles))
+    return Authority(row.id, actor.session_id, actor.client, user.permissions, privileges)
 
 
 async def _check_session(tx: AsyncSession, session_id: UUID, user_id: UUID, now: datetime) -> None:

@@ -14,7 +14,7 @@ from auth.authorization import (
     authorized,
     check_may_all,
     check_may_grant,
-    lock_accounts,
+    lock_users,
     read_authority,
 )
 from auth.clients import CONSOLE, Client
@@ -153,7 +153,7 @@ async def register_invited(
     default = await find_roles_by_name(auth, [DEFAULT_ROLE])
     async with refusing_taken_names(auth, new.username, new.email), auth.db.begin() as tx:
         holder_id = await find_unverified_holder(tx, found.email)
-        await lock_accounts(tx, inviter, holder_id)
+        await lock_users(tx, inviter, holder_id)
         row = await tx.get(Invitation, token.row_id, with_for_update=True, options=[_WITH_ROLES])
         invited = _check_invitation(auth, token, row, form)
         if not await _inviter_may(tx, auth, invited, await _lock_roles(tx, auth, invited)):

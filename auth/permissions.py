@@ -79,7 +79,7 @@ class PermissionRegistry:
         """Registers a role that a `HasRole` guard requires. Its name becomes a privilege."""
         self._guarding_roles.add(name)
 
-    def powers(self, role_name: str, granted: Iterable[str]) -> frozenset[str]:
+    def privileges(self, role_name: str, granted: Iterable[str]) -> frozenset[str]:
         """Returns the privileges of a role: its permissions, known or not, and its name.
 
         The name counts only if a guard requires the role. It never counts for the default role,

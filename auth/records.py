@@ -30,8 +30,8 @@ class RoleRecord:
     version: int
     # Stored permissions that this process does not know, because another deployment defines them.
     unknown_permissions: frozenset[str]
-    # What an actor must hold to grant the role: see `PermissionRegistry.powers`.
-    powers: frozenset[str] = field(compare=False)
+    # What an actor must hold to grant the role: see `PermissionRegistry.privileges`.
+    privileges: frozenset[str] = field(compare=False)
 
     @classmethod
     def of(cls, row: Role, registry: PermissionRegistry) -> "RoleRecord":
@@ -51,7 +51,7 @@ class RoleRecord:
             permissions=registry.expand(granted),
             version=row.version,
             unknown_permissions=registry.unknown(granted),
-            powers=registry.powers(row.name, granted),
+            privileges=registry.privileges(row.name, granted),
         )
 
 

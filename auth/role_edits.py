@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.audit import Action, join_detail
-from auth.authorization import Operation, authorized, check_covers
+from auth.authorization import Operation, authorized, check_has_privileges
 from auth.errors import (
     EditConflict,
     PermissionUnknown,
@@ -75,10 +75,10 @@ async def create_role(auth: Auth, actor: Actor, form: RoleForm) -> RoleRecord:
             tx = operation.tx
             row = Role(name=form.name, description=form.description or "", built_in=False)
             former = await tx.get(RetiredRoleName, row.name)
-            powers = auth.permissions.powers(
+            privileges = auth.permissions.privileges(
                 row.name, wanted.union(former.granted if former else ())
             )
-            check_covers(operation.actor, powers)
+            check_has_privileges(operation.actor, privileges)
             tx.add(row)
             await tx.flush()
             await _add_permissions(tx, row.id, wanted)
@@ -106,7 +106,7 @@ async def update_role(
             raise EditConflict
         before = _granted(row)
         after = _granted_by_form(auth.permissions, before, form)
-        check_covers(operation.actor, auth.permissions.powers(row.name, before | after))
+        check_has_privileges(operation.actor, auth.permissions.privileges(row.name, before | after))
         if form.name not in {None, row.name}:
             raise RoleNameFixed
         description = row.description if form.description is None else form.description
@@ -130,7 +130,7 @@ async def delete_role(auth: Auth, actor: Actor, role_id: UUID) -> UUID:
         tx = operation.tx
         row = await _get_custom(tx, role_id)
         granted = _granted(row)
-        check_covers(operation.actor, auth.permissions.powers(row.name, granted))
+        check_has_privileges(operation.actor, auth.permissions.privileges(row.name, granted))
         held = select(UserRole.user_id).where(UserRole.role_id == role_id).limit(1)
         if await tx.scalar(held):
             raise RoleInUse

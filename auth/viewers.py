@@ -66,7 +66,7 @@ async def get_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer:
     now = auth.clock.now()
     token = auth.token_cache.get(bearer_token, now) or await _verify(auth, bearer_token, now)
     found = auth.viewer_cache.get(token.session_id) or await _load(auth, token.session_id)
-    return _check_signed_in(found, token.user_id, token.expires_at, client, auth.clock.now())
+    return _signed_in_viewer(found, token.user_id, token.expires_at, client, auth.clock.now())
 
 
 def find_cached_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer | None:
@@ -81,7 +81,7 @@ def find_cached_viewer(auth: Auth, client: Client, bearer_token: str) -> Viewer 
     found = auth.viewer_cache.get(token.session_id)
     if found is None:
         return None
-    return _check_signed_in(found, token.user_id, token.expires_at, client, now)
+    return _signed_in_viewer(found, token.user_id, token.expires_at, client, now)
 
 
 async def watch_viewer(auth: Auth, viewer: Viewer) -> AsyncGenerator[Viewer, None]:
@@ -114,7 +114,7 @@ async def reload_viewer(auth: Auth, viewer: Viewer) -> Viewer:
     """Returns the viewer with current values. Raises the same errors as `get_viewer`."""
     found = auth.viewer_cache.get(viewer.session_id) or await _load(auth, viewer.session_id)
     now = auth.clock.now()
-    return _check_signed_in(found, viewer.user_id, viewer.token_expires_at, viewer.client, now)
+    return _signed_in_viewer(found, viewer.user_id, viewer.token_expires_at, viewer.client, now)
 
 
 async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
@@ -124,7 +124,7 @@ async def _verify(auth: Auth, bearer_token: str, now: datetime) -> AccessToken:
     return token
 
 
-def _check_signed_in(
+def _signed_in_viewer(
     found: SignedInUser | None,
     user_id: UUID,
     token_expires_at: datetime,

@@ -21,7 +21,7 @@ from auth.audit import Action, AuditEntry, record_all
 from auth.authorization import (
     check_may_all,
     check_may_grant,
-    lock_accounts,
+    lock_users,
     read_authority,
 )
 from auth.errors import RoleNotFound
@@ -200,7 +200,7 @@ class _Batches:
 
     async def _check_rights(self, tx: AsyncSession, new: list[Incoming]) -> None:
         # An import takes minutes: the actor's rights, or a role, may have changed since it began.
-        await lock_accounts(tx, self._actor)
+        await lock_users(tx, self._actor)
         authority = await read_authority(tx, self._auth, self._actor)
         check_may_all(authority, _NEEDED)
         names = {name for incoming in new for name in incoming.roles}

@@ -97,7 +97,7 @@ async def test_role_cannot_be_granted_without_its_permissions(sqlite: Auth) -> N
     support, admin = await find_roles_by_name(sqlite, ["support", "admin"])
     roles = {role.name: role for role in (support, admin)}
     held = frozenset({"users:read", "sessions:revoke", "roles:write"})
-    clerk = Authority(uuid4(), None, Client(), permissions=held, powers=held)
+    clerk = Authority(uuid4(), None, Client(), permissions=held, privileges=held)
     check_may_grant(clerk, [roles["support"]])
     with pytest.raises(Forbidden) as denied:
         check_may_grant(clerk, [roles["support"], roles["admin"]])
