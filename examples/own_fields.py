@@ -1,6 +1,6 @@
 """Custom fields in Postern's schema, with permission classes.
 
-POSTERN_ENVIRONMENT=development uvicorn --factory examples.own_fields:app
+POSTERN_ENVIRONMENT=development postern serve --app examples.own_fields:app
 """
 
 import strawberry
