@@ -1,4 +1,4 @@
-"""Custom applications: `--app module:factory`, with Postern in it."""
+"""Loads a custom application that contains Postern (`--app module:function`)."""
 
 import sys
 from collections.abc import Callable
@@ -18,13 +18,15 @@ _RETURN = "Return the result of `create_app`, or the application given to `mount
 
 
 def load_app(name: str) -> FastAPI:
-    """Calls the factory `module:function`, and returns what it makes. Raises ConfigurationError.
+    """Calls `module:function` and returns the application. Raises ConfigurationError.
 
-    The current folder is importable, as with `python -m`.
+    Modules can be in the current folder, as with `python -m`.
     """
     app = find_factory(name)()
     if not isinstance(app, FastAPI) or not hasattr(postern_of(app).state, "auth"):
-        raise ConfigurationError([f"{name} returned no application with Postern. {_RETURN}"])
+        raise ConfigurationError(
+            [f"POSTERN_APP: {name} did not return an application with Postern. {_RETURN}"]
+        )
     return app
 
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Iterable, Mapping
 from functools import lru_cache
 from random import getrandbits
 
-import orjson
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from models.database import DatabaseUnavailable
 from server.http.cross_origin import CrossOriginPolicy, is_preflight
 from server.http.head_requests import as_get
 from server.logs import current_request_id, log_request
+from server.rest.errors import json_reply
 from server.rest.metrics import RequestMetrics
 
 log = structlog.get_logger("postern.http")
@@ -230,21 +230,15 @@ def _read_request_id(headers: Headers) -> str:
     return getrandbits(128).to_bytes(16).hex()
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        orjson.dumps({"detail": message}),
-        status,
-        {"Content-Type": "application/json; charset=utf-8", **(headers or {})},
-    )
-
-
 def _host_not_allowed() -> Response:
-    return _error(400, "Host header not allowed. Add the host to POSTERN_ALLOWED_HOSTS.")
+    message = "Host header not allowed. Add the host to POSTERN_ALLOWED_HOSTS."
+    return json_reply({"detail": message}, 400)
 
 
 def _unavailable(error: DatabaseUnavailable) -> Response:
-    return _error(503, error.message, {"Retry-After": _RETRY_AFTER_SECONDS})
+    return json_reply({"detail": error.message}, 503, {"Retry-After": _RETRY_AFTER_SECONDS})
 
 
 def _internal_error(request_id: str) -> Response:
-    return _error(500, f"Internal error. Report this request ID to the operator: {request_id}")
+    message = f"Internal error. Report this request ID to the operator: {request_id}"
+    return json_reply({"detail": message}, 500)

@@ -8,7 +8,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from auth.addresses import plain_address
 
 _FORWARDED_FOR = b"x-forwarded-for"
-# In each way to write a mapped address.
+# Occurs in every notation of an IPv4-mapped address.
 _MAPPED = b":ffff:"
 
 
@@ -39,7 +39,7 @@ def _with_plain_addresses(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 
 def _plain_hop(hop: str) -> str:
-    """The same for an address that may have a port, as in `[::ffff:192.0.2.7]:50000`."""
+    """Returns the plain address of a hop, which can have a port (`[::ffff:192.0.2.7]:50000`)."""
     if not hop.startswith("["):
         return plain_address(hop)
     address, _, port = hop[1:].partition("]")

@@ -57,7 +57,7 @@ BROKEN = "import a_package_that_is_missing"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> Iterator[Path]:
-    """A folder with modules of a team, which is the current folder."""
+    """The current folder, with the modules of a custom application."""
     modules = {"team_alone": ALONE, "team_mounted": MOUNTED, "team_broken": BROKEN}
     for name, text in modules.items():
         (tmp_path / f"{name}.py").write_text(text)
@@ -126,5 +126,5 @@ def test_missing_module_inside_the_application_keeps_its_traceback(project: Path
 
 
 def test_factory_must_return_an_application_with_postern(project: Path) -> None:
-    with pytest.raises(ConfigurationError, match="returned no application with Postern"):
+    with pytest.raises(ConfigurationError, match="did not return an application with Postern"):
         load_app("team_alone:nothing")

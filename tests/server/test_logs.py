@@ -66,7 +66,7 @@ def test_traceback_does_not_contain_values_of_variables(capsys: pytest.CaptureFi
         try:
             fail("hunter2")
         except RuntimeError:
-            structlog.get_logger("test").exception("fault")
+            structlog.get_logger("test").exception("event")
         shown = capsys.readouterr().out
         assert "RuntimeError" in shown
         assert "'hunter2'" not in shown.replace('fail("hunter2")', "")
@@ -124,30 +124,32 @@ async def test_logs_contain_no_passwords_tokens_or_queries(logged: Api, shown: i
         assert secret not in output
 
 
-async def test_the_address_of_a_page_forges_no_line(logged: Api, shown: io.StringIO) -> None:
+async def test_path_with_control_characters_cannot_forge_a_line(
+    logged: Api, shown: io.StringIO
+) -> None:
     await logged.http.get("/a%0d%0a%7b%22event%22%3a1%7d%1b[31m%00%e2%80%ae")
     (line,) = await lines(shown)
     assert line["path"].isascii()
     assert line["path"].isprintable()
 
 
-async def test_a_long_address_fills_no_disk(logged: Api, shown: io.StringIO) -> None:
+async def test_long_path_is_cut(logged: Api, shown: io.StringIO) -> None:
     await logged.http.get("/" + "long" * 10_000)
     await asyncio.sleep(0)
     assert 0 < len(shown.getvalue()) < 600
 
 
-async def test_a_fault_is_logged_by_the_id_that_the_caller_was_told(
+async def test_internal_error_is_logged_with_the_id_of_the_reply(
     logged: Api, shown: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_self: object) -> None:
-        raise RuntimeError("the safe is open")
+        raise RuntimeError("a secret detail")
 
     monkeypatch.setattr("auth.tokens.keys.KeyRing.jwks", fail)
     reply = await logged.http.get("/.well-known/jwks.json")
-    fault, request = await lines(shown)
-    assert fault["request_id"] == request["request_id"] == reply.headers["x-request-id"]
-    assert "RuntimeError: the safe is open" in fault["exception"]
+    error, request = await lines(shown)
+    assert error["request_id"] == request["request_id"] == reply.headers["x-request-id"]
+    assert "RuntimeError: a secret detail" in error["exception"]
 
 
 EMBEDDED = """
@@ -192,7 +194,7 @@ def run_embedded(prepare: str, database_url: str) -> subprocess.CompletedProcess
     "prepare", ["", "logging.basicConfig(level=logging.INFO, stream=sys.stdout)"]
 )
 def test_embedded_application_logs_no_values_of_variables(prepare: str, sqlite_url: str) -> None:
-    """As under plain uvicorn, or in an application with its own handlers."""
+    """Covers plain uvicorn, and an application with its own log handlers."""
     done = run_embedded(prepare, sqlite_url)
     printed = done.stdout + done.stderr
     assert "RuntimeError: 10" in printed

@@ -57,15 +57,15 @@ async def test_connection_after_shutdown_is_refused() -> None:
 
 @pytest.fixture
 def own_signals() -> Iterator[None]:
-    """Gives SIGTERM its handler back."""
+    """Restores the handler of SIGTERM."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.usefixtures("own_signals")
-def test_start_that_fails_has_another_status_than_0() -> None:
-    """A service manager restarts what failed, and supervisors look at the status of a worker."""
+def test_failed_start_exits_with_3() -> None:
+    """Service managers and the supervisor depend on the exit status."""
 
     async def cannot_start(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("no database")
