@@ -51,7 +51,9 @@ async def finish(
     try:
         return await unfinished.finish(result, is_mutation=is_mutation)
     except OperationTimedOut:
-        outcome = "is still running" if is_mutation else "was cancelled"
+        # It may have taken effect: a user who repeats it then meets a used link or a taken name.
+        running = "is still running. Check its effect before you repeat it"
+        outcome = running if is_mutation else "was cancelled"
         raise timeout_error(unfinished.seconds, outcome) from None
 
 
