@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import UUID
 
-from models.changes import ChangeFeed
+from models.change_feed import ChangeFeed
 
 # A longer wait returns after this, because the clock may have jumped.
 MAX_WAIT_SECONDS = 5.0
@@ -51,7 +51,7 @@ class Watchers:
         watch = Watch(self._changes)
         self._watches[user_id].add(watch)
         try:
-            with self._changes.awaited():
+            with self._changes.polling():
                 yield watch
         finally:
             self._watches[user_id].discard(watch)

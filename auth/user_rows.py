@@ -73,7 +73,7 @@ class UserRows:
         self._registry = registry
         self._bounds = max_users, max_role_sets
         self._entries = _Entries(*self._bounds)
-        db.changes.add(self)
+        db.change_feed.add(self)
 
     def __len__(self) -> int:
         return len(self._entries.users)
@@ -100,7 +100,7 @@ class UserRows:
         self._entries = _Entries(*self._bounds)
 
     def _current_entries(self) -> "_Entries":
-        if not self._db.changes.is_current():
+        if not self._db.change_feed.is_current():
             return _Entries(*self._bounds)
         if time.monotonic() >= self._entries.expires_at:
             self._entries = _Entries(*self._bounds)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from auth.records import UserRecord
 from auth.tokens.random_eviction_cache import RandomEvictionCache
-from models.changes import ChangeFeed
+from models.change_feed import ChangeFeed
 
 MAX_VIEWERS = 20_000
 # The change feed reports every change. This limits the damage if a trigger was dropped by hand or a

@@ -72,7 +72,7 @@ class Auth:
     async def start(self) -> None:
         """Starts the hashing threads and the change feed."""
         await self.passwords.start()
-        await self.db.changes.start()
+        await self.db.change_feed.start()
 
     async def stop(self) -> None:
         """Stops the hashing threads, waits for background tasks, and closes the database."""

@@ -50,7 +50,7 @@ async def weigh(api: Api) -> None:
     viewer = await get_viewer(api.auth, Client(), token)
     template = api.auth.viewer_cache.get(viewer.session_id)
     assert template is not None
-    cache = ViewerCache(api.auth.db.changes)
+    cache = ViewerCache(api.auth.db.change_feed)
     gc.collect()
     tracemalloc.start()
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The audit trail: who did what to whom. Rows are added and never changed."""
+"""The audit log. Rows are added and never changed."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from models.base import Base, UtcDateTime, uuid7
 
 
 class AuditEvent(Base):
-    """One act. Its ids refer to nothing: it outlives the accounts that it speaks of."""
+    """An audit event. Its IDs are not foreign keys, since it outlives the rows that they name."""
 
     __tablename__ = "audit_events"
 
@@ -25,7 +25,7 @@ class AuditEvent(Base):
     user_agent: Mapped[str | None] = mapped_column(String(200))
     details: Mapped[dict[str, str]] = mapped_column(JSON)
 
-    # Each list of the API is one of these, walked from its end.
+    # One index per list of the API, read from its end.
     __table_args__ = (
         Index("ix_audit_events_actor_id_id", "actor_id", "id"),
         Index("ix_audit_events_subject_id_id", "subject_id", "id"),

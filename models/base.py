@@ -1,4 +1,4 @@
-"""What all tables share: the declarative base, column types and ids."""
+"""The declarative base, column types and IDs of all tables."""
 
 import secrets
 import threading
@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """Declarative base; the naming convention lets migrations name every constraint."""
+    """The declarative base. It gives every constraint a name, which migrations need."""
 
     metadata = MetaData(
         naming_convention={
@@ -25,33 +25,33 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant: aware UTC in Python, on every database. Raises ValueError for a naive one."""
+    """An aware datetime in UTC on every database. Raises ValueError for a naive one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database."""
+        """Converts a value for the database."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a datetime without a time zone is not an instant")
+            raise ValueError("datetime must have a time zone")
         utc = value.astimezone(UTC)
-        # SQLite has no time zones: it holds the UTC wall time.
+        # SQLite has no time zones and stores UTC.
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database."""
+        """Converts a value from the database."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
 def key_text(length: int) -> String:
-    """Normalised text that is compared and searched by prefix.
+    """Returns a column type for normalised text that is compared and searched by prefix.
 
-    Compared by code point on every database: with a locale's collation PostgreSQL could use no
-    index for a prefix, and SQLite and PostgreSQL would disagree.
+    It compares by code point on every database. With the collation of a locale, PostgreSQL could
+    not use an index for a prefix, and SQLite and PostgreSQL would differ.
     """
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
@@ -62,12 +62,12 @@ _uuid7_last = 0
 
 
 def uuid7() -> UUID:
-    """A UUID that sorts by its creation (RFC 9562, 5.7), strictly increasing within the process.
+    """Returns a UUIDv7 (RFC 9562, section 5.7), strictly increasing within the process.
 
-    48 bits of Unix milliseconds, then 12 bits of sub-millisecond time (method 3 of section 6.2),
-    then 62 random bits.
+    It has 48 bits of Unix milliseconds, 12 bits of sub-millisecond time (section 6.2, method 3) and
+    62 random bits.
     """
-    global _uuid7_last  # noqa: PLW0603 - the last value is what makes the sequence monotonic
+    global _uuid7_last  # noqa: PLW0603 - the last value keeps the sequence increasing
     nanoseconds = time.time_ns()
     ticks = ((nanoseconds // 1_000_000) << 12) | ((nanoseconds % 1_000_000) * 4096 // 1_000_000)
     with _uuid7_lock:
@@ -76,7 +76,7 @@ def uuid7() -> UUID:
 
 
 def uuid7_at(instant: datetime) -> UUID:
-    """A UUID that sorts as if it had been made at an instant of the past; not before 1970."""
+    """Returns a UUIDv7 that sorts as if it had been created at a past time, after 1970."""
     microseconds = max((instant - _EPOCH) // timedelta(microseconds=1), 0)
     return _uuid7((microseconds // 1000) << 12 | (microseconds % 1000) * 4096 // 1000)
 

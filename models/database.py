@@ -1,4 +1,4 @@
-"""The one handle to the database: it gives a read or a transaction, and hides the dialects."""
+"""The database handle: reads, transactions and locks on SQLite and PostgreSQL."""
 
 import asyncio
 import os
@@ -18,16 +18,16 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import NullPool
 
 from models import sqlite_engine
-from models.changes import ChangeFeed, NoChanges
+from models.cancellation import finish
+from models.change_feed import ChangeFeed, DisconnectedChangeFeed
 from models.outages import DatabaseUnavailable as DatabaseUnavailable  # noqa: PLC0414 - re-exported
-from models.outages import unavailable_when_lost
-from models.sqlite_changes import SqliteChanges
+from models.outages import unavailable_on_outage
+from models.sqlite_change_feed import SqliteChangeFeed
 from models.sqlite_reads import SqliteReads
-from models.uncancelled import finish
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 10
-# How long a command at the console waits for the writers of a SQLite file.
+# How long commands wait for other writers of a SQLite file.
 PATIENT_LOCK_SECONDS = 60
 
 T = TypeVar("T")
@@ -40,38 +40,39 @@ _DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 
-# The last for PgBouncer in transaction mode, which wants it to be 0.
+# PgBouncer in transaction mode needs `prepared_statement_cache_size=0`.
 _POSTGRESQL_OPTIONS = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
 
 
 class UnsupportedDatabase(ValueError):
-    """The address is of no database that Postern can use."""
+    """The URL does not name a supported database."""
 
 
 class Database:
-    """SQLite or PostgreSQL behind three doors: `read`, `begin`, and `look_up` for a single query.
+    """A SQLite or PostgreSQL database: `read`, `begin` for transactions, `look_up` for one query.
 
-    Each use case opens its own and closes it before slow work. A session is never shared: fields
-    that are resolved side by side would collide on it. `changes` hears what anybody commits.
+    Each use case opens its own database session and closes it before slow work. Sessions are not
+    shared, since fields that resolve concurrently would use them at the same time. `change_feed`
+    reports commits.
     """
 
     def __init__(
         self,
         engine: AsyncEngine,
-        changes: ChangeFeed,
+        change_feed: ChangeFeed,
         reads: SqliteReads | None = None,
         *,
         turn_seconds: float = sqlite_engine.BUSY_TIMEOUT_SECONDS,
     ) -> None:
-        """`reads` is of a SQLite file: one in memory has no second connection."""
+        """`reads` is for a SQLite file. A database in memory has only one connection."""
         self._turn_seconds = turn_seconds
         self.engine = engine
-        self.changes = changes
-        self._reads_at_once = reads
+        self.change_feed = change_feed
+        self._sqlite_reads = reads
         self.dialect = engine.dialect.name
         reading = engine.execution_options(postgresql_readonly=True)
         writing = engine.execution_options(sqlite_begin_immediate=True)
-        # A query alone is a transaction already; without BEGIN and ROLLBACK it takes half as long.
+        # For one query. Without BEGIN and ROLLBACK it takes half the time.
         single = {"isolation_level": "AUTOCOMMIT"} if self.dialect == "postgresql" else {}
         self._single = engine.execution_options(**single)
         self._turn = asyncio.Lock() if self.dialect == "sqlite" else None
@@ -80,11 +81,10 @@ class Database:
 
     @classmethod
     def connect(cls, url: str, *, patient: bool = False) -> "Database":
-        """Makes the handle; the first use connects.
+        """Returns a handle. The first use connects.
 
-        `patient` is for commands at the console: their statements may take as long as they need,
-        and wait for locks. Raises UnsupportedDatabase, and DatabaseUnavailable for a file that
-        cannot be made.
+        `patient` is for commands: their statements have no timeout and wait for locks. Raises
+        UnsupportedDatabase, and DatabaseUnavailable if a file cannot be created.
         """
         address = parse_url(url)
         if address.get_backend_name() == "sqlite":
@@ -96,44 +96,44 @@ class Database:
         seconds = PATIENT_LOCK_SECONDS if patient else sqlite_engine.BUSY_TIMEOUT_SECONDS
         engine = sqlite_engine.connect(address, seconds)
         if _is_in_memory(address):
-            return cls(engine, NoChanges(), turn_seconds=seconds)
+            return cls(engine, DisconnectedChangeFeed(), turn_seconds=seconds)
         path = Path(str(address.database))
         _create_private_file(path)
-        return cls(engine, SqliteChanges(path), SqliteReads(address), turn_seconds=seconds)
+        return cls(engine, SqliteChangeFeed(path), SqliteReads(address), turn_seconds=seconds)
 
     @classmethod
     def _connect_postgresql(cls, address: URL, *, patient: bool) -> "Database":
-        # asyncpg takes memory, and SQLite needs none of it.
+        # Imported here, since asyncpg takes memory that SQLite does not need.
         from models import postgresql_engine  # noqa: PLC0415
-        from models.postgresql_changes import PostgresqlChanges  # noqa: PLC0415
+        from models.postgresql_change_feed import PostgresqlChangeFeed  # noqa: PLC0415
 
         limits = CONNECT_TIMEOUT_SECONDS, None if patient else STATEMENT_TIMEOUT_SECONDS
-        # The pool would hand the listening connection to others.
-        changes = PostgresqlChanges(postgresql_engine.connect(address, *limits, poolclass=NullPool))
+        # Without a pool, so that the listening connection is not used for anything else.
+        feed = PostgresqlChangeFeed(postgresql_engine.connect(address, *limits, poolclass=NullPool))
         pooled = postgresql_engine.connect(
             address, *limits, pool_size=10, max_overflow=0, pool_timeout=CONNECT_TIMEOUT_SECONDS
         )
-        postgresql_engine.distrust_connections(pooled, lambda: changes.lost_at)
-        return cls(pooled, changes)
+        postgresql_engine.replace_older_connections(pooled, lambda: feed.lost_at)
+        return cls(pooled, feed)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """One consistent look at the data. Raises DatabaseUnavailable."""
-        async with unavailable_when_lost(), _ended(self._reads()) as session:
+        """Opens a read-only session. Raises DatabaseUnavailable."""
+        async with unavailable_on_outage(), _ended(self._reads()) as session:
             yield session
 
     async def look_up(
         self, query: Select[Any], values: Mapping[str, Any] | None = None
     ) -> Sequence[Row[Any]]:
-        """The rows of one query that an index answers, few and at once. Raises DatabaseUnavailable.
+        """Returns the rows of one fast query that uses an index. Raises DatabaseUnavailable.
 
-        A query that may have to search is for `read`: on SQLite everybody else would wait for it.
+        Use `read` for slower queries: on SQLite this blocks the event loop.
         """
-        if self._reads_at_once is not None:
-            found = self._reads_at_once.read(query, values or {})
+        if self._sqlite_reads is not None:
+            found = self._sqlite_reads.read(query, values or {})
             if found is not None:
                 return found
-        async with unavailable_when_lost():
+        async with unavailable_on_outage():
             return await finish(self._look_up(query, values))
 
     async def _look_up(
@@ -148,25 +148,25 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end, rolled back by an exception.
+        """Opens a transaction: commits at the end, rolls back if the block raises.
 
-        It ends whatever happens to the task: a cancellation in the block rolls it back, and one
-        that arrives during the commit takes effect after it. After it, the caches of this process
-        reflect its changes. Raises DatabaseUnavailable.
+        A cancellation in the block rolls it back. A cancellation during the commit takes effect
+        after the commit. After it, the caches of this process reflect the changes. Raises
+        DatabaseUnavailable.
         """
         async with (
-            unavailable_when_lost(),
-            self._turn_to_write(),
+            unavailable_on_outage(),
+            self._write_turn(),
             _ended(self._writes()) as session,
         ):
             yield session
             await finish(session.commit())
-        await self.changes.catch_up()
+        await self.change_feed.catch_up()
 
     @asynccontextmanager
-    async def _turn_to_write(self) -> AsyncIterator[None]:
-        # SQLite lets one write at a time; those who wait ask it again and again, whoever came
-        # first. Within this process they form a queue instead, and hold no connection meanwhile.
+    async def _write_turn(self) -> AsyncIterator[None]:
+        # SQLite has one writer at a time, and waiting writers poll in no order. Within this process
+        # they form a queue and hold no connection while they wait.
         if self._turn is None:
             yield
             return
@@ -178,15 +178,15 @@ class Database:
             self._turn.release()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Runs synchronous work (a migration) in one transaction. Raises DatabaseUnavailable."""
+        """Runs synchronous work (a migration) in a transaction. Raises DatabaseUnavailable."""
         async with self.begin() as session:
             connection = await session.connection()
             return await connection.run_sync(work)
 
     async def lock(self, session: AsyncSession, name: str) -> None:
-        """Lets one transaction at a time past this line, whatever the process or machine.
+        """Takes a lock until the end of the transaction, across all processes.
 
-        SQLite needs nothing: its write transactions are one at a time already.
+        Does nothing on SQLite, which has one write transaction at a time.
         """
         if self.dialect == "postgresql":
             await session.execute(
@@ -194,32 +194,31 @@ class Database:
             )
 
     async def try_lock(self, session: AsyncSession, name: str) -> bool:
-        """Takes the same lock for the transaction, unless somebody has it: then it is False."""
+        """Takes the lock. Returns False if another transaction holds it."""
         if self.dialect != "postgresql":
             return True
-        got = await session.scalar(
+        taken = await session.scalar(
             text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
         )
-        return bool(got)
+        return bool(taken)
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self.changes.stop()
-        if self._reads_at_once is not None:
-            self._reads_at_once.close()
+        await self.change_feed.stop()
+        if self._sqlite_reads is not None:
+            self._sqlite_reads.close()
         await self.engine.dispose()
 
 
 def parse_url(url: str) -> URL:
-    """Reads a database address and chooses the driver. Raises UnsupportedDatabase."""
+    """Parses a database URL and chooses the driver. Raises UnsupportedDatabase."""
     try:
         address = make_url(url)
         address = address.set(drivername=_DRIVERS[address.drivername])
     except (ArgumentError, KeyError, ValueError):
-        # The address itself stays out of the message: it may hold a password.
+        # The message must not contain the URL, which may hold a password.
         raise UnsupportedDatabase(
-            "the database address must look like sqlite:///path or"
-            " postgresql://user:password@host/name"
+            "the database URL must look like sqlite:///path or postgresql://user:password@host/name"
         ) from None
     if address.get_backend_name() == "postgresql":
         return _with_known_options(address)
@@ -227,12 +226,12 @@ def parse_url(url: str) -> URL:
 
 
 def _with_known_options(address: URL) -> URL:
-    # libpq and those who hand out addresses call it `sslmode`; the driver does not.
+    # libpq and hosting providers use `sslmode`, and the driver uses `ssl`.
     options = {"ssl" if name == "sslmode" else name: v for name, v in address.query.items()}
     if not options.keys() <= _POSTGRESQL_OPTIONS:
         raise UnsupportedDatabase(
-            "after the ? the database address may have only host, port, sslmode and"
-            " prepared_statement_cache_size"
+            "the database URL has an unknown option: only host, port, sslmode and"
+            " prepared_statement_cache_size are supported"
         )
     return address.set(query=options)
 
@@ -252,9 +251,9 @@ def _create_private_file(path: Path) -> None:
 
 @asynccontextmanager
 async def _ended(session: AsyncSession) -> AsyncIterator[AsyncSession]:
-    """Connects the session, and gives its connection back whatever happens to the task."""
+    """Connects the session, and always releases its connection."""
     try:
-        # Within `finish`: a connection that is cut off while it is made would never be closed.
+        # A connection whose creation is cancelled would never be closed.
         await finish(session.connection())
         yield session
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Invitations to register, and the roles that come with them."""
+"""Invitations to register, and the roles that they grant."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from models.role import Role
 
 
 class InvitationRole(Base):
-    """A role that the invited person will have."""
+    """A role that the invited user will have."""
 
     __tablename__ = "invitation_roles"
 
@@ -24,7 +24,7 @@ class InvitationRole(Base):
 
 
 class Invitation(Base):
-    """Somebody may register with this address; the row goes when they have."""
+    """An open invitation. The row is deleted when it is accepted."""
 
     __tablename__ = "invitations"
 
@@ -33,7 +33,7 @@ class Invitation(Base):
     email_key: Mapped[str] = mapped_column(key_text(254), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    # The account of the operator. It refers to nothing: without the account the row is void.
+    # The admin who sent it. Not a foreign key: without the account the invitation is invalid.
     invited_by: Mapped[UUID | None]
     from_console: Mapped[bool] = mapped_column(default=False, server_default=false())
 

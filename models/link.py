@@ -1,4 +1,4 @@
-"""What the link in an email is about: a request of a user."""
+"""Requests of users whose link was sent by email."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -10,11 +10,10 @@ from models.base import Base, UtcDateTime
 
 
 class Link(Base):
-    """A request that waits for its link to be followed.
+    """An open request with a link.
 
-    Several requests for a password reset may be open; of every other purpose the newest is.
-
-    Nothing here opens anything: the token in the mail is signed, and the signature stored nowhere.
+    Several requests for a password reset may be open. Of every other purpose only the newest is.
+    The row is not enough to use the link, since the signature of its token is not stored.
     """
 
     __tablename__ = "links"
@@ -22,6 +21,6 @@ class Link(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     purpose: Mapped[str] = mapped_column(String(32))
-    # The address that a change of address would bring.
+    # The new address of an email change.
     email: Mapped[str | None] = mapped_column(String(254))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

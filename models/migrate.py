@@ -1,4 +1,4 @@
-"""Brings the tables to the state that this code needs, with Alembic."""
+"""Applies migrations with Alembic."""
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -18,7 +18,7 @@ async def upgrade(db: Database) -> None:
 
 
 def drift(connection: Connection) -> list[object]:
-    """Differences between the migrated tables and the models; empty when they agree."""
+    """Returns the differences between the tables and the models."""
     context = MigrationContext.configure(
         connection, opts={"compare_type": True, "include_name": _is_modelled}
     )
@@ -38,7 +38,7 @@ def _config() -> Config:
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        # Two processes may start together: the second waits here, then finds nothing to do.
+        # If two processes start together, the second waits here and then has nothing to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('migrate', 0))"))
     _move_version(connection)
     config = _config()

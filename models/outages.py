@@ -1,4 +1,4 @@
-"""What an outage of the database looks like, on each dialect."""
+"""Turns the errors of an outage on each dialect into DatabaseUnavailable."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -12,23 +12,23 @@ from models.waits import waiting
 
 
 class DatabaseUnavailable(Exception):
-    """The database cannot be reached, or did not answer in time. Nothing was decided."""
+    """The database is unreachable or did not answer in time."""
 
     event: ClassVar[str] = "database.unavailable"
-    # What clients read. The cause is only logged.
+    # For clients. The cause is only logged.
     message: ClassVar[str] = "The server cannot reach its database. Try again shortly."
 
 
 @asynccontextmanager
-async def unavailable_when_lost() -> AsyncIterator[None]:
-    """Around each use of the database: turns what an outage raises into DatabaseUnavailable."""
+async def unavailable_on_outage() -> AsyncIterator[None]:
+    """Raises DatabaseUnavailable for errors of an outage. Wraps each use of the database."""
     try:
         with waiting():
             yield
     except (OSError, PoolTimeoutError) as error:
         raise DatabaseUnavailable(type(error).__name__) from error
     except DBAPIError as error:
-        if not _is_lost(error):
+        if not _is_outage(error):
             raise
         raise DatabaseUnavailable(_cause_of(error)) from error
 
@@ -36,10 +36,12 @@ async def unavailable_when_lost() -> AsyncIterator[None]:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, read-only,
 # idle in a transaction or in one for too long, wrong user or password, no such database,
 # transaction rollback (deadlock, serialization failure), insufficient resources, lock not
-# available, operator intervention, system error. The transaction was rolled back: it can be tried
-# again.
-_LOST_SQLSTATES = (*("08", "25006", "25P03", "25P04", "28", "3D", "40", "53", "55P03", "57", "58"),)
-_LOST_SQLITE_CODES = frozenset(
+# available, operator intervention, system error. The transaction was rolled back and can be
+# retried.
+_OUTAGE_SQLSTATES = (
+    *("08", "25006", "25P03", "25P04", "28", "3D", "40", "53", "55P03", "57", "58"),
+)
+_OUTAGE_SQLITE_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -54,21 +56,21 @@ _LOST_SQLITE_CODES = frozenset(
 
 
 def _cause_of(error: DBAPIError) -> str:
-    """The database's own name of the error: `SQLITE_FULL`, `DeadlockDetectedError`."""
+    """Returns the name of the error in the database: `SQLITE_FULL`, `DeadlockDetectedError`."""
     original = error.orig
     if isinstance(original, sqlite3.Error):
         return getattr(original, "sqlite_errorname", type(original).__name__)
-    # SQLAlchemy has one class for all of them, raised from the driver's.
+    # SQLAlchemy raises one class for all of them, from the error of the driver.
     cause = original.__cause__ if original is not None else None
     return type(cause or original).__name__
 
 
-def _is_lost(error: DBAPIError) -> bool:
+def _is_outage(error: DBAPIError) -> bool:
     original = error.orig
     if isinstance(original, sqlite3.Error):
         # The low byte is the primary code: https://www.sqlite.org/rescode.html
-        return getattr(original, "sqlite_errorcode", 0) & 0xFF in _LOST_SQLITE_CODES
+        return getattr(original, "sqlite_errorcode", 0) & 0xFF in _OUTAGE_SQLITE_CODES
     if error.connection_invalidated:
         return True
     sqlstate = getattr(original, "sqlstate", None) or ""
-    return sqlstate.startswith(_LOST_SQLSTATES)
+    return sqlstate.startswith(_OUTAGE_SQLSTATES)

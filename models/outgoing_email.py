@@ -1,4 +1,4 @@
-"""Mails that are to be sent: written with what they tell of, deleted when they are."""
+"""The outbox: emails that wait to be sent."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from models.base import Base, UtcDateTime, uuid7
 
 
 class OutgoingEmail(Base):
-    """One mail. It holds no link: that is made when the mail is sent."""
+    """A queued email. It contains no link, which is created when the email is sent."""
 
     __tablename__ = "outgoing_mails"
 
@@ -18,11 +18,11 @@ class OutgoingEmail(Base):
     kind: Mapped[str] = mapped_column(String(32))
     about: Mapped[dict[str, str]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Also how long the process that sends it has for it: then another one may try.
+    # While a process sends the email: when its claim ends and another process may try.
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None] = mapped_column(String(200))
 
 
-# What is due, oldest first; a mail that was given up has no next attempt.
+# For the emails that are due. A failed email has no next attempt.
 Index("ix_outgoing_mails_next_attempt_at", OutgoingEmail.next_attempt_at)

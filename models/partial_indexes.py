@@ -1,14 +1,14 @@
-"""Indexes of some of the rows only; migrations make them, and nothing else needs to know.
+"""Indexes with a condition, which only migrations need.
 
-An index with a condition loads SQLAlchemy's dialects of all databases that the condition is for,
-which of an idle server were two megabytes.
+They are in their own module because SQLAlchemy loads a dialect per condition. That would take two
+megabytes of the memory of an idle server.
 """
 
 from sqlalchemy import Index
 
 from models.user import User
 
-# Disabled accounts are few among many: without it, listing them would walk the whole table.
+# Few users are disabled. Without the index, listing them would read the whole table.
 Index(
     "ix_users_disabled",
     User.id,

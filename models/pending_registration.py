@@ -1,4 +1,4 @@
-"""Registrations that wait for their address to be proved."""
+"""Registrations whose email is not verified yet."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -10,7 +10,7 @@ from models.base import Base, UtcDateTime
 
 
 class PendingRegistration(Base):
-    """An account to be. It reserves no name: who follows the link first has it."""
+    """A registration. It does not reserve its username, which the first confirmed one gets."""
 
     __tablename__ = "pending_registrations"
 

@@ -1,4 +1,4 @@
-"""How connections to PostgreSQL begin: on the primary, with the settings that the rules rely on."""
+"""Connections to PostgreSQL: only to the primary, with the session settings that the code needs."""
 
 import math
 import time
@@ -11,26 +11,27 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-# A server, a database or a role may have other defaults. READ COMMITTED is what conditional UPDATEs
-# and row locks rely on: with a stricter level the second of two writers would fail, and the check
-# for the last admin would read a snapshot from before it got its lock.
+# A server, database or role may have other defaults. Conditional UPDATEs and row locks need READ
+# COMMITTED: at a stricter level the second of two writers would fail, and the check for the last
+# admin would read a snapshot from before its lock.
 _SETTINGS = {
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
     "standard_conforming_strings": "on",
-    # The statement timeout bounds this wait too.
+    # The statement timeout bounds lock waits too.
     "lock_timeout": "0",
     # Idle connections stay in the pool.
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
 }
-# A process that is stopped in a transaction does not keep its locks for longer.
+# A process that is paused in a transaction keeps its locks for no longer than this.
 _IDLE_IN_TRANSACTION_SECONDS = 60
-# The server gives up before the driver does: if it does not answer even then, the line is dead.
+# The timeout of the server is shorter than that of the driver. If the driver times out, the
+# connection is dead.
 _SERVER_SHARE = 0.9
 
-# `off` would lose sessions and revocations that were acknowledged. Names that this version of the
-# server does not know are left out.
+# `synchronous_commit = off` would lose acknowledged sessions and revocations. Settings that this
+# version of the server does not know are skipped.
 _PREPARE = """
 SELECT pg_is_in_recovery(), (
     SELECT count(set_config(name, value, false))
@@ -43,25 +44,26 @@ _READ_ONLY = "25006"
 
 
 class StandbyServer(OSError):
-    """The server is a standby: it cannot write, and what it reads may be out of date."""
+    """The server is a standby, which cannot write and may have outdated data."""
 
 
 class ConnectionBroken(OSError):
-    """The server ended a connection at a moment for which the driver has no proper error."""
+    """The server closed a connection, and the driver raised an internal error."""
 
 
 def connect(
     address: URL, connect_seconds: float, statement_seconds: float | None, **pool: Any
 ) -> AsyncEngine:
-    """The engine of a database; the first use connects. Without a limit, statements may take long.
+    """Returns the engine of a database. The first use connects.
 
-    A connection to a standby raises StandbyServer.
+    Statements have no timeout if `statement_seconds` is None. A connection to a standby raises
+    StandbyServer.
     """
     engine = create_async_engine(
         address,
-        # An error's text holds no values: they may be password hashes, and end up in a log.
+        # Errors must not contain parameters, such as password hashes, since they are logged.
         hide_parameters=True,
-        # BEGIN names it, so that a pooler's connection with other settings does not matter.
+        # BEGIN sets it, so it also holds on connections that a pooler has changed.
         isolation_level="READ COMMITTED",
         connect_args={"timeout": connect_seconds, "command_timeout": statement_seconds},
         **pool,
@@ -71,18 +73,18 @@ def connect(
     def prepare(connection: Any, record: Any) -> None:
         _prepare(connection, record, settings)
 
-    # Before SQLAlchemy's own first queries.
+    # Before the first queries of SQLAlchemy.
     event.listen(engine.sync_engine, "connect", prepare, insert=True)
-    event.listen(engine.sync_engine, "close", _hang_up)
+    event.listen(engine.sync_engine, "close", _terminate)
     event.listen(engine.sync_engine, "handle_error", _invalidate_all)
     return engine
 
 
-def distrust_connections(engine: AsyncEngine, made_before: Callable[[], float]) -> None:
-    """Replaces each connection that was made before this moment of the monotonic clock."""
+def replace_older_connections(engine: AsyncEngine, created_before: Callable[[], float]) -> None:
+    """Replaces connections that were created before a time of the monotonic clock."""
 
     def check(_connection: object, record: Any, _proxy: object) -> None:
-        if record.info["connected_at"] < made_before():
+        if record.info["connected_at"] < created_before():
             raise DisconnectionError
 
     event.listen(engine.sync_engine, "checkout", check)
@@ -107,7 +109,7 @@ def _prepare(connection: Any, record: Any, settings: dict[str, str]) -> None:
     try:
         standby, _ = connection.run_async(lambda driver: driver.fetchrow(_PREPARE, names, values))
     except (InterfaceError, InternalClientError, PostgresError) as error:
-        # Here SQLAlchemy does not turn the driver's errors into its own.
+        # SQLAlchemy does not translate errors of the driver here.
         connection.driver_connection.terminate()
         raise ConnectionBroken(type(error).__name__) from error
     if standby:
@@ -116,26 +118,26 @@ def _prepare(connection: Any, record: Any, settings: dict[str, str]) -> None:
     record.info["connected_at"] = time.monotonic()
 
 
-def _hang_up(connection: Any, _record: object) -> None:
-    # A polite end waits for a peer that may not be there. In a transaction the driver has to send
-    # its request to cancel the statement first.
+def _terminate(connection: Any, _record: object) -> None:
+    # Not closed, which would wait for a server that may be gone. In a transaction the driver must
+    # first send its request to cancel the statement.
     driver = connection.driver_connection
     if not driver.is_closed() and not driver.is_in_transaction():
         driver.terminate()
 
 
 def _invalidate_all(context: ExceptionContext) -> OSError | None:
-    """Replaces every connection of the pool when one is silent, or its server became read-only.
+    """Replaces all connections of the pool if one times out or its server is read-only.
 
-    Returns the error to raise instead, if there is a better one.
+    Returns the error to raise instead, or None.
     """
     error = context.original_exception
     if isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == _READ_ONLY:
         context.is_disconnect = True
-        # SQLAlchemy takes a TimeoutError for a cancelled task and would keep the other connections.
+        # SQLAlchemy treats a TimeoutError as a cancellation and would keep the other connections.
         context.invalidate_pool_on_disconnect = True
     if isinstance(error, InternalClientError):
-        # The driver lost track of its connection, and SQLAlchemy does not know this error.
+        # The state of the connection is unknown. SQLAlchemy does not handle this error.
         context.is_disconnect = True
         return ConnectionBroken(type(error).__name__)
     return None

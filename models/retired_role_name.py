@@ -1,4 +1,4 @@
-"""Names of deleted roles, and what those roles granted."""
+"""Names of deleted roles, with the permissions that they granted."""
 
 from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from models.base import Base
 
 
 class RetiredRoleName(Base):
-    """A name that other programs may still trust: see `auth/role_edits.py`."""
+    """A name that other services may still trust. See `auth/role_edits.py`."""
 
     __tablename__ = "retired_role_names"
 

@@ -1,4 +1,4 @@
-"""Roles, what they permit, and who has them."""
+"""Roles, their permissions, and the users who have them."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ class Role(Base):
 
 
 class RolePermission(Base):
-    """One permission of a role: `resource:action`, or `*` for every permission there is."""
+    """A permission of a role: `resource:action`, or `*` for all permissions."""
 
     __tablename__ = "role_permissions"
 
@@ -34,7 +34,7 @@ class RolePermission(Base):
 
 
 class UserRole(Base):
-    """A user has a role."""
+    """A role of a user."""
 
     __tablename__ = "user_roles"
 
@@ -45,5 +45,5 @@ class UserRole(Base):
         ForeignKey("roles.id", ondelete="RESTRICT"), primary_key=True
     )
 
-    # Serves "who has this role, newest first" page by page.
+    # For lists of the users with a role, newest first.
     __table_args__ = (Index(None, role_id, user_id),)

@@ -1,4 +1,4 @@
-"""Whether the tables are those that this code needs; asked without Alembic, which is large."""
+"""Compares the version of the tables with this code, without Alembic, which is large."""
 
 from enum import Enum
 from functools import cache
@@ -14,7 +14,7 @@ VERSION_TABLE = "postern_alembic_version"
 
 
 class SchemaState(Enum):
-    """How the tables of a database relate to this code."""
+    """The version of the tables relative to this code."""
 
     CURRENT = "current"
     BEHIND = "behind"
@@ -22,7 +22,7 @@ class SchemaState(Enum):
 
 
 async def schema_state(db: Database) -> SchemaState:
-    """Tells whether migrations are pending, without applying any. Raises DatabaseUnavailable."""
+    """Returns whether migrations are pending. Raises DatabaseUnavailable."""
     async with db.read() as session:
         connection = await session.connection()
         return await connection.run_sync(_schema_state)
@@ -30,9 +30,9 @@ async def schema_state(db: Database) -> SchemaState:
 
 @cache
 def known_revisions() -> tuple[str, ...]:
-    """The migrations of this code, the newest last: each file begins with its revision.
+    """Returns the revisions of this code, newest last. File names start with the revision.
 
-    They are read once: another version may be installed over the files of a running process.
+    Cached, since another version may be installed over the files of a running process.
     """
     files = MIGRATIONS.glob("versions/[0-9]*.py")
     return tuple(sorted(path.name.partition("_")[0] for path in files))

@@ -11,7 +11,7 @@ from models.base import Base, UtcDateTime, uuid7
 
 
 class RevocationReason(StrEnum):
-    """Why a session ended before its time."""
+    """Why a session ended before it expired."""
 
     LOGGED_OUT = "logged_out"
     LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
@@ -24,7 +24,7 @@ class RevocationReason(StrEnum):
 
 
 class Session(Base):
-    """One sign-in on one device. Its id is the `sid` of its tokens; nothing here opens it."""
+    """A session of a user. Its ID is the `sid` claim of its tokens. The row contains no tokens."""
 
     __tablename__ = "sessions"
 
@@ -39,5 +39,5 @@ class Session(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revocation_reason: Mapped[str | None] = mapped_column(String(32))
-    # Of the refresh that made this generation; null if the client sent no idempotency key.
+    # Of the refresh that created this generation. Null if the client sent no idempotency key.
     idempotency_key_hmac: Mapped[bytes | None] = mapped_column(LargeBinary(32))

@@ -1,4 +1,4 @@
-"""How connections to a SQLite file begin: in WAL mode, and with transactions that can wait."""
+"""Connections to SQLite: WAL mode, foreign keys, and transactions that wait for locks."""
 
 import sqlite3
 import time
@@ -12,7 +12,7 @@ BUSY_TIMEOUT_SECONDS = 5
 
 
 def connect(address: URL, busy_seconds: float) -> AsyncEngine:
-    """The engine of a file, or of a database in memory; the first use connects."""
+    """Returns the engine of a file or of a database in memory. The first use connects."""
     engine = create_async_engine(
         address,
         hide_parameters=True,
@@ -24,26 +24,26 @@ def connect(address: URL, busy_seconds: float) -> AsyncEngine:
 
 
 class _RollingBack(sqlite3.Connection):
-    """Ends its transaction when it is closed.
+    """Rolls back when it is closed.
 
-    SQLite keeps a connection that is closed with an unfinished statement until the statement is
-    garbage, and with it the write lock. https://www.sqlite.org/c3ref/close.html
+    If a connection is closed with an unfinished statement, SQLite keeps it and its write lock until
+    the statement is garbage-collected. https://www.sqlite.org/c3ref/close.html
     """
 
     def close(self) -> None:
-        """Rolls back, then closes. May be called twice, as when a clean-up was cut short."""
+        """Rolls back and closes. It may be called twice, if a cleanup was interrupted."""
         try:
             if self.in_transaction:
                 self.rollback()
         except sqlite3.ProgrammingError:
-            # It is closed already.
+            # Already closed.
             pass
         finally:
             super().close()
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    # The driver would open transactions on its own, too late for reads and never IMMEDIATE.
+    # Otherwise the driver would start transactions: too late for reads, and not IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
     _switch_to_wal(cursor)
@@ -52,21 +52,21 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _switch_to_wal(cursor: Any) -> None:
-    # SQLite's own timeout does not hold here: of two servers that start together on a new file,
-    # one would be told at once that it is locked.
-    give_up_at = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    # The timeout of SQLite does not apply here. If two servers start together on a new file, one
+    # would fail immediately with SQLITE_BUSY.
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
         else:
             return
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot wait for another writer: it fails at
-    # once with SQLITE_BUSY. Taking the write lock first makes it wait instead.
+    # A transaction that reads before it writes cannot wait for another writer: it fails with
+    # SQLITE_BUSY. With BEGIN IMMEDIATE it takes the write lock first and can wait.
     writes = connection.get_execution_options().get("sqlite_begin_immediate")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,7 +1,7 @@
-"""Reads of one SQLite file on the thread of the event loop itself.
+"""Fast reads of a SQLite file on the thread of the event loop.
 
-A hop to the driver's thread and back takes ten times as long as a look at an index, and a reader of
-a file in WAL mode waits for no writer. https://www.sqlite.org/wal.html#concurrency
+Switching to the thread of the driver takes ten times as long as an index look-up. In WAL mode a
+reader does not wait for writers. https://www.sqlite.org/wal.html#concurrency
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from sqlalchemy.pool import NullPool
 
 
 class SqliteReads:
-    """A connection of its own, that never writes and never waits.
+    """A read-only connection that does not wait for locks.
 
-    Between two reads it is in no transaction: one left open would keep the WAL from being emptied.
+    It holds no transaction between reads, which would prevent checkpoints of the WAL.
     """
 
     def __init__(self, address: URL) -> None:
@@ -25,16 +25,16 @@ class SqliteReads:
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
-            # What must be waited for is waited for on another thread.
+            # Reads that must wait for a lock run on another thread.
             connect_args={"timeout": 0},
         )
         event.listen(self._engine, "connect", _forbid_writing)
         self._connection: Connection | None = None
 
     def read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Row[Any]] | None:
-        """The rows; None if a connection that can wait had better be asked, or tell what is wrong.
+        """Returns the rows; None if it failed and the caller should use a connection that can wait.
 
-        All are fetched at once, which is what ends the transaction.
+        Fetches all rows, which ends the transaction.
         """
         try:
             if self._connection is None:
@@ -44,12 +44,12 @@ class SqliteReads:
             self.close()
             return None
         except Exception:
-            # A value that cannot be read: the statement would stay open, and with it the WAL.
+            # A value cannot be converted. The open statement would prevent checkpoints.
             self.close()
             raise
 
     def close(self) -> None:
-        """Closes the connection; another read would open the next."""
+        """Closes the connection. The next read opens another one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

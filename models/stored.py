@@ -1,6 +1,6 @@
-"""Columns as the driver gives them, for rows that are read by the hundred.
+"""Columns without type conversion, for queries that read many rows.
 
-To make values of what nobody may look at costs more than to fetch it.
+Converting values that may not be used takes longer than fetching them.
 """
 
 from datetime import UTC, datetime
@@ -13,24 +13,24 @@ from sqlalchemy.types import NullType
 
 
 def as_stored(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
-    """The column without any conversion of its values."""
+    """Returns a column whose values are not converted."""
     return type_coerce(column, NullType()).label(column.key)
 
 
 def joined(column: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:
-    """The texts of many rows as one, with commas between them."""
-    # A comma of Python's would be put into the statement anew at each run.
+    """Returns an aggregate that joins the texts of rows with commas."""
+    # A literal, since a bound parameter would be processed at each execution.
     comma: Any = literal_column("','")
     return func.aggregate_strings(column, comma)
 
 
 def read_uuid(stored: Any) -> UUID:
-    """The value of a column of UUIDs, that SQLite holds as text."""
+    """Converts the value of a UUID column, which is text on SQLite."""
     return stored if isinstance(stored, UUID) else UUID(stored)
 
 
 def read_instant(stored: Any) -> datetime:
-    """The value of a `UtcDateTime`, that SQLite holds as the text of its UTC wall time."""
+    """Converts the value of a `UtcDateTime` column, which is text in UTC on SQLite."""
     if isinstance(stored, datetime):
         return stored.astimezone(UTC)
     return datetime.fromisoformat(stored).replace(tzinfo=UTC)

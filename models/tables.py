@@ -10,7 +10,7 @@ from models import (
     retired_role_name,
     session,
     signing_key,
-    throttle,
+    throttle_row,
     user,
 )
 from models.base import Base
@@ -27,7 +27,7 @@ TABLE_MODULES = (
     retired_role_name,
     session,
     signing_key,
-    throttle,
+    throttle_row,
     user,
 )
 

@@ -1,4 +1,4 @@
-"""Accounts."""
+"""Users."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from models.role import Role, UserRole
 
 
 class User(Base):
-    """One account. Its id is the `sub` of its tokens and is never given to anybody else."""
+    """A user. The ID is the `sub` claim of their tokens and is never reused."""
 
     __tablename__ = "users"
 
@@ -28,11 +28,11 @@ class User(Base):
     email_verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Somebody else chose it: it is good for choosing another.
+    # Set by an admin. It can be used only to choose another password.
     password_is_temporary: Mapped[bool] = mapped_column(default=False, server_default=false())
-    # Of a temporary password. Null if a process of an older version set it: see `has_expired`.
+    # For a temporary password. Null if a process of an older version set it: see `has_expired`.
     temporary_password_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Counts edits, so that of two operators with the same form open the second is told.
+    # The number of edits, to detect concurrent ones.
     version: Mapped[int] = mapped_column(default=1, server_default="1")
 
     roles: Mapped[list[Role]] = relationship(

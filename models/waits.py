@@ -1,4 +1,4 @@
-"""What a piece of work waits for at this moment: the database, or a pause before a refusal."""
+"""Tracks what an operation waits for: the database, or the delay of a rejection."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Waits:
-    """The waits of one piece of work."""
+    """The waits of one operation."""
 
-    # The uses of the database that have begun and not ended.
+    # The number of uses of the database that are in progress.
     in_progress: int = 0
     # Whether a use of the database was cancelled.
-    cut_short: bool = False
-    # Set when the client does not wait for the reply any more.
+    was_cancelled: bool = False
+    # Set when the client no longer waits for the reply.
     abandoned: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -24,7 +24,7 @@ _watched: ContextVar[Waits | None] = ContextVar("watched_waits", default=None)
 
 @contextmanager
 def watched_waits() -> Iterator[Waits]:
-    """Counts the waits of every task that is created in the block."""
+    """Tracks the waits of every task that is created in the block."""
     waits = Waits()
     token = _watched.set(waits)
     try:
@@ -35,7 +35,7 @@ def watched_waits() -> Iterator[Waits]:
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Around each use of the database."""
+    """Counts a use of the database. Wraps each of them."""
     waits = _watched.get()
     if waits is None:
         yield
@@ -44,14 +44,14 @@ def waiting() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        waits.cut_short = True
+        waits.was_cancelled = True
         raise
     finally:
         waits.in_progress -= 1
 
 
 async def pause(seconds: float) -> None:
-    """Waits for so long, or until the work is abandoned."""
+    """Waits for a time, or until the client no longer waits for the reply."""
     waits = _watched.get()
     abandoned = waits.abandoned if waits else asyncio.Event()
     with suppress(TimeoutError):

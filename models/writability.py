@@ -1,4 +1,4 @@
-"""Whether the database takes what is written to it."""
+"""Checks whether the database accepts writes."""
 
 import time
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from models.audit_event import AuditEvent
 from models.base import uuid7
 from models.database import Database, DatabaseUnavailable
 
-# More than one page of any database: what is left of a page is no room.
+# More than a page, since a page may have free space on a full disk.
 _FILLER_BYTES = 100_000
-# How long `/readyz` believes that SQLite accepts writes.
+# How long `/readyz` caches that SQLite accepts writes.
 _SUCCESS_COUNTS_SECONDS = 30
 
 
 async def check_writable(db: Database) -> None:
-    """Writes some rows and deletes them. Raises DatabaseUnavailable if it is read-only or full."""
+    """Writes a row and deletes it. Raises DatabaseUnavailable if that fails."""
     now = datetime.now(UTC)
     async with db.begin() as tx:
         event = AuditEvent(
@@ -47,7 +47,7 @@ class WriteProbe:
         self._cause: str | None = None
 
     async def check(self) -> None:
-        """Raises DatabaseUnavailable if it is read-only, full or locked."""
+        """Raises DatabaseUnavailable if the database is read-only, full or locked."""
         if self._db.dialect == "postgresql":
             await self._ask_postgresql()
             return

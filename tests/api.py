@@ -135,7 +135,7 @@ class Api(Client):
 
     async def catch_up_with_changes(self) -> None:
         """Waits until this process has received the changes that other processes committed."""
-        await self.auth.db.changes.catch_up()
+        await self.auth.db.change_feed.catch_up()
 
     @asynccontextmanager
     async def socket(

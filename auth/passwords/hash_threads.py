@@ -1,6 +1,6 @@
-"""Threads that hash, and the queue before them, which takes turns between kinds of work.
+"""Threads for hashing, with a queue for each kind of work.
 
-With one queue for all work, a flood of registrations would delay the sign-ins of owners.
+The kinds take turns. With one queue, a flood of registrations would delay sign-ins.
 """
 
 import os
@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-# At 10 the event loop keeps nine tenths of a saturated core, and logins still move on it.
+# At 10 the event loop gets about 90 % of a busy core, and sign-ins still make progress.
 HASHING_NICENESS = 10
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=Hashable)
 
 
 class WaitedTooLong(Exception):
-    """The work was not begun in time, and is not done."""
+    """The work was not started in time and was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class _Job:
 
 
 class HashThreads(Generic[Kind]):
-    """A few threads of a lower priority. Each kind of work has its own queue."""
+    """Threads with a lower priority. Each kind of work has its own queue."""
 
     def __init__(self, kinds: Iterable[Kind], *, threads: int, wait_seconds: float) -> None:
         self._queues: dict[Kind, deque[_Job]] = {kind: deque() for kind in kinds}
-        # Whose turn it is: the first kind that has work goes to the end.
+        # The first kind that has work is next, and then moves to the end.
         self._turns = deque(self._queues)
         self._lock = threading.Lock()
         self._wait_seconds = wait_seconds
@@ -46,16 +46,16 @@ class HashThreads(Generic[Kind]):
         )
 
     def submit(self, kind: Kind, work: Callable[..., T], *arguments: object) -> Future[T]:
-        """Queues work. Its future raises WaitedTooLong if it was not begun in time."""
+        """Queues work. Its future raises WaitedTooLong if it was not started in time."""
         job = _Job(work, arguments)
         with self._lock:
             self._queues[kind].append(job)
-        # Not for this job: for the one whose turn it is then.
-        self._pool.submit(self._do_next)
+        # A thread runs the job whose turn it is, which may be another one.
+        self._pool.submit(self._run_next)
         return job.future
 
     def stop(self) -> None:
-        """Drops what waits and ends the threads."""
+        """Cancels queued work and ends the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             for queue in self._queues.values():
@@ -63,18 +63,18 @@ class HashThreads(Generic[Kind]):
                     job.future.cancel()
                 queue.clear()
 
-    def _do_next(self) -> None:
-        while job := self._next():
+    def _run_next(self) -> None:
+        while job := self._take_next():
             # False if the request was cancelled.
             if not job.future.set_running_or_notify_cancel():
                 continue
             if time.monotonic() - job.queued_at > self._wait_seconds:
                 job.future.set_exception(WaitedTooLong())
                 continue
-            _do(job)
+            _run(job)
             return
 
-    def _next(self) -> _Job | None:
+    def _take_next(self) -> _Job | None:
         with self._lock:
             for kind in self._turns:
                 if queue := self._queues[kind]:
@@ -84,16 +84,16 @@ class HashThreads(Generic[Kind]):
         return None
 
 
-def _do(job: _Job) -> None:
+def _run(job: _Job) -> None:
     try:
         result = job.work(*job.arguments)
-    except BaseException as error:  # noqa: BLE001 - as an executor does: it is raised where it is awaited
+    except BaseException as error:  # noqa: BLE001 - raised by the future, as an executor does
         job.future.set_exception(error)
     else:
         job.future.set_result(result)
 
 
 def _lower_priority() -> None:
-    # On Linux a thread has a niceness of its own; elsewhere this would slow the whole process.
+    # Only on Linux does a thread have its own niceness. Elsewhere it applies to the process.
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)

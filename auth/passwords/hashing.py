@@ -1,9 +1,9 @@
-"""Hashing and verifying passwords, off the event loop and beside it.
+"""Hashes and verifies passwords in threads.
 
-bcrypt takes a fifth of a second by intent. It runs in a few threads of a lower priority than the
-event loop, behind a bounded queue. A storm of logins slows down logins and nothing else. A request
-that would wait too long is refused after a second. Each share has reserved places and its turns, so
-that registrations cannot keep logins out, nor strangers the owners of accounts.
+bcrypt takes about 0.2 s. It runs in a few threads with a lower priority than the event loop, behind
+a bounded queue, so a flood of sign-ins slows down only sign-ins. A request that would wait too long
+is rejected after a second. Each share has reserved places in the queue, so that registrations
+cannot block sign-ins, and unknown devices cannot block known ones.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from typing import NoReturn, TypeVar
 from passlib.context import CryptContext
 
 from auth.errors import RateLimited
-from auth.passwords.foreign_hashes import UNREADABLE, is_foreign, verify_foreign
+from auth.passwords.foreign_hashes import MALFORMED_HASH_ERRORS, is_foreign, verify_foreign
 from auth.passwords.hash_threads import HashThreads, WaitedTooLong
 from models.waits import pause
 
 PASSWORD_MAX_LENGTH = 1024
 BCRYPT_MAX_BYTES = 72
-# Longer than this nobody waits: a person would have pressed the button again.
+# Users do not wait longer than this.
 QUEUE_MAX_SECONDS = 5.0
-# On a busy machine the queue takes longer. An operation is cut off at ten seconds.
-BEGUN_WITHIN_SECONDS = 7.5
-# Two clients that try again at once would take the core from the threads that hash.
-REFUSED_AFTER = timedelta(seconds=1)
-# More are refused at once: each holds a connection and a request.
-_REFUSALS_DELAYED = 1_000
+# Queued work is dropped after this time. Operations time out after ten seconds.
+STARTED_WITHIN_SECONDS = 7.5
+# Rejections are delayed, since clients that retry immediately would slow down the hashing threads.
+REJECTED_AFTER = timedelta(seconds=1)
+# More rejections than this are not delayed, since each holds a connection.
+_MAX_DELAYED_REJECTIONS = 1_000
 
-_OURS = "bcrypt_sha256"
-_BCRYPT = (_OURS, "bcrypt")
-# What accounts were imported with; to read them takes a megabyte.
-_IMPORTED = (
+_DEFAULT_SCHEME = "bcrypt_sha256"
+BCRYPT_SCHEMES = (_DEFAULT_SCHEME, "bcrypt")
+# The schemes of imported hashes. Loading them takes a megabyte.
+IMPORTED_SCHEMES = (
     "argon2",
     "django_pbkdf2_sha256",
     "django_bcrypt_sha256",
@@ -56,9 +56,9 @@ T = TypeVar("T")
 
 
 class Share(Enum):
-    """What a hash is for, which decides about its place in the queue."""
+    """What a hash is for. Each share has reserved places in the queue."""
 
-    # Sign-ins from devices that have signed in before, and proofs of a signed-in user.
+    # Sign-ins from known devices, and password checks of signed-in users.
     KNOWN = auto()
     # Sign-ins from unknown devices.
     UNKNOWN = auto()
@@ -66,153 +66,161 @@ class Share(Enum):
     OTHER = auto()
 
 
-# The parts of the queue that no other share can take.
+# The fraction of the queue that is reserved for a share: one fourth.
 _RESERVED = {Share.KNOWN: 4, Share.UNKNOWN: 4}
 
 
 class Passwords:
-    """Hashes and verifies. `start` must have run before the first use."""
+    """Hashes and verifies passwords. Call `start` before the first use."""
 
     def __init__(
-        self, *, cost: int, threads: int | None = None, refused_after: timedelta = REFUSED_AFTER
+        self,
+        *,
+        cost: int,
+        threads: int | None = None,
+        rejected_after: timedelta = REJECTED_AFTER,
+        seconds_each: float | None = None,
     ) -> None:
+        """`seconds_each` is the time of a hash; if None, `start` measures it."""
         self._context = CryptContext(
-            schemes=list(_BCRYPT), deprecated="auto", bcrypt_sha256__rounds=cost
+            schemes=list(BCRYPT_SCHEMES), deprecated="auto", bcrypt_sha256__rounds=cost
         )
         self._threads = threads or len(os.sched_getaffinity(0))
-        self._pool = HashThreads(Share, threads=self._threads, wait_seconds=BEGUN_WITHIN_SECONDS)
+        self._pool = HashThreads(Share, threads=self._threads, wait_seconds=STARTED_WITHIN_SECONDS)
         self._dummy = ""
-        self._seconds_each = 0.0
+        self._seconds_each = seconds_each or 0.0
         self._pending: Counter[Share] = Counter()
-        self._coming: Counter[Share] = Counter()
-        self._refused_after = refused_after
-        self._refusals_delayed = 0
+        self._reserved: Counter[Share] = Counter()
+        self._rejected_after = rejected_after
+        self._delayed_rejections = 0
 
     async def start(self) -> None:
-        """Makes the dummy hash, and measures by it how long a hash takes here."""
-        self._dummy, self._seconds_each = await self._run(self._hash_dummy)
+        """Creates the dummy hash, and measures how long a hash takes."""
+        self._dummy, measured = await self.run(self._hash_dummy)
+        self._seconds_each = self._seconds_each or measured
 
     def stop(self) -> None:
-        """Drops what waits and ends the threads."""
+        """Cancels queued work and ends the threads."""
         self._pool.stop()
 
     @property
     def pending(self) -> int:
-        """How many hashes are being made, or wait for it."""
+        """The number of hashes that are running or queued."""
         return self._pending.total()
 
     def has_room(self, share: Share) -> bool:
-        """Whether the queue takes another hash of this share."""
+        """Returns whether the queue accepts another hash of a share."""
         return self._has_room(share, self._pending)
 
     @asynccontextmanager
     async def place_in_queue(self, share: Share) -> AsyncIterator[None]:
-        """Keeps a place in the queue while something is looked up. Raises RateLimited.
+        """Reserves a place in the queue during the block. Raises RateLimited.
 
-        A request that will not be let in is refused before it asks the database: in a storm of
-        logins all of them would wait there, and everything else with them.
+        Reserve it before database queries, so that a flood of requests that will be rejected does
+        not occupy the database.
         """
-        if not self._has_room(share, self._pending + self._coming):
-            await self._refuse()
-        self._coming[share] += 1
+        if not self._has_room(share, self._pending + self._reserved):
+            await self._reject()
+        self._reserved[share] += 1
         try:
             yield
         finally:
-            self._coming[share] -= 1
+            self._reserved[share] -= 1
 
     async def hash(self, password: str, *, share: Share = Share.OTHER) -> str:
-        """The hash to store. Raises RateLimited when too many wait already."""
-        return await self._run(self._context.hash, normalise(password), share=share)
+        """Returns the hash of a password. Raises RateLimited if the queue is full."""
+        return await self.run(self._context.hash, normalise(password), share=share)
 
     async def verify(
         self, password: str, stored: str | None, *, share: Share = Share.UNKNOWN
     ) -> bool:
-        """Whether the password is the one that was hashed. Raises RateLimited.
+        """Returns whether the password matches the hash. Raises RateLimited if the queue is full.
 
-        Without a hash (no such user, no password yet) the same time is spent for nothing, or the
-        clock would tell who has an account (ASVS 5.0, 6.3.8). Text that can be nobody's password
-        is wrong at once, whoever is asked for.
+        Without a hash (unknown user, no password) it takes the same time, so that the time does not
+        reveal which accounts exist (ASVS 5.0, 6.3.8). Text that cannot be a password is wrong
+        immediately, for every account.
         """
         if not is_acceptable_input(password):
             return False
-        return await self._run(self._verify, password, stored, share=share)
+        return await self.run(self._verify, password, stored, share=share)
 
     def needs_rehash(self, stored: str) -> bool:
-        """Whether the hash is of another kind or cost than those made today."""
+        """Returns whether the hash has another scheme or cost than new hashes."""
         if is_foreign(stored) or not self._context.identify(stored):
             return True
         return bool(self._context.needs_update(stored))
 
     def _hash_dummy(self) -> tuple[str, float]:
-        # The time of this thread alone: a machine that is busy while we start is so for now only.
-        began = time.thread_time()
+        # The CPU time of this thread, since the machine may be busy during the start.
+        started_at = time.thread_time()
         dummy = self._context.hash("a password that nobody has")
-        return dummy, max(time.thread_time() - began, 0.001)
+        return dummy, max(time.thread_time() - started_at, 0.001)
 
     def _verify(self, password: str, stored: str | None) -> bool:
         if stored is not None:
             if is_foreign(stored):
                 return verify_foreign(password, stored)
             try:
-                return self._verify_known(password, stored)
-            except UNREADABLE:
+                return self._verify_with_passlib(password, stored)
+            except MALFORMED_HASH_ERRORS:
                 pass
         self._context.verify(normalise(password), self._dummy)
         return False
 
-    def _verify_known(self, password: str, stored: str) -> bool:
-        context = self._context if self._context.identify(stored) else self._imported
+    def _verify_with_passlib(self, password: str, stored: str) -> bool:
+        context = self._context if self._context.identify(stored) else self._imported_context
         scheme = context.identify(stored, required=True)
-        if scheme == _OURS:
+        if scheme == _DEFAULT_SCHEME:
             return bool(context.verify(normalise(password), stored))
         secret = password.encode()
         if scheme in {"bcrypt", "django_bcrypt"}:
-            # The old system compared these bytes and no more; bcrypt 5 raises for longer ones.
+            # bcrypt compares 72 bytes. bcrypt 5 raises for longer passwords.
             secret = secret[:BCRYPT_MAX_BYTES]
         return bool(context.verify(secret, stored))
 
     @cached_property
-    def _imported(self) -> CryptContext:
-        return CryptContext(schemes=list(_IMPORTED))
+    def _imported_context(self) -> CryptContext:
+        return CryptContext(schemes=list(IMPORTED_SCHEMES))
 
-    async def _run(
+    async def run(
         self, work: Callable[..., T], *arguments: object, share: Share = Share.UNKNOWN
     ) -> T:
+        """Runs work in the threads. Raises RateLimited if the queue is full."""
         if not self._has_room(share, self._pending):
-            await self._refuse()
+            await self._reject()
         self._pending[share] += 1
         loop = asyncio.get_running_loop()
         future = self._pool.submit(share, work, *arguments)
-        # Counted until the thread is done, even if the request that waits for it is given up.
+        # Counted until the thread is done, also if the request was cancelled.
         future.add_done_callback(lambda _: _call_soon(loop, self._finished, share))
         try:
             return await asyncio.wrap_future(future)
         except WaitedTooLong:
-            # The hashes of others took longer than expected: the machine is busy with other work.
-            raise RateLimited(self._time_of_pending()) from None
+            # Earlier hashes took longer than measured, since the machine is busy.
+            raise RateLimited(self._pending_time()) from None
 
     def _has_room(self, share: Share, taken: Counter[Share]) -> bool:
-        kept_free = sum(
+        reserved = sum(
             max(self._capacity // part - taken[other], 0)
             for other, part in _RESERVED.items()
             if other is not share
         )
-        return taken.total() + kept_free < self._capacity
+        return taken.total() + reserved < self._capacity
 
-    async def _refuse(self) -> NoReturn:
-        """Raises RateLimited, with the time that the hashes of now take."""
-        retry_after = self._time_of_pending()
-        if self._refusals_delayed < _REFUSALS_DELAYED:
-            self._refusals_delayed += 1
+    async def _reject(self) -> NoReturn:
+        """Raises RateLimited, after a delay, with the time that the queued hashes take."""
+        retry_after = self._pending_time()
+        if self._delayed_rejections < _MAX_DELAYED_REJECTIONS:
+            self._delayed_rejections += 1
             try:
-                # An abandoned request must not count as an unfinished operation for a second.
-                await pause(self._refused_after.total_seconds())
+                # Ends early if the client disconnects.
+                await pause(self._rejected_after.total_seconds())
             finally:
-                self._refusals_delayed -= 1
+                self._delayed_rejections -= 1
         raise RateLimited(retry_after)
 
-    def _time_of_pending(self) -> timedelta:
-        pending = (self._pending + self._coming).total()
+    def _pending_time(self) -> timedelta:
+        pending = (self._pending + self._reserved).total()
         seconds = math.ceil(pending * self._seconds_each / self._threads)
         return timedelta(seconds=max(seconds, 1))
 
@@ -228,15 +236,14 @@ class Passwords:
 
 
 def normalise(password: str) -> str:
-    """NFC: the same text typed composed or decomposed is the same password (NIST SP 800-63B-4)."""
+    """Returns the NFC form, so that composed and decomposed input match (NIST SP 800-63B-4)."""
     return unicodedata.normalize("NFC", password)
 
 
 def is_acceptable_input(password: str) -> bool:
-    """Whether the text can be anybody's password at all.
+    """Returns whether the text can be a password: up to 1024 characters, no NUL, no surrogates.
 
-    Asked before anything slow is done with it (Django CVE-2013-1443): at most 1024 characters, no
-    NUL, no half of a surrogate pair.
+    Check it before slow work (Django CVE-2013-1443).
     """
     return len(password) <= PASSWORD_MAX_LENGTH and not any(
         c == "\0" or "\ud800" <= c <= "\udfff" for c in password

@@ -1,7 +1,7 @@
-"""Which passwords may be chosen, after NIST SP 800-63B-4, section 3.1.1.2.
+"""The password policy, after NIST SP 800-63B-4, section 3.1.1.2.
 
-Length counts, not composition; nothing expires; and what attackers try first is refused, with the
-reason told.
+There is a minimum length, no rule of composition and no expiry. Common and personal passwords are
+rejected with the reason.
 """
 
 import unicodedata
@@ -23,13 +23,13 @@ from auth.errors import (
 from auth.passwords.hashing import PASSWORD_MAX_LENGTH, is_acceptable_input, normalise
 
 PRODUCT_NAME = "postern"
-# A shorter name turns up in good passwords by chance.
+# Shorter names occur in good passwords by chance.
 PERSONAL_MIN_LENGTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """What this server asks of a password. Lengths are in characters (code points)."""
+    """The requirements for new passwords. Lengths are in characters (code points)."""
 
     minimum_length: int = 8
 
@@ -43,15 +43,15 @@ class PasswordPolicy:
                 raise Refusals(*problems)
 
     def problems(self, password: str, *, username: str, email: str | None) -> Iterator[Refusal]:
-        """Everything that is wrong with the password, so that a form can show it at once."""
-        # Bounded before it is normalised: normalising megabytes would be an attack of its own.
+        """Yields every problem of a password, so that a form can show them together."""
+        # Checked before normalising, which takes long for long text.
         if len(password) > PASSWORD_MAX_LENGTH:
             yield PasswordTooLong()
             return
         if not is_acceptable_input(password):
             yield PasswordInvalid()
             return
-        # NFD is the longest form in which a keyboard may send it at the next login.
+        # NFD is the longest form that a keyboard may send at the next sign-in.
         if len(unicodedata.normalize("NFD", password)) > PASSWORD_MAX_LENGTH:
             yield PasswordTooLong()
             return
@@ -67,7 +67,7 @@ class PasswordPolicy:
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """The passwords that are guessed first, folded; a list that ships with the server."""
+    """Returns the list of common passwords, case-folded."""
     text = files(__package__).joinpath("common_passwords.txt").read_text(encoding="utf-8")
     return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 

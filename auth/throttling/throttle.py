@@ -26,7 +26,7 @@ from auth.throttling.counters import ThrottleCounter
 from auth.tokens.secret_keys import SecretKeys
 from models.base import Base
 from models.database import Database, DatabaseUnavailable
-from models.throttle import Throttle as Row
+from models.throttle_row import ThrottleRow
 
 _PURPOSE = "postern attempts"
 # Attempts in flight end soon.
@@ -152,11 +152,13 @@ class Throttle:
     async def reset(self, tx: AsyncSession, *budgets: Budget) -> None:
         """Deletes the failures in budgets."""
         keys = [key for budget in budgets for key in self._row_keys(budget)]
-        selected = Row.key.in_(keys)
+        selected = ThrottleRow.key.in_(keys)
         # Attempts lock rows in the order of keys. A DELETE alone would lock in any order and could
         # deadlock with them.
-        await tx.execute(select(Row.key).where(selected).order_by(Row.key).with_for_update())
-        await tx.execute(delete(Row).where(selected))
+        await tx.execute(
+            select(ThrottleRow.key).where(selected).order_by(ThrottleRow.key).with_for_update()
+        )
+        await tx.execute(delete(ThrottleRow).where(selected))
 
     async def delete_expired(self) -> None:
         """Deletes the rows that no longer change a decision, in short transactions."""
@@ -164,11 +166,15 @@ class Throttle:
             pass
 
     async def _delete_some(self) -> int:
-        old = select(Row.key).where(Row.forgotten_at < self._clock.now()).limit(_DELETE_BATCH)
+        old = (
+            select(ThrottleRow.key)
+            .where(ThrottleRow.forgotten_at < self._clock.now())
+            .limit(_DELETE_BATCH)
+        )
         async with self._db.begin() as tx:
             # Locked rows are in use, and waiting for them could deadlock.
             keys = list(await tx.scalars(old.with_for_update(skip_locked=True)))
-            await tx.execute(delete(Row).where(Row.key.in_(keys)))
+            await tx.execute(delete(ThrottleRow).where(ThrottleRow.key.in_(keys)))
         return len(keys)
 
     async def _end(self, connection: AsyncConnection, attempt: Attempt, *, succeeded: bool) -> None:
@@ -295,6 +301,6 @@ def _lock(dialect: str) -> Executable:
 
 
 # Not through the ORM, which would take a third of the time of a sign-in without its hash.
-_ROWS = Base.metadata.tables[Row.__tablename__]
+_ROWS = Base.metadata.tables[ThrottleRow.__tablename__]
 _BY_KEY = select(*_ROWS.c).where(_ROWS.c.key == bindparam("name"))
 _WRITE = update(_ROWS).where(_ROWS.c.key == bindparam("name"))

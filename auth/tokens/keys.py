@@ -69,7 +69,7 @@ class KeyRing:
         self._loads_started = 0
         self._load_applied = 0
         self._loading = asyncio.Lock()
-        db.changes.add(self)
+        db.change_feed.add(self)
 
     def user_changed(self, user_id: UUID) -> None:
         """Does nothing: keys do not depend on users."""
@@ -224,7 +224,7 @@ class KeyRing:
         and if a key may have been revoked since they were loaded.
         """
         # Reads the notifications about keys that another process has revoked.
-        self._db.changes.is_current()
+        self._db.change_feed.is_current()
         if self._monotonic() - self._loaded_at < after_seconds:
             return
         # Concurrent callers wait for the same load: the known keys may be revoked.

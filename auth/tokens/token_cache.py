@@ -9,7 +9,7 @@ from uuid import UUID
 from auth.tokens.access_tokens import AccessToken
 from auth.tokens.keys import KeyRing
 from auth.tokens.random_eviction_cache import RandomEvictionCache
-from models.changes import ChangeFeed
+from models.change_feed import ChangeFeed
 
 # As many as the viewer cache holds, since each viewer has a token.
 MAX_TOKENS = 20_000

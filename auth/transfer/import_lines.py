@@ -1,4 +1,4 @@
-"""One line of a file of accounts: checked by the rules that people's own forms are checked by."""
+"""Parses and validates the lines of an import file, by the same rules as the forms of users."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from auth.errors import Refusal
 from auth.names import canonical, parse_email, parse_full_name, parse_username
-from auth.passwords.hash_kinds import problem_of_hash
+from auth.passwords.importable_hashes import find_hash_problem
 from auth.permissions import DEFAULT_ROLE
 from auth.temporary_passwords import temporary_password_expiry
 from models.base import uuid7_at
@@ -30,27 +30,27 @@ FIELDS = (
     "password_hash",
     "password_is_temporary",
 )
-# What other systems have in place of an instant.
+# Alternatives to `email_verified_at` and `disabled_at`, for systems without times.
 FLAGS = ("email_verified", "disabled")
 KNOWN_FIELDS = frozenset({*FIELDS, *FLAGS})
 
-# Django's mark of an account that cannot log in by password.
+# Django marks an account without a password in this way.
 _UNUSABLE_HASH = "!"
 
-# RFC 3339; a time without a zone is no instant.
+# RFC 3339, with a time zone.
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
-# The clock of the other machine may be a little ahead.
+# The clock of the other system may be ahead.
 _CLOCK_TOLERANCE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a line was not imported. Holds nothing of what stands in it: it might be a password."""
+class LineProblem:
+    """Why a line was not imported. The message contains no values, which may be passwords."""
 
     line: int
     field: str | None
@@ -62,8 +62,8 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a file: its fields by name, or why none could be read."""
+class ImportLine:
+    """A line of an import file: its fields by name, or why it could not be read."""
 
     number: int
     fields: object = field(repr=False)
@@ -71,12 +71,12 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """An account that a line describes: right in itself, and not compared with any other yet."""
+class ImportedUser:
+    """The user of a valid line. It has not been compared with other users yet."""
 
     line: int
     id: UUID
-    # Whether the line says which id; else any will do.
+    # Whether the line specifies the ID. Otherwise it is a new one.
     keeps_id: bool
     username: str
     username_key: str
@@ -94,54 +94,54 @@ class Incoming:
 
 
 def parse_line(
-    line: Line, known_roles: Mapping[str, UUID], now: datetime
-) -> Incoming | list[Problem]:
-    """The account of a line, or everything that is wrong with it. Never raises."""
+    line: ImportLine, known_roles: Mapping[str, UUID], now: datetime
+) -> ImportedUser | list[LineProblem]:
+    """Returns the user of a line, or all problems of the line. Does not raise."""
     if line.problem is not None:
-        return [Problem(line.number, None, line.problem)]
+        return [LineProblem(line.number, None, line.problem)]
     if not isinstance(line.fields, Mapping):
-        return [Problem(line.number, None, "is not a JSON object")]
+        return [LineProblem(line.number, None, "must be a JSON object")]
     reader = _Reader(line, line.fields, now)
     incoming = reader.read(known_roles)
     return reader.problems or incoming
 
 
-def problem_of_field(name: object) -> str | None:
-    """What is wrong with a line, or a header, that has a field of this name."""
+def find_field_problem(name: object) -> str | None:
+    """Returns why a field of this name is not accepted; None if it is."""
     if name in KNOWN_FIELDS:
         return None
     if name == "password":
         return (
-            "password: plain-text passwords are not imported; give password_hash, or leave it out"
-            " and let people reset theirs"
+            "password: plain-text passwords cannot be imported. Use password_hash, or leave it out"
+            " and let users reset their password"
         )
-    # Where the header is missing, the first account stands in its place, with its hash.
+    # A CSV file without a header has values of the first user here, perhaps a password hash.
     if isinstance(name, str) and _WORD.fullmatch(name):
-        return f"{name}: there is no such field"
-    return "there is a field whose name is no word"
+        return f"{name}: is not a known field"
+    return "the name of a field is invalid"
 
 
 class _Reader:
-    """Reads the fields of one line, and collects what is wrong with them."""
+    """Reads the fields of one line and collects their problems."""
 
-    def __init__(self, line: Line, fields: Mapping[str, object], now: datetime) -> None:
-        self.problems: list[Problem] = []
+    def __init__(self, line: ImportLine, fields: Mapping[str, object], now: datetime) -> None:
+        self.problems: list[LineProblem] = []
         self._line = line.number
         self._fields = fields
         self._now = now
 
-    def read(self, known_roles: Mapping[str, UUID]) -> Incoming:
-        """The account; it is none if there are `problems` afterwards."""
+    def read(self, known_roles: Mapping[str, UUID]) -> ImportedUser:
+        """Reads all fields. The result is valid only if `problems` is empty."""
         for name in self._fields.keys() - KNOWN_FIELDS:
-            self._blame(None, problem_of_field(name) or "")
+            self._report(None, find_field_problem(name) or "")
         if self._fields.get("username") in (None, ""):
-            self._blame("username", "is missing")
+            self._report("username", "is missing")
         username = self._parsed("username", parse_username) or ""
         email = self._parsed("email", parse_email)
         created_at = self._instant("created_at") or self._now
         given_id = self._id()
         is_temporary = self._flag("password_is_temporary")
-        return Incoming(
+        return ImportedUser(
             line=self._line,
             id=given_id or uuid7_at(created_at),
             keeps_id=given_id is not None,
@@ -162,8 +162,8 @@ class _Reader:
             last_login_at=self._instant("last_login_at"),
         )
 
-    def _blame(self, field: str | None, message: str) -> None:
-        self.problems.append(Problem(self._line, field, message))
+    def _report(self, field: str | None, message: str) -> None:
+        self.problems.append(LineProblem(self._line, field, message))
 
     def _text(self, name: str) -> str | None:
         value = self._fields.get(name)
@@ -171,7 +171,7 @@ class _Reader:
             return None
         if isinstance(value, str):
             return value
-        self._blame(name, "is not text")
+        self._report(name, "must be text")
         return None
 
     def _parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
@@ -179,21 +179,21 @@ class _Reader:
         try:
             return None if text is None else parse(text)
         except Refusal as refusal:
-            self._blame(name, refusal.message)
+            self._report(name, refusal.message)
             return None
 
     def _password_hash(self) -> str | None:
         stored = self._text("password_hash")
         if stored is None or stored.startswith(_UNUSABLE_HASH):
             return None
-        if problem := problem_of_hash(stored):
-            self._blame("password_hash", problem)
+        if problem := find_hash_problem(stored):
+            self._report("password_hash", problem)
         return stored
 
     def _flag(self, name: str) -> bool:
         value = self._fields.get(name)
         if not isinstance(value, bool | None):
-            self._blame(name, "is neither true nor false")
+            self._report(name, "must be true or false")
         return value is True
 
     def _instant(self, name: str) -> datetime | None:
@@ -202,15 +202,15 @@ class _Reader:
             return None
         instant = parse_instant(text)
         if instant is None:
-            self._blame(name, "is no time with a time zone, such as 2024-05-17T09:30:00Z")
+            self._report(name, "must be a time with a time zone, such as 2024-05-17T09:30:00Z")
         elif instant > self._now + _CLOCK_TOLERANCE:
-            self._blame(name, "lies in the future")
+            self._report(name, "is in the future")
         return instant
 
     def _instant_or_flag(self, at: str, flag: str) -> datetime | None:
         instant, claimed = self._instant(at), self._flag(flag)
         if instant and self._fields.get(flag) is False:
-            self._blame(flag, f"contradicts {at}")
+            self._report(flag, f"contradicts {at}")
         return instant or (self._now if claimed else None)
 
     def _roles(self, known: Mapping[str, UUID]) -> tuple[str, ...]:
@@ -218,22 +218,22 @@ class _Reader:
         if names is None:
             return (DEFAULT_ROLE,)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            self._blame("roles", "is not a list of names")
+            self._report("roles", "must be a list of names")
             return ()
         if not known.keys() >= set(names):
-            self._blame("roles", "there is no such role, or you may not give it")
+            self._report("roles", "contains an unknown role, or one that you may not grant")
         return tuple(dict.fromkeys(names))
 
     def _id(self) -> UUID | None:
         text = self._text("id")
         if text is None or _UUID.fullmatch(text):
             return UUID(text) if text else None
-        self._blame("id", "is not a UUID")
+        self._report("id", "must be a UUID")
         return None
 
 
 def parse_instant(text: str) -> datetime | None:
-    """The instant that RFC 3339 text names, in UTC; None if it names none."""
+    """Parses an RFC 3339 time. Returns it in UTC, or None."""
     if not _INSTANT.fullmatch(text):
         return None
     try:

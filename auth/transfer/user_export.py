@@ -1,4 +1,4 @@
-"""All accounts, page by page, in the form in which an import takes them back."""
+"""Exports all users page by page, in the format of the import."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -16,9 +16,9 @@ from auth.wiring import Auth
 from models.role import Role, UserRole
 from models.user import User
 
-PAGE = 1000
+PAGE_SIZE = 1000
 
-_NEEDED = (Permission.USERS_READ, Permission.USERS_WRITE)
+_PERMISSIONS = (Permission.USERS_READ, Permission.USERS_WRITE)
 
 _COLUMNS = (
     User.id,
@@ -36,28 +36,28 @@ _COLUMNS = (
 async def export_users(
     auth: Auth, actor: Actor, *, with_password_hashes: bool
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """Every account, in the order of the ids, as plain values named as in `import_lines.FIELDS`.
+    """Yields pages of users, ordered by ID, with the fields of `import_lines.FIELDS`.
 
-    The trail knows of it before the first account is out. Accounts that come, change or go
-    meanwhile are seen or not. Raises Forbidden.
+    Records the export in the audit log first. Users that change during the export may be missing
+    or outdated. Raises Forbidden.
     """
     columns = (*_COLUMNS, User.password_hash) if with_password_hashes else _COLUMNS
     await _record(auth, actor, with_password_hashes=with_password_hashes)
     after: UUID | None = None
     while True:
         async with auth.db.read() as session:
-            check_may_all(await read_authority(session, auth, actor), _NEEDED)
-            query = select(*columns).order_by(User.id).limit(PAGE)
+            check_may_all(await read_authority(session, auth, actor), _PERMISSIONS)
+            query = select(*columns).order_by(User.id).limit(PAGE_SIZE)
             rows = (await session.execute(query.where(User.id > after) if after else query)).all()
             if not rows:
                 return
             roles = await _roles_between(session, rows[0].id, rows[-1].id)
         after = rows[-1].id
-        yield _accounts(rows, roles)
+        yield _users(rows, roles)
 
 
 async def _record(auth: Auth, actor: Actor, *, with_password_hashes: bool) -> None:
-    async with authorized(auth, actor, Action.USERS_EXPORTED, *_NEEDED) as operation:
+    async with authorized(auth, actor, Action.USERS_EXPORTED, *_PERMISSIONS) as operation:
         operation.details["password_hashes"] = "yes" if with_password_hashes else "no"
 
 
@@ -74,11 +74,11 @@ async def _roles_between(session: AsyncSession, first: UUID, last: UUID) -> dict
     return roles
 
 
-def _accounts(
+def _users(
     rows: Sequence[Row[*tuple[Any, ...]]], roles: dict[UUID, list[str]]
 ) -> list[dict[str, Any]]:
     return [
-        {name: _plain(value) for name, value in row._mapping.items()}  # noqa: SLF001 - is public
+        {name: _plain(value) for name, value in row._mapping.items()}  # noqa: SLF001 - it is public
         | {"roles": roles.get(row.id, [])}
         for row in rows
     ]

@@ -1,7 +1,7 @@
-"""Accounts of another system, in great number: checked line by line, written batch by batch.
+"""Imports users of another system: validates each line, and writes in batches.
 
-Each batch is one short transaction, so a server may run meanwhile, and an import that was
-interrupted is continued by running it again: lines whose account is there already change nothing.
+Each batch is one short transaction, so servers can run during an import. To continue an interrupted
+import, run it again: lines whose user exists already change nothing.
 """
 
 import itertools
@@ -27,66 +27,66 @@ from auth.authorization import (
 from auth.errors import RoleNotFound
 from auth.permissions import Actor, Permission
 from auth.roles import get_roles, list_roles
-from auth.transfer.import_claims import Attempt, Claims
-from auth.transfer.import_lines import Incoming, Line, Problem, parse_line
+from auth.transfer.claimed_names import BatchClaims, ClaimedNames
+from auth.transfer.import_lines import ImportedUser, ImportLine, LineProblem, parse_line
 from auth.wiring import Auth
 from models.role import UserRole
 from models.user import User
 
-# Some 0.1 s of a transaction: SQLite lets a server wait that long without complaint.
-BATCH = 1000
+# A transaction of about 0.1 s, for which a server with SQLite can wait.
+BATCH_SIZE = 1000
 
-Tell = Callable[[Problem], None]
+Report = Callable[[LineProblem], None]
 
-_NEEDED = (Permission.USERS_WRITE, Permission.ROLES_WRITE)
+_PERMISSIONS = (Permission.USERS_WRITE, Permission.ROLES_WRITE)
 
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What became of the lines."""
+    """The numbers of lines that were imported, unchanged and rejected."""
 
     imported: int = 0
-    already_there: int = 0
-    refused: int = 0
+    unchanged: int = 0
+    rejected: int = 0
 
 
 async def import_users(
-    auth: Auth, actor: Actor, lines: Iterable[Line], *, tell: Tell, dry_run: bool = False
+    auth: Auth, actor: Actor, lines: Iterable[ImportLine], *, report: Report, dry_run: bool = False
 ) -> ImportCounts:
-    """Writes the account of every line that can be written, and tells of each that cannot.
+    """Imports the users of valid lines, and reports the problems of the others.
 
-    A dry run tells the same and writes nothing. Raises Forbidden.
+    A dry run reports the same and writes nothing. Raises Forbidden.
     """
-    check_may_all(actor, _NEEDED)
+    check_may_all(actor, _PERMISSIONS)
     roles = {
         role.name: role.id
         for role in await list_roles(auth, actor)
         if role.permissions <= actor.permissions
     }
-    with closing(Claims()) as claims:
-        batches = _Batches(auth, actor, roles, claims, tell, dry_run=dry_run)
-        for some in _in_batches(lines):
-            await batches.take(some)
+    with closing(ClaimedNames()) as claims:
+        batches = _Batches(auth, actor, roles, claims, report, dry_run=dry_run)
+        for batch in _in_batches(lines):
+            await batches.import_batch(batch)
         return batches.counts
 
 
-def _in_batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def _in_batches(lines: Iterable[ImportLine]) -> Iterator[list[ImportLine]]:
     remaining = iter(lines)
-    while some := list(itertools.islice(remaining, BATCH)):
-        yield some
+    while batch := list(itertools.islice(remaining, BATCH_SIZE)):
+        yield batch
 
 
 @dataclass(slots=True)
-class _Verdict:
-    """What is to become of a batch."""
+class _SortedBatch:
+    """The users of a batch to create, and the problems of the others."""
 
-    new: list[Incoming] = field(default_factory=list)
-    already_there: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    new: list[ImportedUser] = field(default_factory=list)
+    unchanged: int = 0
+    problems: list[LineProblem] = field(default_factory=list)
 
 
-class _Known:
-    """The accounts of the database that have a name of a batch."""
+class ExistingUsers:
+    """The users in the database that have a username, email or ID of a batch."""
 
     def __init__(self) -> None:
         self._by_username: dict[str, tuple[UUID, str | None]] = {}
@@ -94,20 +94,20 @@ class _Known:
         self._ids: set[UUID] = set()
 
     @classmethod
-    async def of(cls, session: AsyncSession, some: list[Incoming]) -> Self:
-        """Looks for everything that only one account can have.
+    async def find(cls, session: AsyncSession, users: list[ImportedUser]) -> Self:
+        """Finds the users that have a name of the batch.
 
-        One by one: joined by OR, one of them that is empty makes SQLite read the whole table.
+        One query per column. With OR, SQLite would read the whole table if one list is empty.
         """
-        known = cls()
-        await known._look(session, User.username_key, {i.username_key for i in some})
-        emails = {incoming.email_key for incoming in some if incoming.email_key}
-        await known._look(session, User.email_key, emails - known._emails)
-        ids = {incoming.id for incoming in some if incoming.keeps_id}
-        await known._look(session, User.id, ids - known._ids)
-        return known
+        existing = cls()
+        await existing._find_by(session, User.username_key, {user.username_key for user in users})
+        emails = {user.email_key for user in users if user.email_key}
+        await existing._find_by(session, User.email_key, emails - existing._emails)
+        ids = {user.id for user in users if user.keeps_id}
+        await existing._find_by(session, User.id, ids - existing._ids)
+        return existing
 
-    async def _look(
+    async def _find_by(
         self, session: AsyncSession, column: InstrumentedAttribute[Any], values: set[Any]
     ) -> None:
         if not values:
@@ -118,33 +118,33 @@ class _Known:
             self._emails.add(email_key)
             self._ids.add(user_id)
 
-    def is_there(self, incoming: Incoming) -> bool:
-        """Whether this is an account that an earlier run has imported."""
-        user_id, email_key = self._by_username.get(incoming.username_key, (None, None))
-        same_id = user_id == incoming.id or not incoming.keeps_id
-        return user_id is not None and email_key == incoming.email_key and same_id
+    def contains(self, user: ImportedUser) -> bool:
+        """Returns whether an earlier run has imported this user."""
+        user_id, email_key = self._by_username.get(user.username_key, (None, None))
+        same_id = user_id == user.id or not user.keeps_id
+        return user_id is not None and email_key == user.email_key and same_id
 
-    def problem(self, incoming: Incoming) -> Problem | None:
-        """What another account has of this one."""
-        if incoming.username_key in self._by_username:
-            return Problem(incoming.line, "username", "another account has it")
-        if incoming.email_key is not None and incoming.email_key in self._emails:
-            return Problem(incoming.line, "email", "another account has it")
-        if incoming.keeps_id and incoming.id in self._ids:
-            return Problem(incoming.line, "id", "another account has it")
+    def find_problem(self, user: ImportedUser) -> LineProblem | None:
+        """Returns the name that the user has in common with another user."""
+        if user.username_key in self._by_username:
+            return LineProblem(user.line, "username", "is already used by another account")
+        if user.email_key is not None and user.email_key in self._emails:
+            return LineProblem(user.line, "email", "is already used by another account")
+        if user.keeps_id and user.id in self._ids:
+            return LineProblem(user.line, "id", "is already used by another account")
         return None
 
 
 class _Batches:
-    """Takes one batch of lines after the other."""
+    """Imports one batch after the other."""
 
     def __init__(
         self,
         auth: Auth,
         actor: Actor,
         roles: dict[str, UUID],
-        claims: Claims,
-        tell: Tell,
+        claims: ClaimedNames,
+        report: Report,
         *,
         dry_run: bool,
     ) -> None:
@@ -153,44 +153,44 @@ class _Batches:
         self._actor = actor
         self._roles = roles
         self._claims = claims
-        self._tell = tell
+        self._report_problem = report
         self._dry_run = dry_run
 
-    async def take(self, lines: list[Line]) -> None:
-        """Imports what can be imported of these lines."""
+    async def import_batch(self, lines: list[ImportLine]) -> None:
+        """Imports the valid lines of a batch."""
         now = self._auth.clock.now()
-        some: list[Incoming] = []
+        users: list[ImportedUser] = []
         for line in lines:
             parsed = parse_line(line, self._roles, now)
-            if isinstance(parsed, Incoming):
-                some.append(parsed)
+            if isinstance(parsed, ImportedUser):
+                users.append(parsed)
             else:
-                self._refuse(parsed)
-        if some:
-            await self._write(some, now)
+                self._reject(parsed)
+        if users:
+            await self._write(users, now)
 
-    async def _write(self, some: list[Incoming], now: datetime) -> None:
+    async def _write(self, users: list[ImportedUser], now: datetime) -> None:
         try:
-            with self._claims.attempt(some) as attempt:
+            with self._claims.batch(users) as claims:
                 async with self._transaction() as tx:
-                    verdict = _judge(some, attempt, await _Known.of(tx, some))
-                    if verdict.new and not self._dry_run:
-                        await self._check_rights(tx, verdict.new)
-                        await self._insert(tx, verdict.new, now)
+                    batch = _sort(users, claims, await ExistingUsers.find(tx, users))
+                    if batch.new and not self._dry_run:
+                        await self._check_permissions(tx, batch.new)
+                        await self._insert(tx, batch.new, now)
         except (IntegrityError, RoleNotFound):
-            # Somebody took a name, or deleted a role, since we looked: find out whose line it is.
-            await self._write_halves(some, now)
+            # A name was taken or a role was deleted since the check. Find the line.
+            await self._write_halves(users, now)
         else:
-            self._count(verdict)
+            self._count(batch)
 
-    async def _write_halves(self, some: list[Incoming], now: datetime) -> None:
-        if len(some) == 1:
-            message = "the database refuses it: a name or a role has changed at this moment"
-            self._refuse([Problem(some[0].line, None, message)])
+    async def _write_halves(self, users: list[ImportedUser], now: datetime) -> None:
+        if len(users) == 1:
+            message = "a name or a role changed during the import; run the import again"
+            self._reject([LineProblem(users[0].line, None, message)])
             return
-        middle = len(some) // 2
-        await self._write(some[:middle], now)
-        await self._write(some[middle:], now)
+        middle = len(users) // 2
+        await self._write(users[:middle], now)
+        await self._write(users[middle:], now)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
@@ -198,77 +198,77 @@ class _Batches:
         async with db.read() if self._dry_run else db.begin() as session:
             yield session
 
-    async def _check_rights(self, tx: AsyncSession, new: list[Incoming]) -> None:
-        # An import takes minutes: the actor's rights, or a role, may have changed since it began.
+    async def _check_permissions(self, tx: AsyncSession, new: list[ImportedUser]) -> None:
+        # An import takes minutes, so permissions and roles may have changed since its start.
         await lock_users(tx, self._actor)
         authority = await read_authority(tx, self._auth, self._actor)
-        check_may_all(authority, _NEEDED)
-        names = {name for incoming in new for name in incoming.roles}
+        check_may_all(authority, _PERMISSIONS)
+        names = {name for user in new for name in user.roles}
         ids = [self._roles[name] for name in names]
         check_may_grant(authority, await get_roles(tx, self._auth.permissions, ids))
 
-    async def _insert(self, tx: AsyncSession, new: list[Incoming], now: datetime) -> None:
-        # Past the unit of work, which would double the time.
+    async def _insert(self, tx: AsyncSession, new: list[ImportedUser], now: datetime) -> None:
+        # Without the unit of work of the ORM, which would take twice as long.
         connection = await tx.connection()
-        await connection.execute(insert(User), [_columns(incoming) for incoming in new])
+        await connection.execute(insert(User), [_columns(user) for user in new])
         held = [
-            {"user_id": incoming.id, "role_id": self._roles[name]}
-            for incoming in new
-            for name in incoming.roles
+            {"user_id": user.id, "role_id": self._roles[name]}
+            for user in new
+            for name in user.roles
         ]
         if held:
             await connection.execute(insert(UserRole), held)
-        acts = (
-            AuditEntry.by(self._actor, Action.USER_IMPORTED, now, subject_id=incoming.id)
-            for incoming in new
+        entries = (
+            AuditEntry.by(self._actor, Action.USER_IMPORTED, now, subject_id=user.id)
+            for user in new
         )
-        await record_all(tx, acts)
+        await record_all(tx, entries)
 
-    def _count(self, verdict: _Verdict) -> None:
-        self.counts.imported += len(verdict.new)
-        self.counts.already_there += verdict.already_there
-        for problem in verdict.problems:
-            self._refuse([problem])
+    def _count(self, batch: _SortedBatch) -> None:
+        self.counts.imported += len(batch.new)
+        self.counts.unchanged += batch.unchanged
+        for problem in batch.problems:
+            self._reject([problem])
 
-    def _refuse(self, problems: list[Problem]) -> None:
-        """Tells of one line, with all that is wrong with it."""
-        self.counts.refused += 1
+    def _reject(self, problems: list[LineProblem]) -> None:
+        """Counts one rejected line and reports its problems."""
+        self.counts.rejected += 1
         for problem in problems:
-            self._tell(problem)
+            self._report_problem(problem)
 
 
-def _judge(some: list[Incoming], attempt: Attempt, known: _Known) -> _Verdict:
-    verdict = _Verdict()
-    for incoming in some:
-        # Asked before the database, where the earlier line would look like another account.
-        if claim := attempt.find(incoming):
-            message = f"line {claim.line} has it already"
-            verdict.problems.append(Problem(incoming.line, claim.field, message))
+def _sort(users: list[ImportedUser], claims: BatchClaims, existing: ExistingUsers) -> _SortedBatch:
+    batch = _SortedBatch()
+    for user in users:
+        # Checked first, since the database may already hold the user of the earlier line.
+        if claim := claims.find(user):
+            message = f"is already used in line {claim.line}"
+            batch.problems.append(LineProblem(user.line, claim.field, message))
             continue
-        if known.is_there(incoming):
-            verdict.already_there += 1
-        elif problem := known.problem(incoming):
-            verdict.problems.append(problem)
+        if existing.contains(user):
+            batch.unchanged += 1
+        elif problem := existing.find_problem(user):
+            batch.problems.append(problem)
             continue
         else:
-            verdict.new.append(incoming)
-        attempt.claim(incoming)
-    return verdict
+            batch.new.append(user)
+        claims.claim(user)
+    return batch
 
 
-def _columns(incoming: Incoming) -> dict[str, object]:
+def _columns(user: ImportedUser) -> dict[str, object]:
     return {
-        "id": incoming.id,
-        "username": incoming.username,
-        "username_key": incoming.username_key,
-        "email": incoming.email,
-        "email_key": incoming.email_key,
-        "full_name": incoming.full_name,
-        "password_hash": incoming.password_hash,
-        "password_is_temporary": incoming.password_is_temporary,
-        "temporary_password_expires_at": incoming.temporary_password_expires_at,
-        "email_verified_at": incoming.email_verified_at,
-        "disabled_at": incoming.disabled_at,
-        "created_at": incoming.created_at,
-        "last_login_at": incoming.last_login_at,
+        "id": user.id,
+        "username": user.username,
+        "username_key": user.username_key,
+        "email": user.email,
+        "email_key": user.email_key,
+        "full_name": user.full_name,
+        "password_hash": user.password_hash,
+        "password_is_temporary": user.password_is_temporary,
+        "temporary_password_expires_at": user.temporary_password_expires_at,
+        "email_verified_at": user.email_verified_at,
+        "disabled_at": user.disabled_at,
+        "created_at": user.created_at,
+        "last_login_at": user.last_login_at,
     }

@@ -200,7 +200,7 @@ class SocketOperations:
                         run.request.variables, context, run.request.extensions
                     )
             except TimeoutError:
-                if waits.cut_short:
+                if waits.was_cancelled:
                     raise DatabaseUnavailable("OperationTimeout") from None
                 raise timeout_error(seconds, "was cancelled") from None
 

@@ -1,1 +1,1 @@
-"""Alembic's environment and the revisions."""
+"""The environment of Alembic and the revisions."""

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `models.migrate` hands over."""
+"""Runs migrations on the connection of `models.migrate`."""
 
 from alembic import context
 

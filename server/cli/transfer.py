@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO, TextIO
 import typer
 
 from auth.permissions import Console
-from auth.transfer.import_lines import Problem
+from auth.transfer.import_lines import LineProblem
 from auth.transfer.user_export import export_users
 from auth.transfer.user_import import ImportCounts, import_users
 from auth.wiring import Auth
@@ -44,15 +44,15 @@ def import_command(
         lines = read_lines(source, chosen, advance)
 
         async def work(auth: Auth, console: Console) -> ImportCounts:
-            return await import_users(auth, console, lines, tell=problems.tell, dry_run=dry_run)
+            return await import_users(auth, console, lines, report=problems.tell, dry_run=dry_run)
 
         with _reporting_os_errors(file):
             counts = run_as_console(work)
     typer.echo(
         f"{'would import' if dry_run else 'imported'} {counts.imported:,},"
-        f" existing {counts.already_there:,}, refused {counts.refused:,}"
+        f" existing {counts.unchanged:,}, refused {counts.rejected:,}"
     )
-    if counts.refused:
+    if counts.rejected:
         raise typer.Exit(1)
 
 
@@ -95,7 +95,7 @@ class _Problems:
         # Removes the progress bar before a line is written.
         self._before = _CLEAR_LINE if sys.stderr.isatty() else ""
 
-    def tell(self, problem: Problem) -> None:
+    def tell(self, problem: LineProblem) -> None:
         """Writes one problem."""
         if self._report:
             self._report.write(f"{problem}\n")

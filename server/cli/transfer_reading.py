@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import orjson
 
-from auth.transfer.import_lines import Line, problem_of_field
+from auth.transfer.import_lines import ImportLine, find_field_problem
 from server.command_failure import CommandFailed
 
 LINE_MAX_BYTES = 64 * 1024
@@ -45,7 +45,9 @@ def choose_format(path: Path, given: Format | None) -> Format:
     return found
 
 
-def read_lines(file: BinaryIO, form: Format, advance: Callable[[int], object]) -> Iterator[Line]:
+def read_lines(
+    file: BinaryIO, form: Format, advance: Callable[[int], object]
+) -> Iterator[ImportLine]:
     """Yields the lines of a file, without blank ones; calls `advance` with the bytes of each line.
 
     Raises CommandFailed if the file is empty or its header is invalid.
@@ -89,13 +91,13 @@ def _skip_line(file: BinaryIO, advance: Callable[[int], object]) -> None:
             return
 
 
-def _json_line(number: int, raw: bytes | None) -> Line:
+def _json_line(number: int, raw: bytes | None) -> ImportLine:
     if raw is None:
         return _too_long(number)
     try:
-        return Line(number, orjson.loads(raw))
+        return ImportLine(number, orjson.loads(raw))
     except orjson.JSONDecodeError as error:
-        return Line(number, None, _problem_of_json(raw, error))
+        return ImportLine(number, None, _problem_of_json(raw, error))
 
 
 def _problem_of_json(raw: bytes, error: orjson.JSONDecodeError) -> str:
@@ -111,7 +113,7 @@ def _columns(number: int, raw: bytes | None) -> list[str]:
     if isinstance(cells, str):
         raise CommandFailed(f"line {number}: the header {cells}")
     names = [cell.strip() for cell in cells]
-    problems = [f"line {number}: {p}" for p in map(problem_of_field, names) if p]
+    problems = [f"line {number}: {p}" for p in map(find_field_problem, names) if p]
     if len({*names}) != len(names):
         problems.append(f"line {number}: a column occurs twice")
     if "username" not in names:
@@ -123,13 +125,15 @@ def _columns(number: int, raw: bytes | None) -> list[str]:
     return names
 
 
-def _csv_line(number: int, raw: bytes | None, columns: list[str]) -> Line:
+def _csv_line(number: int, raw: bytes | None, columns: list[str]) -> ImportLine:
     cells = _cells(raw)
     if isinstance(cells, str):
-        return Line(number, None, cells)
+        return ImportLine(number, None, cells)
     if len(cells) != len(columns):
-        return Line(number, None, f"has {len(cells)} columns, but the header has {len(columns)}")
-    return Line(
+        return ImportLine(
+            number, None, f"has {len(cells)} columns, but the header has {len(columns)}"
+        )
+    return ImportLine(
         number, {name: _value(name, cell) for name, cell in zip(columns, cells, strict=True)}
     )
 
@@ -157,5 +161,5 @@ def _value(column: str, cell: str) -> object:
     return cell or None
 
 
-def _too_long(number: int) -> Line:
-    return Line(number, None, f"is longer than {LINE_MAX_BYTES // 1024} KiB")
+def _too_long(number: int) -> ImportLine:
+    return ImportLine(number, None, f"is longer than {LINE_MAX_BYTES // 1024} KiB")

@@ -32,7 +32,7 @@ from auth.wiring import Auth
 from models.audit_event import AuditEvent
 from models.link import Link
 from models.outgoing_email import OutgoingEmail
-from models.throttle import Throttle
+from models.throttle_row import ThrottleRow
 from models.user import User
 from tests.accounts import ADMIN, ALICE, BOB, OPERATOR
 from tests.api import Api
@@ -368,7 +368,7 @@ async def test_network_past_its_limit_stores_nothing_for_unknown_addresses(api: 
 
 async def count_rows(api: Api) -> list[int | None]:
     async with api.auth.db.read() as session:
-        tables = (Throttle, OutgoingEmail, Link)
+        tables = (ThrottleRow, OutgoingEmail, Link)
         return [await session.scalar(select(func.count()).select_from(t)) for t in tables]
 
 
@@ -440,7 +440,7 @@ async def test_link_of_a_deleted_user_is_refused(api: Api, mailbox: Mailbox) -> 
 async def test_throttle_rows_do_not_contain_the_email(api: Api) -> None:
     await ask(api)
     async with api.auth.db.read() as session:
-        keys = list(await session.scalars(select(Throttle.key)))
+        keys = list(await session.scalars(select(ThrottleRow.key)))
     assert keys
     assert not any("alice" in key for key in keys)
 

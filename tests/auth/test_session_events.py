@@ -129,7 +129,7 @@ async def test_events_are_reported_without_the_change_feed(
     api: Api, here: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "MAX_WAIT_SECONDS", 0.05)
-    await api.auth.db.changes.stop()
+    await api.auth.db.change_feed.stop()
     viewer = await get_viewer(api.auth, Client(), here.access_token)
     async with aclosing(session_events(api.auth, viewer)) as events:
         listening = Listening(events)

@@ -21,7 +21,7 @@ from auth.login import log_in
 from auth.password_reset import request_password_reset, reset_password
 from auth.permissions import Actor
 from auth.temporary_passwords import set_temporary_password
-from auth.transfer.import_lines import Line
+from auth.transfer.import_lines import ImportLine
 from auth.transfer.user_import import import_users
 from auth.user_creation import NewUserForm, create_user
 from auth.users import find_user_by_name
@@ -161,7 +161,7 @@ async def test_imported_temporary_password_expires_after_seven_days(
         "password_hash": cheap_hash(TEMPORARY),
         "password_is_temporary": True,
     }
-    counts = await import_users(api.auth, OPERATOR, [Line(1, fields)], tell=print)
+    counts = await import_users(api.auth, OPERATOR, [ImportLine(1, fields)], report=print)
     assert counts.imported == 1
     clock.tick(days=6)
     with pytest.raises(PasswordChangeRequired):

@@ -3,10 +3,10 @@
 from uuid import uuid4
 
 from auth.user_changes import Watchers
-from models.changes import NoChanges
+from models.change_feed import DisconnectedChangeFeed
 
 
-class ReportsOnRequest(NoChanges):
+class ReportsOnRequest(DisconnectedChangeFeed):
     """A change feed that delivers a change in `is_current`, like that of SQLite."""
 
     def __init__(self) -> None:

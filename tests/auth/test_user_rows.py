@@ -151,7 +151,7 @@ async def test_roles_are_not_cached_while_the_change_feed_is_stopped(
     auth: Auth, other_process: Database
 ) -> None:
     await page_of(auth)
-    await auth.db.changes.stop()
+    await auth.db.change_feed.stop()
     async with other_process.begin() as tx:
         await tx.execute(text("UPDATE roles SET name = 'person' WHERE name = 'user'"))
     assert roles_of((await page_of(auth))["alice"]) == ["person"]

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from auth.records import UserRecord
 from auth.tokens.token_cache import MAX_TOKENS
 from auth.viewer_cache import MAX_AGE_SECONDS, MAX_VIEWERS, SignedInUser, ViewerCache
-from models.changes import ChangeFeed, NoChanges
+from models.change_feed import ChangeFeed, DisconnectedChangeFeed
 from models.database import Database
 from tests.accounts import ALICE, BOB
 from tests.api import Api, denials
@@ -47,7 +47,7 @@ async def test_cached_viewer_is_updated_after_a_change(api: Api, alice: str) -> 
     other = Database.connect(api.auth.db.engine.url.render_as_string(hide_password=False))
     async with other.begin() as tx:
         await tx.execute(text("UPDATE users SET username = 'alison' WHERE username = 'alice'"))
-    await api.auth.db.changes.catch_up()
+    await api.auth.db.change_feed.catch_up()
     assert (await api.data(ME, token=alice))["me"]["username"] == "alison"
     await other.close()
 
@@ -73,7 +73,7 @@ async def test_cached_token_expires(api: Api, alice: str, clock: ManualClock) ->
 
 async def test_cache_is_not_used_without_the_change_feed(api: Api, alice: str) -> None:
     await api.data(ME, token=alice)
-    await api.auth.db.changes.stop()
+    await api.auth.db.change_feed.stop()
     with recorded_statements() as statements:
         await api.data(ME, token=alice)
     assert statements != []
@@ -95,7 +95,7 @@ async def test_viewer_that_changes_while_it_is_read_is_not_cached(
 
 
 async def test_full_cache_evicts_and_returns_no_stale_viewer(api: Api) -> None:
-    small = ViewerCache(api.auth.db.changes, max_viewers=5)
+    small = ViewerCache(api.auth.db.change_feed, max_viewers=5)
     object.__setattr__(api.auth, "viewer_cache", small)
     devices = [await Device(api).log_in(ALICE if n % 2 else BOB) for n in range(20)]
     signed_out: set[int] = set()
@@ -114,7 +114,7 @@ async def test_full_cache_evicts_and_returns_no_stale_viewer(api: Api) -> None:
 # The cache without a server.
 
 
-class AlwaysCurrent(NoChanges):
+class AlwaysCurrent(DisconnectedChangeFeed):
     current = True
 
     def is_current(self) -> bool:
@@ -170,7 +170,7 @@ def test_cache_size_is_bounded(cache: ViewerCache) -> None:
 
 
 async def test_hit_rate_falls_gradually_when_the_cache_is_too_small(api: Api) -> None:
-    small = ViewerCache(api.auth.db.changes, max_viewers=20)
+    small = ViewerCache(api.auth.db.change_feed, max_viewers=20)
     object.__setattr__(api.auth, "viewer_cache", small)
     tokens = [(await Device(api).log_in(ALICE)).access_token for _ in range(24)]
     for token in tokens:

@@ -18,7 +18,7 @@ SHARED_NAMES = {
     *("account_deletion", "account_export", "audit", "devices", "email_change"),
     *("email_verification", "invitations", "keys", "login", "logout", "password_change"),
     *("password_reset", "permissions", "profile", "refresh", "registration", "role_edits", "roles"),
-    *("session_events", "sessions", "throttle", "token_introspection", "user_access"),
+    *("session_events", "sessions", "token_introspection", "user_access"),
     *("user_edits", "users"),
     "endpoint",
 }

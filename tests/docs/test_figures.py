@@ -26,7 +26,7 @@ from graph.documents.validation import MAX_DOCUMENT_ERRORS
 from graph.http.unfinished import MAX_MUTATION_SECONDS, MAX_UNFINISHED
 from graph.socket.channel import SocketPolicy
 from models.database import STATEMENT_TIMEOUT_SECONDS
-from models.postgresql_changes import TRUSTED_FOR_SECONDS
+from models.postgresql_change_feed import CURRENT_FOR_SECONDS
 from server.http.lingering import LEAST_READ_BYTES, MOST_DISCARDED_BYTES
 from server.http.socket_protocol import FRAME_BURST, FRAMES_PER_SECOND, MAX_UNSENT_BYTES
 from server.http.strict_protocol import HEAD_BYTES
@@ -92,7 +92,7 @@ SECURITY = [
     f"Services may cache the JWKS for {worded(keys.PUBLISHED_BEFORE_USE / 2)}",
     f"`POSTERN_SESSION_IDLE_TTL` ({span(SESSIONS.idle_lifetime)})",
     f"permissions; at most {MAX_VIEWERS:,})",
-    f"in the last {worded(seconds(TRUSTED_FOR_SECONDS))} it does not use the cache",
+    f"in the last {worded(seconds(CURRENT_FOR_SECONDS))} it does not use the cache",
     f"No entry is used for longer than {worded(seconds(MAX_AGE_SECONDS))}",
     f"For {default('refresh_grace')} seconds after the commit of a refresh",
     f"A session ends after {span(SESSIONS.idle_lifetime)} without a refresh",

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from models import postgresql_changes
+from models import postgresql_change_feed
 from models.database import Database, DatabaseUnavailable, parse_url
 from models.session import Session
 from models.user import User
@@ -224,12 +224,12 @@ async def test_silent_change_feed_is_treated_as_disconnected(
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes = postgresql_changes.PostgresqlChanges
+    changes = postgresql_change_feed.PostgresqlChangeFeed
 
-    def over_the_line(_engine: object) -> postgresql_changes.PostgresqlChanges:
+    def over_the_line(_engine: object) -> postgresql_change_feed.PostgresqlChangeFeed:
         return changes(create_async_engine(parse_url(line.url), poolclass=NullPool))
 
-    monkeypatch.setattr(postgresql_changes, "PostgresqlChanges", over_the_line)
+    monkeypatch.setattr(postgresql_change_feed, "PostgresqlChangeFeed", over_the_line)
     async with serving(make_settings(postgresql_url, tmp_path), clock) as api:
         alice = await api.log_in(ALICE)
         assert await outcome(api, alice) == "ok"

@@ -1,4 +1,4 @@
-"""The database handle: a read or a transaction, and an honest word when it cannot be reached."""
+"""The database handle: reads, transactions, locks, timeouts and outages."""
 
 import asyncio
 import sqlite3
@@ -36,7 +36,7 @@ async def add_carol(db: Database, **values: object) -> None:
         await tx.execute(insert(User), [carol(**values)])
 
 
-# More than a cursor fetches in advance.
+# More rows than a cursor prefetches.
 _MANY_ROWS = """
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
 SELECT username FROM users, numbers
@@ -60,7 +60,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def test_an_exception_undoes_the_transaction(db: Database) -> None:
+async def test_exception_rolls_back_transaction(db: Database) -> None:
     before = await count_users(db)
     with suppress(ZeroDivisionError):
         async with db.begin() as tx:
@@ -69,7 +69,7 @@ async def test_an_exception_undoes_the_transaction(db: Database) -> None:
     assert await count_users(db) == before
 
 
-async def test_two_transactions_wait_for_each_other(db: Database) -> None:
+async def test_second_transaction_waits_for_first(db: Database) -> None:
     async def add(name: str) -> None:
         async with db.begin() as tx:
             await tx.execute(text("SELECT 1"))
@@ -81,7 +81,7 @@ async def test_two_transactions_wait_for_each_other(db: Database) -> None:
     assert await count_users(db) == before + 8
 
 
-async def test_a_broken_statement_undoes_what_went_before(db: Database) -> None:
+async def test_failed_statement_rolls_back_earlier_ones(db: Database) -> None:
     before = await count_users(db)
     with suppress(IntegrityError):
         async with db.begin() as tx:
@@ -90,7 +90,7 @@ async def test_a_broken_statement_undoes_what_went_before(db: Database) -> None:
     assert await count_users(db) == before
 
 
-async def test_a_cancelled_transaction_is_undone_and_holds_up_nobody(db: Database) -> None:
+async def test_cancelled_transaction_is_rolled_back_and_releases_locks(db: Database) -> None:
     before = await count_users(db)
 
     async def add_and_wait() -> None:
@@ -111,7 +111,7 @@ async def test_cancelled_read_leaves_no_old_snapshot_in_the_pool(
 ) -> None:
     before = await count_users(db)
     begun = asyncio.Event()
-    # Unfinished statements, as in garbage that is not collected yet.
+    # Unfinished statements, as if they were not garbage-collected yet.
     kept: list[object] = []
 
     async def read_slowly() -> None:
@@ -133,7 +133,7 @@ async def test_cancelled_read_leaves_no_old_snapshot_in_the_pool(
 
 
 class Paused:
-    """Lets a step of the driver wait, once, until a task has been cancelled in it."""
+    """Makes a step of the driver wait once, until its task was cancelled."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -168,14 +168,14 @@ async def test_cancellation_during_the_commit_takes_effect_after_it(db: Database
     assert await count_users(db) == before + 1
 
 
-async def test_cancellation_while_a_connection_is_made_leaves_none_open(db: Database) -> None:
+async def test_cancellation_while_connecting_leaves_no_open_connection(db: Database) -> None:
     paused = Paused()
     event.listen(db.engine.sync_engine, "connect", paused.hold)
     await cancel_in(paused, count_users(db))
     assert is_closed(paused.driver)
 
 
-async def test_cancellation_while_a_connection_is_given_back_keeps_it(db: Database) -> None:
+async def test_cancellation_while_releasing_keeps_connection(db: Database) -> None:
     made: list[object] = []
     event.listen(db.engine.sync_engine, "connect", lambda *_: made.append(None))
     paused = Paused()
@@ -185,7 +185,7 @@ async def test_cancellation_while_a_connection_is_given_back_keeps_it(db: Databa
     assert len(made) == 1
 
 
-async def test_cancellation_at_the_end_of_a_look_up_keeps_the_connection(
+async def test_cancellation_at_end_of_look_up_keeps_connection(
     postgresql_url: str,
 ) -> None:
     db, made, paused = Database.connect(postgresql_url), list[object](), Paused()
@@ -207,23 +207,23 @@ async def test_sqlite_connection_can_be_closed_twice(sqlite_url: str) -> None:
 
 
 def is_closed(driver: Any) -> bool:
-    """Whether a connection of asyncpg or aiosqlite is closed."""
+    """Returns whether a connection of asyncpg or aiosqlite is closed."""
     return driver.is_closed() if hasattr(driver, "is_closed") else driver._connection is None
 
 
-async def test_a_row_refers_to_rows_that_exist(db: Database) -> None:
+async def test_foreign_keys_are_enforced(db: Database) -> None:
     with pytest.raises(IntegrityError):
         async with db.begin() as tx:
             await tx.execute(insert(UserRole), [{"user_id": uuid7(), "role_id": uuid7()}])
 
 
-async def test_a_role_that_somebody_has_cannot_vanish(db: Database) -> None:
+async def test_role_of_a_user_cannot_be_deleted(db: Database) -> None:
     with pytest.raises(IntegrityError):
         async with db.begin() as tx:
             await tx.execute(text("DELETE FROM roles WHERE name = 'admin'"))
 
 
-async def test_what_others_write_meanwhile_is_not_read_before_it_is_committed(
+async def test_uncommitted_writes_are_not_read(
     db: Database,
 ) -> None:
     before = await count_users(db)
@@ -233,11 +233,11 @@ async def test_what_others_write_meanwhile_is_not_read_before_it_is_committed(
     assert await count_users(db) == before + 1
 
 
-async def test_reads_side_by_side_do_not_collide(db: Database) -> None:
+async def test_concurrent_reads_succeed(db: Database) -> None:
     assert len(set(await asyncio.gather(*(count_users(db) for _ in range(30))))) == 1
 
 
-async def test_an_instant_comes_back_as_it_went_in(db: Database) -> None:
+async def test_datetime_round_trip(db: Database) -> None:
     row = carol()
     async with db.begin() as tx:
         await tx.execute(insert(User), [row])
@@ -247,19 +247,19 @@ async def test_an_instant_comes_back_as_it_went_in(db: Database) -> None:
     assert user.created_at.tzinfo is not None
 
 
-async def test_a_datetime_without_a_zone_is_refused(db: Database) -> None:
+async def test_naive_datetime_is_rejected(db: Database) -> None:
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
-    with pytest.raises(StatementError, match="not an instant"):
+    with pytest.raises(StatementError, match="time zone"):
         await add_carol(db, created_at=naive)
 
 
-async def test_an_error_does_not_tell_the_values(db: Database) -> None:
+async def test_error_does_not_contain_parameters(db: Database) -> None:
     with pytest.raises(DBAPIError) as raised:
         await add_carol(db, username_key="alice", password_hash="$secret-hash$")
     assert "$secret-hash$" not in str(raised.value)
 
 
-async def test_names_are_compared_by_code_point_on_each_database(db: Database) -> None:
+async def test_key_text_is_compared_by_code_point(db: Database) -> None:
     order = text("SELECT username_key FROM users ORDER BY username_key")
     async with db.begin() as tx:
         await tx.execute(insert(User), [carol(username_key="\U0010ffff"), carol(username_key="Z")])
@@ -279,7 +279,7 @@ async def postgresql_url(postgresql_templates: PostgresqlTemplates) -> AsyncIter
 async def postgresql(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Database]:
-    """PostgreSQL, and little patience with it."""
+    """PostgreSQL with short timeouts."""
     monkeypatch.setattr("models.database.CONNECT_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr("models.database.STATEMENT_TIMEOUT_SECONDS", 0.5)
     database = Database.connect(postgresql_url)
@@ -302,7 +302,7 @@ async def lose_the_connection(db: Database) -> None:
         await tx.execute(text("SELECT 1"))
 
 
-async def test_a_connection_that_is_lost_is_told_and_the_next_is_good(
+async def test_lost_connection_raises_and_next_one_works(
     postgresql: Database,
 ) -> None:
     with pytest.raises(DatabaseUnavailable):
@@ -310,14 +310,14 @@ async def test_a_connection_that_is_lost_is_told_and_the_next_is_good(
     assert await count_users(postgresql) > 0
 
 
-async def test_a_statement_that_does_not_end_is_told(postgresql: Database) -> None:
+async def test_slow_statement_times_out(postgresql: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with postgresql.read() as session:
             await session.execute(text("SELECT pg_sleep(30)"))
     assert await count_users(postgresql) > 0
 
 
-async def test_when_every_connection_is_taken_the_next_is_told(postgresql: Database) -> None:
+async def test_exhausted_pool_raises(postgresql: Database) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(10):
             await (await stack.enter_async_context(postgresql.read())).connection()
@@ -326,13 +326,13 @@ async def test_when_every_connection_is_taken_the_next_is_told(postgresql: Datab
     assert await count_users(postgresql) > 0
 
 
-async def test_a_fault_of_ours_is_not_passed_off_as_the_databases(db: Database) -> None:
+async def test_other_errors_are_not_outages(db: Database) -> None:
     with pytest.raises(DBAPIError):
         async with db.read() as session:
             await session.execute(text("SELECT nonsense FROM nowhere"))
 
 
-async def test_a_lock_is_for_one_at_a_time_and_of_its_name(postgresql: Database) -> None:
+async def test_lock_is_exclusive_per_name(postgresql: Database) -> None:
     async with postgresql.begin() as tx:
         await postgresql.lock(tx, "one")
         async with postgresql.begin() as other:
@@ -342,7 +342,7 @@ async def test_a_lock_is_for_one_at_a_time_and_of_its_name(postgresql: Database)
                 await postgresql.lock(same, "one")
 
 
-async def test_sqlite_is_private_and_set_up(tmp_path: Path) -> None:
+async def test_sqlite_file_is_private_and_in_wal_mode(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "postern.db"
     db = Database.connect(f"sqlite:///{path}")
     async with db.begin() as tx:
@@ -355,9 +355,7 @@ async def test_sqlite_is_private_and_set_up(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-async def test_a_lock_that_does_not_end_is_told(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_held_sqlite_lock_raises(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)
     holder, waiter = Database.connect(sqlite_url), Database.connect(sqlite_url)
     async with holder.begin() as tx:
@@ -370,14 +368,14 @@ async def test_a_lock_that_does_not_end_is_told(
 
 
 @pytest.mark.parametrize("path", ["file/below.db", "folder"])
-def test_a_file_that_cannot_be_made_is_unavailable(tmp_path: Path, path: str) -> None:
+def test_file_that_cannot_be_created_is_unavailable(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     with pytest.raises(DatabaseUnavailable):
         Database.connect(f"sqlite:///{tmp_path / path}")
 
 
-async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+async def test_file_that_is_not_a_database_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("milk, bread, butter " * 100)
     db = Database.connect(f"sqlite:///{tmp_path / 'notes.db'}")
     with pytest.raises(DatabaseUnavailable):
@@ -387,7 +385,7 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
 
 @contextmanager
 def held(path: Path) -> Iterator[sqlite3.Connection]:
-    """A new file in which somebody is about to write: then SQLite itself waits for nobody."""
+    """Locks a new file for writing. SQLite does not wait for the lock in this case."""
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         yield holder
@@ -398,7 +396,7 @@ async def ask(db: Database) -> None:
         await session.execute(text("SELECT 1"))
 
 
-async def test_a_new_file_that_somebody_holds_is_waited_for(tmp_path: Path) -> None:
+async def test_locked_new_file_is_waited_for(tmp_path: Path) -> None:
     db = Database.connect(f"sqlite:///{tmp_path / 'new.db'}")
     with held(tmp_path / "new.db") as holder:
         asking = asyncio.create_task(ask(db))
@@ -409,7 +407,7 @@ async def test_a_new_file_that_somebody_holds_is_waited_for(tmp_path: Path) -> N
     await db.close()
 
 
-async def test_a_new_file_that_somebody_holds_for_too_long_is_unavailable(
+async def test_new_file_locked_for_too_long_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)
@@ -423,7 +421,7 @@ def files_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-async def test_sqlite_in_memory_makes_no_file(tmp_path: Path) -> None:
+async def test_sqlite_in_memory_creates_no_file(tmp_path: Path) -> None:
     db = Database.connect("sqlite:///:memory:")
     async with db.read() as session:
         assert await session.scalar(text("SELECT 1")) == 1
@@ -435,14 +433,14 @@ async def test_sqlite_in_memory_makes_no_file(tmp_path: Path) -> None:
     "url",
     ["postgresql://postgres@127.0.0.1:1/none", "postgresql://postgres@/none?host=/nowhere"],
 )
-async def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
+async def test_unreachable_database_is_unavailable(url: str) -> None:
     db = Database.connect(url)
     with pytest.raises(DatabaseUnavailable):
         await count_users(db)
     await db.close()
 
 
-async def test_a_database_of_no_such_name_is_unavailable(
+async def test_unknown_database_is_unavailable(
     postgresql_templates: PostgresqlTemplates,
 ) -> None:
     db = Database.connect(postgresql_templates.url("no_such_database"))
@@ -461,11 +459,11 @@ async def test_a_database_of_no_such_name_is_unavailable(
         ("postgresql://u:p@h/d", "postgresql+asyncpg"),
     ],
 )
-def test_the_driver_is_ours_to_choose(url: str, driver: str) -> None:
+def test_parse_url_chooses_driver(url: str, driver: str) -> None:
     assert parse_url(url).drivername == driver
 
 
-def test_the_sslmode_of_libpq_is_understood() -> None:
+def test_parse_url_accepts_sslmode() -> None:
     assert parse_url("postgres://u:p@h/d?sslmode=require").query == {"ssl": "require"}
 
 
@@ -481,13 +479,13 @@ def test_the_sslmode_of_libpq_is_understood() -> None:
         "postgresql://u:p@h/d?sslmode=require&password=hunter2",
     ],
 )
-def test_another_database_is_refused_without_telling_the_password(url: str) -> None:
+def test_unsupported_url_is_rejected_without_password(url: str) -> None:
     with pytest.raises(UnsupportedDatabase) as refused:
         parse_url(url)
     assert "hunter2" not in str(refused.value)
 
 
-async def test_writers_of_a_file_take_turns_in_the_order_in_which_they_came(
+async def test_sqlite_writers_queue_in_order(
     sqlite_url: str,
 ) -> None:
     db = Database.connect(sqlite_url)
@@ -498,13 +496,13 @@ async def test_writers_of_a_file_take_turns_in_the_order_in_which_they_came(
             await tx.execute(text("UPDATE roles SET description = description"))
             order.append(number)
 
-    # As many as would each take a connection of the pool otherwise, and ask for the lock by chance.
+    # As many as there are connections in the pool.
     await asyncio.gather(*(write(number) for number in range(40)))
     await db.close()
     assert order == list(range(40))
 
 
-async def test_who_waits_too_long_for_a_turn_is_told_so(
+async def test_sqlite_writer_that_waits_too_long_raises(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)

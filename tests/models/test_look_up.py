@@ -1,4 +1,4 @@
-"""`look_up`: a query that an index answers, on SQLite without a hop to another thread."""
+"""`look_up`: one fast query, on SQLite without another thread."""
 
 import asyncio
 import sqlite3
@@ -45,7 +45,7 @@ async def stranger(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    """A SQLite file, and little patience with it."""
+    """A SQLite file with a short lock timeout."""
     monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 0.1)
     database = Database.connect(sqlite_url)
     yield database
@@ -58,49 +58,49 @@ def path_of(db: Database) -> Path:
 
 @contextmanager
 def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection of somebody who knows nothing of Postern."""
+    """A connection outside of Postern."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
         yield connection
 
 
-async def test_it_sees_what_anybody_has_committed(db: Database, stranger: Database) -> None:
+async def test_look_up_sees_commits_of_other_connections(db: Database, stranger: Database) -> None:
     before = await names(db)
     await add_carol(stranger)
     assert await names(db) == [*before, "carol"]
 
 
-async def test_it_does_not_see_what_is_not_committed(db: Database, stranger: Database) -> None:
+async def test_look_up_does_not_see_uncommitted_writes(db: Database, stranger: Database) -> None:
     before = await names(db)
     async with stranger.begin() as tx:
         await tx.execute(update(User).values(full_name="x", username="x"))
         assert await names(db) == before
 
 
-async def test_many_side_by_side_do_not_collide(db: Database) -> None:
+async def test_concurrent_look_ups_succeed(db: Database) -> None:
     assert len(set(map(str, await asyncio.gather(*(names(db) for _ in range(30)))))) == 1
 
 
-async def test_a_fault_of_ours_is_not_passed_off_as_the_databases(db: Database) -> None:
+async def test_look_up_raises_errors_of_query(db: Database) -> None:
     with pytest.raises(DBAPIError):
         await db.look_up(select(column("nonsense")).select_from(table("nowhere")))
     assert await names(db)
 
 
-async def test_a_database_that_is_not_there_is_unavailable() -> None:
+async def test_look_up_in_unreachable_database_is_unavailable() -> None:
     db = Database.connect(NOBODY)
     with pytest.raises(DatabaseUnavailable):
         await names(db)
     await db.close()
 
 
-async def test_a_database_in_memory_answers_too() -> None:
+async def test_look_up_works_in_memory() -> None:
     db = Database.connect("sqlite://")
     ((one,),) = await db.look_up(select(literal(1)))
     assert one == 1
     await db.close()
 
 
-async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+async def test_look_up_in_other_file_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("milk, bread, butter " * 100)
     db = Database.connect(f"sqlite:///{tmp_path / 'notes.db'}")
     with pytest.raises(DatabaseUnavailable):
@@ -108,14 +108,14 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
     await db.close()
 
 
-async def test_it_waits_for_no_writer(file: Database) -> None:
+async def test_look_up_does_not_wait_for_writers(file: Database) -> None:
     with connected(path_of(file)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("UPDATE users SET username = 'x'")
         assert "alice" in await names(file)
 
 
-async def test_a_file_that_somebody_has_for_themselves_is_unavailable_until_they_go(
+async def test_look_up_in_exclusively_locked_file_is_unavailable(
     file: Database,
 ) -> None:
     with connected(path_of(file)) as owner:
@@ -126,7 +126,7 @@ async def test_a_file_that_somebody_has_for_themselves_is_unavailable_until_they
     assert "alice" in await names(file)
 
 
-async def test_a_file_that_is_waited_for_stops_nobody_else(
+async def test_look_up_that_waits_does_not_block_event_loop(
     file: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.sqlite_engine.BUSY_TIMEOUT_SECONDS", 5)
@@ -139,7 +139,7 @@ async def test_a_file_that_is_waited_for_stops_nobody_else(
     assert "alice" in await asking
 
 
-async def test_nothing_keeps_the_wal_from_being_emptied(file: Database) -> None:
+async def test_look_up_does_not_prevent_checkpoint(file: Database) -> None:
     await add_carol(file)
     await names(file)
     with connected(path_of(file)) as other:
@@ -147,7 +147,7 @@ async def test_nothing_keeps_the_wal_from_being_emptied(file: Database) -> None:
     assert busy == 0
 
 
-async def test_a_query_that_fails_keeps_nothing_either(file: Database) -> None:
+async def test_failed_look_up_does_not_prevent_checkpoint(file: Database) -> None:
     await names(file)
     with pytest.raises(DBAPIError):
         await file.look_up(select(text("json('{') FROM users")))
@@ -157,13 +157,13 @@ async def test_a_query_that_fails_keeps_nothing_either(file: Database) -> None:
     assert busy == 0
 
 
-async def test_its_connection_cannot_write(file: Database) -> None:
-    assert file._reads_at_once
-    assert file._reads_at_once.read(select(text("1")), {}) == [(1,)]
-    assert file._reads_at_once.read(text("DELETE FROM user_roles"), {}) is None  # type: ignore[arg-type]
+async def test_look_up_connection_is_read_only(file: Database) -> None:
+    assert file._sqlite_reads
+    assert file._sqlite_reads.read(select(text("1")), {}) == [(1,)]
+    assert file._sqlite_reads.read(text("DELETE FROM user_roles"), {}) is None  # type: ignore[arg-type]
 
 
-async def test_when_it_is_closed_nothing_holds_the_file(file: Database) -> None:
+async def test_closed_database_holds_no_file(file: Database) -> None:
     await names(file)
     await file.close()
     assert not path_of(file).with_name(path_of(file).name + "-wal").exists()

@@ -1,4 +1,4 @@
-"""Migrations: they make what the models say, once, whoever runs them."""
+"""Migrations, and the version of the tables."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ from tests.databases import PostgresqlTemplates
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a database without tables."""
+    """The URL of a database without tables."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
@@ -74,12 +74,12 @@ async def role_names(db: Database) -> list[str]:
         return list(await session.scalars(text("SELECT name FROM roles ORDER BY name")))
 
 
-async def test_the_tables_are_as_the_models_say(empty: Database) -> None:
+async def test_migrated_tables_match_models(empty: Database) -> None:
     await upgrade(empty)
     assert await empty.run(drift) == []
 
 
-async def test_a_table_that_is_not_as_the_models_say_is_told(empty: Database) -> None:
+async def test_drift_reports_changed_table(empty: Database) -> None:
     await upgrade(empty)
     async with empty.begin() as tx:
         await tx.execute(text("DROP INDEX ix_users_disabled"))
@@ -87,30 +87,30 @@ async def test_a_table_that_is_not_as_the_models_say_is_told(empty: Database) ->
     assert len(await empty.run(drift)) == 2
 
 
-def test_each_file_of_a_migration_begins_with_its_revision() -> None:
+def test_migration_file_names_start_with_revision() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     script = ScriptDirectory.from_config(config)
     assert list(known_revisions()) == [r.revision for r in script.walk_revisions()][::-1]
 
 
-def test_known_migrations_are_those_of_the_code_that_runs(
+def test_known_revisions_are_those_of_running_code(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     known = known_revisions()
-    # As if another version were installed over its files.
+    # Another version was installed over the files.
     monkeypatch.setattr(tables, "MIGRATIONS", tmp_path)
     assert known_revisions() == known
 
 
-async def test_migrating_twice_is_harmless(empty: Database) -> None:
+async def test_second_migration_changes_nothing(empty: Database) -> None:
     await upgrade(empty)
     await upgrade(empty)
     assert await schema_state(empty) is SchemaState.CURRENT
     assert await role_names(empty) == ["admin", "auditor", "support", "user"]
 
 
-async def test_two_servers_that_migrate_at_once_take_turns(empty: Database, empty_url: str) -> None:
+async def test_concurrent_migrations_take_turns(empty: Database, empty_url: str) -> None:
     other = Database.connect(empty_url)
     await asyncio.gather(upgrade(empty), upgrade(other))
     await other.close()
@@ -118,7 +118,7 @@ async def test_two_servers_that_migrate_at_once_take_turns(empty: Database, empt
     assert await role_names(empty) == ["admin", "auditor", "support", "user"]
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(empty: Database) -> None:
+async def test_failed_migration_is_rolled_back(empty: Database) -> None:
     async with empty.begin() as tx:
         await tx.execute(text("CREATE TABLE sessions (x INTEGER)"))
     with pytest.raises(Exception, match="sessions"):
@@ -127,7 +127,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty: Database) -> 
         await tx.execute(text("CREATE TABLE users (x INTEGER)"))
 
 
-async def test_asking_for_the_state_of_an_empty_database_makes_no_tables(empty: Database) -> None:
+async def test_schema_state_of_empty_database_creates_no_tables(empty: Database) -> None:
     assert await schema_state(empty) is SchemaState.BEHIND
     async with empty.begin() as tx:
         await tx.execute(text("CREATE TABLE postern_alembic_version (x INTEGER)"))
@@ -137,7 +137,7 @@ async def test_asking_for_the_state_of_an_empty_database_makes_no_tables(empty: 
     ("version", "state"),
     [("0001", SchemaState.BEHIND), ("9999", SchemaState.AHEAD), ("", SchemaState.AHEAD)],
 )
-async def test_a_newer_schema_is_told_from_an_older_one(
+async def test_schema_state_distinguishes_newer_and_older_schema(
     empty: Database, version: str, state: SchemaState
 ) -> None:
     await upgrade(empty)
@@ -146,7 +146,7 @@ async def test_a_newer_schema_is_told_from_an_older_one(
 
 
 def upgrade_to(connection: Connection, revision: str) -> None:
-    """Applies the migrations up to one, as an older version did."""
+    """Applies the migrations up to a revision."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
@@ -211,7 +211,7 @@ _EVENT = text(
 
 
 def _id(db: Database, text_: str) -> object:
-    """An ID as the database stores it."""
+    """Returns an ID as the database stores it."""
     return UUID(text_) if db.dialect == "postgresql" else text_.replace("-", "")
 
 
@@ -246,7 +246,7 @@ async def write_version_as_before_0_2_0(db: Database, version: str) -> None:
         await tx.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": version})
 
 
-async def test_version_moves_once_into_a_table_of_its_own(empty: Database) -> None:
+async def test_version_moves_once_into_its_own_table(empty: Database) -> None:
     newest = known_revisions()[-1]
     await upgrade(empty)
     await write_version_as_before_0_2_0(empty, newest)
@@ -256,7 +256,7 @@ async def test_version_moves_once_into_a_table_of_its_own(empty: Database) -> No
     assert await schema_state(empty) is SchemaState.CURRENT
 
 
-async def test_version_table_of_an_application_is_left_alone(empty: Database) -> None:
+async def test_version_table_of_application_is_not_changed(empty: Database) -> None:
     await write_version_as_before_0_2_0(empty, "0003")
     await upgrade(empty)
     newest = known_revisions()[-1]
@@ -280,7 +280,7 @@ def own_tables() -> MetaData:
     return metadata
 
 
-async def test_autogenerate_of_an_application_leaves_the_tables_of_postern_alone(
+async def test_autogenerate_of_application_ignores_tables_of_postern(
     empty: Database,
 ) -> None:
     await upgrade(empty)

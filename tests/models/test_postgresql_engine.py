@@ -23,7 +23,7 @@ ISOLATION_LEVELS = ("read uncommitted", "repeatable read", "serializable")
 
 
 async def set_default(url: str, name: str, value: str) -> None:
-    """As an administrator of the database does: counts for connections that are made later."""
+    """Changes a default of the database, for new connections."""
     connection = await asyncpg.connect(
         url, server_settings={"default_transaction_read_only": "off"}
     )
@@ -44,7 +44,7 @@ async def connected(url: str) -> AsyncIterator[Database]:
 
 
 @pytest.mark.parametrize("level", ISOLATION_LEVELS)
-async def test_isolation_level_is_read_committed_whatever_the_default_is(
+async def test_isolation_level_is_read_committed_for_any_default(
     postgresql_url: str, level: str
 ) -> None:
     await set_default(postgresql_url, "default_transaction_isolation", level)
@@ -86,7 +86,7 @@ async def test_isolation_level_is_read_committed_on_a_connection_that_a_pooler_h
         ("default_transaction_deferrable", "on", "off"),
     ],
 )
-async def test_settings_of_the_database_that_would_break_rules_do_not_count(
+async def test_unsafe_database_settings_are_overridden(
     postgresql_url: str, name: str, odd: str, ours: str
 ) -> None:
     await set_default(postgresql_url, name, odd)
@@ -131,7 +131,7 @@ async def two_admins(api: Api) -> list[UUID]:
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-async def test_parallel_logins_succeed_whatever_the_default_isolation_level_is(
+async def test_concurrent_sign_ins_succeed_for_any_default_isolation_level(
     postgresql_url: str, tmp_path: Path, clock: ManualClock, level: str
 ) -> None:
     await set_default(postgresql_url, "default_transaction_isolation", level)
@@ -140,7 +140,7 @@ async def test_parallel_logins_succeed_whatever_the_default_isolation_level_is(
         assert all(await asyncio.gather(*(api.log_in(account) for account in accounts)))
 
 
-async def test_deadlock_is_an_outage_that_can_be_tried_again(postgresql_url: str) -> None:
+async def test_deadlock_is_an_outage(postgresql_url: str) -> None:
     async def lock_both(first: str, second: str, both_have_one: asyncio.Barrier) -> None:
         async with db.begin() as tx:
             await db.lock(tx, first)
@@ -165,7 +165,7 @@ async def test_lock_that_is_not_available_is_an_outage(postgresql_url: str) -> N
                 await tx.execute(text("SELECT * FROM roles FOR UPDATE NOWAIT"))
 
 
-async def test_connections_that_cannot_write_are_all_replaced_at_the_first_failure(
+async def test_read_only_connections_are_all_replaced_at_first_failure(
     postgresql_url: str,
 ) -> None:
     await set_default(postgresql_url, "default_transaction_read_only", "on")
@@ -179,7 +179,7 @@ async def test_connections_that_cannot_write_are_all_replaced_at_the_first_failu
         await asyncio.gather(*(write(db) for _ in range(5)))
 
 
-async def test_connections_are_all_replaced_when_one_is_silent(
+async def test_all_connections_are_replaced_if_one_times_out(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.database.STATEMENT_TIMEOUT_SECONDS", 1)
@@ -195,7 +195,7 @@ async def test_connections_are_all_replaced_when_one_is_silent(
 
 
 async def hold_connections(db: Database, count: int) -> set[int]:
-    """Uses several connections at once. Returns the IDs of the server processes behind them."""
+    """Uses several connections at once. Returns the IDs of their server processes."""
     async with AsyncExitStack() as stack:
         sessions = [await stack.enter_async_context(db.read()) for _ in range(count)]
         query = text("SELECT pg_backend_pid()")

@@ -1,4 +1,4 @@
-"""A database that is read-only or full is found out, and reported with its cause."""
+"""Checks for databases that are read-only or full."""
 
 import asyncio
 import resource
@@ -24,7 +24,7 @@ LOG_ALICE_IN = {"input": {"username": ALICE.username, "password": ALICE.password
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may become larger than half of what the check writes."""
+    """Limits files to half of the size that the check writes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
@@ -33,7 +33,7 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_check_of_a_good_database_leaves_nothing_behind(database_url: str) -> None:
+async def test_check_writable_leaves_no_rows(database_url: str) -> None:
     db = Database.connect(database_url)
     await check_writable(db)
     async with db.read() as session:
@@ -54,7 +54,7 @@ async def test_doctor_reports_a_full_disk(sqlite_url: str) -> None:
     assert "SQLITE_FULL" in report or "SQLITE_IOERR" in report
 
 
-async def test_check_of_a_read_only_database_names_the_cause(postgresql_url: str) -> None:
+async def test_check_writable_names_cause_of_read_only_database(postgresql_url: str) -> None:
     await set_default(postgresql_url, "default_transaction_read_only", "on")
     db = Database.connect(postgresql_url)
     with pytest.raises(DatabaseUnavailable, match="ReadOnlySQLTransactionError"):
@@ -69,7 +69,7 @@ async def test_read_only_database_is_not_ready_and_its_cause_is_logged(
     async with serving(settings, clock):
         pass
     await set_default(postgresql_url, "default_transaction_read_only", "on")
-    # A second process: each of its connections begins with the new default.
+    # A second process, whose connections have the new default.
     async with serving(settings, clock) as api:
         with logged_outages() as causes:
             reply = await api.post(LOGIN, LOG_ALICE_IN)
@@ -101,11 +101,11 @@ async def test_write_probe_finds_a_full_disk_within_half_a_minute(sqlite_url: st
     await db.close()
 
 
-async def test_probes_without_end_write_once(sqlite_url: str) -> None:
+async def test_repeated_probes_write_once(sqlite_url: str) -> None:
     db, written = Database.connect(sqlite_url), list[str]()
 
     @event.listens_for(db.engine.sync_engine, "before_cursor_execute")
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("INSERT"):
             written.append(statement)
 

@@ -1,4 +1,4 @@
-"""Users, roles, what roles permit, and who has them."""
+"""Adds users, roles and permissions."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Sessions."""
+"""Adds sessions."""
 
 import sqlalchemy as sa
 from alembic import op

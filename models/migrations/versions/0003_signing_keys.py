@@ -1,4 +1,4 @@
-"""Keys that sign access tokens."""
+"""Adds the keys that sign access tokens."""
 
 import sqlalchemy as sa
 from alembic import op

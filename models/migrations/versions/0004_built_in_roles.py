@@ -1,4 +1,4 @@
-"""The roles that every Postern has: admin, support, auditor and user."""
+"""Adds the built-in roles: admin, support, auditor and user."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from alembic import op
 revision: str = "0004"
 down_revision: str | None = "0003"
 
-# Fixed ids: the same role is the same role on every installation.
+# Fixed IDs, so that each role has the same ID in every installation.
 _ROLES = {
     "admin": (UUID(int=0x01900000_0000_7000_8000_000000000001), "May do everything.", ["*"]),
     "support": (

@@ -1,7 +1,7 @@
-"""Triggers that tell of every change to accounts, sessions, roles and keys.
+"""Adds triggers that report changes to users, sessions, roles and signing keys.
 
-PostgreSQL notifies listeners; SQLite writes the last thousand changes down. A change that many rows
-share is told as one: anything may have changed.
+PostgreSQL notifies listeners. SQLite stores the last thousand changes. A change of many rows is
+reported as one change of everything.
 """
 
 from alembic import op

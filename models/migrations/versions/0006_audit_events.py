@@ -1,4 +1,4 @@
-"""The audit trail. The database itself refuses to change a row of it."""
+"""Adds the audit log, with a trigger that rejects changes of its rows."""
 
 import sqlalchemy as sa
 from alembic import op

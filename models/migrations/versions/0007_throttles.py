@@ -1,4 +1,4 @@
-"""Failures of late, so that guesses can be slowed down."""
+"""Adds the counters of failed attempts."""
 
 import sqlalchemy as sa
 from alembic import op

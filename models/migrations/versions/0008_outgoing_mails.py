@@ -1,4 +1,4 @@
-"""Mails that are to be sent."""
+"""Adds the outbox."""
 
 import sqlalchemy as sa
 from alembic import op

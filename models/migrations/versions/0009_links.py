@@ -1,4 +1,4 @@
-"""What links in mails are about: requests of users, registrations, invitations."""
+"""Adds requests with links in emails, pending registrations and invitations."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which edit of an account or a role this is, and whether its password was chosen by its owner."""
+"""Adds versions of users and roles, and a mark for temporary passwords."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The idempotency key of the last refresh of a session, as an HMAC."""
+"""Adds the HMAC of the idempotency key of the last refresh to sessions."""
 
 import sqlalchemy as sa
 from alembic import op

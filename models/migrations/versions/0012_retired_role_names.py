@@ -1,4 +1,4 @@
-"""Names of deleted roles, and who sent an invitation."""
+"""Adds names of deleted roles, and the senders of invitations."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""When a temporary password expires; those that exist get seven days from now."""
+"""Adds an expiry to temporary passwords. Existing ones expire in seven days."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,6 +1,6 @@
-"""Failures that decay by their own age, attempts in flight, and several valid reset links.
+"""Adds throttle counters that decay with age, and allows several links per user and purpose.
 
-The table `throttles` stays: processes of the version before still count in it during an upgrade.
+The table `throttles` stays, since processes of the previous version use it during an upgrade.
 """
 
 import sqlalchemy as sa

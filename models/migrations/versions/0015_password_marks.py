@@ -1,4 +1,4 @@
-"""What links and device proofs end with: it stays when a sign-in renews the hash of a password."""
+"""Adds password marks: links and device proofs become invalid when the mark changes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision: str | None = "0014"
 
 
 def upgrade() -> None:
-    # Empty for passwords from before, and where a process of an older version sets one.
+    # Null for older passwords, and for passwords that a process of an older version sets.
     op.add_column("users", sa.Column("password_mark", sa.String(64), nullable=True))

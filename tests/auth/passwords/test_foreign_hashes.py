@@ -1,4 +1,4 @@
-"""Hashes of other systems: whoever moves here keeps the password, and gets a better hash for it."""
+"""Password hashes of other systems: verified, and replaced at the next sign-in."""
 
 from collections.abc import AsyncIterator
 
@@ -26,7 +26,7 @@ from auth.wiring import Auth
 from models.user import User
 from tests.api import Api
 
-PASSWORD = "an old password, long as life"
+PASSWORD = "an imported password"
 SALT = "nacl4everybodyhere22ch"
 
 if not django_settings.configured:
@@ -70,7 +70,7 @@ OF_OTHER_SYSTEMS = {
     "Werkzeug pbkdf2": generate_password_hash(PASSWORD, "pbkdf2:sha256:10"),
 }
 
-UNREADABLE = [
+MALFORMED = [
     "",
     "rubbish",
     "!",
@@ -107,37 +107,39 @@ async def passwords() -> AsyncIterator[Passwords]:
 
 @pytest.fixture
 def auth(sqlite_api: Api) -> Auth:
-    """A hash is text to a database: one kind of database will do."""
+    """On SQLite only, since hashes do not depend on the database."""
     return sqlite_api.auth
 
 
-async def import_alice(auth: Auth, stored: str) -> None:
+async def set_hash(auth: Auth, stored: str) -> None:
     async with auth.db.begin() as tx:
         await tx.execute(update(User).where(User.username == "alice").values(password_hash=stored))
 
 
-async def hash_of_alice(auth: Auth) -> str:
+async def get_hash(auth: Auth) -> str:
     async with auth.db.read() as session:
         query = select(User.password_hash).where(User.username == "alice")
         return str((await session.scalars(query)).one())
 
 
-async def log_alice_in(auth: Auth, password: str) -> None:
+async def sign_in(auth: Auth, password: str) -> None:
     await log_in(auth, Client(), username="alice", password=password)
 
 
 @pytest.mark.parametrize("system", OF_OTHER_SYSTEMS)
-async def test_whoever_moves_here_logs_in_and_gets_a_hash_of_ours(auth: Auth, system: str) -> None:
-    await import_alice(auth, OF_OTHER_SYSTEMS[system])
-    await log_alice_in(auth, PASSWORD)
-    ours = await hash_of_alice(auth)
-    assert ours.startswith("$bcrypt-sha256$v=2,t=2b,r=4$")
-    await log_alice_in(auth, PASSWORD)
-    assert await hash_of_alice(auth) == ours
+async def test_sign_in_replaces_imported_hash(auth: Auth, system: str) -> None:
+    await set_hash(auth, OF_OTHER_SYSTEMS[system])
+    await sign_in(auth, PASSWORD)
+    replaced = await get_hash(auth)
+    assert replaced.startswith("$bcrypt-sha256$v=2,t=2b,r=4$")
+    await sign_in(auth, PASSWORD)
+    assert await get_hash(auth) == replaced
 
 
 @pytest.mark.parametrize("system", OF_OTHER_SYSTEMS)
-async def test_another_password_does_not_match(passwords: Passwords, system: str) -> None:
+async def test_wrong_password_does_not_match_imported_hash(
+    passwords: Passwords, system: str
+) -> None:
     stored = OF_OTHER_SYSTEMS[system]
     assert await passwords.verify(PASSWORD, stored)
     for wrong in (PASSWORD + "x", PASSWORD[:-1], PASSWORD.upper(), ""):
@@ -145,56 +147,52 @@ async def test_another_password_does_not_match(passwords: Passwords, system: str
 
 
 @pytest.mark.parametrize("system", OF_OTHER_SYSTEMS)
-async def test_an_impossible_guess_is_wrong_and_nothing_more(
+async def test_unacceptable_input_does_not_match_imported_hash(
     passwords: Passwords, system: str
 ) -> None:
     for guess in ("nul\0inside", "half \ud800 pair", "a" * 1025, "🔑" * 1024):
         assert not await passwords.verify(guess, OF_OTHER_SYSTEMS[system])
 
 
-async def test_a_failed_login_leaves_the_old_hash(auth: Auth) -> None:
+async def test_failed_sign_in_keeps_imported_hash(auth: Auth) -> None:
     stored = OF_OTHER_SYSTEMS["Werkzeug scrypt"]
-    await import_alice(auth, stored)
+    await set_hash(auth, stored)
     with pytest.raises(InvalidCredentials):
-        await log_alice_in(auth, "wrong")
-    assert await hash_of_alice(auth) == stored
+        await sign_in(auth, "wrong")
+    assert await get_hash(auth) == stored
 
 
-async def test_a_hash_of_a_lower_cost_is_replaced(passwords: Passwords) -> None:
+async def test_hash_of_lower_cost_needs_rehash(passwords: Passwords) -> None:
     assert passwords.needs_rehash(bcrypt_sha256.using(rounds=4).hash(PASSWORD))
     assert not passwords.needs_rehash(bcrypt_sha256.using(rounds=5).hash(PASSWORD))
 
 
 @pytest.mark.parametrize("guess", ["a" * 73, "a" * 72 + "b", "a" * 500, "a" * 1024])
-async def test_a_long_guess_at_plain_bcrypt_is_cut_as_the_old_system_did(
-    passwords: Passwords, guess: str
-) -> None:
+async def test_plain_bcrypt_compares_72_bytes(passwords: Passwords, guess: str) -> None:
     assert await passwords.verify(guess, bcrypt.using(rounds=4).hash("a" * 72))
 
 
-async def test_once_replaced_the_whole_of_a_long_password_counts(auth: Auth) -> None:
-    await import_alice(auth, bcrypt.using(rounds=4).hash("é" * 36))
-    await log_alice_in(auth, "é" * 36 + "!")
+async def test_replaced_bcrypt_hash_compares_all_bytes(auth: Auth) -> None:
+    await set_hash(auth, bcrypt.using(rounds=4).hash("é" * 36))
+    await sign_in(auth, "é" * 36 + "!")
     for cut in ("é" * 36, "é" * 36 + "?"):
         with pytest.raises(InvalidCredentials):
-            await log_alice_in(auth, cut)
+            await sign_in(auth, cut)
 
 
 @pytest.mark.parametrize("form", ["caf\u00e9 au lait", "cafe\u0301 au lait"])
-async def test_an_imported_hash_is_of_the_bytes_that_were_typed_there(
+async def test_imported_hash_is_verified_without_normalising(
     passwords: Passwords, form: str
 ) -> None:
     assert await passwords.verify(form, generate_password_hash(form, "pbkdf2:sha256:10"))
 
 
-@pytest.mark.parametrize("stored", UNREADABLE)
-async def test_a_hash_that_cannot_be_read_matches_nothing(
-    passwords: Passwords, stored: str
-) -> None:
+@pytest.mark.parametrize("stored", MALFORMED)
+async def test_malformed_hash_matches_no_password(passwords: Passwords, stored: str) -> None:
     assert not await passwords.verify(PASSWORD, stored)
     assert not await passwords.verify("", stored)
 
 
-def test_only_what_passlib_does_not_know_is_foreign() -> None:
+def test_is_foreign_only_for_hashes_unknown_to_passlib() -> None:
     foreign = {system for system, stored in OF_OTHER_SYSTEMS.items() if is_foreign(stored)}
     assert foreign == {"Django scrypt", "Werkzeug scrypt", "Werkzeug pbkdf2"}

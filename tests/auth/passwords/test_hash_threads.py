@@ -1,4 +1,4 @@
-"""The threads that hash take turns between kinds of work, and drop what waited too long."""
+"""Hashing threads: turns between kinds of work, and dropping work that waited too long."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def release() -> Iterator[threading.Event]:
     release.set()
 
 
-def test_kinds_take_turns_so_that_a_flood_of_one_does_not_delay_another(
+def test_kinds_take_turns(
     release: threading.Event,
 ) -> None:
     threads, done = HashThreads(["flood", "owner"], threads=1, wait_seconds=60), list[str]()
@@ -31,7 +31,7 @@ def test_kinds_take_turns_so_that_a_flood_of_one_does_not_delay_another(
     assert len(done) == 22
 
 
-def test_work_of_one_kind_is_done_in_its_order(release: threading.Event) -> None:
+def test_work_of_one_kind_runs_in_order(release: threading.Event) -> None:
     threads, done = HashThreads(["one"], threads=1, wait_seconds=60), list[int]()
     threads.submit("one", release.wait)
     futures = [threads.submit("one", done.append, number) for number in range(5)]
@@ -42,7 +42,7 @@ def test_work_of_one_kind_is_done_in_its_order(release: threading.Event) -> None
     assert done == [0, 1, 2, 3, 4]
 
 
-def test_work_that_waited_too_long_is_not_done(release: threading.Event) -> None:
+def test_work_that_waited_too_long_is_dropped(release: threading.Event) -> None:
     threads, done = HashThreads(["one"], threads=1, wait_seconds=-1), list[str]()
     late = threads.submit("one", done.append, "late")
     with pytest.raises(WaitedTooLong):
@@ -51,7 +51,7 @@ def test_work_that_waited_too_long_is_not_done(release: threading.Event) -> None
     assert done == []
 
 
-def test_stop_drops_what_waits(release: threading.Event) -> None:
+def test_stop_cancels_queued_work(release: threading.Event) -> None:
     threads = HashThreads(["one"], threads=1, wait_seconds=60)
     running = threads.submit("one", release.wait)
     waiting = threads.submit("one", release.wait)
@@ -62,7 +62,7 @@ def test_stop_drops_what_waits(release: threading.Event) -> None:
     assert running.result(timeout=60)
 
 
-def test_errors_of_work_are_raised_where_it_is_awaited() -> None:
+def test_future_raises_error_of_work() -> None:
     threads = HashThreads(["one"], threads=1, wait_seconds=60)
     failing = threads.submit("one", int, "no number")
     with pytest.raises(ValueError, match="no number"):

@@ -18,7 +18,7 @@ from auth.errors import RateLimited
 from auth.throttling.budgets import DEVICE, NETWORK, SITE, Budget, name_budgets, network_budgets
 from auth.throttling.throttle import Attempt, Throttle
 from auth.wiring import Auth
-from models.throttle import Throttle as Row
+from models.throttle_row import ThrottleRow
 from tests.api import Api
 from tests.clock import ManualClock
 
@@ -214,7 +214,7 @@ async def test_rows_of_an_attack_are_deleted(sqlite_simulation: Simulation) -> N
 
 async def count_rows(auth: Auth) -> Any:
     async with auth.db.read() as session:
-        return await session.scalar(select(func.count()).select_from(Row))
+        return await session.scalar(select(func.count()).select_from(ThrottleRow))
 
 
 async def test_few_typos_every_day_are_not_delayed(sqlite_simulation: Simulation) -> None:

@@ -21,7 +21,7 @@ from auth.reauthentication import verify_current_password
 from auth.throttling.budgets import DEVICE, NAME, NETWORK, SITE, Budget, Limit, network_of, site_of
 from auth.viewers import get_viewer
 from models.audit_event import AuditEvent
-from models.throttle import Throttle
+from models.throttle_row import ThrottleRow
 from server.settings import Settings, Switch
 from tests.accounts import ALICE, BOB
 from tests.api import Api, codes, serving
@@ -421,13 +421,13 @@ async def test_reset_locks_rows_in_order_of_attempts(
 
 async def in_order_of_keys(api: Api, one: Budget, other: Budget) -> tuple[Budget, Budget]:
     """Sorts two budgets by the keys of their rows, which are HMACs."""
-    keys = select(Throttle.key)
+    keys = select(ThrottleRow.key)
     await api.auth.throttle.consume(one)
     async with api.auth.db.read() as session:
         first = (await session.scalars(keys)).one()
     await api.auth.throttle.consume(other)
     async with api.auth.db.read() as session:
-        smallest = (await session.scalars(keys.order_by(Throttle.key))).first()
+        smallest = (await session.scalars(keys.order_by(ThrottleRow.key))).first()
     return (one, other) if smallest == first else (other, one)
 
 

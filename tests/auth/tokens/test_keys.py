@@ -445,7 +445,7 @@ async def test_change_feed_drops_replaced_key_immediately(
 ) -> None:
     ours, theirs = Database.connect(sqlite_url), Database.connect(sqlite_url)
     try:
-        await theirs.changes.start()
+        await theirs.change_feed.start()
         here, there = ring(ours, clock), ring(theirs, clock)
         await here.start()
         await there.start()

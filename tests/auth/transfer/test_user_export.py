@@ -1,4 +1,4 @@
-"""All accounts leave as they are, page by page, and the trail knows of it."""
+"""Export of users."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ async def exported(auth: Auth, *, with_password_hashes: bool = False) -> list[di
     return [account async for page in pages for account in page]
 
 
-async def test_an_account_leaves_with_all_that_an_import_needs(auth: Auth) -> None:
+async def test_export_contains_all_import_fields(auth: Auth) -> None:
     accounts = await exported(auth, with_password_hashes=True)
     alice = next(account for account in accounts if account["username"] == "alice")
     assert set(alice) == set(FIELDS)
@@ -30,28 +30,28 @@ async def test_an_account_leaves_with_all_that_an_import_needs(auth: Auth) -> No
     assert alice["created_at"] == "2026-01-01T00:00:00Z"
 
 
-async def test_no_hash_leaves_unasked(auth: Auth) -> None:
+async def test_export_omits_password_hashes_by_default(auth: Auth) -> None:
     accounts = await exported(auth)
     assert len(accounts) == len(ALL_ACCOUNTS)
     assert not any("password_hash" in account for account in accounts)
 
 
 @pytest.mark.parametrize("page", [1, 2, 5, 6])
-async def test_pages_leave_nobody_out(
+async def test_export_pages_contain_every_user(
     auth: Auth, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(user_export, "PAGE", page)
+    monkeypatch.setattr(user_export, "PAGE_SIZE", page)
     names = [account["username"] for account in await exported(auth)]
     assert names == [account.username for account in ALL_ACCOUNTS]
 
 
-async def test_what_leaves_can_come_again(auth: Auth) -> None:
+async def test_export_can_be_imported(auth: Auth) -> None:
     accounts = await exported(auth, with_password_hashes=True)
     report = await run(auth, *accounts)
-    assert (report.counts, report.said) == ((0, len(ALL_ACCOUNTS), 0), [])
+    assert (report.counts, report.messages) == ((0, len(ALL_ACCOUNTS), 0), [])
 
 
-async def test_the_trail_knows_before_the_first_account_is_out(auth: Auth) -> None:
+async def test_export_is_recorded_before_first_page(auth: Auth) -> None:
     await anext(export_users(auth, OPERATOR, with_password_hashes=True))
     async with auth.db.read() as session:
         query = select(AuditEvent).where(AuditEvent.action == Action.USERS_EXPORTED)
@@ -59,7 +59,7 @@ async def test_the_trail_knows_before_the_first_account_is_out(auth: Auth) -> No
     assert event.details == {"password_hashes": "yes"}
 
 
-async def test_whoever_may_only_read_may_not_export(auth: Auth) -> None:
+async def test_export_requires_permissions(auth: Auth) -> None:
     class Reader:
         user_id = None
         session_id = None

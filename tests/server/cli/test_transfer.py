@@ -65,14 +65,14 @@ def test_import_reports_refused_lines_and_exits_with_1(tmp_path: Path) -> None:
         "import", write(tmp_path / "a.jsonl", {"username": "alice"}, {"username": "carol"})
     )
     assert result.exit_code == 1
-    assert result.stderr == "line 1: username: another account has it\n"
+    assert result.stderr == "line 1: username: is already used by another account\n"
     assert result.stdout == "imported 1, existing 0, refused 1\n"
 
 
 def test_import_report_is_written_to_a_file(tmp_path: Path) -> None:
     result = run("import", write(tmp_path / "a.jsonl", 17), "--report", "report.txt")
     assert (result.exit_code, result.stderr) == (1, "")
-    assert (tmp_path / "report.txt").read_text() == "line 1: is not a JSON object\n"
+    assert (tmp_path / "report.txt").read_text() == "line 1: must be a JSON object\n"
 
 
 def test_import_dry_run_changes_nothing(tmp_path: Path) -> None:

@@ -7,44 +7,44 @@ from uuid import uuid4
 
 import pytest
 
-from auth.transfer.import_claims import Claim, Claims
-from auth.transfer.import_lines import Incoming, Line, parse_line
+from auth.transfer.claimed_names import Claim, ClaimedNames
+from auth.transfer.import_lines import ImportedUser, ImportLine, parse_line
 from models.base import uuid7
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def claims() -> Iterator[Claims]:
-    with closing(Claims()) as claims:
+def claims() -> Iterator[ClaimedNames]:
+    with closing(ClaimedNames()) as claims:
         yield claims
 
 
-def line(number: int, **fields: object) -> Incoming:
-    incoming = parse_line(Line(number, fields), {"user": uuid7()}, NOW)
-    assert isinstance(incoming, Incoming)
+def line(number: int, **fields: object) -> ImportedUser:
+    incoming = parse_line(ImportLine(number, fields), {"user": uuid7()}, NOW)
+    assert isinstance(incoming, ImportedUser)
     return incoming
 
 
-def claim(claims: Claims, *lines: Incoming) -> None:
-    with claims.attempt(lines) as attempt:
+def claim(claims: ClaimedNames, *lines: ImportedUser) -> None:
+    with claims.batch(lines) as attempt:
         for one in lines:
             attempt.claim(one)
 
 
-def find(claims: Claims, one: Incoming) -> Claim | None:
-    with claims.attempt([one]) as attempt:
+def find(claims: ClaimedNames, one: ImportedUser) -> Claim | None:
+    with claims.batch([one]) as attempt:
         return attempt.find(one)
 
 
-def claim_and_fail(claims: Claims) -> None:
+def claim_and_fail(claims: ClaimedNames) -> None:
     carol = line(1, username="carol")
-    with claims.attempt([carol]) as attempt:
+    with claims.batch([carol]) as attempt:
         attempt.claim(carol)
         raise ZeroDivisionError
 
 
-def test_a_name_an_address_and_an_id_are_claimed(claims: Claims) -> None:
+def test_username_email_and_id_are_claimed(claims: ClaimedNames) -> None:
     user_id = str(uuid4())
     claim(claims, line(1, username="carol", email="c@example.com", id=user_id))
     assert find(claims, line(2, username="CAROL")) == Claim(1, "username")
@@ -53,15 +53,15 @@ def test_a_name_an_address_and_an_id_are_claimed(claims: Claims) -> None:
     assert find(claims, line(2, username="dave")) is None
 
 
-def test_a_failed_attempt_is_forgotten(claims: Claims) -> None:
+def test_failed_batch_claims_nothing(claims: ClaimedNames) -> None:
     with pytest.raises(ZeroDivisionError):
         claim_and_fail(claims)
     claim(claims, line(2, username="carol"))
     assert find(claims, line(3, username="carol")) == Claim(2, "username")
 
 
-def test_a_full_disk_is_an_error_of_the_system(claims: Claims) -> None:
+def test_full_disk_raises_os_error(claims: ClaimedNames) -> None:
     claims._db.execute("PRAGMA max_page_count = 4")
     lines = [line(number, username=f"person{number}") for number in range(1000)]
-    with pytest.raises(OSError, match="the names seen so far cannot be kept"):
+    with pytest.raises(OSError, match="the temporary file of the import cannot be written"):
         claim(claims, *lines)

@@ -1,4 +1,4 @@
-"""Whose rows have changed: what anybody commits, every process hears."""
+"""The change feed: notifies listeners in every process about commits of any process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Protocol
 from uuid import UUID
 
-# The triggers that tell; where one is missing, nothing that is heard can be relied on.
+# The triggers that report changes. If one is missing, the feed must not be used.
 TRIGGERS = frozenset(
     f"postern_{table}_{event}"
     for table, events in {
@@ -22,71 +22,71 @@ TRIGGERS = frozenset(
 
 
 class Listener(Protocol):
-    """Wants to know what changed. It must be quick, and must not fail."""
+    """Receives changes. Its methods must be fast and must not raise."""
 
     def user_changed(self, user_id: UUID) -> None:
-        """The user, a session of theirs, or who has which role."""
+        """A user, their sessions or their roles changed."""
 
     def everything_changed(self) -> None:
-        """Anything: a role, a key, too much to tell, or nobody listened for a while."""
+        """Anything may have changed: a role, a key, many users, or the feed was disconnected."""
 
 
 class ChangeFeed(ABC):
-    """Hears of every commit to the tables of accounts, sessions, roles and keys.
+    """Reports every commit to the tables of users, sessions, roles and signing keys.
 
-    What is read from those tables may be kept for as long as `is_current`, and until a listener is
-    told otherwise.
+    Rows of those tables may be cached while `is_current` returns True, until a listener is
+    notified.
     """
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 
     def add(self, listener: Listener) -> None:
-        """Tells it from now on."""
+        """Adds a listener."""
         self._listeners.append(listener)
 
     @abstractmethod
     async def start(self) -> None:
-        """Begins to listen. A database that is away is waited for in the background."""
+        """Starts the feed. Reconnects in the background if the database is unavailable."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Stops listening: from now on nothing is current."""
+        """Stops the feed. `is_current` returns False from now on."""
 
     @abstractmethod
     def is_current(self) -> bool:
-        """Whether listeners know of all that was committed before this moment.
+        """Returns whether listeners were notified of all earlier commits.
 
-        On PostgreSQL, of all that this process committed; and of what others did, but for the
-        milliseconds that a notification is on its way, and a few seconds if the network drops it.
+        On PostgreSQL a commit of another process may be missing for the milliseconds that a
+        notification takes, or for a few seconds if the network drops it.
         """
 
     @contextmanager
-    def awaited(self) -> Iterator[None]:
-        """While the block runs, listeners are told without anybody asking `is_current`."""
+    def polling(self) -> Iterator[None]:
+        """Notifies listeners during the block, also if `is_current` is not called."""
         yield
 
     @abstractmethod
     async def catch_up(self) -> None:
-        """Returns when listeners know of all that was committed before the call, or none is."""
+        """Waits until listeners know of all earlier commits, or the feed is disconnected."""
 
-    def _tell(self, whose: str) -> None:
-        """Tells of the user with this id, or of everything where it is none."""
+    def _notify(self, payload: str) -> None:
+        """Reports a change of the user with this ID, or of everything if it is not an ID."""
         try:
-            user_id = UUID(whose)
+            user_id = UUID(payload)
         except ValueError:
-            self._tell_everything()
+            self._notify_of_everything()
             return
         for listener in self._listeners:
             listener.user_changed(user_id)
 
-    def _tell_everything(self) -> None:
+    def _notify_of_everything(self) -> None:
         for listener in self._listeners:
             listener.everything_changed()
 
 
-class NoChanges(ChangeFeed):
-    """Hears nothing, for a database in memory: nothing is ever current."""
+class DisconnectedChangeFeed(ChangeFeed):
+    """A feed without changes, for a database in memory. It is never current."""
 
     async def start(self) -> None:
         """Does nothing."""
@@ -95,7 +95,7 @@ class NoChanges(ChangeFeed):
         """Does nothing."""
 
     def is_current(self) -> bool:
-        """Never."""
+        """Returns False."""
         return False
 
     async def catch_up(self) -> None:

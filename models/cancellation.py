@@ -1,4 +1,4 @@
-"""Work that runs to its end when the task that waits for it is cancelled."""
+"""Runs coroutines that must not be interrupted by a cancellation."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Runs the coroutine to its end; a cancellation of the caller takes effect only then.
+    """Runs a coroutine to its end. A cancellation of the caller takes effect after that.
 
-    A commit, a rollback or the return of a connection that is cut short would leave a lock behind.
-    The coroutine must be bounded in time: the caller cannot be cancelled sooner.
+    An interrupted commit, rollback or release of a connection would leave a lock behind. The
+    coroutine must end within a bounded time, since the caller cannot be cancelled before.
     """
     task = asyncio.create_task(work)
     cancelled = False
@@ -23,6 +23,6 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
     if not cancelled:
         return task.result()
     if not task.cancelled():
-        # Retrieved, so that asyncio does not log it: the cancellation is what counts.
+        # Retrieved, so that asyncio does not log it.
         task.exception()
     raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""What the throttle counts, for all processes together."""
+"""The counters of the throttle."""
 
 from datetime import datetime
 
@@ -8,10 +8,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.base import Base, UtcDateTime, key_text
 
 
-class Throttle(Base):
-    """Failures and attempts in flight of one budget; the key is an HMAC and names neither.
+class ThrottleRow(Base):
+    """The failures and attempts in flight of a budget. The key is an HMAC of the budget.
 
-    Both amounts decay by age: each is valid at the instant beside it.
+    Both amounts decay with age. `failed_at` and `started_at` are the times for which they are
+    valid.
     """
 
     __tablename__ = "attempts"
@@ -21,5 +22,5 @@ class Throttle(Base):
     failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     in_flight: Mapped[float] = mapped_column(Double)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When both amounts are negligible.
+    # When both amounts are negligible and the row can be deleted.
     forgotten_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -1,23 +1,23 @@
-"""Work that runs to its end although the task that waits for it is cancelled."""
+"""`finish`: a coroutine runs to its end if its task is cancelled."""
 
 import asyncio
 
 import pytest
 
-from models.uncancelled import finish
+from models.cancellation import finish
 
 
 class Work:
-    """Waits until it may end."""
+    """A coroutine that waits until the test lets it end."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.may_end = asyncio.Event()
         self.ended = False
         self._error = error
 
     async def run(self) -> str:
-        self.begun.set()
+        self.started.set()
         await self.may_end.wait()
         self.ended = True
         if self._error:
@@ -43,10 +43,10 @@ async def test_finish_raises_the_error_of_the_work() -> None:
 async def test_cancelled_task_ends_after_its_work(times: int, error: Exception | None) -> None:
     work = Work(error)
     task = asyncio.create_task(finish(work.run()))
-    await work.begun.wait()
+    await work.started.wait()
     for _ in range(times):
         task.cancel()
-        # Lets the task see the cancellation.
+        # Delivers the cancellation.
         await asyncio.sleep(0)
     assert not task.done()
     work.may_end.set()
