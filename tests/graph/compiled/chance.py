@@ -1,4 +1,4 @@
-"""What happens at each place of a reply: decided by a seed and the path, the same in each run."""
+"""Random decisions that depend only on a seed and the path in the reply."""
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class Odd:
-    """Fits no type, and looks the same each time."""
+    """A value that fits no type, with a constant `repr`."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
 
 class Later(Odd):
-    """Something to await that is no coroutine, and that nobody needs to await."""
+    """An awaitable that is not a coroutine, so it may stay unawaited."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -42,8 +42,8 @@ def _raised(make: Callable[[], Exception]) -> Callable[[Any], Any]:
     return raise_it
 
 
-# What may come instead of the value that a resolver should give.
-MISHAPS: Sequence[Callable[[Any], Any]] = [
+# Failures: what a resolver may return or raise instead of its value.
+FAILURES: Sequence[Callable[[Any], Any]] = [
     _raised(lambda: ValueError("broken")),
     _raised(lambda: KeyError("missing")),
     _raised(lambda: GraphQLError("told", extensions={"code": "TOLD"})),
@@ -73,14 +73,14 @@ MISHAPS: Sequence[Callable[[Any], Any]] = [
 
 
 class Chance:
-    """Decides for one place, and for those below it."""
+    """Decides for one path, and for those below it."""
 
     def __init__(self, seed: str, failing: float) -> None:
         self.seed = seed
         self.failing = failing
 
     def at(self, *steps: object) -> "Chance":
-        """The chance of a place below this one."""
+        """Returns the Chance of a path below this one."""
         return Chance(f"{self.seed}/{'/'.join(map(str, steps))}", self.failing)
 
     @cached_property
@@ -94,15 +94,15 @@ class Chance:
         return self._die.choice(choices)
 
     def give(self, value: Any) -> Any:
-        """The value, or a mishap."""
-        return self.among(MISHAPS)(value) if self.happens(self.failing) else value
+        """Returns the value, or a failure."""
+        return self.among(FAILURES)(value) if self.happens(self.failing) else value
 
     def give_made(self, make: "Callable[[Chance], Any]") -> Any:
-        """The same of a value that is made only if it is given."""
+        """Returns a new value, or a failure."""
         return self.give(None) if self.happens(self.failing) else make(self)
 
     async def give_later(self, value: Any) -> Any:
-        """The same after a few turns of the loop."""
+        """Returns the value or a failure, after a few turns of the event loop."""
         for _ in range(self.among([0, 1, 1, 3])):
             await asyncio.sleep(0)
         return self.give(value)

@@ -1,4 +1,4 @@
-"""Writes valid operations over a schema, whichever it is: everything that clients may say."""
+"""Generates random valid operations for any schema."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,11 +27,11 @@ from graphql import (
     is_leaf_type,
 )
 
-# How many times the variables of one operation are given values.
+# The number of sets of variables per operation.
 VALUES = 2
 MAX_DEPTH = 5
 
-# What values there are, by the name of the argument or input field, or else of the scalar.
+# Values by the name of the argument or input field, otherwise of the scalar.
 Pools = Mapping[str, Sequence[Any]]
 _ABSENT = object()
 _CONDITION = GraphQLNonNull(GraphQLBoolean)
@@ -39,7 +39,7 @@ _CONDITION = GraphQLNonNull(GraphQLBoolean)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A document, which of its operations to run, and variables to run it with."""
+    """A document, the name of the operation to run, and sets of variables."""
 
     text: str
     name: str | None
@@ -55,18 +55,18 @@ class _Variable:
 
 @dataclass(slots=True)
 class Writer:
-    """Writes one document; `random` decides everything."""
+    """Generates one document from `random`."""
 
     schema: GraphQLSchema
     random: Random
     pools: Pools
-    # Out of how many fields of a root type it chooses; all by default.
+    # Fields of root types to choose from; all by default.
     root_fields: Mapping[str, Collection[str]] = field(default_factory=dict)
-    # About how many fields it writes.
+    # The approximate number of fields.
     room: int = 25
-    # How often a variable has a value that does not fit.
+    # The probability of a variable with an invalid value.
     misfits: float = 0.01
-    # How often it asks for the schema, which is not compiled.
+    # The probability of introspection, which is not compiled.
     introspection: float = 0.01
 
     _variables: dict[str, list[_Variable]] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Writer:
     _fragments: list[tuple[str, GraphQLNamedType, str]] = field(default_factory=list)
 
     def request(self, operation: OperationType = OperationType.QUERY) -> Request:
-        """A document whose operation of interest is of this type."""
+        """Returns a document, and an operation of this type in it."""
         root = self.schema.get_root_type(operation)
         assert root
         body = self._selection(root, 0)
@@ -130,7 +130,7 @@ class Writer:
         return f"...{name}{self._directives()}"
 
     def _related(self, on: GraphQLNamedType) -> GraphQLNamedType:
-        """A type that some objects of this type have too."""
+        """Returns a type that overlaps with this type."""
         types = [
             type_
             for name, type_ in self.schema.type_map.items()
@@ -170,7 +170,7 @@ class Writer:
         return name, on.fields[name]
 
     def _key(self, name: str, definition: GraphQLField, arguments: str) -> str:
-        """The name with an alias where it needs one: what has the same key can be merged."""
+        """Returns the name, with an alias if fields with the same key could not be merged."""
         free = name if all(key != name for key in self._keys.values()) else f"k{len(self._keys)}"
         key = self._keys.setdefault((name, str(definition.type), arguments), free)
         if self._happens(0.2):
@@ -201,7 +201,7 @@ class Writer:
         return self._value(argument.type, name, constant=False)
 
     def _value(self, type_: GraphQLInputType, name: str, *, constant: bool) -> str:
-        """A literal; unless it must be constant, with variables in it."""
+        """Returns a literal, which may contain variables unless it must be constant."""
         if not constant and self._happens(0.15):
             return self._variable(type_, name, has_default=False)
         if isinstance(type_, GraphQLNonNull):
@@ -223,7 +223,7 @@ class Writer:
 
     def _list(self, inner: GraphQLInputType, name: str, *, constant: bool) -> str:
         if self._happens(0.15) and isinstance(inner, GraphQLNonNull):
-            # One item may stand for a list of it.
+            # A single item is coerced to a list.
             return self._present(inner.of_type, name, constant=constant)
         items = [
             self._value(inner, name, constant=constant) for _ in range(self.random.randint(0, 3))
@@ -310,7 +310,7 @@ def _is_required(part: GraphQLArgument | GraphQLInputField) -> bool:
 
 
 def _is_one_of(type_: GraphQLInputObjectType) -> bool:
-    # graphql-core is not told; Strawberry has a rule of its own.
+    # Strawberry has its own rule for this, which graphql-core does not know.
     return getattr(type_.extensions.get("strawberry-definition"), "is_one_of", False)
 
 

@@ -1,4 +1,4 @@
-"""Permission classes and field extensions of the nasty schema."""
+"""Permission classes and field extensions of the fuzzing schema."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -12,7 +12,7 @@ from tests.graph.compiled.chance import Chance
 
 
 def _answer(chance: Chance) -> Any:
-    """What a permission class says: mostly yes."""
+    """Returns the answer of a permission class: mostly True."""
     if not chance.happens(2 * chance.failing):
         return True
     if chance.happens(0.2):
@@ -44,7 +44,7 @@ class AllowsLater(BasePermission):
 
 
 class AllowsOwn(BasePermission):
-    """Looks at the object and the arguments, and says why not."""
+    """Reads the object and the arguments, and raises its own error."""
 
     def has_permission(
         self, source: Any, info: strawberry.Info, **kwargs: Any
@@ -59,7 +59,7 @@ class AllowsOwn(BasePermission):
 
 
 class Louder(FieldExtension):
-    """Works on what the resolver gave, before or after it is awaited."""
+    """Changes the value of the resolver, before or after it is awaited."""
 
     def __init__(self, mark: str = "!") -> None:
         self.mark = mark
@@ -76,7 +76,7 @@ class Louder(FieldExtension):
 
 
 class OnlyLater(FieldExtension):
-    """Knows the asynchronous way only."""
+    """An extension with `resolve_async` only."""
 
     async def resolve_async(
         self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any
@@ -85,7 +85,7 @@ class OnlyLater(FieldExtension):
 
 
 class Twice(FieldExtension):
-    """Calls what comes after it twice, or not at all."""
+    """Calls the next resolver twice, or not at all."""
 
     def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         chance = _chance(info, "Twice")

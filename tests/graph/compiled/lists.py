@@ -1,4 +1,4 @@
-"""All that may stand for a list."""
+"""Random values for list fields."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ Make = Callable[[Chance], Any]
 
 
 class _BadlyClosed:
-    """An asynchronous iterator that stumbles, and stumbles again when it is closed."""
+    """An asynchronous iterator that can fail, and always fails when it is closed."""
 
     def __init__(self, items: Sequence[Any], chance: Chance) -> None:
         self._items = iter(items)
@@ -31,7 +31,7 @@ class _BadlyClosed:
 
 
 class Reentrant:
-    """Iterable as often as is wished, but no sequence."""
+    """An iterable that can be iterated repeatedly, but is not a sequence."""
 
     def __init__(self, items: Sequence[Any]) -> None:
         self._items = items
@@ -80,12 +80,12 @@ _KINDS: Sequence[Callable[[Sequence[Any], Chance], Any]] = [
 
 
 def some_in_some(chance: Chance, make: Make) -> Any:
-    """Lists in a list; only the outer one holds what must be awaited, which is looked after."""
+    """Returns a list of lists. Only the outer one contains awaitables."""
     return some(chance, lambda place: [place.give_made(make), make(place.at("more"))])
 
 
 def some(chance: Chance, make: Make) -> Any:
-    """A few things, in one of the ways in which a resolver may return them; or a mishap."""
+    """Returns some kind of iterable with a few items, or a failure."""
     if chance.happens(chance.failing):
         return chance.at("none").give([])
     places = [chance.at(n) for n in range(chance.among([0, 1, 2, 3, 3]))]

@@ -1,6 +1,6 @@
-"""A schema in which everything that can go wrong goes wrong, at places that a seed decides."""
+"""The fuzzing schema: any field may fail, decided by a seed."""
 
-# Resolvers may give anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="no-any-return"
 
 from datetime import datetime
@@ -38,7 +38,7 @@ class Other(Node, Named):
 
 @strawberry.type
 class Choosy:
-    """Decides itself whether something is one."""
+    """A type with its own `is_type_of`."""
 
     chance: strawberry.Private[Chance]
 
@@ -97,7 +97,7 @@ class Thing(Node, Named):
 
     @strawberry.field
     def promised(self) -> str | None:
-        """A function that is not asynchronous, and returns something to await."""
+        """A synchronous function that returns an awaitable."""
         promised: Any = Later(give(self, "promised", "promised"))
         return promised
 
@@ -193,7 +193,7 @@ class Thing(Node, Named):
 
     @strawberry.field
     def basket(self, info: Info) -> list[int]:
-        """A list that the next call changes."""
+        """Returns a list that the next call changes."""
         info.context.basket.append(len(info.context.basket))
         return info.context.basket
 
@@ -252,7 +252,7 @@ class Thing(Node, Named):
     def made_later(self, n: int = 1) -> str | None:
         return give(self, "made later", f"later {n}")
 
-    # What the resolver of another place reads
+    # Resolvers outside of the class
 
     info: str = strawberry.field(resolver=info_of)
     guarded_info: str = strawberry.field(resolver=info_of, permission_classes=[Allows])
@@ -265,12 +265,12 @@ class Thing(Node, Named):
 
 
 def give(source: Node, name: str, value: Any) -> Any:
-    """The value of a field that is the same wherever its object stands; or a mishap."""
+    """Returns a value that does not depend on the path, or a failure."""
     return source.chance.at(name).give(value)
 
 
 async def give_later(source: Node, name: str, value: Any) -> Any:
-    """The same, a little later."""
+    """Returns the same, asynchronously."""
     return await source.chance.at(name).give_later(value)
 
 

@@ -1,4 +1,4 @@
-"""Arguments of the nasty schema, of every kind, and fields that tell how they arrived."""
+"""Arguments of the fuzzing schema, and fields that return them."""
 
 import enum
 from datetime import UTC, datetime
@@ -62,7 +62,7 @@ class By:
 
 @strawberry.type
 class Echoes:
-    """Fields that say what they were given."""
+    """Fields that return their arguments."""
 
     @strawberry.field
     def ints(self, n: int = 5, m: int | None = strawberry.UNSET, k: int | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What the types of the nasty schema are made of: the context, interfaces, and leaves."""
+"""The context, interfaces and leaf types of the fuzzing schema."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Generic, TypeVar
@@ -12,16 +12,16 @@ T = TypeVar("T")
 
 
 class Context:
-    """What both executions of one request get, each its own."""
+    """The context of one execution."""
 
     def __init__(self, seed: str, failing: float) -> None:
         self.chance = Chance(seed, failing)
-        # What was called, in its order.
+        # The calls, in order.
         self.calls: list[str] = []
         self.basket: list[int] = []
 
     def at(self, *steps: object) -> Chance:
-        """The chance of one place; the call is noted."""
+        """Records the call, and returns the Chance of its path."""
         self.calls.append("/".join(map(str, steps)))
         return self.chance.at(*steps)
 
@@ -30,13 +30,13 @@ Info = strawberry.Info[Context, None]
 
 
 def here(info: Info) -> Chance:
-    """The chance of the field that is being resolved."""
+    """Returns the Chance of the current field."""
     return info.context.at(*info.path.as_list())
 
 
 @strawberry.interface
 class Node:
-    """Whose type is found by the class of the object."""
+    """An interface whose types are resolved by class."""
 
     id: strawberry.ID
     chance: strawberry.Private[Chance]
@@ -48,7 +48,7 @@ class Node:
 
 @strawberry.interface
 class Named:
-    """Whose type is said by a function, sometimes a wrong one."""
+    """An interface whose `resolve_type` sometimes returns a wrong type."""
 
     title: str | None
 
@@ -62,7 +62,7 @@ class Named:
 
 
 def info_of(info: Info) -> str:
-    """What a resolver without `self` reads of its operation."""
+    """Returns what a resolver without `self` reads of its operation."""
     raw = info._raw_info
     operation = info.operation
     return repr(
@@ -115,7 +115,7 @@ class Page(Generic[T]):
 
 @strawberry.type
 class Plain:
-    """Attributes, and nothing else."""
+    """A type with attributes only."""
 
     id: strawberry.ID
     text: str | None
@@ -132,7 +132,7 @@ class Plain:
 
 
 class Impostor(Plain):
-    """Has some attributes as properties, which may stumble."""
+    """A type with properties that may fail."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "text":
@@ -141,7 +141,7 @@ class Impostor(Plain):
 
 
 def plain(chance: Chance) -> Plain:
-    """One of each kind of leaf, some of them wrong."""
+    """Returns an object with each kind of leaf, some of them invalid."""
     make = Impostor if chance.happens(chance.failing) else Plain
     values: dict[str, Any] = {
         "id": "1",

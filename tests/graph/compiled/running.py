@@ -1,4 +1,4 @@
-"""Runs operations of a test's own schema."""
+"""Helpers that run operations of a schema."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from graph.compiled.compiled_operation import CompiledOperation
 
 
 class Watched(CompiledOperation):
-    """Tells how often graphql-core had to run it."""
+    """Counts the runs on graphql-core."""
 
     interpreted = 0
 
@@ -29,12 +29,12 @@ class Watched(CompiledOperation):
 
 
 def prepare(query: type, text: str, mutation: type | None = None) -> Watched:
-    """The first operation of the document."""
+    """Compiles the first operation of the document."""
     return prepare_with(strawberry.Schema(query, mutation), text)
 
 
 def prepare_with(schema: strawberry.Schema, text: str) -> Watched:
-    """The same, of a schema that is built already."""
+    """Compiles the first operation of the document for this schema."""
     document = parse(text)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
@@ -42,22 +42,22 @@ def prepare_with(schema: strawberry.Schema, text: str) -> Watched:
 
 
 async def run(query: type, text: str, variables: dict[str, Any] | None = None) -> Any:
-    """What the operation gives, as compiled."""
+    """Returns the result of the compiled operation."""
     operation = prepare(query, text)
     result = await operation.run(variables)
     assert operation.interpreted == 0
     return result
 
 
-async def everything_ends() -> None:
-    """Waits for what still runs, and nobody waits for."""
+async def all_tasks_end() -> None:
+    """Waits for all background tasks."""
     while others := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(others)
-    # The loop lets go of what has ended in its next turn.
+    # The event loop releases ended tasks in its next turn.
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
-def told(result: ExecutionResult) -> list[tuple[str, Any, Any]]:
-    """The errors: message, path, and lines and columns."""
+def errors_of(result: ExecutionResult) -> list[tuple[str, Any, Any]]:
+    """Returns message, path and locations of the errors."""
     return [(error.message, error.path, error.locations) for error in result.errors or []]

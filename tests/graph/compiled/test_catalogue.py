@@ -19,14 +19,14 @@ from tests.graph.compiled.catalogue import (  # noqa: F401 - register
 )
 from tests.graph.compiled.catalogue.examples import EXAMPLES, SEEN, Example, Path
 from tests.graph.compiled.catalogue.subscriptions import SUBSCRIPTIONS, WAITS, Hooks, subscribed
-from tests.graph.compiled.running import Watched, everything_ends
+from tests.graph.compiled.running import Watched, all_tasks_end
 
-# The second run shows what was kept of the first.
+# The second run shows whether state of the first was kept.
 RUNS = 2
 
 
 def outcome(result: Any) -> Any:
-    """What can be seen of one run, beside what a client cannot."""
+    """Returns the observable results of one run, those that clients cannot see included."""
     errors = [error.formatted for error in result.errors or []]
     causes = [repr(error.original_error) for error in result.errors or []]
     seen = list(SEEN)
@@ -44,7 +44,7 @@ async def by_strawberry(example: Example) -> list[Any]:
             operation_name=example.name,
             operation_extensions=example.extensions,
         )
-        await everything_ends()
+        await all_tasks_end()
         outcomes.append(outcome(result))
     return outcomes
 
@@ -66,7 +66,7 @@ async def compiled(example: Example) -> tuple[list[Any], Path]:
     outcomes = []
     for _ in range(RUNS):
         result = await operation.run(example.variables, example.context, example.extensions)
-        await everything_ends()
+        await all_tasks_end()
         outcomes.append(outcome(result))
     if not is_compilable_schema(example.schema):
         return outcomes, Path.STRAWBERRY

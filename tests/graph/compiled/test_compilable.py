@@ -1,4 +1,4 @@
-"""What is compiled is what is known: names of the libraries, literals, switches, fragments."""
+"""What may be compiled, and the private names of libraries that this depends on."""
 
 import gc
 import inspect
@@ -60,8 +60,8 @@ class Query:
         return f"{word} {nth}"
 
 
-# An upgrade that changes one of these changes what the executor may rely on: read its notes,
-# run the differential tests at length, then move the upper bound in pyproject.toml.
+# If an upgrade changes one of these: read its release notes, run the differential tests with many
+# examples, then raise the upper bound in pyproject.toml.
 PRIVATE_NAMES = [
     (Executor.build, "schema document raw_variable_values operation_name"),
     (Executor.complete_leaf_value, "return_type result"),
@@ -79,13 +79,13 @@ PRIVATE_NAMES = [
 
 
 @pytest.mark.parametrize(("function", "names"), PRIVATE_NAMES)
-def test_private_function_has_the_parameters_that_the_executor_uses(
+def test_private_function_has_the_parameters_that_the_compiler_uses(
     function: Any, names: str
 ) -> None:
     assert set(names.split()) <= set(inspect.signature(function).parameters)
 
 
-def test_tuples_have_the_fields_that_the_executor_fills_by_place() -> None:
+def test_tuples_have_the_fields_that_the_compiler_fills_by_position() -> None:
     assert ResolveInfo._fields == (
         "field_name",
         "field_nodes",
@@ -111,7 +111,7 @@ def test_tuples_have_the_fields_that_the_executor_fills_by_place() -> None:
     assert "__post_init__" not in vars(strawberry.Info)
 
 
-def test_resolvers_of_strawberry_hold_what_the_executor_looks_for() -> None:
+def test_resolvers_of_strawberry_capture_the_expected_names() -> None:
     codes = {
         code.co_name: code.co_freevars
         for code in GraphQLCoreConverter.from_resolver.__code__.co_consts
@@ -125,14 +125,14 @@ def test_resolvers_of_strawberry_hold_what_the_executor_looks_for() -> None:
 
 
 @pytest.mark.parametrize("cls", [strawberry.Schema, federation.Schema, Schema])
-def test_schema_without_additions_is_known(cls: type[strawberry.Schema]) -> None:
+def test_plain_schema_is_compilable(cls: type[strawberry.Schema]) -> None:
     assert is_compilable_schema(cls(query=Query))
 
 
 @pytest.mark.parametrize(
     "name", ["execute", "_handle_execution_result", "create_extensions_runner", "get_extensions"]
 )
-def test_schema_that_overrides_a_method_is_not_known(name: str) -> None:
+def test_schema_with_overridden_method_is_not_compilable(name: str) -> None:
     def override(self: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(super(cls, self), name)(*args, **kwargs)
 
@@ -140,12 +140,14 @@ def test_schema_that_overrides_a_method_is_not_known(name: str) -> None:
     assert not is_compilable_schema(cls(Query))
 
 
-def test_resolve_of_a_class_that_is_replaced_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_schema_class_with_replaced_method_is_not_compilable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(strawberry.Schema, "execute", lambda *_, **__: None)
     assert not is_compilable_schema(strawberry.Schema(Query))
 
 
-async def test_switch_of_another_operation_leaves_this_one_compiled() -> None:
+async def test_switch_of_another_operation_is_ignored() -> None:
     text = "query A { word } query B($a: Boolean!) { word @skip(if: $a) }"
     operation = prepare(Query, text)
     result = operation.execute(None, None)
@@ -153,7 +155,7 @@ async def test_switch_of_another_operation_leaves_this_one_compiled() -> None:
     assert operation.interpreted == 0
 
 
-async def test_switch_of_a_fragment_that_is_not_spread_leaves_the_operation_compiled() -> None:
+async def test_switch_of_an_unused_fragment_is_ignored() -> None:
     text = (
         "query A { ...F } fragment F on Query { said } fragment G on Query { word @skip(if: $a) }"
     )
@@ -171,7 +173,7 @@ async def test_switch_of_a_fragment_that_is_not_spread_leaves_the_operation_comp
         "{ ...F(n: false) } fragment F($n: Boolean!) on Query { word @include(if: $n) said }",
     ],
 )
-async def test_fragment_with_arguments_is_left_to_graphql_core(text: str) -> None:
+async def test_fragment_with_arguments_runs_on_graphql_core(text: str) -> None:
     document = parse(text, experimental_fragment_arguments=True)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
@@ -181,19 +183,19 @@ async def test_fragment_with_arguments_is_left_to_graphql_core(text: str) -> Non
     assert "word" not in (result.data or {})
 
 
-async def test_directive_on_an_operation_is_left_to_graphql_core() -> None:
+async def test_operation_with_directive_runs_on_graphql_core() -> None:
     operation = prepare(Query, "query @experimental_disableErrorPropagation { word }")
     await operation.run()
     assert operation.interpreted == 1
 
 
-async def test_arguments_of_built_in_scalars_are_kept_and_not_shared() -> None:
+async def test_constant_arguments_are_not_shared_between_fields() -> None:
     result = await run(Query, '{ said a: said(word: "b", nth: 2) }')
     assert result.data == {"said": "a 1", "a": "b 2"}
 
 
 class Ticket:
-    """What a variable was parsed to; unlike a string, it can be watched."""
+    """A parsed variable. Unlike a string, it can have a weak reference."""
 
 
 @strawberry.type
@@ -220,7 +222,7 @@ async def test_variable_is_parsed_once_and_not_kept_with_the_operation() -> None
     assert [ticket() for ticket in parsed] == [None]
 
 
-async def test_fragments_that_a_resolver_adds_do_not_reach_the_next_request() -> None:
+async def test_changed_info_fragments_do_not_reach_the_next_request() -> None:
     seen: list[list[str]] = []
 
     @strawberry.type

@@ -1,4 +1,4 @@
-"""Which operations are compiled, and which are left to graphql-core."""
+"""Compiling operations: which ones are compiled, and which run on graphql-core."""
 
 import asyncio
 import gc
@@ -46,7 +46,7 @@ COMPILED = [
     "{ either(twig: true) { ... on Leaf { name } ... on Twig { leaves } __typename } }",
     "query A { word } query B { __schema { types { name } } }",
 ]
-LEFT = [
+INTERPRETED = [
     "{ __schema { types { name } } }",
     '{ word __type(name: "Leaf") { name } }',
     "{ ...F } fragment F on Query { __schema { queryType { name } } }",
@@ -54,27 +54,27 @@ LEFT = [
 
 
 @pytest.mark.parametrize("text", COMPILED)
-async def test_what_a_client_asks_for_is_compiled(text: str) -> None:
+async def test_operation_is_compiled(text: str) -> None:
     operation = prepare(Query, text)
     result = await operation.run()
     assert (operation.interpreted, result.errors) == (0, None)
 
 
-@pytest.mark.parametrize("text", LEFT)
-async def test_the_schema_is_told_by_graphql_core(text: str) -> None:
+@pytest.mark.parametrize("text", INTERPRETED)
+async def test_introspection_runs_on_graphql_core(text: str) -> None:
     operation = prepare(Query, text)
     result = await operation.run()
     assert (operation.interpreted, result.errors) == (1, None)
 
 
 def switched(count: int) -> str:
-    """An operation with as many fields that can be left out."""
+    """Returns an operation with `count` fields with `@include`."""
     declared = ", ".join(f"$v{n}: Boolean!" for n in range(count))
     fields = " ".join(f"w{n}: word @include(if: $v{n})" for n in range(count))
     return f"query ({declared}) {{ {fields} }}"
 
 
-async def test_each_combination_of_switches_is_an_operation_of_its_own() -> None:
+async def test_each_combination_of_switches_is_compiled() -> None:
     operation = prepare(Query, switched(2))
     for one, other in product([True, False], repeat=2):
         result = await operation.run({"v0": one, "v1": other})
@@ -82,7 +82,7 @@ async def test_each_combination_of_switches_is_an_operation_of_its_own() -> None
     assert operation.interpreted == 0
 
 
-async def test_only_so_many_combinations_are_kept() -> None:
+async def test_number_of_compiled_combinations_is_limited() -> None:
     operation = prepare(Query, switched(5))
     for values in product([True, False], repeat=5):
         result = await operation.run({f"v{n}": value for n, value in enumerate(values)})
@@ -90,7 +90,7 @@ async def test_only_so_many_combinations_are_kept() -> None:
     assert operation.interpreted == 2**5 - MAX_VARIANTS
 
 
-async def test_a_combination_that_is_kept_stays_compiled() -> None:
+async def test_compiled_combination_stays_compiled() -> None:
     operation = prepare(Query, switched(5))
     for values in [*product([True, False], repeat=5), (True,) * 5]:
         before = operation.interpreted
@@ -98,7 +98,7 @@ async def test_a_combination_that_is_kept_stays_compiled() -> None:
     assert operation.interpreted == before
 
 
-async def test_null_for_a_switch_is_an_error_of_its_place() -> None:
+async def test_null_for_a_switch_is_an_error_of_its_parent() -> None:
     text = "query ($a: Boolean = true) { leaf { name @skip(if: $a) } }"
     operation = prepare(Query, text)
     result = await operation.run({"a": None})
@@ -108,19 +108,19 @@ async def test_null_for_a_switch_is_an_error_of_its_place() -> None:
     assert operation.interpreted == 1
 
 
-async def test_variables_that_do_not_fit_are_told_and_nothing_runs() -> None:
+async def test_invalid_variables_are_refused_before_execution() -> None:
     operation = prepare(Query, "query ($n: Int!) { word(nth: $n) }")
     result = await operation.run({"n": "one"})
     assert (result.data, len(result.errors or [])) == (None, 1)
     assert operation.interpreted == 0
 
 
-async def test_what_needs_no_waiting_is_there_at_once() -> None:
+async def test_synchronous_operation_returns_its_result_directly() -> None:
     result: Any = prepare(Query, "{ word leaf { name } }").execute(None, None)
     assert result.data == {"word": "word 1", "leaf": {"name": "leaf"}}
 
 
-async def test_requests_at_the_same_time_do_not_meet() -> None:
+async def test_concurrent_requests_do_not_interfere() -> None:
     operation = prepare(Query, "query ($n: Int) { either { __typename } word(nth: $n) }")
     results = await asyncio.gather(
         *(operation.run({"n": n}, {"word": f"word of {n}"}) for n in range(50))
@@ -129,7 +129,7 @@ async def test_requests_at_the_same_time_do_not_meet() -> None:
     assert words == [f"word of {n} {n}" for n in range(50)]
 
 
-async def test_arguments_of_one_request_do_not_reach_the_next() -> None:
+async def test_changed_arguments_do_not_reach_the_next_request() -> None:
     @strawberry.type
     class Keeper:
         @strawberry.field
@@ -142,18 +142,18 @@ async def test_arguments_of_one_request_do_not_reach_the_next() -> None:
 
 
 def spread(times: int) -> str:
-    """A short document of many fields: each line doubles those of the one before."""
+    """Returns a short document with 2 ** times fields."""
     lines = [f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(times)]
     return " ".join(["{ ...F0 }", *lines, f"fragment F{times} on Query {{ word }}"])
 
 
-async def test_an_operation_of_many_fields_is_left_to_graphql_core() -> None:
+async def test_operation_with_too_many_fields_runs_on_graphql_core() -> None:
     operation = prepare(Query, spread(10))
     result = await operation.run()
     assert (operation.interpreted, result.data) == (1, {"word": "word 1"})
 
 
-async def test_all_variants_together_have_no_more_fields_than_one_may() -> None:
+async def test_field_limit_holds_for_all_variants_together() -> None:
     fields = " ".join(f"w{n}: word @skip(if: $a{n % 4})" for n in range(200))
     declared = ", ".join(f"$a{n}: Boolean!" for n in range(4))
     operation = prepare(Query, f"query ({declared}) {{ {fields} }}")
@@ -162,12 +162,12 @@ async def test_all_variants_together_have_no_more_fields_than_one_may() -> None:
     assert operation.interpreted == 14
 
 
-async def test_a_plan_keeps_nothing_of_the_request_that_it_was_made_for() -> None:
+async def test_compiled_operation_keeps_no_values_of_the_request() -> None:
     operation = prepare(Query, "query ($n: Int!, $a: Boolean!) { word(nth: $n) @skip(if: $a) }")
     await operation.run({"n": 271_828_182, "a": False})
     gc.collect()
-    assert not [kept for kept in gc.get_objects() if _holds(kept, 271_828_182)]
+    assert not [kept for kept in gc.get_objects() if _contains(kept, 271_828_182)]
 
 
-def _holds(kept: object, number: int) -> bool:
+def _contains(kept: object, number: int) -> bool:
     return isinstance(kept, dict) and any(value is number for value in kept.values())

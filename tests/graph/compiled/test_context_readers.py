@@ -1,4 +1,4 @@
-"""Only what is marked gets the context instead of all of `info`."""
+"""Only marked resolvers and permission classes get the context instead of the full `info`."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -23,7 +23,7 @@ CONTEXT = SimpleNamespace(viewer=ALICE, session_id="1", word="anchor")
 
 
 class Noting(IsAuthenticated):
-    """Custom code on top of a marked class, which is not marked itself."""
+    """A custom subclass of a marked class. It is not marked itself."""
 
     def check(self, source: Any, info: Any, arguments: dict[str, Any]) -> None:
         info.context.seen = info.field_name, info.path.as_list()
@@ -69,13 +69,15 @@ GUARDS = [
 
 
 @pytest.mark.parametrize("guard", GUARDS)
-async def test_guard_of_postern_needs_no_more_than_the_context(guard: type[BasePermission]) -> None:
+async def test_permission_class_of_postern_reads_only_the_context(
+    guard: type[BasePermission],
+) -> None:
     assert await answer(marked, guard) == ("anchor", None)
 
 
 @pytest.mark.parametrize("guard", [Noting, Curious])
 @pytest.mark.parametrize("first", [[], [IsAuthenticated]])
-async def test_custom_permission_class_gets_all_of_info(
+async def test_custom_permission_class_gets_the_full_info(
     guard: type[BasePermission], first: list[type[BasePermission]]
 ) -> None:
     _, seen = await answer(lambda: "word", *first, guard)
@@ -83,13 +85,13 @@ async def test_custom_permission_class_gets_all_of_info(
 
 
 @pytest.mark.parametrize("resolver", [unmarked, wrapped])
-async def test_custom_resolver_gets_all_of_info_behind_a_guard_of_postern(
+async def test_custom_resolver_gets_the_full_info(
     resolver: Callable[..., Any],
 ) -> None:
     assert (await answer(resolver, IsAuthenticated))[0] == "word"
 
 
-async def test_guard_with_a_replaced_method_gets_all_of_info() -> None:
+async def test_permission_class_with_replaced_method_gets_the_full_info() -> None:
     class Query:
         word: str = strawberry.field(resolver=lambda: "w", permission_classes=[IsAuthenticated])
 

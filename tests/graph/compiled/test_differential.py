@@ -1,4 +1,4 @@
-"""Compiled operations answer as graphql-core does, byte for byte, whatever goes wrong in them."""
+"""Compiled operations give the same replies as graphql-core, byte for byte."""
 
 import gc
 import os
@@ -28,18 +28,18 @@ from tests.graph.compiled.documents import Request, Writer
 from tests.graph.compiled.nasty import NASTY
 from tests.graph.compiled.nasty_inputs import POOLS
 from tests.graph.compiled.nasty_leaves import Context
-from tests.graph.compiled.running import everything_ends
+from tests.graph.compiled.running import all_tasks_end
 
-# Two thirds of them are asked here, the rest of servers (`test_same_replies.py`).
+# Two thirds of them run here, the others in `test_same_replies.py`.
 EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "500"))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What can be seen of one execution."""
+    """The observable results of one execution."""
 
     reply: Any
-    # What the reply masks.
+    # Messages of internal errors, which the reply masks.
     messages: list[str]
     calls: list[str]
     basket: list[int]
@@ -47,13 +47,13 @@ class Outcome:
 
 @contextmanager
 def left_behind() -> Iterator[list[Any]]:
-    """What nobody has awaited, once the block is over."""
+    """Collects coroutines of the block that were never awaited."""
     left: list[Any] = []
     before, sys.unraisablehook = (
         sys.unraisablehook,
         lambda found: left.append(repr(found.exc_value)),
     )
-    # So that everything of this run, and nothing of another one, is looked through.
+    # Collect the garbage of this block only.
     gc.disable()
     try:
         yield left
@@ -64,18 +64,18 @@ def left_behind() -> Iterator[list[Any]]:
 
 
 async def outcome(execute: Any, variables: dict[str, Any], context: Context) -> Outcome:
-    """Runs an operation, and lets everything that it has begun come to its end."""
+    """Runs an operation, and waits for its background tasks."""
     result = execute(variables, context)
     if not isinstance(result, ExecutionResult):
         result = await result
     calls = list(context.calls)
-    await everything_ends()
+    await all_tasks_end()
     errors = result.errors or []
     with capture_logs():
         try:
             reply: Any = reply_result(result, JSON, "the-request")
         except TypeError as error:
-            # Some other scalar cannot be told as JSON.
+            # A custom scalar is not JSON.
             reply = str(error)
     messages = [f"{error.message} {error.original_error!r}" for error in errors]
     return Outcome(reply, messages, calls, context.basket)
@@ -83,7 +83,7 @@ async def outcome(execute: Any, variables: dict[str, Any], context: Context) -> 
 
 def compiled(request: Request) -> CompiledOperation:
     document = parse(request.text)
-    (operation,) = [node for node in document.definitions if _is_asked(node, request)]
+    (operation,) = [node for node in document.definitions if _is_requested(node, request)]
     assert isinstance(operation, OperationDefinitionNode)
     assume(_is_valid(document, operation))
     return CompiledOperation(NASTY, document, operation)
@@ -93,7 +93,7 @@ def _is_valid(document: DocumentNode, operation: OperationDefinitionNode) -> boo
     return not validate_document(NASTY._schema, document, operation, introspection=True)
 
 
-def _is_asked(node: object, request: Request) -> bool:
+def _is_requested(node: object, request: Request) -> bool:
     if not isinstance(node, OperationDefinitionNode):
         return False
     return (node.name and node.name.value) == request.name
@@ -105,14 +105,14 @@ def _is_asked(node: object, request: Request) -> bool:
     suppress_health_check=list(HealthCheck),
 )
 @given(
-    # Of its own, since Hypothesis would choose the simplest things too often; `room` shrinks.
+    # True random: Hypothesis would choose simple values too often. `room` can shrink.
     random=st.randoms(use_true_random=True),
     room=st.sampled_from([2, 5, 10, 25, 60]),
     kind=st.sampled_from([OperationType.QUERY, OperationType.QUERY, OperationType.MUTATION]),
     failing=st.sampled_from([0.0, 0.02, 0.1, 0.4]),
     seed=st.integers(0, 999),
 )
-async def test_an_operation_ends_as_with_graphql_core(
+async def test_random_operation_gives_the_same_result_as_graphql_core(
     random: Random, room: int, kind: OperationType, failing: float, seed: int
 ) -> None:
     request = Writer(NASTY._schema, random, POOLS, room=room).request(kind)
@@ -127,5 +127,5 @@ async def test_an_operation_ends_as_with_graphql_core(
                 operation.execute_uncompiled, variables, Context(f"{seed}", failing)
             )
         assert one == other
-        # What is cancelled before it begins forgets what it would have awaited, here as there.
+        # A task that is cancelled before it starts leaves an unawaited coroutine; so in graphql-core.
         assert len(ours) <= len(theirs)

@@ -1,6 +1,6 @@
 """Permission classes and field extensions hold in compiled operations."""
 
-# Resolvers may give anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="no-any-return"
 
 from typing import Any
@@ -10,13 +10,13 @@ import strawberry
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission, PermissionExtension
 
-from tests.graph.compiled.running import run, told
+from tests.graph.compiled.running import errors_of, run
 
 RESOLVED: list[str] = []
 
 
 @pytest.fixture(autouse=True)
-def nothing_resolved() -> None:
+def clear_resolved() -> None:
     RESOLVED.clear()
 
 
@@ -43,7 +43,7 @@ def later(answer: bool) -> type[BasePermission]:
 
 
 def guarded(*classes: type[BasePermission]) -> type:
-    """A query whose fields all have these permission classes."""
+    """Returns a query type whose fields all have these permission classes."""
 
     @strawberry.type
     class Query:
@@ -98,7 +98,7 @@ SHUT = [
 
 @pytest.mark.parametrize("classes", OPEN)
 @pytest.mark.parametrize("field", FIELDS)
-async def test_whom_all_permission_classes_let_pass_is_answered(classes: Any, field: str) -> None:
+async def test_field_is_resolved_if_all_permission_classes_permit(classes: Any, field: str) -> None:
     result = await run(guarded(*classes), f"{{ inner {{ {field} free }} }}")
     assert result.data == {"inner": {field: "open", "free": "free"}}
     assert result.errors is None
@@ -106,29 +106,31 @@ async def test_whom_all_permission_classes_let_pass_is_answered(classes: Any, fi
 
 @pytest.mark.parametrize(("classes", "message"), SHUT)
 @pytest.mark.parametrize("field", FIELDS)
-async def test_whom_one_denies_gets_null_and_why(classes: Any, message: str, field: str) -> None:
+async def test_field_is_null_with_an_error_if_a_permission_class_denies(
+    classes: Any, message: str, field: str
+) -> None:
     result = await run(guarded(*classes), f"{{ inner {{ {field} free }} }}")
     nulled = None if field == "must" else {field: None, "free": "free"}
     assert result.data == {"inner": nulled}
-    assert [(error[0], error[1]) for error in told(result)] == [(message, ["inner", field])]
+    assert [(error[0], error[1]) for error in errors_of(result)] == [(message, ["inner", field])]
 
 
 @pytest.mark.parametrize(("classes", "message"), SHUT)
 @pytest.mark.parametrize("field", FIELDS)
-async def test_what_is_denied_is_never_resolved(classes: Any, message: str, field: str) -> None:
+async def test_denied_field_is_not_resolved(classes: Any, message: str, field: str) -> None:
     await run(guarded(*classes), f"{{ inner {{ {field} }} }}")
     assert RESOLVED == []
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", [True], object()])
 @pytest.mark.parametrize("field", FIELDS)
-async def test_only_true_lets_pass(answer: Any, field: str) -> None:
+async def test_only_true_permits(answer: Any, field: str) -> None:
     result = await run(guarded(permission(answer)), f"{{ inner {{ {field} }} }}")
     assert len(result.errors) == 1
     assert RESOLVED == []
 
 
-async def test_a_question_that_is_not_awaited_lets_nobody_pass() -> None:
+async def test_coroutine_of_a_synchronous_permission_class_does_not_permit() -> None:
     class Forgetful(BasePermission):
         def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
             return later(True)().has_permission(source, info)
@@ -138,7 +140,7 @@ async def test_a_question_that_is_not_awaited_lets_nobody_pass() -> None:
     assert RESOLVED == []
 
 
-async def test_a_permission_class_sees_object_arguments_and_path() -> None:
+async def test_permission_class_gets_object_arguments_and_path() -> None:
     seen: list[Any] = []
 
     class Curious(BasePermission):
@@ -153,7 +155,7 @@ async def test_a_permission_class_sees_object_arguments_and_path() -> None:
     ]
 
 
-async def test_who_fails_silently_gives_an_empty_list() -> None:
+async def test_silent_permission_failure_gives_an_empty_list() -> None:
     quiet = PermissionExtension([permission(False)()], fail_silently=True)
 
     @strawberry.type
@@ -195,15 +197,15 @@ class Wrapped:
 
 
 @pytest.mark.parametrize("field", ["plain", "slow", "asked"])
-async def test_the_last_extension_stands_outermost(field: str) -> None:
+async def test_last_extension_is_outermost(field: str) -> None:
     assert (await run(Wrapped, f"{{ {field} }}")).data == {field: "outer(inner(x))"}
 
 
-async def test_a_permission_stands_before_or_behind_an_extension_as_strawberry_has_it() -> None:
+async def test_permission_is_checked_before_extensions() -> None:
     @strawberry.type
     class Query:
         @strawberry.field(extensions=[Around("x")], permission_classes=[permission(False)])
         def plain(self) -> str | None:
             raise AssertionError
 
-    assert [message for message, _, _ in told(await run(Query, "{ plain }"))] == ["said False"]
+    assert [message for message, _, _ in errors_of(await run(Query, "{ plain }"))] == ["said False"]

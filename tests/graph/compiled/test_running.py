@@ -1,6 +1,6 @@
-"""In which order things happen, and what becomes of what has begun."""
+"""Running compiled operations: order, concurrency and cancellation."""
 
-# Resolvers may give anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="no-any-return"
 
 import asyncio
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import strawberry
 
-from tests.graph.compiled.running import everything_ends, prepare, run, told
+from tests.graph.compiled.running import all_tasks_end, errors_of, prepare, run
 
 
 class Meeting:
-    """Two who wait for one another: neither comes through alone."""
+    """Two calls that wait for each other, so they must run concurrently."""
 
     def __init__(self) -> None:
         self._arrived = [asyncio.Event(), asyncio.Event()]
@@ -70,7 +70,7 @@ class Query:
         "{ numbers }",
     ],
 )
-async def test_what_waits_waits_side_by_side(text: str) -> None:
+async def test_fields_are_awaited_concurrently(text: str) -> None:
     result = await prepare(Query, text).run(context=Meeting())
     assert result.errors is None
 
@@ -107,25 +107,25 @@ async def write(text: str) -> tuple[Any, list[str]]:
     return result.data, done
 
 
-async def test_mutations_run_one_after_the_other() -> None:
+async def test_mutations_run_serially() -> None:
     data, done = await write('a: slowly(word: "a") b: quickly(word: "b") c: slowly(word: "c")')
     assert done == ["a begins", "a ends", "b", "c begins", "c ends"]
     assert list(data) == ["a", "b", "c"]
 
 
-async def test_after_a_mutation_that_may_be_null_the_next_one_runs() -> None:
+async def test_mutation_runs_after_a_failed_nullable_one() -> None:
     data, done = await write('fail b: quickly(word: "b")')
     assert (data, done) == ({"fail": None, "b": "b"}, ["fails", "b"])
 
 
-async def test_after_a_mutation_that_may_not_be_null_none_runs() -> None:
+async def test_mutation_does_not_run_after_a_failed_non_null_one() -> None:
     data, done = await write('a: slowly(word: "a") failHard b: quickly(word: "b")')
     assert (data, done) == (None, ["a begins", "a ends", "fails hard"])
 
 
 @strawberry.type
 class Sibling:
-    """Fields beside one that fails."""
+    """Fields beside a field that fails."""
 
     ended: strawberry.Private[list[str]]
 
@@ -170,31 +170,31 @@ class Family:
 async def end_of(text: str) -> tuple[Any, list[str], list[str]]:
     ended: list[str] = []
     result = await prepare(Family, f"{{ sibling {{ {text} }} }}").run(context=ended)
-    await everything_ends()
+    await all_tasks_end()
     return result.data, [error.message for error in result.errors or []], ended
 
 
-async def test_what_began_before_a_field_failed_at_once_comes_to_its_end() -> None:
+async def test_started_sibling_finishes_after_a_synchronous_error() -> None:
     data, messages, ended = await end_of("slow failing slowlyFailing")
     assert (data, messages, ended) == ({"sibling": None}, ["at once"], ["slow"])
 
 
-async def test_what_still_waits_when_a_field_fails_is_cancelled() -> None:
+async def test_waiting_sibling_is_cancelled_after_an_asynchronous_error() -> None:
     data, messages, ended = await end_of("slow failingLater slowlyFailing")
     assert (data, messages, ended) == ({"sibling": None}, ["later"], ["cancelled"])
 
 
-async def test_nulled_lists_leave_nothing_behind() -> None:
+async def test_nulled_lists_leave_no_running_task() -> None:
     text = "kids { slow kids { slow failingLater } } other: kids { failing slow } slow"
     data, messages, _ = await end_of(text)
     assert (data, messages) == ({"sibling": None}, ["at once"])
 
 
-async def test_a_request_that_is_cancelled_cancels_its_resolvers() -> None:
+async def test_cancelled_request_cancels_its_resolvers() -> None:
     ended: list[str] = []
     operation = prepare(Family, "{ sibling { slow kids { slow } } }")
     request = asyncio.create_task(operation.run(context=ended))
-    # As many turns as it takes until all three have begun: what has not, graphql-core too forgets.
+    # Wait until all three have started. graphql-core also drops those that have not.
     for _ in range(10):
         await asyncio.sleep(0)
     request.cancel()
@@ -203,7 +203,7 @@ async def test_a_request_that_is_cancelled_cancels_its_resolvers() -> None:
     assert ended == ["cancelled"] * 3
 
 
-async def test_a_resolver_that_is_cancelled_is_no_error_of_a_field() -> None:
+async def test_cancelled_error_of_a_resolver_is_not_a_field_error() -> None:
     @strawberry.type
     class Cancelled:
         @strawberry.field
@@ -214,7 +214,7 @@ async def test_a_resolver_that_is_cancelled_is_no_error_of_a_field() -> None:
         await run(Cancelled, "{ gone }")
 
 
-async def test_a_list_that_changes_later_is_not_that_of_the_reply() -> None:
+async def test_reply_has_a_copy_of_a_returned_list() -> None:
     basket: list[int] = []
 
     @strawberry.type
@@ -234,7 +234,7 @@ async def test_a_list_that_changes_later_is_not_that_of_the_reply() -> None:
     assert result.data == {"a": [0], "b": [0, 1], "words": ["one"]}
 
 
-async def test_errors_stand_in_the_order_in_which_they_came() -> None:
+async def test_errors_are_in_the_order_of_occurrence() -> None:
     @strawberry.type
     class Failing:
         @strawberry.field
@@ -247,4 +247,4 @@ async def test_errors_stand_in_the_order_in_which_they_came() -> None:
             raise ValueError("now")
 
     result = await run(Failing, "{ later now }")
-    assert [message for message, _, _ in told(result)] == ["now", "later"]
+    assert [message for message, _, _ in errors_of(result)] == ["now", "later"]

@@ -1,4 +1,4 @@
-"""Two servers on one database, one compiles: whatever they are asked, they answer the same."""
+"""Two servers on one database, with and without compilation, give the same replies."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -19,18 +19,18 @@ from tests.contracts.test_schema_style import SCHEMA, fields_of
 from tests.graph.compiled.documents import Pools, Writer
 from tests.graph.compiled.test_differential import EXAMPLES
 
-NOBODYS_ID = "01890000-0000-7000-8000-000000000000"
-# Whoever asks, these refuse: what they are about is not there.
+UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
+# Mutations that fail for every caller, because their target does not exist.
 REFUSING = (
     *("revokeSession", "verifyEmail", "confirmEmailChange", "refreshTokens"),
     *("setUserRoles", "disableUser", "enableUser", "updateUser", "deleteUser", "deleteInvitation"),
     *("revokeUserSessions", "requirePasswordReset", "updateRole", "deleteRole"),
 )
-# Asked by nobody, all but the public ones are denied.
+# Mutations that are denied without a token.
 GUARDED = sorted(
     fields_of("Mutation").keys() - {"register", "login", "requestPasswordReset", "resetPassword"}
 )
-# As many as the writer writes.
+# Limits that the random documents do not exceed.
 WIDE = {
     "max_tokens": 20_000,
     "max_aliases": 1_000,
@@ -42,7 +42,7 @@ WIDE = {
 
 
 class Servers:
-    """Both servers, and who asks them."""
+    """Both servers, and the tokens of some accounts."""
 
     def __init__(self, compiled: Api, interpreted: Api) -> None:
         self._both = (compiled, interpreted)
@@ -60,14 +60,14 @@ class Servers:
         self.pools = {
             "Int": [0, 1, 2, 5, 101, -1],
             "String": ["", "a", "alice", "admin", "session.started", "ü"],
-            "ID": [alice, NOBODYS_ID, "x"],
+            "ID": [alice, UNKNOWN_ID, "x"],
             "Boolean": [True, False],
             "after": [cursor, "", "x"],
             "before": [cursor, "x"],
         }
 
     async def replies(self, who: str, body: Mapping[str, Any]) -> list[Any]:
-        """What each of them answers: status, headers and body."""
+        """Returns status, headers and body of both replies."""
         token = self._tokens[who]
         headers = {"X-Request-Id": "the-request"}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
@@ -90,13 +90,13 @@ async def servers(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncI
 def writer(random: Random, who: str, kind: OperationType, pools: Pools) -> Writer:
     if kind is OperationType.QUERY:
         return Writer(SCHEMA, random, pools)
-    # What has an effect would have another one the second time.
-    known = {**pools, "ID": [NOBODYS_ID, "x"]}
+    # Mutations with an effect would have another result the second time.
+    known = {**pools, "ID": [UNKNOWN_ID, "x"]}
     fields = GUARDED if who == "nobody" else REFUSING
     return Writer(SCHEMA, random, known, root_fields={"Mutation": fields})
 
 
-ASKED = st.sampled_from([OperationType.QUERY, OperationType.QUERY, OperationType.MUTATION])
+KINDS = st.sampled_from([OperationType.QUERY, OperationType.QUERY, OperationType.MUTATION])
 
 
 @settings(
@@ -105,18 +105,18 @@ ASKED = st.sampled_from([OperationType.QUERY, OperationType.QUERY, OperationType
     suppress_health_check=list(HealthCheck),
 )
 @given(
-    # Of its own, since Hypothesis would choose the simplest things too often; `room` shrinks.
+    # True random: Hypothesis would choose simple values too often. `room` can shrink.
     random=st.randoms(use_true_random=True),
     room=st.sampled_from([2, 5, 10, 25, 60]),
     who=st.sampled_from(["nobody", "alice", "audrey", "admin"]),
-    kind=ASKED,
+    kind=KINDS,
 )
-async def test_both_servers_answer_alike(
+async def test_random_request_gets_the_same_reply_from_both_executors(
     servers: Servers, random: Random, room: int, who: str, kind: OperationType
 ) -> None:
-    asking = writer(random, who, kind, servers.pools)
-    asking.room = room
-    request = asking.request(kind)
+    writing = writer(random, who, kind, servers.pools)
+    writing.room = room
+    request = writing.request(kind)
     for variables in request.variables:
         body = {"query": request.text, "operationName": request.name, "variables": variables}
         note(str(body))

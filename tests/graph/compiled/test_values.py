@@ -1,6 +1,6 @@
-"""What becomes of the values of resolvers: null goes up, errors know their place."""
+"""Completing values: conversion, null propagation, errors with path and location."""
 
-# Resolvers may give anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="no-any-return"
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ import strawberry
 from graphql import ExecutionResult, SourceLocation, Undefined
 from strawberry.scalars import JSON
 
-from tests.graph.compiled.running import prepare, run, told
+from tests.graph.compiled.running import errors_of, prepare, run
 
 
 @strawberry.type
 class Node:
-    """`value` is what each of its fields gives."""
+    """Each field returns or raises `value`."""
 
     value: strawberry.Private[Any]
 
@@ -56,7 +56,7 @@ def give(value: Any) -> Any:
 
 
 class ReturnedError(Exception):
-    """Given back instead of being raised."""
+    """An error that resolvers return instead of raising it."""
 
 
 def query(value: Any) -> type:
@@ -94,7 +94,9 @@ def query(value: Any) -> type:
     ],
 )
 @pytest.mark.parametrize("value", [None, ValueError("no")])
-async def test_null_goes_up_to_where_it_may_stand(value: Any, text: str, data: Any) -> None:
+async def test_null_propagates_to_the_nearest_nullable_field(
+    value: Any, text: str, data: Any
+) -> None:
     result = await run(query(value), text)
     assert result.data == data
     assert bool(result.errors) == (value is not None or "must" in text)
@@ -104,18 +106,18 @@ async def test_null_goes_up_to_where_it_may_stand(value: Any, text: str, data: A
     ("value", "messages"),
     [
         (Undefined, []),
-        (ReturnedError("given back"), ["given back"]),
+        (ReturnedError("returned"), ["returned"]),
         (["list"], ["String cannot represent value: ['list']"]),
         (7, []),
     ],
 )
-async def test_an_odd_value_is_an_error_or_none(value: Any, messages: list[str]) -> None:
+async def test_unusual_value_is_an_error_or_is_converted(value: Any, messages: list[str]) -> None:
     result = await run(query(value), "{ node { may } }")
-    assert [message for message, _, _ in told(result)] == messages
+    assert [message for message, _, _ in errors_of(result)] == messages
 
 
-class Named:
-    """Says what it is called, unless it stands for an error."""
+class Proxy:
+    """A proxy, which has the class of its target."""
 
     def __init__(self, target: object) -> None:
         self.target = target
@@ -133,40 +135,38 @@ class Named:
     [
         ([ReturnedError("first"), ReturnedError("second")], "second"),
         (
-            [Named("fine"), Named(ReturnedError("second"))],
+            [Proxy("fine"), Proxy(ReturnedError("second"))],
             "exceptions must derive from BaseException",
         ),
     ],
-    ids=["an error", "what stands for an error"],
+    ids=["an error", "a proxy of an error"],
 )
-async def test_an_error_that_is_given_back_is_one_the_second_time_too(
-    values: list[Any], message: str
-) -> None:
+async def test_returned_error_is_an_error_each_time(values: list[Any], message: str) -> None:
     for value in values:
         last = await run(query(value), "{ node { may } }")
-    assert [said for said, _, _ in told(last)] == [message]
+    assert [said for said, _, _ in errors_of(last)] == [message]
 
 
-async def test_undefined_is_null_the_second_time_too() -> None:
+async def test_undefined_is_null_each_time() -> None:
     for _ in range(2):
         result = await run(query(Undefined), "{ node { may } }")
     assert (result.data, result.errors) == ({"node": {"may": None}}, None)
 
 
-async def test_an_error_says_where_it_came_in_the_reply_and_in_the_document() -> None:
+async def test_error_has_path_and_location() -> None:
     result = await run(query(ValueError("no")), "{ node {\n  both { theirs: may }\n} }")
-    assert told(result) == [("no", ["node", "both", 1, "theirs"], [SourceLocation(2, 10)])]
+    assert errors_of(result) == [("no", ["node", "both", 1, "theirs"], [SourceLocation(2, 10)])]
 
 
-async def test_an_error_names_each_place_that_asked_for_the_field() -> None:
+async def test_error_has_the_location_of_each_selection() -> None:
     text = "{ node { may ...F } } fragment F on Node { may }"
-    ((_, _, locations),) = told(await run(query(ValueError("no")), text))
+    ((_, _, locations),) = errors_of(await run(query(ValueError("no")), text))
     assert locations == [SourceLocation(1, 10), SourceLocation(1, 44)]
 
 
-async def test_a_missing_value_names_the_field_that_must_have_one() -> None:
+async def test_null_for_non_null_names_the_field() -> None:
     result = await run(query(None), "{ node { other: must } }")
-    assert told(result) == [
+    assert errors_of(result) == [
         (
             "Cannot return null for non-nullable field Node.must.",
             ["node", "other"],
@@ -175,16 +175,16 @@ async def test_a_missing_value_names_the_field_that_must_have_one() -> None:
     ]
 
 
-async def test_what_fails_below_a_value_that_is_null_already_is_not_told() -> None:
+async def test_error_below_a_nulled_value_is_not_reported() -> None:
     text = "{ node { mustLater strict { mustLater } loose { mustLater } } }"
     compiled = await run(query(ValueError("no")), text)
     interpreted: Any = prepare(query(ValueError("no")), text).execute_uncompiled(None, None)
     if not isinstance(interpreted, ExecutionResult):
         interpreted = await interpreted
-    assert told(compiled) == told(interpreted)
+    assert errors_of(compiled) == errors_of(interpreted)
 
 
-async def test_a_value_that_is_no_list_is_told() -> None:
+async def test_value_that_is_not_iterable_is_an_error() -> None:
     @strawberry.type
     class Query:
         @strawberry.field
@@ -194,10 +194,10 @@ async def test_a_value_that_is_no_list_is_told() -> None:
 
     result = await run(Query, "{ words }")
     message = "Expected Iterable, but did not find one for field 'Query.words'."
-    assert [told[0] for told in told(result)] == [message]
+    assert [error[0] for error in errors_of(result)] == [message]
 
 
-async def test_a_list_that_cannot_be_closed_tells_why_it_was_closed() -> None:
+async def test_error_of_an_iterator_hides_the_error_of_its_aclose() -> None:
     class Broken:
         def __aiter__(self) -> "Broken":
             return self
@@ -215,10 +215,10 @@ async def test_a_list_that_cannot_be_closed_tells_why_it_was_closed() -> None:
             broken: Any = Broken()
             return broken
 
-    assert told(await run(Query, "{ words }")) == [("torn", ["words"], [SourceLocation(1, 3)])]
+    assert errors_of(await run(Query, "{ words }")) == [("torn", ["words"], [SourceLocation(1, 3)])]
 
 
-async def test_a_list_that_breaks_off_behind_an_error_tells_the_first() -> None:
+async def test_first_error_of_a_list_is_reported() -> None:
     def breaking() -> Iterator[Any]:
         yield None
         raise ValueError("broke off")
@@ -231,7 +231,9 @@ async def test_a_list_that_breaks_off_behind_an_error_tells_the_first() -> None:
             return broken
 
     message = "Cannot return null for non-nullable field Query.words."
-    assert told(await run(Query, "{ words }")) == [(message, ["words", 0], [SourceLocation(1, 3)])]
+    assert errors_of(await run(Query, "{ words }")) == [
+        (message, ["words", 0], [SourceLocation(1, 3)])
+    ]
 
 
 @strawberry.type
@@ -243,7 +245,7 @@ class Shop:
         return int(written["things"])
 
 
-async def test_a_literal_is_anew_for_each_run() -> None:
+async def test_mutable_literal_is_parsed_for_each_run() -> None:
     operation = prepare(Shop, "{ count(basket: {things: 1}) }")
     for _ in range(2):
         assert (await operation.run()).data == {"count": 2}

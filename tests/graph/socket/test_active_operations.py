@@ -1,4 +1,4 @@
-"""Queries, mutations and subscriptions over a socket follow the rules of HTTP."""
+"""Operations over a socket: the same rules as over HTTP."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ async def ask(socket: Socket, query: str, id_: str = "1", **payload: Any) -> Any
 
 
 async def result(socket: Socket, query: str, **payload: Any) -> Any:
-    """The one result of an operation, which `complete` follows."""
+    """Runs an operation with one result, and returns the result."""
     message = await ask(socket, query, **payload)
     assert message["type"] == "next", message
     assert await socket.receive() == {"id": "1", "type": "complete"}
@@ -84,7 +84,7 @@ async def test_operation_name_selects_the_operation(socket: Socket) -> None:
 
 @pytest.mark.parametrize("shape", [[], {}, None, ""])
 @pytest.mark.parametrize("name", ["variables", "extensions"])
-async def test_empty_shapes_count_as_none_over_socket(
+async def test_empty_members_count_as_missing_over_socket(
     socket: Socket, name: str, shape: object
 ) -> None:
     assert "errors" not in await result(socket, ME, **{name: shape})
@@ -92,7 +92,7 @@ async def test_empty_shapes_count_as_none_over_socket(
 
 @pytest.mark.parametrize("shape", [[], {}, None, ""])
 @pytest.mark.parametrize("name", ["variables", "extensions"])
-async def test_empty_shapes_count_as_none_over_http(
+async def test_empty_members_count_as_missing_over_http(
     sqlite_api: Api, device: Device, name: str, shape: object
 ) -> None:
     body = {"query": ME, "operationName": None, name: shape}
@@ -101,7 +101,7 @@ async def test_empty_shapes_count_as_none_over_http(
     assert reply.json() == {"data": {"me": {"username": "alice"}}}
 
 
-BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "no document": ({}, "BAD_REQUEST"),
     "empty document": ({"query": ""}, "BAD_REQUEST"),
     "document is a number": ({"query": 1}, "BAD_REQUEST"),
@@ -116,7 +116,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "unknown operation": ({"query": ME, "operationName": "X"}, "OPERATION_RESOLUTION_FAILURE"),
     "tokens": ({"query": "{" + "me { id }" * 400 + "}"}, "LIMIT_EXCEEDED"),
 }
-BROKEN["cost"] = (
+INVALID["cost"] = (
     {
         "query": "query ($n: Int) { users(first: $n) { nodes { sessions(first: 100) {"
         " nodes { id device } } } } }",
@@ -125,27 +125,25 @@ BROKEN["cost"] = (
     "LIMIT_EXCEEDED",
 )
 _LOGIN = 'login(input: {username: "alice", password: "x"}) { user { id } }'
-BROKEN["two secrets"] = ({"query": f"mutation {{ a: {_LOGIN} b: {_LOGIN} }}"}, "LIMIT_EXCEEDED")
-BROKEN["variables do not fit"] = (
+INVALID["two secrets"] = ({"query": f"mutation {{ a: {_LOGIN} b: {_LOGIN} }}"}, "LIMIT_EXCEEDED")
+INVALID["variables do not fit"] = (
     {"query": "query ($id: ID!) { user(id: $id) { id } }", "variables": {"id": [1]}},
     "BAD_USER_INPUT",
 )
 
 
-@pytest.mark.parametrize("case", BROKEN)
-async def test_broken_operation_is_an_error_and_the_socket_goes_on(
+@pytest.mark.parametrize("case", INVALID)
+async def test_invalid_operation_sends_an_error_and_keeps_the_socket_open(
     socket: Socket, case: str
 ) -> None:
-    payload, code = BROKEN[case]
+    payload, code = INVALID[case]
     await socket.send(type="subscribe", id="1", payload=payload)
     message = await socket.receive()
     assert (message["id"], error_code(message)) == ("1", code)
     assert "errors" not in await result(socket, ME)
 
 
-async def test_guesses_over_socket_are_throttled_as_over_http(
-    socket: Socket, sqlite_api: Api
-) -> None:
+async def test_failed_logins_over_socket_are_throttled(socket: Socket, sqlite_api: Api) -> None:
     variables = {"input": {"username": "alice", "password": "wrong"}}
     codes = []
     for _ in range(15):
@@ -156,7 +154,7 @@ async def test_guesses_over_socket_are_throttled_as_over_http(
     assert over_http["data"]["login"]["errors"][0]["code"] == "RATE_LIMITED"
 
 
-async def test_session_of_a_login_over_socket_knows_its_client(
+async def test_session_of_a_login_over_socket_has_the_client_address(
     socket: Socket, sqlite_api: Api
 ) -> None:
     variables = {"input": {"username": BOB.username, "password": BOB.password}}
@@ -188,7 +186,7 @@ async def test_trusted_documents_only_holds_over_socket(
 # Cookies
 
 
-async def test_login_by_cookie_over_socket_is_refused_before_it_starts_a_session(
+async def test_login_by_cookie_over_socket_starts_no_session(
     socket: Socket, sqlite_api: Api, device: Device
 ) -> None:
     variables = {"input": {"username": "alice", "password": ALICE.password, "delivery": "COOKIE"}}
@@ -212,7 +210,7 @@ async def test_refresh_by_cookie_over_socket_is_refused(sqlite_api: Api, device:
 
 
 @pytest.mark.parametrize("mutation", [LOGOUT, "mutation { logoutEverywhere { endedSessions } }"])
-async def test_logout_over_socket_is_answered_before_the_socket_ends(
+async def test_logout_over_socket_is_answered_before_the_socket_is_closed(
     api: Api, mutation: str
 ) -> None:
     device = await Device(api).log_in()
@@ -239,18 +237,18 @@ async def test_password_change_over_socket_is_answered_and_ends_the_other_sessio
         assert "errors" not in await result(socket, ME)
 
 
-async def test_nothing_runs_after_a_logout_over_the_same_socket(api: Api) -> None:
+async def test_operation_after_logout_over_the_same_socket_does_not_run(api: Api) -> None:
     device = await Device(api).log_in()
     async with api.accepted_socket() as socket:
         await socket.initialise(device.access_token)
         await socket.send(type="subscribe", id="1", payload={"query": LOGOUT})
         assert (await socket.receive())["type"] == "next"
         await socket.send(type="subscribe", id="2", payload={"query": ME})
-        heard = await socket.receive_until_closed()
-        assert not any("alice" in str(message) for message in heard)
+        received = await socket.receive_until_closed()
+        assert not any("alice" in str(message) for message in received)
 
 
-# Own code
+# A custom schema
 
 
 @strawberry.type
@@ -260,7 +258,7 @@ class Shaky:
     @strawberry.field
     def half(self) -> int:
         if self.number % 2:
-            raise ValueError("a detail of the inside")
+            raise ValueError("an internal detail")
         return self.number // 2
 
 
@@ -273,13 +271,13 @@ class Counted:
 
 
 class Gate:
-    """What a mutation of the tests waits for, and what it did."""
+    """Lets a test hold a mutation, and see whether it finished."""
 
     def __init__(self) -> None:
         self.close()
 
     def close(self) -> None:
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.open = asyncio.Event()
         self.passed = False
 
@@ -288,7 +286,7 @@ GATE = Gate()
 
 
 class Slow(BasePermission):
-    """Does not decide."""
+    """Never returns."""
 
     message = "Never."
 
@@ -334,7 +332,7 @@ class OwnSubscriptions:
     @strawberry.subscription(permission_classes=[Public])
     async def breaks(self) -> AsyncGenerator[int, None]:
         yield 1
-        raise ValueError("a detail of the inside")
+        raise ValueError("an internal detail")
 
 
 @strawberry.type
@@ -352,7 +350,7 @@ class SlowSubscriptions:
 class OwnMutations:
     @strawberry.mutation(permission_classes=[IsAuthenticated])
     async def pass_gate(self) -> bool | None:
-        GATE.begun.set()
+        GATE.started.set()
         await GATE.open.wait()
         GATE.passed = True
         return True
@@ -392,20 +390,20 @@ async def own_socket(own: Api) -> AsyncGenerator[Socket, None]:
 
 async def test_event_with_null_data_does_not_end_the_subscription(own_socket: Socket) -> None:
     await own_socket.send(type="subscribe", id="1", payload={"query": "subscription{shaky{half}}"})
-    heard = [await own_socket.receive() for _ in range(5)]
-    assert [message["type"] for message in heard] == ["next"] * 4 + ["complete"]
-    data = [message["payload"]["data"] for message in heard[:4]]
+    received = [await own_socket.receive() for _ in range(5)]
+    assert [message["type"] for message in received] == ["next"] * 4 + ["complete"]
+    data = [message["payload"]["data"] for message in received[:4]]
     assert data == [{"shaky": {"half": 0}}, None, {"shaky": {"half": 1}}, None]
-    codes = [e["extensions"]["code"] for e in heard[1]["payload"]["errors"]]
+    codes = [e["extensions"]["code"] for e in received[1]["payload"]["errors"]]
     assert codes == ["INTERNAL_SERVER_ERROR"]
-    assert "a detail of the inside" not in str(heard)
+    assert "an internal detail" not in str(received)
 
 
-async def test_context_state_is_new_for_each_event(own_socket: Socket) -> None:
+async def test_context_state_is_cleared_for_each_event(own_socket: Socket) -> None:
     query = "subscription { counted { one: calls two: calls } }"
     await own_socket.send(type="subscribe", id="1", payload={"query": query})
-    heard = [(await own_socket.receive())["payload"]["data"] for _ in range(2)]
-    assert heard == [{"counted": {"one": 1, "two": 2}}] * 2
+    received = [(await own_socket.receive())["payload"]["data"] for _ in range(2)]
+    assert received == [{"counted": {"one": 1, "two": 2}}] * 2
 
 
 async def test_event_that_is_not_json_does_not_end_the_subscription(own_socket: Socket) -> None:
@@ -417,7 +415,7 @@ async def test_event_that_is_not_json_does_not_end_the_subscription(own_socket: 
     assert last["type"] == "complete"
 
 
-async def test_source_that_fails_ends_the_subscription_with_its_code(own_socket: Socket) -> None:
+async def test_error_of_the_source_ends_the_subscription_with_its_code(own_socket: Socket) -> None:
     await own_socket.send(type="subscribe", id="1", payload={"query": "subscription{forbids}"})
     assert (await own_socket.receive())["type"] == "next"
     assert error_code(await own_socket.receive()) == "FORBIDDEN"
@@ -436,7 +434,7 @@ async def test_query_over_socket_has_the_time_limit_of_http(
     settings = make_settings(sqlite_url, tmp_path)
     settings = settings.model_copy(update={"max_operation_seconds": 0.2})
     async with serving(settings, clock, queries=[OwnQueries]) as api:
-        # Not by a mutation, which has the same limit.
+        # Over REST, because the mutation `login` has the same time limit.
         form = {"grant_type": "password", "username": ALICE.username, "password": ALICE.password}
         token = (await api.http.post("/token", data=form)).json()["access_token"]
         async with api.accepted_socket() as socket:
@@ -453,7 +451,7 @@ async def test_query_over_socket_has_the_time_limit_of_http(
         ("subscription { hangsInDatabase }", (1013, "Try again later")),
     ],
 )
-async def test_subscription_that_waits_too_long_for_the_database_is_an_outage(
+async def test_subscription_start_has_a_time_limit(
     sqlite_url: str, tmp_path: Path, clock: ManualClock, document: str, outcome: Any
 ) -> None:
     settings = make_settings(sqlite_url, tmp_path)
@@ -472,7 +470,7 @@ async def test_subscription_that_waits_too_long_for_the_database_is_an_outage(
             assert await socket.wait_closed() == outcome
 
 
-async def test_operations_of_one_socket_are_bounded_together(own_socket: Socket) -> None:
+async def test_operations_of_one_socket_are_limited_together(own_socket: Socket) -> None:
     for number in range(5):
         await own_socket.send(type="subscribe", id=f"e{number}", payload={"query": EVENTS})
         await own_socket.send(type="subscribe", id=f"q{number}", payload={"query": "{ never }"})
@@ -481,25 +479,25 @@ async def test_operations_of_one_socket_are_bounded_together(own_socket: Socket)
     assert message["payload"][0]["extensions"]["maximum"] == 10
 
 
-async def test_mutation_that_has_begun_is_finished_when_its_client_goes(own: Api) -> None:
+async def test_mutation_is_finished_after_its_client_disconnects(own: Api) -> None:
     token = await own.log_in(ALICE)
     async with own.accepted_socket() as socket:
         await socket.initialise(token)
         await socket.send(type="subscribe", id="1", payload={"query": "mutation { passGate }"})
-        await GATE.begun.wait()
+        await GATE.started.wait()
         await socket.inbox.put({"type": "websocket.disconnect", "code": 1001})
-        # Only then: a mutation that was cancelled does not get through the gate any more.
+        # After the socket is closed, so a cancelled mutation would not pass the gate.
         await socket.served.wait()
         GATE.open.set()
         await asyncio.sleep(0)
     assert GATE.passed
 
 
-async def test_mutation_that_was_completed_by_its_client_is_finished_silently(
+async def test_mutation_completed_by_its_client_is_finished_without_a_reply(
     own_socket: Socket,
 ) -> None:
     await own_socket.send(type="subscribe", id="1", payload={"query": "mutation { passGate }"})
-    await GATE.begun.wait()
+    await GATE.started.wait()
     await own_socket.send(type="complete", id="1")
     await own_socket.send(type="ping")
     assert await own_socket.receive() == {"type": "pong"}
@@ -525,14 +523,14 @@ async def test_subscription_sends_its_values_and_ends(own_socket: Socket) -> Non
     assert await own_socket.receive() == {"id": "1", "type": "complete"}
 
 
-async def test_fault_of_a_subscription_is_masked(own_socket: Socket) -> None:
+async def test_internal_error_of_a_subscription_is_masked(own_socket: Socket) -> None:
     assert (await ask(own_socket, "subscription { breaks }"))["payload"] == {"data": {"breaks": 1}}
     message = await own_socket.receive()
     assert error_code(message) == "INTERNAL_SERVER_ERROR"
-    assert "a detail of the inside" not in str(message)
+    assert "an internal detail" not in str(message)
 
 
-async def test_query_while_the_database_is_away_is_unavailable_and_the_socket_goes_on(
+async def test_query_during_an_outage_sends_an_error_and_keeps_the_socket_open(
     sqlite_api: Api, socket: Socket
 ) -> None:
     with sqlite_api.without_database():

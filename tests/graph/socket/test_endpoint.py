@@ -1,4 +1,4 @@
-"""The socket: subscriptions for one bearer token, for as long as that would be let in."""
+"""GraphQL over WebSockets: authentication, handshake, and when the server closes a socket."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -22,21 +22,21 @@ FOREIGN = "https://elsewhere.example"
 
 
 @pytest.fixture(autouse=True)
-def looks_at_the_clock_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def poll_the_clock_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "MAX_WAIT_SECONDS", 0.05)
 
 
-# Signing in
+# Authentication
 
 
 @pytest.mark.parametrize("key", ["Authorization", "authorization", "AUTHORIZATION", "authToken"])
-async def test_the_token_comes_with_the_first_message(sqlite_api: Api, key: str) -> None:
+async def test_token_in_connection_init_is_accepted(sqlite_api: Api, key: str) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token, key)
 
 
-async def test_the_token_may_come_without_its_scheme(sqlite_api: Api) -> None:
+async def test_token_without_scheme_is_accepted(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.send(type="connection_init", payload={"authToken": token})
@@ -44,16 +44,14 @@ async def test_the_token_may_come_without_its_scheme(sqlite_api: Api) -> None:
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"x": "y"}, "Bearer", [], {"authorization": 1}])
-async def test_without_a_token_a_client_may_come_again_with_one(
-    sqlite_api: Api, payload: Any
-) -> None:
+async def test_missing_token_closes_the_socket_with_4403(sqlite_api: Api, payload: Any) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await socket.send(type="connection_init", payload=payload)
         assert await socket.wait_closed() == (4403, "TOKEN_MISSING")
 
 
 @pytest.mark.parametrize("value", ["", "Bearer ", "Bearer x", "Basic eDp5", "no.such.token"])
-async def test_a_token_that_is_none_is_refused(sqlite_api: Api, value: str) -> None:
+async def test_invalid_token_closes_the_socket_with_4403(sqlite_api: Api, value: str) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await socket.send(type="connection_init", payload={"authorization": value})
         code, reason = await socket.wait_closed()
@@ -61,7 +59,9 @@ async def test_a_token_that_is_none_is_refused(sqlite_api: Api, value: str) -> N
         assert reason in {"TOKEN_INVALID", "TOKEN_MISSING"}
 
 
-async def test_an_expired_token_is_asked_to_come_again(sqlite_api: Api, clock: ManualClock) -> None:
+async def test_expired_token_closes_the_socket_with_4403(
+    sqlite_api: Api, clock: ManualClock
+) -> None:
     token = await sqlite_api.log_in(ALICE)
     clock.tick(minutes=30)
     async with sqlite_api.accepted_socket() as socket:
@@ -71,7 +71,7 @@ async def test_an_expired_token_is_asked_to_come_again(sqlite_api: Api, clock: M
 
 REVOKE = "UPDATE sessions SET revoked_at = CURRENT_TIMESTAMP"
 DISABLE = "UPDATE users SET disabled_at = CURRENT_TIMESTAMP WHERE username = 'alice'"
-FOR_GOOD = {REVOKE: "SESSION_REVOKED", DISABLE: "USER_DISABLED"}
+FINAL = {REVOKE: "SESSION_REVOKED", DISABLE: "USER_DISABLED"}
 
 
 async def run(api: Api, statement: str) -> None:
@@ -79,30 +79,30 @@ async def run(api: Api, statement: str) -> None:
         await tx.execute(text(statement))
 
 
-@pytest.mark.parametrize("statement", FOR_GOOD)
-async def test_who_was_signed_out_is_told_not_to_come_again(
+@pytest.mark.parametrize("statement", FINAL)
+async def test_token_of_an_ended_session_closes_the_socket_with_4401(
     sqlite_api: Api, statement: str
 ) -> None:
     token = await sqlite_api.log_in(ALICE)
     await run(sqlite_api, statement)
     async with sqlite_api.accepted_socket() as socket:
         await socket.send(type="connection_init", payload={"authorization": f"Bearer {token}"})
-        assert await socket.wait_closed() == (4401, FOR_GOOD[statement])
+        assert await socket.wait_closed() == (4401, FINAL[statement])
 
 
-async def test_nothing_runs_before_the_sign_in(sqlite_api: Api) -> None:
+async def test_operation_before_connection_init_closes_the_socket(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await socket.send(type="subscribe", id="1", payload={"query": EVENTS})
         assert await socket.wait_closed() == (4401, "Unauthorized")
 
 
-async def test_who_does_not_sign_in_is_sent_away(sqlite_api: Api) -> None:
+async def test_missing_connection_init_closes_the_socket_after_a_timeout(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(init_timeout_seconds=0.1)
     async with sqlite_api.accepted_socket() as socket:
         assert (await socket.wait_closed())[0] == 4408
 
 
-async def test_pings_do_not_put_the_sign_in_off(sqlite_api: Api) -> None:
+async def test_pings_do_not_extend_the_connection_init_timeout(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(init_timeout_seconds=0.2)
     async with sqlite_api.accepted_socket() as socket:
         for _ in range(10):
@@ -111,7 +111,7 @@ async def test_pings_do_not_put_the_sign_in_off(sqlite_api: Api) -> None:
         assert (await socket.wait_closed())[0] == 4408
 
 
-async def test_signing_in_twice_ends_the_socket(sqlite_api: Api) -> None:
+async def test_second_connection_init_closes_the_socket(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
@@ -119,7 +119,9 @@ async def test_signing_in_twice_ends_the_socket(sqlite_api: Api) -> None:
         assert (await socket.wait_closed())[0] == 4429
 
 
-async def test_an_unreachable_database_is_no_refusal(sqlite_api: Api) -> None:
+async def test_connection_init_during_an_outage_closes_the_socket_with_1013(
+    sqlite_api: Api,
+) -> None:
     token = await sqlite_api.log_in(ALICE)
     with sqlite_api.without_database(), logged_outages() as causes:
         async with sqlite_api.accepted_socket() as socket:
@@ -128,7 +130,7 @@ async def test_an_unreachable_database_is_no_refusal(sqlite_api: Api) -> None:
     assert causes == ["ConnectionRefusedError"]
 
 
-async def test_outage_while_the_second_token_is_checked_is_no_refusal_and_is_logged(
+async def test_outage_while_the_second_token_is_checked_is_logged(
     sqlite_api: Api,
 ) -> None:
     known, other = await Device(sqlite_api).log_in(), await Device(sqlite_api).log_in()
@@ -147,29 +149,31 @@ async def test_outage_while_the_second_token_is_checked_is_no_refusal_and_is_log
 
 
 @pytest.mark.parametrize("origin", [None, BASE_URL])
-async def test_own_pages_and_programs_may_connect(sqlite_api: Api, origin: str | None) -> None:
+async def test_handshake_from_allowed_or_missing_origin_is_accepted(
+    sqlite_api: Api, origin: str | None
+) -> None:
     async with sqlite_api.accepted_socket(origin=origin):
         pass
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null", "http://localhost:8000.evil.example"])
-async def test_a_page_of_a_foreign_origin_may_not(sqlite_api: Api, origin: str) -> None:
+async def test_handshake_from_another_origin_is_refused(sqlite_api: Api, origin: str) -> None:
     async with sqlite_api.socket(origin=origin) as socket:
         assert (await socket.outbox.get())["type"] == "websocket.close"
 
 
-async def test_a_server_that_is_called_by_another_name_does_not_answer(sqlite_api: Api) -> None:
+async def test_handshake_with_another_host_is_refused(sqlite_api: Api) -> None:
     async with sqlite_api.socket(host="rebound.example") as socket:
         assert (await socket.outbox.get())["type"] == "websocket.close"
 
 
 @pytest.mark.parametrize("protocol", ["graphql-ws", "soap"])
-async def test_only_one_protocol_is_spoken(sqlite_api: Api, protocol: str) -> None:
+async def test_unknown_subprotocol_closes_the_socket(sqlite_api: Api, protocol: str) -> None:
     async with sqlite_api.accepted_socket(protocol=protocol) as socket:
         assert (await socket.wait_closed())[0] == 4406
 
 
-async def test_sockets_of_one_address_are_bounded(sqlite_api: Api) -> None:
+async def test_sockets_of_one_address_are_limited(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(per_address=1)
     async with sqlite_api.accepted_socket(), sqlite_api.socket() as second:
         assert (await second.outbox.get())["type"] == "websocket.close"
@@ -177,7 +181,7 @@ async def test_sockets_of_one_address_are_bounded(sqlite_api: Api) -> None:
         pass
 
 
-async def test_sockets_of_one_person_are_bounded(sqlite_api: Api) -> None:
+async def test_sockets_of_one_user_are_limited(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(per_user=1)
     alice, bob = await sqlite_api.log_in(ALICE), await sqlite_api.log_in(BOB)
     async with sqlite_api.accepted_socket() as first, sqlite_api.accepted_socket() as second:
@@ -199,7 +203,7 @@ async def test_sockets_of_one_person_are_bounded(sqlite_api: Api) -> None:
         ("subscription { " + "sessionEvents { kind } " * 500 + "}", "LIMIT_EXCEEDED"),
     ],
 )
-async def test_a_broken_document_is_told_and_the_socket_goes_on(
+async def test_invalid_document_sends_an_error_and_keeps_the_socket_open(
     sqlite_api: Api, query: str, code: str
 ) -> None:
     token = await sqlite_api.log_in(ALICE)
@@ -213,7 +217,7 @@ async def test_a_broken_document_is_told_and_the_socket_goes_on(
         assert await socket.receive() == {"type": "pong"}
 
 
-async def test_an_id_that_is_in_use_ends_the_socket(sqlite_api: Api) -> None:
+async def test_operation_id_in_use_closes_the_socket(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await (await socket.initialise(token)).subscribe(EVENTS)
@@ -221,21 +225,21 @@ async def test_an_id_that_is_in_use_ends_the_socket(sqlite_api: Api) -> None:
         assert (await socket.wait_closed())[0] == 4409
 
 
-async def test_an_id_can_be_used_again_when_its_operation_is_over(sqlite_api: Api) -> None:
+async def test_operation_id_can_be_reused_after_complete(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await (await socket.initialise(token)).subscribe(EVENTS)
         await socket.send(type="complete", id="1")
         await socket.subscribe(EVENTS)
-        hearing = asyncio.create_task(socket.receive())
-        # Nobody tells when the second one listens.
-        while not hearing.done():
+        event = asyncio.create_task(socket.receive())
+        # The server does not report when the second subscription has started.
+        while not event.done():
             await sqlite_api.log_in(ALICE)
-            await asyncio.wait({hearing}, timeout=0.2)
-        assert hearing.result()["id"] == "1"
+            await asyncio.wait({event}, timeout=0.2)
+        assert event.result()["id"] == "1"
 
 
-async def test_subscriptions_of_one_socket_are_bounded(sqlite_api: Api) -> None:
+async def test_subscriptions_of_one_socket_are_limited(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
@@ -246,28 +250,28 @@ async def test_subscriptions_of_one_socket_are_bounded(sqlite_api: Api) -> None:
         assert message["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
-# What ends a socket
+# Closing a socket
 
 
 @pytest.fixture
 async def subscribed(api: Api) -> AsyncGenerator[tuple[Socket, Device], None]:
-    """Alice, who hears of her sessions."""
+    """A socket that is subscribed to `sessionEvents`, and its device."""
     device = await Device(api).log_in()
     async with api.accepted_socket() as socket:
         await (await socket.initialise(device.access_token)).subscribe(EVENTS)
         yield socket, device
 
 
-@pytest.mark.parametrize("statement", FOR_GOOD)
-async def test_a_sign_out_typed_into_the_database_ends_it_for_good(
+@pytest.mark.parametrize("statement", FINAL)
+async def test_manual_revocation_in_the_database_closes_the_socket_with_4401(
     api: Api, subscribed: tuple[Socket, Device], statement: str
 ) -> None:
     socket, _ = subscribed
     await run(api, statement)
-    assert await socket.wait_closed() == (4401, FOR_GOOD[statement])
+    assert await socket.wait_closed() == (4401, FINAL[statement])
 
 
-async def test_a_logout_is_told_before_it_ends_the_socket(
+async def test_logout_event_is_sent_before_the_socket_is_closed(
     api: Api, subscribed: tuple[Socket, Device]
 ) -> None:
     socket, device = subscribed
@@ -277,7 +281,7 @@ async def test_a_logout_is_told_before_it_ends_the_socket(
     assert await socket.wait_closed() == (4401, "SESSION_REVOKED")
 
 
-async def test_a_token_that_expires_ends_it_and_a_fresh_one_helps(
+async def test_token_expiry_closes_the_socket_and_a_new_token_reconnects(
     api: Api, subscribed: tuple[Socket, Device], clock: ManualClock
 ) -> None:
     socket, device = subscribed
@@ -288,7 +292,7 @@ async def test_a_token_that_expires_ends_it_and_a_fresh_one_helps(
         await another.initialise(device.access_token)
 
 
-async def test_a_token_that_is_renewed_in_time_keeps_it(
+async def test_token_renewed_in_a_ping_keeps_the_socket_open(
     api: Api, subscribed: tuple[Socket, Device], clock: ManualClock
 ) -> None:
     socket, device = subscribed
@@ -305,7 +309,7 @@ async def test_a_token_that_is_renewed_in_time_keeps_it(
     assert await socket.wait_closed() == (4403, "TOKEN_EXPIRED")
 
 
-async def test_the_token_of_another_session_does_not_renew_it(
+async def test_renewal_with_token_of_another_session_closes_the_socket(
     api: Api, subscribed: tuple[Socket, Device]
 ) -> None:
     socket, _ = subscribed
@@ -314,7 +318,9 @@ async def test_the_token_of_another_session_does_not_renew_it(
     assert (await socket.wait_closed())[0] == 4403
 
 
-async def test_other_roles_make_it_begin_again(api: Api, subscribed: tuple[Socket, Device]) -> None:
+async def test_role_change_closes_the_socket_with_4403(
+    api: Api, subscribed: tuple[Socket, Device]
+) -> None:
     socket, _ = subscribed
     await run(
         api,
@@ -323,16 +329,14 @@ async def test_other_roles_make_it_begin_again(api: Api, subscribed: tuple[Socke
     assert await socket.wait_closed() == (4403, "Your roles have changed")
 
 
-async def test_a_sign_out_between_the_look_and_the_watch_is_not_missed(
-    api: Api, alice: str
-) -> None:
+async def test_revocation_just_before_the_watch_starts_is_noticed(api: Api, alice: str) -> None:
     viewer = await viewers.get_viewer(api.auth, Client(), alice)
     await run(api, REVOKE)
     with pytest.raises(SessionRevoked):
         await anext(viewers.watch_viewer(api.auth, viewer))
 
 
-async def test_while_the_database_is_away_nobody_is_signed_out(
+async def test_database_outage_keeps_the_socket_open(
     sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
     monkeypatch.setattr(viewers, "RETRY_SECONDS", 0.01)

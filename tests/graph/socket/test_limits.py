@@ -1,4 +1,4 @@
-"""What one socket may cost, and one client with many of them."""
+"""Limits for sockets."""
 
 import asyncio
 import json
@@ -42,15 +42,15 @@ async def flood(socket: Socket, message: Message, count: int) -> None:
         await socket.inbox.put(message)
 
 
-def pongs(heard: list[Any]) -> int:
-    return sum(message == {"type": "pong"} for message in heard)
+def pongs(received: list[Any]) -> int:
+    return sum(message == {"type": "pong"} for message in received)
 
 
-async def test_pings_before_connection_init_are_few(sqlite_api: Api) -> None:
+async def test_pings_before_connection_init_are_limited(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await flood(socket, PING, 1_000)
-        heard = await socket.receive_until_closed()
-        assert pongs(heard) <= 11
+        received = await socket.receive_until_closed()
+        assert pongs(received) <= 11
         assert socket.closed == (4429, "Too many messages before connection_init")
 
 
@@ -64,19 +64,19 @@ async def test_pings_before_connection_init_are_few(sqlite_api: Api) -> None:
         {"type": "subscribe", "id": "x", "payload": {"query": "{ __typename }"}},
     ],
 )
-async def test_flood_of_messages_ends_the_socket(sqlite_api: Api, message: Any) -> None:
+async def test_flood_of_messages_closes_the_socket(sqlite_api: Api, message: Any) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
         text = json.dumps(message)
         for number in range(2_000):
             await socket.send_text(text.replace('"x"', f'"{number}"'))
-        heard = await socket.receive_until_closed()
+        received = await socket.receive_until_closed()
         assert socket.closed == (4429, "Too many messages")
-        assert len(heard) <= 2 * 250
+        assert len(received) <= 2 * 250
 
 
-async def test_subscriptions_started_and_completed_in_a_loop_end_the_socket(
+async def test_flood_of_short_subscriptions_closes_the_socket(
     sqlite_api: Api,
 ) -> None:
     token = await sqlite_api.log_in(ALICE)
@@ -90,7 +90,7 @@ async def test_subscriptions_started_and_completed_in_a_loop_end_the_socket(
         assert socket.closed[0] == 4429
 
 
-async def test_queued_messages_of_one_socket_do_not_keep_others_waiting(sqlite_api: Api) -> None:
+async def test_queued_messages_of_one_socket_do_not_block_others(sqlite_api: Api) -> None:
     token = await sqlite_api.log_in(ALICE)
     sqlite_api.limit_sockets(message_burst=10_000)
     async with sqlite_api.accepted_socket() as socket:
@@ -100,11 +100,11 @@ async def test_queued_messages_of_one_socket_do_not_keep_others_waiting(sqlite_a
         while socket.inbox.qsize():
             await asyncio.sleep(0)
             turns += 1
-        # A turn of the event loop for each message, or about that.
+        # About one turn of the event loop per message.
         assert turns > 2_000
 
 
-async def test_sockets_that_do_not_sign_in_leave_room_for_others(sqlite_api: Api) -> None:
+async def test_unauthenticated_sockets_have_a_lower_limit(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(per_address=8)
     token = await sqlite_api.log_in(ALICE)
     async with (
@@ -130,7 +130,7 @@ async def test_sockets_of_one_ipv6_network_are_counted_together(sqlite_api: Api)
         assert (await same.outbox.get())["type"] == "websocket.close"
 
 
-async def test_sockets_of_many_networks_of_one_ipv6_site_are_bounded(sqlite_api: Api) -> None:
+async def test_sockets_of_one_ipv6_site_are_limited(sqlite_api: Api) -> None:
     sqlite_api.limit_sockets(per_address=1)
     async with AsyncExitStack() as opened:
         for number in range(4):
@@ -162,7 +162,7 @@ async def own(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncGener
         yield api
 
 
-async def test_client_that_does_not_read_is_closed(own: Api) -> None:
+async def test_socket_of_a_client_that_does_not_read_is_closed(own: Api) -> None:
     own.limit_sockets(send_timeout_seconds=0.1)
     async with own.accepted_socket() as socket:
         await socket.initialise(await own.log_in(ALICE))
@@ -172,11 +172,11 @@ async def test_client_that_does_not_read_is_closed(own: Api) -> None:
             await socket.send(type="subscribe", id=str(number), payload=payload)
         async with asyncio.timeout(10):
             await socket.served.wait()
-    # Of all that wait to send, one message at a time is handed to the connection.
+    # Only one of the waiting messages is handed to the connection at a time.
     assert socket.most_unread == 1
 
 
-async def test_source_that_never_waits_does_not_keep_others_waiting(own: Api) -> None:
+async def test_source_that_never_waits_does_not_block_others(own: Api) -> None:
     async with own.accepted_socket() as socket:
         await socket.initialise(await own.log_in(ALICE))
         await socket.send(type="subscribe", id="1", payload={"query": "subscription { numbers }"})

@@ -1,4 +1,4 @@
-"""No message makes a traceback, whatever is in it."""
+"""Parsing the messages of a socket."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -27,7 +27,7 @@ from tests.sockets import Socket
 
 EVENTS = "subscription { sessionEvents { kind } }"
 
-NONSENSE = [
+INVALID = [
     *("", "[", "1", "null", "[]", "{}", '{"type": 1}', '{"type": "start"}', "\ud800", "\0"),
     *('{"type": "complete"}', '{"type": "subscribe"}', '{"type": "subscribe", "id": ""}'),
     '{"type": "subscribe", "id": "1"}',
@@ -45,28 +45,26 @@ async def socket(sqlite_api: Api) -> AsyncGenerator[Socket, None]:
         yield await socket.initialise(token)
 
 
-@pytest.mark.parametrize("message", NONSENSE)
-async def test_message_that_makes_no_sense_ends_the_socket(socket: Socket, message: str) -> None:
+@pytest.mark.parametrize("message", INVALID)
+async def test_invalid_message_closes_the_socket(socket: Socket, message: str) -> None:
     await socket.send_text(message)
     assert (await socket.wait_closed())[0] == 4400
 
 
-async def test_bytes_are_not_a_message(sqlite_api: Api) -> None:
+async def test_binary_message_closes_the_socket(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await socket.inbox.put({"type": "websocket.receive", "bytes": b"{}"})
         assert (await socket.wait_closed())[0] == 4400
 
 
-async def test_message_past_its_limit_ends_the_socket(sqlite_api: Api) -> None:
+async def test_message_over_the_size_limit_closes_the_socket(sqlite_api: Api) -> None:
     async with sqlite_api.accepted_socket() as socket:
         await socket.send(type="ping", payload="é" * 40_000)
         assert (await socket.wait_closed())[0] == 1009
 
 
 @pytest.mark.parametrize("id_", ["é" * 60, "é" * 255, "😀" * 100, "a" * 255, "\0", "a\r\nb"])
-async def test_duplicate_id_ends_the_socket_with_a_reason_that_fits(
-    socket: Socket, id_: str
-) -> None:
+async def test_reason_for_a_duplicate_id_fits_a_close_frame(socket: Socket, id_: str) -> None:
     for _ in range(2):
         await socket.send(type="subscribe", id=id_, payload={"query": EVENTS})
     code, reason = await socket.wait_closed()
@@ -94,7 +92,7 @@ TEXTS = st.text() | MESSAGES.map(json.dumps) | JSON_VALUES.map(json.dumps)
 
 
 def parse(text: str) -> None:
-    """Reads all that a message can hold."""
+    """Parses all parts of a message."""
     message = read_message(text)
     encode_message({"payload": message.get("payload")})
     has_token(message.get("payload"))
@@ -105,7 +103,7 @@ def parse(text: str) -> None:
 
 @given(text=TEXTS)
 @settings(max_examples=300, deadline=None)
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(CloseSocket, RequestRefused, Unauthenticated):
         parse(text)
 
@@ -119,13 +117,13 @@ def test_any_reason_fits_a_close_frame(code: int, reason: str) -> None:
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-async def test_any_messages_leave_the_server_well(sqlite_api: Api, texts: list[str]) -> None:
+async def test_any_messages_cause_no_internal_error(sqlite_api: Api, texts: list[str]) -> None:
     token = await sqlite_api.log_in(ALICE)
     async with sqlite_api.accepted_socket() as socket:
         await socket.initialise(token)
         for text in texts:
             await socket.send_text(text)
         await socket.send(type="connection_init")
-        heard: list[Any] = await socket.receive_until_closed()
+        received: list[Any] = await socket.receive_until_closed()
         assert 4400 <= socket.closed[0] < 4500
-    assert "INTERNAL_SERVER_ERROR" not in str(heard)
+    assert "INTERNAL_SERVER_ERROR" not in str(received)

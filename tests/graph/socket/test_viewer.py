@@ -1,4 +1,4 @@
-"""A socket belongs to one session, and to the rights that it began with."""
+"""The viewer of a socket: one session with unchanged permissions."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -27,7 +27,7 @@ GRANT = """
     INSERT INTO role_permissions (role_id, permission)
     SELECT id, 'users:read' FROM roles WHERE name = 'user'
 """
-LOST = {
+CHANGES = {
     DEMOTE: (4403, "Your roles have changed"),
     RENAME: (4403, "Your roles have changed"),
     GRANT: (4403, "Your roles have changed"),
@@ -42,8 +42,8 @@ async def run(api: Api, statement: str) -> None:
 
 
 @asynccontextmanager
-async def nobody_looks(api: Api) -> AsyncIterator[None]:
-    """Keeps sockets from finding out by themselves that something has changed."""
+async def watchers_blocked(api: Api) -> AsyncIterator[None]:
+    """Blocks the watchers, so sockets do not notice changes in the background."""
     async with AsyncExitStack() as stack:
         for _ in range(watching.MAX_CONCURRENT_READS):
             await stack.enter_async_context(api.auth.watchers.read_slot())
@@ -65,42 +65,44 @@ async def socket(api: Api, device: Device) -> AsyncGenerator[Socket, None]:
         yield await socket.initialise(device.access_token)
 
 
-# Rights
+# Permissions
 
 
-@pytest.mark.parametrize("statement", LOST)
-async def test_lost_rights_end_the_socket(api: Api, socket: Socket, statement: str) -> None:
+@pytest.mark.parametrize("statement", CHANGES)
+async def test_changed_permissions_close_the_socket(
+    api: Api, socket: Socket, statement: str
+) -> None:
     await run(api, statement)
-    assert await socket.wait_closed() == LOST[statement]
+    assert await socket.wait_closed() == CHANGES[statement]
 
 
-@pytest.mark.parametrize("statement", LOST)
-async def test_renewal_does_not_adopt_other_rights(
+@pytest.mark.parametrize("statement", CHANGES)
+async def test_renewal_with_changed_permissions_closes_the_socket(
     api: Api, device: Device, socket: Socket, statement: str
 ) -> None:
-    async with nobody_looks(api):
+    async with watchers_blocked(api):
         await run(api, statement)
         await api.catch_up_with_changes()
         for _ in range(5):
             await renew(socket, device)
-        heard = await socket.receive_until_closed()
-    assert (heard, socket.closed) == ([], LOST[statement])
+        received = await socket.receive_until_closed()
+    assert (received, socket.closed) == ([], CHANGES[statement])
 
 
-@pytest.mark.parametrize("statement", LOST)
-async def test_operation_does_not_start_with_lost_rights(
+@pytest.mark.parametrize("statement", CHANGES)
+async def test_operation_does_not_start_after_permission_change(
     api: Api, socket: Socket, statement: str
 ) -> None:
-    async with nobody_looks(api):
+    async with watchers_blocked(api):
         await run(api, statement)
         await api.catch_up_with_changes()
         await socket.send(type="subscribe", id="1", payload={"query": "{ me { id } }"})
-        heard = await socket.receive_until_closed()
-    assert (heard, socket.closed) == ([], LOST[statement])
+        received = await socket.receive_until_closed()
+    assert (received, socket.closed) == ([], CHANGES[statement])
 
 
 class Source:
-    """The news of the tests."""
+    """The events of the tests."""
 
     def __init__(self) -> None:
         self.empty()
@@ -116,7 +118,7 @@ SOURCE = Source()
 class News:
     @strawberry.subscription(permission_classes=[HasRole("user")])
     async def news(self) -> AsyncGenerator[str, None]:
-        yield "begun"
+        yield "started"
         while True:
             yield await SOURCE.queue.get()
 
@@ -129,28 +131,28 @@ async def own(sqlite_url: str, tmp_path: Path, clock: ManualClock) -> AsyncGener
         yield api
 
 
-@pytest.mark.parametrize("statement", LOST)
-async def test_event_is_not_sent_with_lost_rights(own: Api, statement: str) -> None:
+@pytest.mark.parametrize("statement", CHANGES)
+async def test_event_is_not_sent_after_permission_change(own: Api, statement: str) -> None:
     device = await Device(own).log_in()
-    async with own.accepted_socket() as socket, nobody_looks(own):
+    async with own.accepted_socket() as socket, watchers_blocked(own):
         await socket.initialise(device.access_token)
         await socket.send(type="subscribe", id="1", payload={"query": "subscription { news }"})
-        assert (await socket.receive())["payload"] == {"data": {"news": "begun"}}
+        assert (await socket.receive())["payload"] == {"data": {"news": "started"}}
         await SOURCE.queue.put("a")
         assert (await socket.receive())["payload"] == {"data": {"news": "a"}}
         await run(own, statement)
         await own.catch_up_with_changes()
         await SOURCE.queue.put("b")
-        heard = await socket.receive_until_closed()
-    assert (heard, socket.closed) == ([], LOST[statement])
+        received = await socket.receive_until_closed()
+    assert (received, socket.closed) == ([], CHANGES[statement])
 
 
-async def test_subscription_goes_on_through_renewals(own: Api, clock: ManualClock) -> None:
+async def test_subscription_continues_after_renewals(own: Api, clock: ManualClock) -> None:
     device = await Device(own).log_in()
     async with own.accepted_socket() as socket:
         await socket.initialise(device.access_token)
         await socket.send(type="subscribe", id="1", payload={"query": "subscription { news }"})
-        assert (await socket.receive())["payload"] == {"data": {"news": "begun"}}
+        assert (await socket.receive())["payload"] == {"data": {"news": "started"}}
         for number in range(4):
             clock.tick(minutes=20)
             await device.refresh()
@@ -163,32 +165,32 @@ async def test_subscription_goes_on_through_renewals(own: Api, clock: ManualCloc
 # Renewal with a token of another user
 
 
-async def test_renewal_by_another_session_of_the_user_ends_the_socket(
+async def test_renewal_with_another_session_of_the_user_closes_the_socket(
     api: Api, socket: Socket
 ) -> None:
     await renew(socket, await Device(api).log_in())
     assert await socket.wait_closed() == (4403, "The token belongs to another session")
 
 
-async def test_renewal_by_another_user_ends_the_socket(api: Api, socket: Socket) -> None:
+async def test_renewal_by_another_user_closes_the_socket(api: Api, socket: Socket) -> None:
     await renew(socket, await Device(api).log_in(ADMIN))
     assert await socket.wait_closed() == (4403, "The token belongs to another session")
 
 
-async def test_renewal_by_an_expired_token_ends_the_socket(
+async def test_renewal_with_an_expired_token_closes_the_socket(
     api: Api, socket: Socket, device: Device, clock: ManualClock
 ) -> None:
-    async with nobody_looks(api):
+    async with watchers_blocked(api):
         clock.tick(minutes=31)
         await renew(socket, device)
         assert await socket.wait_closed() == (4403, "TOKEN_EXPIRED")
 
 
-async def test_storm_of_renewals_ends_the_socket(socket: Socket, device: Device) -> None:
+async def test_flood_of_renewals_closes_the_socket(socket: Socket, device: Device) -> None:
     for _ in range(1_000):
         await renew(socket, device)
-    heard = await socket.receive_until_closed()
-    assert len(heard) < 300
+    received = await socket.receive_until_closed()
+    assert len(received) < 300
     assert socket.closed == (4429, "Too many messages")
 
 
@@ -199,7 +201,7 @@ def bearer(device: Device) -> dict[str, str]:
     return {"authorization": f"Bearer {device.access_token}"}
 
 
-async def test_token_of_the_upgrade_request_signs_in(sqlite_api: Api) -> None:
+async def test_token_of_the_upgrade_request_authenticates(sqlite_api: Api) -> None:
     device = await Device(sqlite_api).log_in()
     async with sqlite_api.accepted_socket(headers=bearer(device)) as socket:
         await socket.send(type="connection_init")
@@ -215,7 +217,7 @@ async def test_token_of_the_upgrade_request_runs_nothing_before_connection_init(
         assert await socket.wait_closed() == (4401, "Unauthorized")
 
 
-async def test_two_tokens_of_one_session_sign_in_with_that_of_connection_init(
+async def test_token_of_connection_init_takes_precedence_over_the_header(
     sqlite_api: Api, clock: ManualClock
 ) -> None:
     device = await Device(sqlite_api).log_in()
@@ -237,20 +239,22 @@ async def test_tokens_of_two_sessions_are_refused(sqlite_api: Api, account: Acco
 
 
 @pytest.mark.parametrize("header", ["Bearer x", "Bearer a, Bearer b"])
-async def test_broken_token_of_the_upgrade_request_is_refused(sqlite_api: Api, header: str) -> None:
+async def test_invalid_token_of_the_upgrade_request_is_refused(
+    sqlite_api: Api, header: str
+) -> None:
     device = await Device(sqlite_api).log_in()
     async with sqlite_api.accepted_socket(headers={"authorization": header}) as socket:
         await socket.send(type="connection_init", payload=bearer(device))
         assert await socket.wait_closed() == (4403, "TOKEN_INVALID")
 
 
-async def test_basic_credentials_of_a_proxy_do_not_matter(sqlite_api: Api) -> None:
+async def test_basic_credentials_of_a_proxy_are_ignored(sqlite_api: Api) -> None:
     device = await Device(sqlite_api).log_in()
     async with sqlite_api.accepted_socket(headers={"authorization": "Basic eDp5"}) as socket:
         await socket.initialise(device.access_token)
 
 
-async def test_token_in_the_address_or_a_cookie_does_not_sign_in(sqlite_api: Api) -> None:
+async def test_token_in_the_url_or_a_cookie_is_ignored(sqlite_api: Api) -> None:
     device = await Device(sqlite_api).log_in()
     query = f"access_token={device.access_token}&authorization=Bearer%20{device.access_token}"
     cookies = f"postern_refresh={device.refresh_token}; authorization={device.access_token}"

@@ -9,7 +9,7 @@ import strawberry
 
 
 class Path(Enum):
-    """What an example is run by."""
+    """How an example is executed."""
 
     COMPILED = "compiled"
     GRAPHQL_CORE = "graphql-core"
@@ -23,14 +23,14 @@ class Example:
     variables: dict[str, Any] | None = None
     context: Any = None
     name: str | None = None
-    # Of the request.
+    # The `extensions` of the request.
     extensions: dict[str, Any] | None = None
     path: Path = Path.COMPILED
 
 
 # By name. Called for each executor, so that no state is shared.
 EXAMPLES: dict[str, Callable[[], Example]] = {}
-# What resolvers and hooks did, in their order.
+# The calls of resolvers and hooks, in order.
 SEEN: list[Any] = []
 
 
@@ -41,6 +41,6 @@ def example(build: Callable[[], Example]) -> Callable[[], Example]:
 
 
 def see(value: Any) -> Any:
-    """Notes a value, and returns it."""
+    """Records a value, and returns it."""
     SEEN.append(value)
     return value

@@ -1,6 +1,6 @@
-"""Extensions of the whole schema, and subclasses of the schema."""
+"""Schema extensions, and subclasses of the schema."""
 
-# Resolvers may return anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="no-any-return,no-untyped-def,misc,arg-type,type-arg"
 # mypy: disable-error-code="assignment,method-assign,return-value,union-attr"
 

@@ -1,6 +1,6 @@
 """Fields, resolvers, `info`, permissions and field extensions."""
 
-# Resolvers may return anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="no-any-return,no-untyped-def,misc,arg-type,type-arg"
 # mypy: disable-error-code="assignment,return-value,union-attr"
 
@@ -98,7 +98,7 @@ def parent_and_root_parameters() -> Example:
 
 
 def loud(function: Any) -> Any:
-    """A synchronous decorator, as documentation shows it."""
+    """A synchronous decorator, as in Strawberry's documentation."""
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -577,7 +577,7 @@ class Named(FieldExtension):
 
 
 class OtherSource(FieldExtension):
-    """Passes another object on, which Strawberry does not give to the resolver."""
+    """Passes another object, which Strawberry does not give to the resolver."""
 
     def resolve(self, next_: Any, source: Any, info: Any, **kwargs: Any) -> Any:
         return next_(Leaf(word="another"), info, **kwargs)

@@ -1,6 +1,6 @@
 """Arguments, inputs, variables, directives, operations and fragments."""
 
-# Resolvers may return anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="no-any-return,no-untyped-def,misc,arg-type,type-arg"
 # mypy: disable-error-code="return-value"
 

@@ -1,4 +1,4 @@
-"""Subscriptions, plain and with everything that a schema can put around them."""
+"""Subscriptions, plain and with permissions and extensions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,6 +1,6 @@
 """Types: scalars, enums, lists, unions, interfaces, generics, Relay, federation."""
 
-# Resolvers may return anything, whatever they declare.
+# Resolvers may return values that do not fit their annotations.
 # mypy: disable-error-code="attr-defined,no-any-return,no-untyped-def,misc,arg-type,type-arg"
 # mypy: disable-error-code="list-item,return-value"
 
