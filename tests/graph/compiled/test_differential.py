@@ -127,5 +127,5 @@ async def test_random_operation_gives_the_same_result_as_graphql_core(
                 operation.execute_uncompiled, variables, Context(f"{seed}", failing)
             )
         assert one == other
-        # A task that is cancelled before it starts leaves an unawaited coroutine; so in graphql-core.
+        # A task that is cancelled before it starts leaves an unawaited coroutine, here and there.
         assert len(ours) <= len(theirs)
