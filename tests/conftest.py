@@ -46,12 +46,22 @@ def isolate_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def restore_logging() -> Iterator[None]:
-    """Restores the logging configuration after the test."""
+    """Restores the logging configuration after the test.
+
+    Loggers are not cached during the test. A cached logger would keep the configuration.
+    """
     root = logging.getLogger()
     handlers, level, before = root.handlers[:], root.level, structlog.get_config()
-    yield
+    configure = structlog.configure
+
+    def configure_uncached(**options: Any) -> None:
+        configure(**{**options, "cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configure_uncached)
+        yield
     root.handlers, root.level = handlers, level
-    structlog.configure(**before)
+    configure(**before)
 
 
 @pytest.fixture(autouse=True, scope="session")
