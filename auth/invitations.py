@@ -28,7 +28,7 @@ from auth.errors import (
     RoleNotFound,
 )
 from auth.list_pages import Page
-from auth.mail.operator_budget import count_operator_email
+from auth.mail.admin_budget import count_admin_email
 from auth.mail.outbox import EmailKind, queue_email
 from auth.names import canonical, parse_email
 from auth.permissions import DEFAULT_ROLE, Actor, Console, Permission, check_may
@@ -96,7 +96,7 @@ async def create_invitation(
         check_may_grant(operation.actor, roles)
         # Two operators may invite an address at the same time: the later invitation counts.
         await auth.db.lock(tx, "invitations")
-        await count_operator_email(auth, operation, address)
+        await count_admin_email(auth, operation, address)
         await tx.execute(delete(Invitation).where(Invitation.email_key == canonical(address)))
         row = _new_row(address, now, operation.actor)
         tx.add(row)

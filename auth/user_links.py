@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.authorization import Operation
 from auth.errors import LinkInvalid
-from auth.mail.operator_budget import count_operator_email
+from auth.mail.admin_budget import count_admin_email
 from auth.mail.outbox import EmailKind, queue_email
 from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
 from auth.tokens.link_tokens import LIFETIMES, Purpose, State, parse_link_token
@@ -39,7 +39,7 @@ async def send_operator_link(
 ) -> None:
     """Queues an email with a link, within the email budget of the operator. Raises RateLimited."""
     assert user.email
-    await count_operator_email(auth, operation, user.email)
+    await count_admin_email(auth, operation, user.email)
     await send_link(operation.tx, auth, user, purpose, kind)
 
 

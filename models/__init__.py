@@ -1,1 +1,1 @@
-"""The tables and the database handle. Imports nothing of ours."""
+"""The tables and the database handle. Imports no other layer."""

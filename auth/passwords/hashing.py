@@ -153,7 +153,7 @@ class Passwords:
     def _hash_dummy(self) -> tuple[str, float]:
         # The CPU time of this thread, since the machine may be busy during the start.
         started_at = time.thread_time()
-        dummy = self._context.hash("a password that nobody has")
+        dummy = self._context.hash("the password of the dummy hash")
         return dummy, max(time.thread_time() - started_at, 0.001)
 
     def _verify(self, password: str, stored: str | None) -> bool:

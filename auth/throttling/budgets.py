@@ -78,15 +78,15 @@ REGISTRATION = Limit("registration", free=100, half_life=2 * _HOUR, longest=15 *
 REGISTRATION_SITE = Limit("registration site", free=300, half_life=2 * _HOUR, longest=15 * _MINUTE)
 
 # Emails that anyone can cause to an address, by `register` and `requestEmailChange`.
-MAIL = Limit("mail", free=3, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOUR)
-MAIL_NETWORK = Limit("mail network", free=30, half_life=_HOUR, longest=15 * _MINUTE)
-MAIL_SITE = Limit("mail site", free=100, half_life=_HOUR, longest=15 * _MINUTE)
+EMAIL = Limit("mail", free=3, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOUR)
+EMAIL_NETWORK = Limit("mail network", free=30, half_life=_HOUR, longest=15 * _MINUTE)
+EMAIL_SITE = Limit("mail site", free=100, half_life=_HOUR, longest=15 * _MINUTE)
 EMAIL_CHANGE = Limit("email change", free=5, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOUR)
 
 # Emails with a link that an admin causes: invitations, new accounts, changed addresses, required
 # resets. Per admin, so that a stolen token cannot be used to flood addresses, and per address.
-OPERATOR_MAIL = Limit("operator mail", free=300, half_life=2 * _HOUR, longest=15 * _MINUTE)
-OPERATOR_MAIL_TO = Limit(
+ADMIN_EMAIL = Limit("operator mail", free=300, half_life=2 * _HOUR, longest=15 * _MINUTE)
+ADMIN_EMAIL_TO = Limit(
     "operator mail to", free=3, half_life=2 * _HOUR, shortest=_MINUTE, longest=_HOUR
 )
 
@@ -141,14 +141,14 @@ def reduced_reset_budget(email: str) -> Budget:
 
 
 def email_budgets(email: str, client_address: str | None) -> list[Budget]:
-    """Returns the budgets of an email that a stranger requests: by address and by network."""
-    networks = network_budgets(MAIL_NETWORK, MAIL_SITE, client_address)
-    return [Budget(MAIL, canonical(email)), *networks]
+    """Returns the budgets of an email that anyone can cause: by address and by network."""
+    networks = network_budgets(EMAIL_NETWORK, EMAIL_SITE, client_address)
+    return [Budget(EMAIL, canonical(email)), *networks]
 
 
-def operator_email_budgets(operator_id: UUID, email: str) -> list[Budget]:
+def admin_email_budgets(admin_id: UUID, email: str) -> list[Budget]:
     """Returns the budgets of emails with a link that an admin causes to an address."""
-    return [Budget(OPERATOR_MAIL, str(operator_id)), Budget(OPERATOR_MAIL_TO, canonical(email))]
+    return [Budget(ADMIN_EMAIL, str(admin_id)), Budget(ADMIN_EMAIL_TO, canonical(email))]
 
 
 def network_budgets(network: Limit, site: Limit, address: str | None) -> list[Budget]:

@@ -11,7 +11,7 @@ from auth.passwords.hashing import PASSWORD_MAX_LENGTH, QUEUE_MAX_SECONDS
 from auth.sessions import SessionPolicy
 from auth.temporary_passwords import TEMPORARY_PASSWORD_LIFETIME
 from auth.throttling import budgets
-from auth.throttling.budgets import MAIL, MAIL_NETWORK, MAIL_SITE, RESET_NETWORK, RESET_SITE
+from auth.throttling.budgets import EMAIL, EMAIL_NETWORK, EMAIL_SITE, RESET_NETWORK, RESET_SITE
 from auth.throttling.counters import LEASE
 from auth.tokens import access_tokens as tokens
 from auth.tokens import keys
@@ -125,16 +125,16 @@ SECURITY = [
         f"asks for more than {RESET_NETWORK.free:.0f} addresses in an hour (an IPv6 /48 more than"
         f" {RESET_SITE.free:.0f})"
     ),
-    f"and {budgets.OPERATOR_MAIL.free:.0f} per admin at once",
+    f"and {budgets.ADMIN_EMAIL.free:.0f} per admin at once",
     (
         f"(`requestEmailVerification`): {word(budgets.VERIFICATION.free)}, then a pause of 1 to"
         f" {span(budgets.VERIFICATION.longest)}"
     ),
     (
-        f"{word(MAIL.free)} per address, then one per pause of {span(MAIL.shortest)} to"
-        f" {span(MAIL.longest)}"
+        f"{word(EMAIL.free)} per address, then one per pause of {span(EMAIL.shortest)} to"
+        f" {span(EMAIL.longest)}"
     ),
-    f"{MAIL_NETWORK.free:.0f} per network in an hour, {MAIL_SITE.free:.0f} per IPv6",
+    f"{EMAIL_NETWORK.free:.0f} per network in an hour, {EMAIL_SITE.free:.0f} per IPv6",
     f"{word(budgets.EMAIL_CHANGE.free)} changes per account",
     (
         f"once, for {worded(LIFETIMES[Purpose.PASSWORD_RESET])} "

@@ -110,7 +110,7 @@ async def test_cancelled_read_leaves_no_old_snapshot_in_the_pool(
     db: Database, database_url: str
 ) -> None:
     before = await count_users(db)
-    begun = asyncio.Event()
+    started = asyncio.Event()
     # Unfinished statements, as if they were not garbage-collected yet.
     kept: list[object] = []
 
@@ -119,11 +119,11 @@ async def test_cancelled_read_leaves_no_old_snapshot_in_the_pool(
             rows = await session.stream(text(_MANY_ROWS))
             kept.append(rows)
             async for _ in rows:
-                begun.set()
+                started.set()
                 await asyncio.sleep(60)
 
     reading = asyncio.create_task(read_slowly())
-    await begun.wait()
+    await started.wait()
     reading.cancel()
     await asyncio.wait([reading])
     other = Database.connect(database_url)
@@ -136,11 +136,11 @@ class Paused:
     """Makes a step of the driver wait once, until its task was cancelled."""
 
     def __init__(self) -> None:
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.driver: Any = None
 
     def hold(self, connection: Any, *_: object) -> None:
-        if not self.begun.is_set():
+        if not self.started.is_set():
             connection.run_async(self._wait)
 
     def hold_transaction(self, connection: Connection) -> None:
@@ -148,13 +148,13 @@ class Paused:
 
     async def _wait(self, driver: Any) -> None:
         self.driver = driver
-        self.begun.set()
+        self.started.set()
         await asyncio.sleep(0.05)
 
 
 async def cancel_in(paused: Paused, work: Coroutine[Any, Any, object]) -> None:
     task = asyncio.create_task(work)
-    await paused.begun.wait()
+    await paused.started.wait()
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()

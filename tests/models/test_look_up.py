@@ -16,7 +16,7 @@ from models.user import User
 from tests.accounts import CREATED_AT
 
 NAMES = select(User.username).order_by(User.id).limit(bindparam("limit"))
-NOBODY = "postgresql://postgres@127.0.0.1:1/none"
+UNREACHABLE_DATABASE = "postgresql://postgres@127.0.0.1:1/none"
 
 
 async def names(db: Database) -> list[str]:
@@ -37,7 +37,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def stranger(database_url: str) -> AsyncIterator[Database]:
+async def other_process(database_url: str) -> AsyncIterator[Database]:
     database = Database.connect(database_url)
     yield database
     await database.close()
@@ -63,15 +63,19 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-async def test_look_up_sees_commits_of_other_connections(db: Database, stranger: Database) -> None:
+async def test_look_up_sees_commits_of_other_connections(
+    db: Database, other_process: Database
+) -> None:
     before = await names(db)
-    await add_carol(stranger)
+    await add_carol(other_process)
     assert await names(db) == [*before, "carol"]
 
 
-async def test_look_up_does_not_see_uncommitted_writes(db: Database, stranger: Database) -> None:
+async def test_look_up_does_not_see_uncommitted_writes(
+    db: Database, other_process: Database
+) -> None:
     before = await names(db)
-    async with stranger.begin() as tx:
+    async with other_process.begin() as tx:
         await tx.execute(update(User).values(full_name="x", username="x"))
         assert await names(db) == before
 
@@ -87,7 +91,7 @@ async def test_look_up_raises_errors_of_query(db: Database) -> None:
 
 
 async def test_look_up_in_unreachable_database_is_unavailable() -> None:
-    db = Database.connect(NOBODY)
+    db = Database.connect(UNREACHABLE_DATABASE)
     with pytest.raises(DatabaseUnavailable):
         await names(db)
     await db.close()

@@ -75,7 +75,7 @@ async def test_isolation_level_is_read_committed_on_a_connection_that_a_pooler_h
 
 
 @pytest.mark.parametrize(
-    ("name", "odd", "ours"),
+    ("name", "default", "expected"),
     [
         ("lock_timeout", "1ms", "0"),
         ("statement_timeout", "500ms", "9s"),
@@ -87,11 +87,11 @@ async def test_isolation_level_is_read_committed_on_a_connection_that_a_pooler_h
     ],
 )
 async def test_unsafe_database_settings_are_overridden(
-    postgresql_url: str, name: str, odd: str, ours: str
+    postgresql_url: str, name: str, default: str, expected: str
 ) -> None:
-    await set_default(postgresql_url, name, odd)
+    await set_default(postgresql_url, name, default)
     async with connected(postgresql_url) as db, db.begin() as tx:
-        assert await tx.scalar(text("SELECT current_setting(:name)"), {"name": name}) == ours
+        assert await tx.scalar(text("SELECT current_setting(:name)"), {"name": name}) == expected
 
 
 async def test_patient_connection_has_no_statement_timeout(postgresql_url: str) -> None:

@@ -150,8 +150,8 @@ async def test_long_input_is_rejected_before_normalising(passwords: Passwords) -
 
 
 async def test_password_of_dummy_hash_does_not_match(passwords: Passwords) -> None:
-    assert not await passwords.verify("a password that nobody has", None)
-    assert not await passwords.verify("a password that nobody has", "rubbish")
+    assert not await passwords.verify("the password of the dummy hash", None)
+    assert not await passwords.verify("the password of the dummy hash", "rubbish")
 
 
 async def test_missing_hash_takes_time_of_wrong_password(passwords: Passwords) -> None:
@@ -191,9 +191,9 @@ async def test_niceness_is_changed_on_linux_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    elsewhere = Passwords(cost=4, threads=1)
-    assert await niceness_of_hashing(elsewhere) == os.getpriority(os.PRIO_PROCESS, 0)
-    elsewhere.stop()
+    on_macos = Passwords(cost=4, threads=1)
+    assert await niceness_of_hashing(on_macos) == os.getpriority(os.PRIO_PROCESS, 0)
+    on_macos.stop()
 
 
 async def test_full_queue_rejects_with_retry_after(narrow: Passwords) -> None:

@@ -121,15 +121,15 @@ async def test_twenty_concurrent_users_of_one_network_are_not_delayed(
 ) -> None:
     """Some users make a typo first."""
     names = [f"colleague{number}" for number in range(20)]
-    clumsy = [name for name in names if chance.random() < 0.3]
-    for round_ in (clumsy, names):
-        begun = [
+    with_typo = [name for name in names if chance.random() < 0.3]
+    for round_ in (with_typo, names):
+        attempts = [
             await simulation.start("office", simulation.unknown(name, OFFICE)) for name in round_
         ]
-        for attempt in begun:
+        for attempt in attempts:
             await simulation.end("office", attempt, right=round_ is names)
-    assert simulation.outcomes == {"office wrong": len(clumsy), "office right": 20}
-    assert len(clumsy) == 8
+    assert simulation.outcomes == {"office wrong": len(with_typo), "office right": 20}
+    assert len(with_typo) == 8
 
 
 async def test_attacker_in_network_delays_unknown_devices_briefly(simulation: Simulation) -> None:
@@ -140,11 +140,11 @@ async def test_attacker_in_network_delays_unknown_devices_briefly(simulation: Si
     for number in range(20):
         known = f"device{number}"
         await simulation.sign_in("known", f"colleague{number}", OFFICE, right=True, device=known)
-    begun = [
-        await simulation.start("unknown", simulation.unknown(f"person{number}", OFFICE))
+    attempts = [
+        await simulation.start("unknown", simulation.unknown(f"user{number}", OFFICE))
         for number in range(20)
     ]
-    for attempt in begun:
+    for attempt in attempts:
         await simulation.end("unknown", attempt, right=True)
     assert simulation.outcomes["known right"] == 20
     assert simulation.outcomes["unknown rejected"] >= 19
@@ -160,11 +160,11 @@ async def test_attack_on_one_account_for_a_day_does_not_delay_owner(
         if second % 3600 == 0:
             await sqlite_simulation.sign_in("owner", "alice", OFFICE, right=True, device="laptop")
         if second % 30 == 0:
-            await sqlite_simulation.sign_in("stranger", "alice", "198.51.100.9", right=False)
+            await sqlite_simulation.sign_in("attacker", "alice", "198.51.100.9", right=False)
         sqlite_simulation.clock.tick(seconds=1)
     assert sqlite_simulation.outcomes["owner right"] == 24
     assert sqlite_simulation.outcomes["owner rejected"] == 0
-    assert 60 <= sqlite_simulation.outcomes["stranger wrong"] <= 75
+    assert 60 <= sqlite_simulation.outcomes["attacker wrong"] <= 75
 
 
 @pytest.mark.soak

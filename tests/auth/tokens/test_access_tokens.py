@@ -121,8 +121,8 @@ def with_unused_bits(genuine: Genuine, _: ManualClock) -> str:
 
 def signed_by_other_key_with_jku(genuine: Genuine, clock: ManualClock) -> str:
     other_key = new_key(Algorithm.ES256, clock)
-    elsewhere = {"jku": "http://127.0.0.1:1/jwks.json", "x5u": "http://127.0.0.1:1/x.pem"}
-    return sign({**genuine.header, **elsewhere}, genuine.claims, "ES256", other_key.signer)
+    urls = {"jku": "http://127.0.0.1:1/jwks.json", "x5u": "http://127.0.0.1:1/x.pem"}
+    return sign({**genuine.header, **urls}, genuine.claims, "ES256", other_key.signer)
 
 
 def signed_by_other_key_with_jwk(genuine: Genuine, clock: ManualClock) -> str:

@@ -443,18 +443,18 @@ async def test_other_process_drops_replaced_key_within_a_minute(
 async def test_change_feed_drops_replaced_key_immediately(
     sqlite_url: str, clock: ManualClock
 ) -> None:
-    ours, theirs = Database.connect(sqlite_url), Database.connect(sqlite_url)
+    one_db, other_db = Database.connect(sqlite_url), Database.connect(sqlite_url)
     try:
-        await theirs.change_feed.start()
-        here, there = ring(ours, clock), ring(theirs, clock)
+        await other_db.change_feed.start()
+        here, there = ring(one_db, clock), ring(other_db, clock)
         await here.start()
         await there.start()
         old, new = await there.signing_key(), await here.replace_compromised(OPERATOR)
         assert (await there.signing_key()).kid == new.kid
         assert await there.find(old.kid) is None
     finally:
-        await ours.close()
-        await theirs.close()
+        await one_db.close()
+        await other_db.close()
 
 
 async def test_replaced_key_stays_revoked_after_restart(db: Database, clock: ManualClock) -> None:
@@ -607,18 +607,18 @@ async def test_concurrent_rotation_and_replacement_succeed(
 async def test_rsa_key_is_generated_in_thread_outside_of_transaction(
     db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate, begun, written = rsa.generate_private_key, Event(), Event()
+    generate, started, written = rsa.generate_private_key, Event(), Event()
     waited: list[bool] = []
 
     def wait_for_another_writer(public_exponent: int, key_size: int) -> rsa.RSAPrivateKey:
-        begun.set()
+        started.set()
         waited.append(written.wait(timeout=5))
         return generate(public_exponent, key_size)
 
     monkeypatch.setattr(rsa, "generate_private_key", wait_for_another_writer)
     keys = ring(db, clock, algorithm=Algorithm.RS256)
     starting = asyncio.create_task(keys.start())
-    assert await asyncio.to_thread(begun.wait, 10)
+    assert await asyncio.to_thread(started.wait, 10)
     async with db.begin() as tx:
         await tx.execute(text("UPDATE users SET version = version"))
     written.set()
@@ -667,13 +667,13 @@ async def test_load_started_before_revocation_does_not_restore_key(
 async def test_load_is_repeated_if_key_was_revoked_during_it(
     db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys, elsewhere = ring(db, clock), ring(db, clock)
+    keys, other = ring(db, clock), ring(db, clock)
     await keys.start()
     old = await keys.signing_key()
     with slow_reads(db, monkeypatch) as slow:
         loading = asyncio.create_task(keys.check_secret())
         await slow.have_read.wait()
-    new = await elsewhere.replace_compromised(OPERATOR)
+    new = await other.replace_compromised(OPERATOR)
     keys.everything_changed()
     slow.may_return.set()
     await loading

@@ -1,4 +1,4 @@
-"""What a line has claimed is known to later ones, and is forgotten with its attempt."""
+"""Names that earlier lines of an import claim."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,26 +21,26 @@ def claims() -> Iterator[ClaimedNames]:
 
 
 def line(number: int, **fields: object) -> ImportedUser:
-    incoming = parse_line(ImportLine(number, fields), {"user": uuid7()}, NOW)
-    assert isinstance(incoming, ImportedUser)
-    return incoming
+    user = parse_line(ImportLine(number, fields), {"user": uuid7()}, NOW)
+    assert isinstance(user, ImportedUser)
+    return user
 
 
 def claim(claims: ClaimedNames, *lines: ImportedUser) -> None:
-    with claims.batch(lines) as attempt:
+    with claims.batch(lines) as batch:
         for one in lines:
-            attempt.claim(one)
+            batch.claim(one)
 
 
 def find(claims: ClaimedNames, one: ImportedUser) -> Claim | None:
-    with claims.batch([one]) as attempt:
-        return attempt.find(one)
+    with claims.batch([one]) as batch:
+        return batch.find(one)
 
 
 def claim_and_fail(claims: ClaimedNames) -> None:
     carol = line(1, username="carol")
-    with claims.batch([carol]) as attempt:
-        attempt.claim(carol)
+    with claims.batch([carol]) as batch:
+        batch.claim(carol)
         raise ZeroDivisionError
 
 
@@ -62,6 +62,6 @@ def test_failed_batch_claims_nothing(claims: ClaimedNames) -> None:
 
 def test_full_disk_raises_os_error(claims: ClaimedNames) -> None:
     claims._db.execute("PRAGMA max_page_count = 4")
-    lines = [line(number, username=f"person{number}") for number in range(1000)]
+    lines = [line(number, username=f"user{number}") for number in range(1000)]
     with pytest.raises(OSError, match="the temporary file of the import cannot be written"):
         claim(claims, *lines)

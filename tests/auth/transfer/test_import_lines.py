@@ -1,4 +1,4 @@
-"""A line of a file of accounts is an account, or everything that is wrong with it is told."""
+"""Parsing and validation of import lines."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

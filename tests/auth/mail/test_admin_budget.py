@@ -10,7 +10,7 @@ from auth.errors import RateLimited
 from auth.invitations import create_invitation
 from auth.password_reset import request_password_reset, require_password_reset, reset_password
 from auth.permissions import Actor
-from auth.throttling.budgets import operator_email_budgets
+from auth.throttling.budgets import admin_email_budgets
 from auth.user_creation import NewUserForm, create_user
 from auth.user_edits import UserEdit, update_user
 from auth.users import find_user_by_name
@@ -57,7 +57,7 @@ async def count_emails(auth: Auth, operator: Viewer, count: int, email: str | No
     """Counts emails of the admin, all to one address or each to another."""
     async with auth.db.begin() as tx:
         for number in range(count):
-            budgets = operator_email_budgets(operator.user_id, email or f"{number}@example.com")
+            budgets = admin_email_budgets(operator.user_id, email or f"{number}@example.com")
             await auth.throttle.consume_in(tx, *budgets)
 
 
