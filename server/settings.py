@@ -59,7 +59,7 @@ class Settings(LimitSettings):
     app: str = Field(
         "",
         description="`module:function` that returns your own application with Postern in it; see"
-        " own-code.md. Default: Postern alone.",
+        " docs/custom-schema.md. Default: Postern alone.",
     )
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
