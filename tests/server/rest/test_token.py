@@ -1,4 +1,4 @@
-"""`/token` with the password grant, and `/users/me`."""
+"""`POST /token` with the password grant and the refresh grant."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ from sqlalchemy import text
 
 from auth.passwords.hashing import Passwords
 from server.settings import Settings, Switch
-from tests.accounts import ADMIN, ALICE
+from tests.accounts import ALICE
 from tests.api import Api, serving
 from tests.clock import ManualClock
+from tests.sessions import Device
 
 GOOD = {"grant_type": "password", "username": "alice", "password": ALICE.password}
 
@@ -103,24 +104,29 @@ async def test_token_endpoint_does_not_allow_get(sqlite_api: Api) -> None:
     assert (await sqlite_api.http.get("/token")).status_code == 405
 
 
+@pytest.fixture
+async def device(sqlite_api: Api) -> Device:
+    return await Device(sqlite_api).log_in()
+
+
+async def test_refresh_grant_returns_new_tokens(device: Device) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": device.refresh_token}
+    reply = await device.api.http.post("/token", data=form)
+    assert reply.status_code == 200
+    assert reply.json()["refresh_token"] != device.refresh_token
+    again = {**form, "refresh_token": reply.json()["refresh_token"]}
+    assert (await device.api.http.post("/token", data=again)).status_code == 200
+
+
 @pytest.mark.parametrize(
-    ("headers", "challenge"),
+    ("form", "error"),
     [
-        ([], "Bearer"),
-        ([("Authorization", "Bearer x")], "TOKEN_INVALID"),
-        ([("Authorization", "Bearer x"), ("Authorization", "Bearer y")], "TOKEN_INVALID"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
     ],
 )
-async def test_users_me_without_a_valid_token_returns_a_challenge(
-    sqlite_api: Api, headers: list[tuple[str, str]], challenge: str
+async def test_failed_refresh_returns_an_oauth_error(
+    sqlite_api: Api, form: dict[str, str], error: str
 ) -> None:
-    reply = await sqlite_api.http.get("/users/me", headers=headers)
-    assert reply.status_code == 401
-    assert challenge in reply.headers["www-authenticate"]
-
-
-async def test_users_me_lists_the_permissions(sqlite_api: Api) -> None:
-    headers = {"Authorization": f"Bearer {await sqlite_api.log_in(ADMIN)}"}
-    me = (await sqlite_api.http.get("/users/me", headers=headers)).json()
-    assert "users:write" in me["permissions"]
-    assert "password" not in str(me)
+    reply = await sqlite_api.http.post("/token", data=form)
+    assert (reply.status_code, reply.json()["error"]) == (400, error)

@@ -1,4 +1,4 @@
-"""`/token` with a refresh token, `/revoke`, `/introspect`, and the metadata."""
+"""`POST /introspect`."""
 
 from typing import Any
 
@@ -22,48 +22,6 @@ async def introspect(device: Device, token: str, *, as_admin: bool = True) -> An
     asking = await Device(device.api).log_in(ADMIN if as_admin else ALICE)
     headers = {"Authorization": f"Bearer {asking.access_token}"}
     return await device.api.http.post("/introspect", data={"token": token}, headers=headers)
-
-
-async def test_refresh_grant_returns_new_tokens(device: Device) -> None:
-    form = {"grant_type": "refresh_token", "refresh_token": device.refresh_token}
-    reply = await device.api.http.post("/token", data=form)
-    assert reply.status_code == 200
-    assert reply.json()["refresh_token"] != device.refresh_token
-    again = {**form, "refresh_token": reply.json()["refresh_token"]}
-    assert (await device.api.http.post("/token", data=again)).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("form", "error"),
-    [
-        ({"grant_type": "refresh_token"}, "invalid_request"),
-        ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
-    ],
-)
-async def test_failed_refresh_returns_an_oauth_error(
-    sqlite_api: Api, form: dict[str, str], error: str
-) -> None:
-    reply = await sqlite_api.http.post("/token", data=form)
-    assert (reply.status_code, reply.json()["error"]) == (400, error)
-
-
-@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-async def test_revoke_of_either_token_ends_the_session(device: Device, kind: str) -> None:
-    token = {"access_token": device.access_token, "refresh_token": device.refresh_token}[kind]
-    reply = await device.api.http.post("/revoke", data={"token": token, "token_type_hint": "x"})
-    assert reply.status_code == 200
-    assert not await device.is_signed_in()
-    assert (await device.try_refresh(device.refresh_token))["tokens"] is None
-
-
-@pytest.mark.parametrize("token", ["", "x", "prt_x", "a.b.c"])
-async def test_revoke_of_an_invalid_token_succeeds(sqlite_api: Api, token: str) -> None:
-    assert (await sqlite_api.http.post("/revoke", data={"token": token})).status_code == 200
-
-
-async def test_revoke_without_a_token_is_an_invalid_request(sqlite_api: Api) -> None:
-    assert (await sqlite_api.http.post("/revoke", data={"x": "y"})).status_code == 400
-    assert (await sqlite_api.http.post("/revoke", json={"token": "x"})).status_code == 400
 
 
 async def test_introspection_describes_an_active_token(device: Device) -> None:
@@ -111,13 +69,3 @@ async def test_introspection_without_a_form_is_an_invalid_request(device: Device
     headers = {"Authorization": f"Bearer {asking.access_token}"}
     reply = await device.api.http.post("/introspect", json={}, headers=headers)
     assert reply.status_code == 400
-
-
-@pytest.mark.parametrize("name", ["oauth-authorization-server", "openid-configuration"])
-async def test_metadata_lists_every_endpoint(sqlite_api: Api, name: str) -> None:
-    metadata = (await sqlite_api.http.get(f"/.well-known/{name}")).json()
-    assert metadata["issuer"] == "http://localhost:8000"
-    assert (await sqlite_api.http.get(metadata["jwks_uri"])).json()["keys"]
-    for endpoint in ("token", "revocation", "introspection"):
-        reply = await sqlite_api.http.post(metadata[f"{endpoint}_endpoint"])
-        assert reply.status_code in {400, 401}
