@@ -21,8 +21,8 @@ test: $(VENV)/.test ## Run the tests on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.test ## Run the slow tests too, which take minutes
-	SESSION_LIFE_EXAMPLES=200 OPERATOR_LIFE_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 SIMULATED_DAYS=21 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
-	  tests/auth/test_session_life.py tests/auth/test_operator_life.py tests/auth/throttling/test_simulation.py \
+	SESSION_MODEL_EXAMPLES=200 ADMIN_MODEL_EXAMPLES=200 DIFFERENTIAL_EXAMPLES=10000 KILLS=50 SIMULATED_DAYS=21 $(BIN)/python -m pytest -n 2 -m 'soak or not soak' \
+	  tests/auth/test_session_model.py tests/auth/test_admin_model.py tests/auth/throttling/test_simulation.py \
 	  tests/graph/compiled tests/faults tests/journeys tests/examples tests/server/cli/test_transfer.py tests/server/test_supervisor.py $(ARGS)
 
 lint: $(VENV)/.test ## Check format, lint, types and layers

@@ -36,7 +36,7 @@ from tests.conftest import make_settings
 from tests.databases import PostgresqlTemplates, SqliteTemplates
 
 # `make soak` runs it longer: POSTERN_ names would be taken for settings.
-EXAMPLES = int(os.environ.get("OPERATOR_LIFE_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("ADMIN_MODEL_EXAMPLES", "6"))
 
 PERMISSIONS = ["users:read", "users:write", "roles:write", "sessions:revoke", "audit:read"]
 NAMES = [f"user{number}" for number in range(6)]
@@ -69,7 +69,7 @@ class UserActor:
     session_id: None = None
 
 
-class OperatorLife(RuleBasedStateMachine):
+class AdminModel(RuleBasedStateMachine):
     """All users try all operations. The model is the permission that each operation needs."""
 
     url: ClassVar[str]
@@ -271,8 +271,8 @@ def test_random_admin_operations_keep_the_invariants(
     else:
         postgresql: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
         url = postgresql.new()
-    OperatorLife.url, OperatorLife.folder = url, tmp_path
+    AdminModel.url, AdminModel.folder = url, tmp_path
     run_state_machine_as_test(
-        OperatorLife,
+        AdminModel,
         settings=settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None),
     )

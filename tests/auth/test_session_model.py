@@ -32,10 +32,10 @@ GRACE = timedelta(seconds=60)
 IDLE = timedelta(days=30)
 KEYS = ["first-key-of-the-model", "second-key-of-the-model"]
 # `make soak` runs it longer: POSTERN_ names would be taken for settings.
-EXAMPLES = int(os.environ.get("SESSION_LIFE_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("SESSION_MODEL_EXAMPLES", "8"))
 
 
-class SessionLife(RuleBasedStateMachine):
+class SessionModel(RuleBasedStateMachine):
     """One session of alice. The model is `ended`, `used_at`, `key` and the list of tokens.
 
     `key` is the idempotency key of the last refresh.
@@ -165,8 +165,8 @@ def test_random_session_operations_match_the_model(
     else:
         postgresql: PostgresqlTemplates = request.getfixturevalue("postgresql_templates")
         url = postgresql.new()
-    SessionLife.url, SessionLife.folder = url, tmp_path
+    SessionModel.url, SessionModel.folder = url, tmp_path
     run_state_machine_as_test(
-        SessionLife,
+        SessionModel,
         settings=settings(max_examples=EXAMPLES, stateful_step_count=20, deadline=None),
     )
