@@ -1,44 +1,19 @@
-"""Settings: reading and checking them without printing secrets."""
+"""The settings and their checks, without printing secrets."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from server.doctor import problems_of
-from server.environment import find_world_readable_files, load_settings
-from server.settings import FROM_FILES, ConfigurationError, Settings
+from server.environment import load_settings
+from server.settings import Settings
+from tests.server.conftest import SetEnvironment, configuration_problems
 
 GOOD_SECRET = "kX9v2mQ7rT4wY8zB3nL6pD1sF5hJ0cGa"
 PRODUCTION = {
     "POSTERN_SECRET_KEY": GOOD_SECRET,
     "POSTERN_PUBLIC_URL": "https://auth.example.com",
 }
-
-SECRET_FILE = "POSTERN_SECRET_KEY_FILE"
-
-
-SetEnvironment = Callable[..., None]
-
-
-@pytest.fixture
-def set_environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """Sets environment variables."""
-
-    def set_variables(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-
-    return set_variables
-
-
-def problems() -> list[str]:
-    try:
-        return problems_of(load_settings())
-    except ConfigurationError as error:
-        return error.problems
 
 
 def test_production_is_the_default_and_needs_two_settings(set_environment: SetEnvironment) -> None:
@@ -47,11 +22,11 @@ def test_production_is_the_default_and_needs_two_settings(set_environment: SetEn
     assert not settings.in_development
     assert not settings.shows_explorer
     assert not settings.allows_introspection
-    assert problems() == []
+    assert configuration_problems() == []
 
 
 def test_missing_settings_are_reported_with_advice() -> None:
-    reported = " ".join(problems())
+    reported = " ".join(configuration_problems())
     assert "POSTERN_SECRET_KEY is missing. Create a secret with" in reported
     assert "POSTERN_PUBLIC_URL is missing" in reported
 
@@ -77,7 +52,7 @@ def test_weak_secret_is_reported_without_its_value(
     set_environment: SetEnvironment, secret: str
 ) -> None:
     set_environment(**{**PRODUCTION, "POSTERN_SECRET_KEY": secret})
-    (problem,) = problems()
+    (problem,) = configuration_problems()
     assert problem.startswith("POSTERN_SECRET_KEY")
     assert GOOD_SECRET not in problem
 
@@ -118,94 +93,15 @@ def test_invalid_setting_is_reported_by_name(
     set_environment: SetEnvironment, name: str, value: str
 ) -> None:
     set_environment(**{**PRODUCTION, name: value})
-    (problem,) = problems()
+    (problem,) = configuration_problems()
     assert problem.startswith(name)
     assert "hunter2" not in problem
-
-
-def test_unknown_setting_is_reported(set_environment: SetEnvironment) -> None:
-    set_environment(POSTERN_SECRET="x", POSTERN_DEBUG="1")
-    names = [problem.split()[0] for problem in problems()]
-    assert names == ["POSTERN_DEBUG", "POSTERN_SECRET"]
-
-
-def test_dotenv_file_is_read_and_its_unknown_settings_are_reported(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("POSTERN_PORT=9000\nOTHER=1\n")
-    assert load_settings().port == 9000
-    (tmp_path / ".env").write_text("POSTERN_PROT=9000\n")
-    assert problems()[0].startswith("POSTERN_PROT is not a setting")
-
-
-def test_setting_name_can_be_lower_case(set_environment: SetEnvironment, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("postern_port=9000\nPOSTERN_HOST=file\n")
-    set_environment(postern_host="environment")
-    assert (load_settings().port, load_settings().host) == (9000, "environment")
-
-
-def test_unknown_setting_is_reported_as_it_was_written(set_environment: SetEnvironment) -> None:
-    set_environment(postern_prot="9000")
-    assert problems()[0].startswith("postern_prot is not a setting")
-
-
-def test_dotenv_line_without_a_value_is_ignored(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("POSTERN_HOST\nPOSTERN_PORT\nPOSTERN_MAIL_TEMPLATES\n")
-    settings = load_settings()
-    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
-    assert settings.mail_templates is None
-
-
-def test_unknown_dotenv_line_without_a_value_is_reported(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("POSTERN_PROT\n")
-    assert problems()[0].startswith("POSTERN_PROT is not a setting")
 
 
 def test_settings_object_rejects_unknown_fields() -> None:
     unknown: dict[str, Any] = {"prot": 9000}
     with pytest.raises(ValidationError, match="prot"):
         Settings(**unknown)
-
-
-def test_dotenv_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"POSTERN_PORT=\xff\xfe")
-    assert problems() == [".env: this file is not UTF-8 text."]
-
-
-def test_environment_takes_precedence_over_dotenv(
-    set_environment: SetEnvironment, tmp_path: Path
-) -> None:
-    (tmp_path / ".env").write_text("POSTERN_PORT=9000\n")
-    set_environment(POSTERN_PORT="9001")
-    assert load_settings().port == 9001
-
-
-@pytest.mark.parametrize("name", FROM_FILES)
-def test_secret_can_be_read_from_a_file(
-    set_environment: SetEnvironment, tmp_path: Path, name: str
-) -> None:
-    (tmp_path / "file").write_text(f"{GOOD_SECRET}\n")
-    set_environment(**{f"POSTERN_{name}_FILE": str(tmp_path / "file")})
-    assert getattr(load_settings(), name.lower()).get_secret_value() == GOOD_SECRET
-
-
-@pytest.mark.parametrize("name", FROM_FILES)
-def test_secret_and_its_file_are_not_both_allowed(
-    set_environment: SetEnvironment, tmp_path: Path, name: str
-) -> None:
-    (tmp_path / ".env").write_text(f"POSTERN_{name}={GOOD_SECRET}\n")
-    set_environment(**{f"POSTERN_{name}_FILE": str(tmp_path)})
-    (problem,) = problems()
-    assert problem.startswith(f"POSTERN_{name} and POSTERN_{name}_FILE are both set")
-
-
-@pytest.mark.parametrize("name", FROM_FILES)
-@pytest.mark.parametrize("file", ["nowhere", ".", "bytes"])
-def test_unreadable_secret_file_is_reported(
-    set_environment: SetEnvironment, tmp_path: Path, name: str, file: str
-) -> None:
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    set_environment(**{f"POSTERN_{name}_FILE": str(tmp_path / file)})
-    (problem,) = problems()
-    assert problem.startswith(f"POSTERN_{name}_FILE: ")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +126,7 @@ def test_problem_does_not_contain_the_value(
     set_environment: SetEnvironment, environment: dict[str, str]
 ) -> None:
     set_environment(**{"POSTERN_PUBLIC_URL": "https://auth.example.com", **environment})
-    reported = problems()
+    reported = configuration_problems()
     assert any(next(iter(environment)) in problem for problem in reported)
     assert "hunter2" not in " ".join(reported)
     assert GOOD_SECRET not in " ".join(reported)
@@ -245,7 +141,7 @@ def test_repr_of_settings_does_not_contain_secrets(set_environment: SetEnvironme
 
 def test_development_must_listen_on_loopback(set_environment: SetEnvironment) -> None:
     set_environment(POSTERN_ENVIRONMENT="development", POSTERN_HOST="0.0.0.0")
-    assert "the passwords are public" in problems()[0]
+    assert "the passwords are public" in configuration_problems()[0]
 
 
 def test_hosts_are_those_of_the_public_url_and_the_allowed_hosts(
@@ -253,16 +149,3 @@ def test_hosts_are_those_of_the_public_url_and_the_allowed_hosts(
 ) -> None:
     set_environment(**PRODUCTION, POSTERN_ALLOWED_HOSTS="internal, Other.example")
     assert load_settings().hosts == {"auth.example.com", "internal", "other.example"}
-
-
-@pytest.mark.parametrize(("mode", "found"), [(0o600, []), (0o640, []), (0o644, [SECRET_FILE])])
-def test_world_readable_secret_file_is_found(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int, found: list[str]
-) -> None:
-    file = tmp_path / "secret"
-    file.write_text("x")
-    file.chmod(mode)
-    for name in (SECRET_FILE, SECRET_FILE.lower()):
-        with monkeypatch.context() as environment:
-            environment.setenv(name, str(file))
-            assert find_world_readable_files() == found
