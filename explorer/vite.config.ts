@@ -7,7 +7,7 @@ import { defineConfig, type Plugin } from "vite";
 
 const FOLDER = "../graph/explorer/built";
 
-// Postern sends these as they are: to compress on every visit would hold up its other replies.
+// Compressed at build time, because Postern does not compress responses.
 const compress: Plugin = {
   name: "compress",
   closeBundle() {
@@ -22,7 +22,7 @@ export default defineConfig({
   plugins: [react(), compress],
   resolve: { dedupe: ["graphql", "react", "react-dom"] },
   worker: { format: "es" },
-  // The page is at /graphql and its files are at /explorer, below whatever path a proxy adds.
+  // The page is at /graphql, its files are at /explorer, below any path prefix of a proxy.
   experimental: {
     renderBuiltUrl: (name, { hostType }) =>
       hostType === "html" ? `explorer/${name}` : { relative: true },
@@ -36,7 +36,7 @@ export default defineConfig({
     license: { fileName: "licenses.md" },
     rolldownOptions: {
       onwarn(warning, warn) {
-        // Hints of React's compiler, which mean nothing here.
+        // Irrelevant hints for React's compiler.
         if (warning.code !== "MODULE_LEVEL_DIRECTIVE") warn(warning);
       },
     },

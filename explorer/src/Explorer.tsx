@@ -13,11 +13,12 @@ const PLUGINS = [ACCOUNT, HISTORY_PLUGIN];
 
 const WELCOME = `# Welcome to Postern.
 #
-# 1. Sign in, at the left.
-# 2. Play Me: the button.
+# 1. Sign in on the left.
+# 2. Press the play button
+#    to run this query.
 #
-# Point at a field to see
-# what it requires.
+# Hover over a field to see
+# its requirements.
 
 query Me {
   me {
@@ -57,7 +58,7 @@ function Logo() {
   return <span className="account-logo">Postern</span>;
 }
 
-// GraphiQL looks at the system's theme once, and leaves its editors dark on light at dusk.
+// GraphiQL reads the system's theme only once, so its editors would not follow a change.
 function useThemeOfSystem(): void {
   const chosen = useGraphiQL((state) => state.theme);
   const { setTheme } = useGraphiQLActions();

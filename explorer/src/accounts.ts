@@ -1,7 +1,7 @@
 import { LOG_IN, LOG_OUT, type SessionPayload, type UserError } from "./operations";
 import { bearer, messageOf, mutate } from "./requests";
 import { Session } from "./session";
-import { watch } from "./watching";
+import { watch } from "./sessionWatch";
 
 export interface Credentials {
   username: string;
@@ -13,10 +13,10 @@ export interface Credentials {
 export class Accounts {
   sessions: readonly Session[] = [];
   active: Session | undefined;
-  /** What happened last, for people who do not see it. */
+  /** The last event, announced to screen readers. */
   status = "";
   version = 0;
-  #undo = new WeakMap<Session, () => void>();
+  #unwatch = new WeakMap<Session, () => void>();
   #listeners = new Set<() => void>();
 
   readonly listen = (listener: () => void): (() => void) => {
@@ -24,7 +24,7 @@ export class Accounts {
     return () => this.#listeners.delete(listener);
   };
 
-  /** Signs in, and sends operations as this account from now on. Returns what went wrong. */
+  /** Signs in, and selects the account. Returns the errors. */
   async signIn(input: Credentials): Promise<UserError[]> {
     const { tokens, user, errors } = await mutate<SessionPayload>(LOG_IN, { input });
     if (!tokens || !user) return errors;
@@ -32,73 +32,73 @@ export class Accounts {
     const session = new Session(user, tokens);
     const others = this.sessions.filter((other) => other !== earlier);
     this.sessions = [...others, session];
-    this.#follow(session);
+    this.#watch(session);
     this.choose(session);
-    this.#say(`Signed in as ${user.username}.`);
+    this.#setStatus(`Signed in as ${user.username}.`);
     if (earlier) void this.#replace(earlier);
     return [];
   }
 
-  /** Ends the session on the server, and forgets it. */
+  /** Signs out on the server, and removes the account. */
   async signOut(session: Session): Promise<void> {
     try {
       await this.#logOut(session);
     } catch (error) {
-      this.#follow(session);
-      // Where only the reply was lost, this tells that the session is over.
+      this.#watch(session);
+      // If only the reply was lost, the refresh fails: the session has ended.
       await session.refresh().catch(() => undefined);
       if (session.endedBecause === null) throw new Error(`Not signed out: ${messageOf(error)}`);
     }
     this.sessions = this.sessions.filter((other) => other !== session);
     if (this.active === session) this.active = this.sessions.at(-1);
-    this.#say(`${session.user.username} is signed out.`);
+    this.#setStatus(`${session.user.username} is signed out.`);
   }
 
-  /** Sends operations as this account from now on; undefined is nobody. */
+  /** Selects the account for the next operations; undefined for none. */
   choose(session: Session | undefined): void {
     this.active = session;
-    const name = session ? session.user.username : "nobody";
-    this.#say(`Operations are sent as ${name}.`);
+    const how = session ? `as ${session.user.username}` : "without an account";
+    this.#setStatus(`Operations are sent ${how}.`);
   }
 
-  #follow(session: Session): void {
+  #watch(session: Session): void {
     const stopWatching = watch(session);
     const stopListening = session.listen(() => {
-      if (session.endedBecause === null) this.#tell();
-      // The panel itself says why the chosen one is over.
-      else if (session === this.active) this.#say("");
-      else this.#say(`The session of ${session.user.username} is over.`);
+      if (session.endedBecause === null) this.#notify();
+      // The panel shows why the selected session has ended.
+      else if (session === this.active) this.#setStatus("");
+      else this.#setStatus(`The session of ${session.user.username} has ended.`);
     });
-    this.#undo.set(session, () => {
+    this.#unwatch.set(session, () => {
       stopListening();
       stopWatching();
     });
   }
 
-  /** Ends a session that another one stands for now; here at least, where the server fails. */
+  /** Ends a session that a newer one replaces, at least here if the server fails. */
   async #replace(earlier: Session): Promise<void> {
     try {
       await this.#logOut(earlier);
     } catch {
-      earlier.end("Another session stands for it.");
-      this.#say(`The earlier session of ${earlier.user.username} could not be signed out.`);
+      earlier.end("A newer session replaced this one.");
+      this.#setStatus(`The earlier session of ${earlier.user.username} could not be signed out.`);
     }
   }
 
   async #logOut(session: Session): Promise<void> {
     const token = await session.freshToken();
-    // Before it ends, or this would be told as something that happened elsewhere.
-    this.#undo.get(session)?.();
+    // Stop watching first, or the end would be reported as a sign-out elsewhere.
+    this.#unwatch.get(session)?.();
     if (token) await mutate(LOG_OUT, {}, bearer(token));
-    session.end("It was signed out here.");
+    session.end("You signed out.");
   }
 
-  #say(status: string): void {
+  #setStatus(status: string): void {
     this.status = status;
-    this.#tell();
+    this.#notify();
   }
 
-  #tell(): void {
+  #notify(): void {
     this.version += 1;
     for (const listener of this.#listeners) listener();
   }

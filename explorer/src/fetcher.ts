@@ -14,7 +14,7 @@ import {
 import type { Session } from "./session";
 import { connect, socketError } from "./sockets";
 
-/** Sends the operations of the editors as the chosen account. A header typed by hand wins. */
+/** Sends operations as the selected account, unless the Headers tab has an Authorization. */
 export const fetcher: Fetcher = (request, options) => {
   const headers: Headers = options?.headers ?? {};
   const type = typeOf(request, options?.documentAST);
@@ -27,7 +27,7 @@ async function run(
   headers: Headers,
   type: OperationTypeNode | undefined,
 ): Promise<Result> {
-  const session = chosen(headers);
+  const session = selected(headers);
   const token = await tokenOf(session);
   const result = await send(operation, { ...bearer(token), ...headers });
   if (!session || !token || !mayRepeat(result, type)) return result;
@@ -36,25 +36,25 @@ async function run(
   return send(operation, { ...bearer(session.token), ...headers });
 }
 
-function chosen(headers: Headers): Session | undefined {
+function selected(headers: Headers): Session | undefined {
   return hasAuthorization(headers) ? undefined : accounts.active;
 }
 
-// Without its token an operation would go out as whoever the cookies are of.
+// Without a token, the operation would be sent with the cookies of another session.
 async function tokenOf(session: Session | undefined): Promise<string | undefined> {
   const token = await session?.freshToken();
   if (!session || token) return token;
   const { username } = session.user;
-  throw new Error(`Not sent: the session of ${username} is over. Sign in again.`);
+  throw new Error(`Not sent: the session of ${username} has ended. Sign in again.`);
 }
 
-// With cookies, unlike what the panel sends: whoever asks for `delivery: COOKIE` shall get one.
+// With cookies, unlike the requests of the panel: the operation may use `delivery: COOKIE`.
 function send(operation: Operation, headers: Headers): Promise<Result> {
   return post(operation, headers, { credentials: "same-origin" });
 }
 
 async function* subscribe(operation: Operation, headers: Headers): AsyncGenerator<unknown> {
-  const session = chosen(headers);
+  const session = selected(headers);
   const socket = connect(session, headers);
   try {
     await tokenOf(session);
@@ -66,18 +66,18 @@ async function* subscribe(operation: Operation, headers: Headers): AsyncGenerato
   }
 }
 
-// In words: GraphiQL would show where in this file an error was thrown.
+// A GraphQL error, because GraphiQL shows the stack trace of a JavaScript error.
 function failure(error: unknown): Result {
   return { errors: [{ message: messageOf(error) }] };
 }
 
-/** Whether the token was refused; and of a mutation, whether nothing has been done yet. */
+/** Returns whether the token was refused, and in a mutation, whether no field was executed. */
 function mayRepeat({ data, errors }: Result, type: OperationTypeNode | undefined): boolean {
   const refusals = (errors ?? []).filter(({ extensions }) => extensions?.code === "UNAUTHENTICATED");
   if (!refusals.length) return false;
   if (type === OperationTypeNode.QUERY) return true;
-  // Below a field of a mutation, what was refused is a part of the reply: the field was done.
-  // Without data nobody can tell which fields were.
+  // A refusal below a root field means that the root field was executed. Without data it is unknown
+  // which root fields were.
   const whole = refusals.filter(({ path }) => path?.length === 1);
   const refused = new Set(whole.map(({ path }) => path?.[0]));
   return !!data && Object.keys(data).every((name) => refused.has(name));
@@ -90,7 +90,7 @@ function typeOf(
   try {
     return getOperationAST(document ?? parse(query), operationName)?.operation;
   } catch {
-    // It is no GraphQL: the server says what is wrong with it.
+    // Not valid GraphQL: the server reports the error.
     return undefined;
   }
 }

@@ -5,6 +5,6 @@ import "./panel/panel.css";
 import { createRoot } from "react-dom/client";
 
 import { Explorer } from "./Explorer";
-import { PLACE } from "./page";
+import { ROOT } from "./page";
 
-createRoot(PLACE).render(<Explorer />);
+createRoot(ROOT).render(<Explorer />);

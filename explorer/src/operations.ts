@@ -1,4 +1,4 @@
-// The panel's own operations, and what comes back.
+// The operations of the panel, and their result types.
 
 export interface UserError {
   code: string;

@@ -1,6 +1,6 @@
 import { API } from "./page";
 
-// What is never answered must not hold up what waits for it.
+// For the mutations of the panel, which other requests wait for.
 const TIMEOUT_MS = 5_000;
 
 export interface GraphQLFailure {
@@ -22,7 +22,7 @@ export interface Operation {
   operationName?: string | null;
 }
 
-/** Sends an operation. Throws where no GraphQL comes back. */
+/** Sends an operation. Throws if the response is not JSON. */
 export async function post<Data = Record<string, unknown>>(
   operation: Operation,
   headers: Headers = {},
@@ -43,11 +43,11 @@ export async function post<Data = Record<string, unknown>>(
   try {
     return JSON.parse(body);
   } catch {
-    throw new Error(`The server answered ${reply.status}, and no GraphQL.`);
+    throw new Error(`The server returned ${reply.status} without a GraphQL response.`);
   }
 }
 
-/** Sends one of the panel's own mutations. Throws where its payload does not come back. */
+/** Sends a mutation of the panel. Throws if the response has no payload. */
 export async function mutate<Payload>(
   query: string,
   variables: unknown,
@@ -59,7 +59,7 @@ export async function mutate<Payload>(
   });
   const payload = data && Object.values(data)[0];
   if (payload) return payload;
-  throw new Error(errors?.[0]?.message ?? "The server answered nothing.");
+  throw new Error(errors?.[0]?.message ?? "The server returned no data.");
 }
 
 export function bearer(token: string | undefined): Headers {

@@ -9,7 +9,7 @@ import {
   visit,
 } from "graphql";
 
-/** The schema of an SDL, where the description of a field also says what its directives mean. */
+/** Builds a schema from SDL, and explains the directives of a field in its description. */
 export function schemaWithRequirements(sdl: string): GraphQLSchema {
   const document = visit(parse(sdl), { FieldDefinition: { leave: withRequirements } });
   return buildASTSchema(document, { assumeValidSDL: true });
@@ -18,7 +18,7 @@ export function schemaWithRequirements(sdl: string): GraphQLSchema {
 function withRequirements(field: FieldDefinitionNode): FieldDefinitionNode {
   const lines = (field.directives ?? []).map(sentenceOf).filter((text) => text !== "");
   if (!lines.length) return field;
-  // Lists of fields show the first paragraph only, so all is one: a backslash breaks its lines.
+  // Field lists show the first paragraph only. A backslash breaks lines within a paragraph.
   const value = [field.description?.value, ...lines.sort().reverse()].filter(Boolean).join("\\\n");
   return { ...field, description: { kind: Kind.STRING, value, block: true } };
 }
@@ -28,15 +28,15 @@ function sentenceOf(directive: ConstDirectiveNode): string {
     case "deprecated":
       return "";
     case "public":
-      return "**Requires** nothing: anybody may ask.";
+      return "**Requires** nothing: public.";
     case "authenticated":
-      return "**Requires** to be signed in.";
+      return "**Requires** a signed-in user.";
     case "requires":
       return `**Requires** the permission ${argument(directive)}.`;
     case "requiresRole":
       return `**Requires** the role ${argument(directive)}.`;
     case "requiresSelfOr":
-      return `**Requires** one's own account, or the permission ${argument(directive)}.`;
+      return `**Requires** the user's own account or the permission ${argument(directive)}.`;
     case "fails":
       return argument(directive) && `**May fail with** ${argument(directive)}.`;
     default:

@@ -7,10 +7,10 @@ import { bearer, messageOf } from "./requests";
 import { schemaWithRequirements } from "./requirements";
 import { useAccounts } from "./useAccounts";
 
-/** Why the schema is not there; empty if it is. */
+/** Why the schema is missing; empty if it is loaded. */
 export const SchemaProblem = createContext("");
 
-/** The server's schema as soon as it may be read, or why it cannot be. */
+/** Loads the schema as soon as it may be read. Returns it, or the problem. */
 export function useSchema(): { schema: GraphQLSchema | null; problem: string } {
   const [schema, setSchema] = useState<GraphQLSchema | null>(null);
   const [problem, setProblem] = useState("");
@@ -23,7 +23,7 @@ export function useSchema(): { schema: GraphQLSchema | null; problem: string } {
         setSchema(found);
         setProblem("");
       },
-      (error: unknown) => setProblem(`The schema cannot be read: ${messageOf(error)}`),
+      (error: unknown) => setProblem(`The schema could not be loaded: ${messageOf(error)}`),
     );
   }, [schema, mayRead, active]);
   return { schema, problem: mayRead ? problem : "Sign in to see the schema of this server." };
@@ -32,6 +32,6 @@ export function useSchema(): { schema: GraphQLSchema | null; problem: string } {
 async function read(): Promise<GraphQLSchema> {
   const token = SCHEMA_NEEDS_ACCOUNT ? await accounts.active?.freshToken() : undefined;
   const reply = await fetch(SCHEMA, { headers: bearer(token), credentials: "omit" });
-  if (!reply.ok) throw new Error(`the server answered ${reply.status}.`);
+  if (!reply.ok) throw new Error(`the server returned ${reply.status}.`);
   return schemaWithRequirements(await reply.text());
 }

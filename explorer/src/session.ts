@@ -3,20 +3,20 @@ import { mutate } from "./requests";
 
 const RETRY_MS = 5_000;
 const LEAD_MS = 30_000;
-// A token ends with a whole second, so up to one earlier than `expiresIn` says.
+// Expiry is rounded down to a second, so it can be up to one second before `expiresIn`.
 const ROUNDING_MS = 1_000;
 const SHORTEST_WAIT_MS = 250;
 
-/** One signed-in account. Its tokens live in this object alone: a reload forgets them. */
+/** The session of an account. Its tokens are in this object only, so a reload deletes them. */
 export class Session {
   user: User;
-  /** Why it is over, in a sentence for people; null as long as it is not. */
+  /** Why the session has ended, for the user; null while it is active. */
   endedBecause: string | null = null;
   expiresAt = 0;
   #tokens: Tokens;
   #timer: number | undefined;
   #refreshing: Promise<void> | undefined;
-  // Of a refresh without a reply: repeated with the same key, it gives the same tokens.
+  // The idempotency key of a refresh without a reply: a retry returns the same tokens.
   #refreshKey: string | undefined;
   #listeners = new Set<() => void>();
 
@@ -26,38 +26,38 @@ export class Session {
     this.#store(tokens);
   }
 
-  /** The access token; undefined once the session is over. */
+  /** The access token; undefined if the session has ended. */
   get token(): string | undefined {
     return this.endedBecause === null ? this.#tokens.accessToken : undefined;
   }
 
-  /** Calls back whenever the tokens, the roles or `endedBecause` are new, until it is undone. */
+  /** Calls back when the tokens, roles or `endedBecause` change. Returns a function that stops. */
   listen(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** A token that is still good for a moment, refreshed if need be. */
+  /** Returns a token that does not expire soon, refreshed if necessary. */
   async freshToken(): Promise<string | undefined> {
-    // What keeps a refresh from working keeps the operation from working too, and is told there.
+    // If the refresh fails, the operation fails too, and reports the error.
     if (Date.now() >= this.#refreshAt()) await this.refresh().catch(() => undefined);
     return this.token;
   }
 
-  /** Refreshes the tokens, unless `used` has been followed by others; many callers, one request. */
+  /** Refreshes the tokens, unless `used` was replaced already. Concurrent calls share a request. */
   async refresh(used = this.token): Promise<void> {
     if (used === undefined || used !== this.token) return;
     this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined));
     await this.#refreshing;
   }
 
-  /** Forgets the tokens. */
+  /** Ends the session here, and deletes its tokens. */
   end(because: string): void {
     if (this.endedBecause !== null) return;
     window.clearTimeout(this.#timer);
     this.endedBecause = because;
     this.#tokens = { accessToken: "", refreshToken: "", expiresIn: 0 };
-    this.#tell();
+    this.#notify();
   }
 
   async #refresh(): Promise<void> {
@@ -73,7 +73,7 @@ export class Session {
     } else if (tokens && user) {
       this.user = user;
       this.#store(tokens);
-      this.#tell();
+      this.#notify();
     }
   }
 
@@ -95,7 +95,7 @@ export class Session {
     }, Math.max(ms, SHORTEST_WAIT_MS));
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of this.#listeners) listener();
   }
 }

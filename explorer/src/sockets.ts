@@ -4,14 +4,14 @@ import { SOCKET } from "./page";
 import { bearer, type Headers } from "./requests";
 import type { Session } from "./session";
 
-/** A socket of one session, which goes on when its token is refreshed; `headers` are its own. */
+/** Opens a socket of a session, and keeps it open when the token is refreshed. */
 export function connect(
   session: Session | undefined,
   headers: Headers = {},
   retryAttempts = 5,
 ): Client {
   let socket: WebSocket | undefined;
-  // Postern takes the next token of the same session in a ping: no event is missed meanwhile.
+  // Postern accepts the next token of the session in a ping, so the socket stays open.
   const stop = session?.listen(() => {
     if (session.token && socket?.readyState === WebSocket.OPEN) {
       socket.send(JSON.stringify({ type: "ping", payload: bearer(session.token) }));
@@ -30,18 +30,18 @@ export function connect(
     ...client,
     dispose: async () => {
       stop?.();
-      // A connection that never came up, or is down already, needs no closing.
+      // Closing fails if the connection was never opened or is closed already.
       await Promise.resolve(client.dispose()).catch(() => undefined);
     },
   };
 }
 
-/** The code of a socket's end, where an error is one. */
+/** Returns the close code of a socket; undefined for other errors. */
 export function closeCode(error: unknown): number | undefined {
   return error instanceof CloseEvent ? error.code : undefined;
 }
 
-/** What ended a subscription, in words. */
+/** Returns the error to show for a closed socket. */
 export function socketError(error: unknown): Error {
   if (!(error instanceof CloseEvent)) return error as Error;
   const why = error.reason || "no reason was given";

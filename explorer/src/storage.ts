@@ -1,6 +1,6 @@
 import type { Storage } from "@graphiql/toolkit";
 
-// Passwords and tokens are typed here: no tab, header or history may stay behind in the browser.
+// Editors may contain passwords and tokens, so only the theme is stored in the browser.
 const KEPT = "graphiql:theme";
 const memory = new Map<string, string>();
 

@@ -2,7 +2,7 @@ import { useSyncExternalStore } from "react";
 
 import { accounts, type Accounts } from "./accounts";
 
-/** The accounts; whoever uses them is drawn anew when they change. */
+/** Returns the accounts, and renders the component again when they change. */
 export function useAccounts(): Accounts {
   useSyncExternalStore(accounts.listen, () => accounts.version);
   return accounts;

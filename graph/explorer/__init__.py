@@ -1,1 +1,1 @@
-"""The explorer: GraphiQL with the sign-in panel of Postern."""
+"""The explorer: GraphiQL with a sign-in panel."""

@@ -1,7 +1,7 @@
-"""The files of the explorer, which `make explorer` builds out of `explorer/`.
+"""Serves the files of the explorer, which `make explorer` builds from `explorer/`.
 
-A file's name has a hash of what is in it, so browsers keep it for ever. Each lies there compressed
-too: to compress megabytes for every visitor would hold up everybody else.
+File names contain a hash of the content, so browsers may cache the files forever. Each file is
+compressed at build time, because compressing megabytes per request would block the event loop.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from graph.negotiation import parse_weights
 FOLDER = Path(__file__).with_name("built")
 PAGE = FOLDER / "index.html"
 
-# Said here: what Python guesses depends on the machine.
+# Explicit, because the types of `mimetypes` depend on the machine.
 _CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -25,14 +25,14 @@ _CONTENT_TYPES = {
 
 
 def is_built() -> bool:
-    """Whether the explorer's files are there."""
+    """Returns whether the explorer is built."""
     return PAGE.is_file()
 
 
 def file_routes() -> list[Route]:
-    """One route for all of them; none where they are not built.
+    """Returns a route for the files; none if the explorer is not built.
 
-    A name is looked up among those that were there at the start, so none leads out of the folder.
+    Only names that existed at startup are served, so no path can leave the folder.
     """
     if not is_built():
         return []
@@ -48,7 +48,7 @@ def file_routes() -> list[Route]:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client understands gzip, and has not refused it (RFC 9110, 12.5.3)."""
+    """Returns whether the client accepts gzip (RFC 9110, 12.5.3)."""
     return parse_weights(accept_encoding).get("gzip", 0.0) > 0
 
 
@@ -59,8 +59,8 @@ def _reply(path: Path, *, compressed: bool) -> FileResponse:
         "Cache-Control": "public, max-age=31536000, immutable",
         "Vary": "Accept-Encoding",
     }
-    small = path.with_name(f"{path.name}.gz")
-    if compressed and small.is_file():
+    gzipped = path.with_name(f"{path.name}.gz")
+    if compressed and gzipped.is_file():
         headers["Content-Encoding"] = "gzip"
-        path = small
+        path = gzipped
     return FileResponse(path, media_type=content_type, headers=headers)

@@ -1,7 +1,6 @@
-"""The explorer: GraphiQL in the browser, at the address of the API itself.
+"""Serves the page of the explorer to browsers, at the URL of the API.
 
-Our own page around it (`explorer/`) where that is built. Without its files the page is one that
-loads GraphiQL from a CDN, as Strawberry's does.
+If the explorer is not built (`make explorer`), the page loads GraphiQL from a CDN.
 """
 
 import secrets
@@ -18,13 +17,13 @@ from graph.statuses import JSON, RESPONSE_JSON
 
 _CDN = "https://unpkg.com"
 
-# Scripts run only with the nonce of this reply; GraphiQL's editor writes style attributes.
+# Scripts need the nonce of the response. GraphiQL's editor writes style attributes.
 _POLICY_OF_CDN_PAGE = (
     "default-src 'none'; script-src 'nonce-{{nonce}}'; "
     f"style-src 'unsafe-inline' {_CDN}; font-src data:; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Its editor writes style elements, and has its fonts as `data:` in its style sheet.
+# The editor writes style elements, and its style sheet contains fonts as `data:`.
 _POLICY_OF_BUILT_PAGE = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; "
     "font-src 'self' data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -33,9 +32,9 @@ _POLICY_OF_BUILT_PAGE = (
 
 
 class Explorer:
-    """Serves GraphiQL. `username` and `password` stand filled in; empty ones are blanks.
+    """The page with GraphiQL. `username` and `password` are filled in.
 
-    `schema_needs_account` tells the page to ask for the schema with a token only.
+    With `schema_needs_account`, the page loads the schema only after sign-in.
     """
 
     def __init__(self, *, username: str, password: str, schema_needs_account: bool = False) -> None:
@@ -52,7 +51,7 @@ class Explorer:
         )
 
     def is_requested(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether a browser opens the address, rather than a program with a query."""
+        """Returns whether the request is from a browser that opens the page."""
         return (
             scope["method"] == "GET"
             and b"query=" not in scope["query_string"]
@@ -60,7 +59,7 @@ class Explorer:
         )
 
     def page(self) -> HTMLResponse:
-        """The page, with a fresh nonce."""
+        """Returns the page with a new nonce."""
         nonce = secrets.token_urlsafe(16)
         return HTMLResponse(
             self._html.replace("{{nonce}}", nonce),
@@ -72,7 +71,7 @@ class Explorer:
 
 
 class ClosedExplorer(Explorer):
-    """Says why there is no explorer: the server would refuse every document that is typed there."""
+    """A page without GraphiQL, because the server allows only trusted documents."""
 
     def __init__(self) -> None:
         self._policy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -84,16 +83,16 @@ _CLOSED = """<!doctype html>
   <head><meta charset="utf-8" /><title>The explorer is off</title></head>
   <body>
     <h1>The explorer is off</h1>
-    <p>This server runs only the documents of its manifest (POSTERN_TRUSTED_DOCUMENTS_ONLY=on), so
-    it would refuse every query that you type here. Use a server without this setting.</p>
+    <p>This server runs only trusted documents (POSTERN_TRUSTED_DOCUMENTS_ONLY=on), so it would
+    refuse your queries. Use a server without this setting.</p>
   </body>
 </html>
 """
 
 
 def _wants_page(accept: str) -> bool:
-    """Whether a page is wanted more than the API's own media types."""
+    """Returns whether the client prefers HTML to the media types of the API."""
     weights = parse_weights(accept)
-    page = preference_for("text/html", weights)
-    data = max(preference_for(media_type, weights) for media_type in (JSON, RESPONSE_JSON))
-    return page[0] > 0 and "text/html" in weights and page >= data
+    html = preference_for("text/html", weights)
+    api = max(preference_for(media_type, weights) for media_type in (JSON, RESPONSE_JSON))
+    return html[0] > 0 and "text/html" in weights and html >= api

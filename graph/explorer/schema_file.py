@@ -1,7 +1,6 @@
-"""`/explorer/schema.graphql`: the schema of this server, directives and own fields and all.
+"""Serves the SDL of the schema to the explorer, at `/explorer/schema.graphql`.
 
-Introspection leaves out which directives a field has, and with them who may ask for it. The
-explorer reads this text instead.
+Introspection does not include the directives of fields, which show the required permissions.
 """
 
 import gzip
@@ -24,9 +23,9 @@ ADDRESS = "/explorer/schema.graphql"
 
 
 def schema_route(auth: Auth, schema: Schema, *, needs_account: bool) -> Route:
-    """The route. Where introspection is off, strangers learn no schema here either.
+    """Returns the route. With `needs_account`, the schema is returned to signed-in users only.
 
-    Whoever turned the explorer on beside that wants it to be useful: to people with an account.
+    This is used if the explorer is on and introspection is off.
     """
 
     @cache

@@ -66,7 +66,7 @@ class ExplorerPage:
 
     def enter(self, username: str, password: str) -> None:
         """Fills in the form, and sends it."""
-        self.fill("Username or e-mail", username)
+        self.fill("Username or email", username)
         self.fill("Password", password)
         self.press("Sign in")
 

@@ -58,7 +58,7 @@ def test_explorer_sends_the_token_of_the_signed_in_account(explorer: ExplorerPag
 def test_typed_authorization_header_takes_precedence(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     explorer.write_headers({"authorization": "Bearer nonsense"})
-    explorer.says("the Authorization of the Headers tab, which wins over Account")
+    explorer.says("Authorization of the Headers tab (overrides Account)")
     assert '"TOKEN_INVALID"' in explorer.ask("{ me { username } }")
     assert "nonsense" not in explorer.kept
 
@@ -134,7 +134,7 @@ def test_two_accounts_can_be_switched(explorer: ExplorerPage, server: Process) -
     explorer.choose("alice")
     explorer.says("Operations are sent as alice.")
     assert '"two": "alice"' in explorer.ask("{ me { two: username } }")
-    explorer.choose("nobody")
+    explorer.choose("no account")
     assert '"TOKEN_MISSING"' in explorer.ask("{ me { three: username } }")
     explorer.choose("alice")
     explorer.press("Sign out alice")
@@ -170,7 +170,7 @@ def test_page_reload_signs_out(explorer: ExplorerPage) -> None:
 def test_registration_signs_in(explorer: ExplorerPage) -> None:
     explorer.press("Create an account")
     explorer.fill("Username", "alice")
-    explorer.fill("E-mail", "carol@example.com")
+    explorer.fill("Email", "carol@example.com")
     explorer.fill("Password", "a word of the newcomer")
     explorer.press("Create the account")
     explorer.says("USERNAME_TAKEN")
@@ -182,14 +182,14 @@ def test_registration_signs_in(explorer: ExplorerPage) -> None:
 
 
 def test_rate_limit_shows_the_remaining_time(explorer: ExplorerPage) -> None:
-    explorer.fill("Username or e-mail", "nobody-at-all")
+    explorer.fill("Username or email", "nobody-at-all")
     explorer.fill("Password", "a guess of many")
     for _ in range(11):
         ask(explorer.base_url, LOG_IN, username="nobody-at-all", password="another guess")
     explorer.press("Sign in")
     explorer.says("RATE_LIMITED")
     assert re.search(r"Try again in \d s\.", explorer.panel.inner_text())
-    explorer.says("You may try again now.")
+    explorer.says("You can try again now.")
     explorer.press("Sign in")
     explorer.says("INVALID_CREDENTIALS")
 
@@ -213,7 +213,7 @@ def test_temporary_password_is_replaced_at_sign_in(explorer: ExplorerPage, serve
     explorer.says("Signed in as dave.")
     disable = "mutation($id: ID!) { disableUser(input: {userId: $id}) { errors { code } } }"
     ask(server.base_url, disable, admin, id=created["createUser"]["user"]["id"])
-    explorer.says("an operator disabled the account.")
+    explorer.says("an admin disabled the account.")
     explorer.fill("Password", "quite another sentence")
     explorer.press("Sign in")
     explorer.says("ACCOUNT_DISABLED")
@@ -223,7 +223,7 @@ def test_session_ended_elsewhere_is_reported(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     other = token_of(explorer.base_url, "alice", "secret123")
     ask(explorer.base_url, "mutation { logoutEverywhere { endedSessions } }", other)
-    explorer.says("its user signed out everywhere.")
+    explorer.says("signed out everywhere.")
     explorer.panel.get_by_role("heading", name="Sign in again").wait_for()
     explorer.fill("Password", "secret123")
     explorer.press("Sign in")
@@ -240,13 +240,13 @@ def test_expired_session_is_reported(browser: Browser, tmp_path: Path) -> None:
         explorer.sign_in()
         explorer.says("Your session has ended. Sign in again.")
         assert "Not sent: the session" in explorer.ask("{ me { username } }")
-        explorer.press("Forget alice")
+        explorer.press("Remove alice")
         explorer.panel.get_by_role("radio").first.wait_for(state="detached")
 
 
 def test_field_documentation_shows_the_required_permission(explorer: ExplorerPage) -> None:
     page = explorer.page
-    assert "Requires to be signed in." in explorer.told_about("me")
+    assert "Requires a signed-in user." in explorer.told_about("me")
     page.get_by_role("button", name="Show Documentation Explorer").click()
     page.get_by_role("link", name="Query", exact=True).click()
     page.get_by_text("Requires the permission users:read.").first.wait_for()
@@ -262,7 +262,7 @@ def test_explorer_loads_the_schema_after_sign_in_without_introspection(
     ):
         explorer.says("Sign in to see the schema of this server.")
         explorer.sign_in()
-        assert "Requires to be signed in." in explorer.told_about("me")
+        assert "Requires a signed-in user." in explorer.told_about("me")
 
 
 def test_other_pages_can_neither_read_nor_embed_the_explorer(

@@ -71,7 +71,7 @@ def test_axe_finds_no_violations(browser: Browser, server: Process, scheme: Sche
         assert explorer.violations() == []
         explorer.press("Create an account")
         explorer.fill("Username", "alice")
-        explorer.fill("E-mail", "carol@example.com")
+        explorer.fill("Email", "carol@example.com")
         explorer.fill("Password", "short")
         explorer.press("Create the account")
         explorer.says("PASSWORD_TOO_SHORT")

@@ -77,16 +77,16 @@ def test_operations_of_an_ended_session_are_not_sent(
     explorer.sign_in()
     explorer.ask(log_in("admin", admin_password(server), "delivery: COOKIE"))
     end_sessions_of_alice(explorer.base_url)
-    explorer.says("its user signed out everywhere.")
+    explorer.says("signed out everywhere.")
     sent = listen(explorer)
-    assert "Not sent: the session of alice is over." in one_line(explorer.ask(LOG_OUT))
+    assert "Not sent: the session of alice has ended." in one_line(explorer.ask(LOG_OUT))
     assert sent == []
     # The cookie is still used if no account is chosen.
-    explorer.choose("nobody")
+    explorer.choose("no account")
     assert '"endedSessions": 1' in explorer.ask(LOG_OUT)
-    explorer.choose("alice (over)")
+    explorer.choose("alice (ended)")
     shown = explorer.ask("subscription { sessionEvents { kind } }")
-    assert "Not sent: the session of alice is over." in one_line(shown)
+    assert "Not sent: the session of alice has ended." in one_line(shown)
 
 
 def test_refresh_without_an_answer_does_not_block_operations(explorer: ExplorerPage) -> None:
@@ -165,13 +165,13 @@ def test_earlier_session_that_cannot_be_signed_out_is_kept(
 
 
 def test_panel_shows_the_account_of_a_running_subscription(explorer: ExplorerPage) -> None:
-    told = "A subscription that runs stays with the account it was started as."
+    told = "A running subscription keeps the account that started it."
     explorer.sign_in()
     assert told not in explorer.panel.inner_text()
     explorer.write("subscription { sessionEvents { kind } }")
     explorer.page.click(".graphiql-execute-button")
     explorer.says(told)
-    explorer.choose("nobody")
+    explorer.choose("no account")
     # Waits until the socket is open.
     explorer.page.wait_for_timeout(500)
     log_in_elsewhere(explorer.base_url)

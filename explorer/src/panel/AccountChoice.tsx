@@ -3,7 +3,7 @@ import { useGraphiQL } from "@graphiql/react";
 import type { Session } from "../session";
 import { useAccounts } from "../useAccounts";
 
-/** As whom operations are sent. */
+/** The choice of the account for operations. */
 export function AccountChoice() {
   const accounts = useAccounts();
   const subscribes = useGraphiQL((state) => state.subscription !== null);
@@ -11,21 +11,21 @@ export function AccountChoice() {
     <fieldset>
       <legend>Operations are sent as</legend>
       {[...accounts.sessions, undefined].map((session) => (
-        <label key={session?.user.id ?? "nobody"} className="account-choice">
+        <label key={session?.user.id ?? ""} className="account-choice">
           <input
             type="radio"
             name="account"
             checked={accounts.active === session}
             onChange={() => accounts.choose(session)}
           />
-          {session ? nameOf(session) : "nobody"}
+          {session ? nameOf(session) : "no account"}
         </label>
       ))}
-      {subscribes && <p>A subscription that runs stays with the account it was started as.</p>}
+      {subscribes && <p>A running subscription keeps the account that started it.</p>}
     </fieldset>
   );
 }
 
 function nameOf(session: Session): string {
-  return session.endedBecause === null ? session.user.username : `${session.user.username} (over)`;
+  return session.endedBecause === null ? session.user.username : `${session.user.username} (ended)`;
 }

@@ -9,7 +9,7 @@ import { SignInForm } from "./SignInForm";
 
 type Form = "sign in" | "register" | "none";
 
-/** The pane "Account": who is signed in, and how one does. */
+/** The panel "Account": the signed-in accounts, and the forms to sign in and register. */
 export function AccountPanel() {
   const { active, sessions, status } = useAccounts();
   const [form, setForm] = useState<Form>(sessions.length ? "none" : "sign in");
@@ -17,7 +17,7 @@ export function AccountPanel() {
   const name = useRef<HTMLHeadingElement>(null);
   const problem = useContext(SchemaProblem);
   useEffect(() => {
-    // The form took the focus with it.
+    // The form that had the focus is gone.
     if (form === "none" && focuses) name.current?.focus();
   }, [form, focuses]);
   const show = (next: Form) => {

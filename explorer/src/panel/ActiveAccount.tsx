@@ -16,10 +16,10 @@ interface Props extends SignOutProps {
   heading: RefObject<HTMLHeadingElement | null>;
 }
 
-/** The chosen account: its roles, until when its token lasts, and what goes along. */
+/** The selected account: roles, expiry of the token, and the header that is sent. */
 export function ActiveAccount({ session, heading, onEmpty }: Props) {
   useEffect(() => {
-    // Whoever signed out, or in again, had the focus on what is gone now.
+    // The button that had the focus is gone after signing out or in again.
     if (document.activeElement === document.body) heading.current?.focus();
   }, [session, heading]);
   const { username, roles } = session.user;
@@ -33,11 +33,11 @@ export function ActiveAccount({ session, heading, onEmpty }: Props) {
           <dl>
             <dt>Roles</dt>
             <dd>{roles.map(({ name }) => name).join(", ") || "none"}</dd>
-            <dt>Access until</dt>
+            <dt>Token expires</dt>
             <dd>
               <Countdown until={session.expiresAt} />
             </dd>
-            <dt>Sent along</dt>
+            <dt>Sent header</dt>
             <dd>
               <SentHeader />
             </dd>
@@ -50,7 +50,7 @@ export function ActiveAccount({ session, heading, onEmpty }: Props) {
             {session.endedBecause}
           </p>
           <SignInForm username={username} />
-          <SignOut label="Forget" session={session} onEmpty={onEmpty} />
+          <SignOut label="Remove" session={session} onEmpty={onEmpty} />
         </>
       )}
     </section>
@@ -60,7 +60,7 @@ export function ActiveAccount({ session, heading, onEmpty }: Props) {
 function SentHeader() {
   const typed = useGraphiQL((state) => state.tabs[state.activeTabIndex]?.headers ?? "");
   return writesAuthorization(typed) ? (
-    <>the Authorization of the Headers tab, which wins over Account</>
+    <>Authorization of the Headers tab (overrides Account)</>
   ) : (
     <code>Authorization: Bearer … (from Account)</code>
   );

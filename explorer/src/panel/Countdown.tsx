@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** A time of day, and how long it is until then. */
+/** A time of day, and the remaining time. */
 export function Countdown({ until }: { until: number }) {
   const now = useNow();
   return (
@@ -11,7 +11,7 @@ export function Countdown({ until }: { until: number }) {
   );
 }
 
-/** The time in milliseconds, every second. */
+/** Returns the time in milliseconds, updated every second. */
 export function useNow(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

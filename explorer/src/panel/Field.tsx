@@ -14,7 +14,7 @@ interface Props {
   focuses?: boolean;
 }
 
-/** A labelled input. It takes the focus where what it holds was refused. */
+/** A labelled input. It takes the focus if its value was refused. */
 export function Field({ name, label, submission, problems, value, focuses, ...input }: Props) {
   const id = useId();
   const element = useRef<HTMLInputElement>(null);

@@ -1,7 +1,7 @@
 import type { Submission } from "./useSubmission";
 import { useNow } from "./Countdown";
 
-/** What went wrong, told at once to who cannot see it. */
+/** The errors of a form, announced to screen readers. */
 export function Problems({ id, submission }: { id: string; submission: Submission }) {
   const { errors, waitUntil } = submission;
   return (
@@ -20,6 +20,6 @@ export function Problems({ id, submission }: { id: string; submission: Submissio
 
 function Wait({ until }: { until: number }) {
   const seconds = Math.ceil((until - useNow()) / 1000);
-  const told = seconds > 0 ? `Try again in ${seconds} s.` : "You may try again now.";
-  return <p role="timer">{told}</p>;
+  const message = seconds > 0 ? `Try again in ${seconds} s.` : "You can try again now.";
+  return <p role="timer">{message}</p>;
 }

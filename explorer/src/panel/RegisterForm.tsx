@@ -35,10 +35,10 @@ export function RegisterForm({ onDone, onSignIn }: Props) {
       <h3>Create an account</h3>
       <Field {...shared} name="username" label="Username" autoComplete="username"
         focuses required />
-      <Field {...shared} name="email" label="E-mail" type="email" autoComplete="email" required />
+      <Field {...shared} name="email" label="Email" type="email" autoComplete="email" required />
       <Field {...shared} name="password" label="Password" type="password"
         autoComplete="new-password" required />
-      <Field {...shared} name="invitation" label="Invitation, if you have one" autoComplete="off" />
+      <Field {...shared} name="invitation" label="Invitation (optional)" autoComplete="off" />
       <Problems id={id} submission={submission} />
       <p role="status">{sentTo && `A link was sent to ${sentTo}. Open it, then sign in.`}</p>
       <div className="account-buttons">

@@ -7,7 +7,7 @@ import { Problems } from "./Problems";
 import { useSubmission } from "./useSubmission";
 
 interface Props {
-  /** Whose session is over; a stranger's if left out. */
+  /** The user whose session has ended; undefined for a new account. */
   username?: string;
   focuses?: boolean;
   onDone?: () => void;
@@ -19,12 +19,12 @@ export function SignInForm({ username, focuses = false, onDone, onRegister }: Pr
   const { submission, choosesPassword } = useSignIn(onDone);
   const id = useId();
   const shared = { submission, problems: id };
-  // The example is for the first account: an example signs in once.
+  // The example credentials are filled in for the first account only.
   const isFirst = username === undefined && accounts.sessions.length === 0;
   return (
     <form onSubmit={submission.submit} aria-label="Sign in">
       <h3>{username === undefined ? "Sign in" : "Sign in again"}</h3>
-      <Field {...shared} name="username" label="Username or e-mail" autoComplete="username"
+      <Field {...shared} name="username" label="Username or email" autoComplete="username"
         value={username ?? (isFirst ? USERNAME : "")} focuses={focuses} required />
       <Field {...shared} name="password" label="Password" type="password"
         autoComplete="current-password" value={isFirst ? PASSWORD : ""} required />
@@ -54,7 +54,7 @@ export function SignInForm({ username, focuses = false, onDone, onRegister }: Pr
 
 function useSignIn(onDone?: () => void) {
   const accounts = useAccounts();
-  // An operator chose the password: its owner has to choose another.
+  // An admin set the password, so the user must choose a new one.
   const [choosesPassword, setChoosesPassword] = useState(false);
   const submission = useSubmission(async ({ username = "", password = "", newPassword }) => {
     const errors = await accounts.signIn({ username, password, newPassword });

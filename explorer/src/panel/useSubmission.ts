@@ -6,12 +6,12 @@ import { messageOf } from "../requests";
 export interface Submission {
   errors: UserError[];
   busy: boolean;
-  /** When one may try again, in milliseconds; 0 if at once. */
+  /** When the user can try again, in milliseconds; 0 if at once. */
   waitUntil: number;
   submit: (event: FormEvent<HTMLFormElement>) => void;
 }
 
-/** A form that is being sent. `send` gets what was entered, and returns what is wrong with it. */
+/** Handles the submission of a form. `send` receives the values, and returns the errors. */
 export function useSubmission(
   send: (entered: Record<string, string>) => Promise<UserError[]>,
 ): Submission {
@@ -21,7 +21,7 @@ export function useSubmission(
   const running = useRef(false);
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    // Two quick presses of Enter are one wish.
+    // Ignore a second press of Enter.
     if (running.current) return;
     running.current = true;
     setBusy(true);

@@ -24,7 +24,7 @@ def one_file(suffix: str) -> str:
 
 
 @needs_explorer
-async def test_the_page_runs_its_own_scripts_only(sqlite_api: Api) -> None:
+async def test_page_allows_only_its_own_scripts(sqlite_api: Api) -> None:
     reply = await sqlite_api.http.get("/graphql", headers=PAGE)
     policy = reply.headers["content-security-policy"]
     assert "script-src 'self';" in policy
@@ -47,7 +47,7 @@ async def test_the_page_runs_its_own_scripts_only(sqlite_api: Api) -> None:
         (".ttf", "font/ttf"),
     ],
 )
-async def test_a_file_comes_compressed_and_is_kept_for_ever(
+async def test_file_is_compressed_and_cacheable(
     sqlite_api: Api, suffix: str, content_type: str
 ) -> None:
     name = one_file(suffix)
@@ -86,21 +86,21 @@ async def test_a_file_comes_compressed_and_is_kept_for_ever(
         ".",
     ],
 )
-async def test_nothing_but_the_files_is_found(sqlite_api: Api, path: str) -> None:
+async def test_other_paths_are_not_found(sqlite_api: Api, path: str) -> None:
     reply = await sqlite_api.http.get(f"/explorer/{path}")
     assert reply.status_code == 404
 
 
 @needs_explorer
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-async def test_files_are_only_read(sqlite_api: Api, method: str) -> None:
+async def test_files_allow_only_get_and_head(sqlite_api: Api, method: str) -> None:
     for name in (one_file(".js"), "schema.graphql"):
         reply = await sqlite_api.http.request(method, f"/explorer/{name}")
         assert reply.status_code == 405
         assert set(reply.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-async def test_nothing_is_there_where_the_explorer_is_off(
+async def test_files_are_not_found_if_the_explorer_is_off(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     off = make_settings(sqlite_url, tmp_path).model_copy(update={"explorer": Switch.OFF})
@@ -110,7 +110,7 @@ async def test_nothing_is_there_where_the_explorer_is_off(
             assert (await api.http.get(f"/explorer/{name}")).status_code == 404
 
 
-async def test_the_schema_says_what_fields_require(sqlite_api: Api) -> None:
+async def test_schema_contains_the_directives_of_fields(sqlite_api: Api) -> None:
     reply = await sqlite_api.http.get(SCHEMA)
     plain = await sqlite_api.http.get(SCHEMA, headers={"Accept-Encoding": "identity"})
     assert reply.headers["content-encoding"] == "gzip"
@@ -120,31 +120,33 @@ async def test_the_schema_says_what_fields_require(sqlite_api: Api) -> None:
     assert reply.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-async def test_the_schema_has_the_fields_of_own_code(
+async def test_schema_contains_custom_fields(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    own_code: dict[str, Any] = {
+    custom: dict[str, Any] = {
         "queries": [NoteQueries],
         "permissions": {"notes:read": "Read all notes."},
     }
-    async with serving(make_settings(sqlite_url, tmp_path), clock, **own_code) as api:
+    async with serving(make_settings(sqlite_url, tmp_path), clock, **custom) as api:
         sdl = (await api.http.get(SCHEMA)).text
     assert 'notes: [String!] @requires(permission: "notes:read")' in sdl
 
 
-async def test_without_introspection_the_schema_is_for_accounts(
+async def test_schema_needs_an_account_if_introspection_is_off(
     sqlite_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    shy = make_settings(sqlite_url, tmp_path).model_copy(update={"introspection": Switch.OFF})
-    async with serving(shy, clock) as api:
-        stranger = await api.http.get(SCHEMA)
-        forger = await api.http.get(SCHEMA, headers={"Authorization": "Bearer nonsense"})
+    without_introspection = make_settings(sqlite_url, tmp_path).model_copy(
+        update={"introspection": Switch.OFF}
+    )
+    async with serving(without_introspection, clock) as api:
+        anonymous = await api.http.get(SCHEMA)
+        invalid = await api.http.get(SCHEMA, headers={"Authorization": "Bearer nonsense"})
         token = await api.log_in(ALICE)
         alice = await api.http.get(SCHEMA, headers={"Authorization": f"Bearer {token}"})
         assert denials(await api.ask("{ __schema { types { name } } }"))
-    assert stranger.headers["www-authenticate"] == "Bearer"
-    assert 'error="invalid_token"' in forger.headers["www-authenticate"]
-    assert [r.status_code for r in (stranger, forger, alice)] == [401, 401, 200]
+    assert anonymous.headers["www-authenticate"] == "Bearer"
+    assert 'error="invalid_token"' in invalid.headers["www-authenticate"]
+    assert [r.status_code for r in (anonymous, invalid, alice)] == [401, 401, 200]
     assert "type Query" in alice.text
 
 
@@ -159,12 +161,14 @@ async def test_without_introspection_the_schema_is_for_accounts(
         ("", False),
     ],
 )
-def test_gzip_is_sent_to_who_accepts_it(accept_encoding: str, accepts: bool) -> None:
+def test_gzip_is_accepted_by_the_accept_encoding_header(
+    accept_encoding: str, accepts: bool
+) -> None:
     assert accepts_gzip(accept_encoding) == accepts
 
 
 @needs_explorer
-def test_what_was_compressed_is_what_lies_beside_it() -> None:
+def test_compressed_files_equal_the_originals() -> None:
     compressed = list(FOLDER.glob("*.gz"))
     assert compressed
     for path in compressed:

@@ -3,20 +3,20 @@ import type { Session } from "./session";
 import { closeCode, connect } from "./sockets";
 
 const REASONS: Record<string, string> = {
-  LOGGED_OUT: "it was signed out elsewhere.",
-  LOGGED_OUT_EVERYWHERE: "its user signed out everywhere.",
-  REVOKED_BY_OWNER: "its user ended it from another session.",
-  REVOKED_BY_OPERATOR: "an operator ended it.",
-  REFRESH_TOKEN_REPLAYED: "a refresh token was used twice, so it may have been stolen.",
-  USER_DISABLED: "an operator disabled the account.",
+  LOGGED_OUT: "signed out elsewhere.",
+  LOGGED_OUT_EVERYWHERE: "signed out everywhere.",
+  REVOKED_BY_OWNER: "ended from another session.",
+  REVOKED_BY_OPERATOR: "ended by an admin.",
+  REFRESH_TOKEN_REPLAYED: "a refresh token was used twice. It may have been stolen.",
+  USER_DISABLED: "an admin disabled the account.",
   PASSWORD_CHANGED: "the password was changed or reset.",
-  PASSWORD_RESET_REQUIRED: "an operator asked for another password.",
+  PASSWORD_RESET_REQUIRED: "an admin requires a new password.",
 };
 
-// Each waits twice as long as the one before: the watch outlives a night without a network.
+// With exponential backoff: enough for a night without a network.
 const RETRIES = 20;
 
-/** Ends the session here when it is ended elsewhere. Returns what stops the watch. */
+/** Ends the session here when it ends elsewhere. Returns a function that stops watching. */
 export function watch(session: Session): () => void {
   const socket = connect(session, {}, RETRIES);
   const stop = () => void socket.dispose();
@@ -35,12 +35,12 @@ async function listen(session: Session, socket: ReturnType<typeof connect>): Pro
       const event = data?.sessionEvents;
       if (event?.kind === "REVOKED" && event.session.current) {
         const reason = event.session.endReason ?? "";
-        session.end(`The session is over: ${REASONS[reason] ?? "it was ended."}`);
+        session.end(`The session has ended: ${REASONS[reason] ?? "unknown reason."}`);
         return;
       }
     }
   } catch (error) {
-    // 4401 is for good; the refresh tells why. Without sockets the next refresh tells it too.
+    // 4401: the session has ended, and the refresh returns the reason.
     if (closeCode(error) === 4401) await session.refresh().catch(() => undefined);
   }
 }
