@@ -56,30 +56,30 @@ class MessageComposer:
         compose: Callable[[QueuedEmail], Awaitable[Message | None]]
         match queued.kind:
             case EmailKind.PASSWORD_RESET:
-                compose = self._password_reset
+                compose = self._compose_password_reset
             case EmailKind.REGISTRATION:
-                compose = self._registration
+                compose = self._compose_registration
             case EmailKind.INVITATION:
-                compose = self._invitation
+                compose = self._compose_invitation
             case EmailKind.PASSWORD_CHANGED | EmailKind.EMAIL_CHANGED:
-                compose = self._notice
+                compose = self._compose_notice
             case EmailKind.ACCOUNT_DELETED | EmailKind.ACCOUNT_EXISTS | EmailKind.TEST:
-                compose = self._complete
+                compose = self._compose_from_queue
             case _:
-                compose = self._link
+                compose = self._compose_link
         message = await compose(queued)
         return message and _without_links_in_username(message)
 
-    async def _password_reset(self, queued: QueuedEmail) -> Message | None:
+    async def _compose_password_reset(self, queued: QueuedEmail) -> Message | None:
         client = Client(queued.about["address"] or None, queued.about["agent"] or None)
         email = queued.about["email"]
         async with self.auth.db.read() as session:
             request = await find_link(session, queued.id)
         if request is None and not await start_password_reset(self.auth, queued.id, client, email):
             return None
-        return await self._link(queued)
+        return await self._compose_link(queued)
 
-    async def _link(self, queued: QueuedEmail) -> Message | None:
+    async def _compose_link(self, queued: QueuedEmail) -> Message | None:
         async with self.auth.db.read() as session:
             found = await find_link(session, queued.id)
         if found is None:
@@ -89,26 +89,28 @@ class MessageComposer:
         recipient = link.email or user.email
         if user.disabled_at is not None or recipient is None:
             return None
-        if link.email and (taken := await self._if_proved(link.email, except_for=user.id)):
+        if link.email and (
+            taken := await self._compose_if_verified(link.email, except_for=user.id)
+        ):
             return taken
         url = self._url(queued.kind, issue_link_token(self.auth, link, user))
         hours = str(_hours(Purpose(link.purpose)))
         variables = {"username": user.username, "email": recipient, "link": url, "hours": hours}
         return Message(queued.kind, recipient, variables)
 
-    async def _registration(self, queued: QueuedEmail) -> Message | None:
+    async def _compose_registration(self, queued: QueuedEmail) -> Message | None:
         async with self.auth.db.read() as session:
             pending = await session.get(PendingRegistration, queued.id)
         if pending is None:
             return None
-        if taken := await self._if_taken(pending.email):
+        if taken := await self._compose_if_taken(pending.email):
             return taken
         url = self._url(queued.kind, issue_registration_token(self.auth, pending))
         hours = str(_hours(Purpose.REGISTRATION))
         variables = {"username": pending.username, "link": url, "hours": hours}
         return Message(queued.kind, pending.email, variables)
 
-    async def _invitation(self, queued: QueuedEmail) -> Message | None:
+    async def _compose_invitation(self, queued: QueuedEmail) -> Message | None:
         async with self.auth.db.read() as session:
             invitation_id = UUID(queued.about["invitation_id"])
             row = await find_valid_invitation(session, self.auth, invitation_id)
@@ -118,9 +120,9 @@ class MessageComposer:
         until = f"{row.expires_at:%d %B %Y}"
         return Message(queued.kind, row.email, {"email": row.email, "link": url, "until": until})
 
-    async def _notice(self, queued: QueuedEmail) -> Message | None:
+    async def _compose_notice(self, queued: QueuedEmail) -> Message | None:
         if "username" in queued.about:
-            return await self._complete(queued)
+            return await self._compose_from_queue(queued)
         # A process of an older version queued the email without the username.
         async with self.auth.db.read() as session:
             user = await session.get(User, UUID(queued.about["user_id"]))
@@ -129,18 +131,20 @@ class MessageComposer:
             return None
         return Message(queued.kind, recipient, {"username": user.username})
 
-    async def _complete(self, queued: QueuedEmail) -> Message | None:
+    async def _compose_from_queue(self, queued: QueuedEmail) -> Message | None:
         return Message(queued.kind, queued.about["email"], queued.about)
 
-    async def _if_taken(self, email: str, *, except_for: UUID | None = None) -> Message | None:
+    async def _compose_if_taken(
+        self, email: str, *, except_for: UUID | None = None
+    ) -> Message | None:
         # To the address of the account, not to the one that was typed: only the owner may learn
         # that the address has an account.
         owner = await find_email_holder(self.auth, email, except_for=except_for)
         return Message(EmailKind.ACCOUNT_EXISTS, owner, {"email": owner}) if owner else None
 
-    async def _if_proved(self, email: str, *, except_for: UUID) -> Message | None:
+    async def _compose_if_verified(self, email: str, *, except_for: UUID) -> Message | None:
         free = await can_be_verified(self.auth, email, except_for=except_for)
-        return None if free else await self._if_taken(email, except_for=except_for)
+        return None if free else await self._compose_if_taken(email, except_for=except_for)
 
     def _url(self, kind: EmailKind, token: str) -> str:
         # In the fragment, which browsers do not send: not to servers, and not as a referrer.

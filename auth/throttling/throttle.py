@@ -73,7 +73,7 @@ class Throttle:
         counted = [budget for budget in budgets if budget.limit.counts_in_flight]
         async with self._db.begin() as tx:
             connection = await tx.connection()
-            counters = await self._lock(connection, counted, now)
+            counters = await self._lock_counters(connection, counted, now)
             _check(counters, now)
             started = {budget: counter.started(now) for budget, counter in counters.items()}
             await self._write(connection, started)
@@ -84,7 +84,7 @@ class Throttle:
         if not attempt.budgets:
             return timedelta()
         now, connection = self._clock.now(), await tx.connection()
-        counters = await self._lock(connection, attempt.budgets, now)
+        counters = await self._lock_counters(connection, attempt.budgets, now)
         failed = {
             budget: _ended(budget, counter, attempt, now).failed(budget.limit, now)
             for budget, counter in counters.items()
@@ -179,7 +179,9 @@ class Throttle:
 
     async def _end(self, connection: AsyncConnection, attempt: Attempt, *, succeeded: bool) -> None:
         now, ended = self._clock.now(), {}
-        for budget, counter in (await self._lock(connection, _in_flight(attempt), now)).items():
+        for budget, counter in (
+            await self._lock_counters(connection, _in_flight(attempt), now)
+        ).items():
             ended[budget] = counter.ended(attempt.started_at, now)
             if succeeded and budget.limit.reset_by_success:
                 ended[budget] = ended[budget].without_failures()
@@ -195,7 +197,7 @@ class Throttle:
         if not self._enabled:
             return True
         now, connection = self._clock.now(), await tx.connection()
-        counters = await self._lock(connection, budgets, now)
+        counters = await self._lock_counters(connection, budgets, now)
         if pause and counters[pause].delay(pause.limit, now):
             return False
         _check(counters, now)
@@ -212,7 +214,7 @@ class Throttle:
             ]
             _check({budget: _sum(found, budget.limit)}, now)
 
-    async def _lock(
+    async def _lock_counters(
         self, connection: AsyncConnection, budgets: Sequence[Budget], now: datetime
     ) -> dict[Budget, ThrottleCounter]:
         if not budgets:
@@ -221,7 +223,7 @@ class Throttle:
         # Sorted, so that two attempts cannot deadlock.
         keys = sorted(key for of_budget in row_keys.values() for key in of_budget)
         rows = await connection.execute(
-            _lock(self._db.dialect), [_values(k, ThrottleCounter(), now) for k in keys]
+            _lock_statement(self._db.dialect), [_values(k, ThrottleCounter(), now) for k in keys]
         )
         found = {row.key: _counter(row) for row in rows}
         return {
@@ -290,7 +292,7 @@ def _values(key: str, counter: ThrottleCounter, forgotten_at: datetime) -> dict[
 
 
 @cache
-def _lock(dialect: str) -> Executable:
+def _lock_statement(dialect: str) -> Executable:
     # Imports only the dialect in use, since each takes megabytes.
     insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(_ROWS)
     # The update changes nothing. It locks an existing row.
