@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -66,14 +65,6 @@ async def test_email_is_sent_and_deleted_from_outbox(sender: Api, smtp: SmtpServ
     await sender.send_emails()
     assert [email.recipient for email in smtp.emails] == ["a@example.com"]
     assert await list_outbox(sender) == []
-
-
-async def test_rollback_discards_queued_email(sender: Api, smtp: SmtpServer) -> None:
-    async with sender.auth.db.begin() as tx:
-        queue_email(tx, sender.auth, EmailKind.TEST, email="a@example.com")
-        await tx.rollback()
-    await sender.send_emails()
-    assert smtp.emails == []
 
 
 async def test_rejected_email_is_retried_later(
@@ -265,15 +256,6 @@ async def test_link_uses_current_account_url(sender: Api, smtp: SmtpServer) -> N
         await tx.execute(update(OutgoingEmail).values(created_at=sender.auth.clock.now()))
     await sender.send_emails()
     assert "http://localhost:8000/account/reset-password" in smtp.emails[0].link
-
-
-async def test_server_without_email_queues_nothing(
-    settings: Settings, clock: ManualClock, tmp_path: Path
-) -> None:
-    async with serving(settings, clock) as api:
-        object.__setattr__(api.auth, "sends_email", False)
-        await queue_tests(api, "a@example.com")
-        assert await list_outbox(api) == []
 
 
 # Kinds of a newer version

@@ -32,7 +32,7 @@ from models.database import Database, DatabaseUnavailable
 from server.settings import Settings
 from tests.accounts import ALICE, OPERATOR
 from tests.api import LOGIN, Api, denials, serving
-from tests.auth.forging import POLICY, issue, new_key
+from tests.auth.forging import POLICY, issue
 from tests.clock import ManualClock
 from tests.conftest import make_settings
 
@@ -319,17 +319,6 @@ async def test_private_key_is_bound_to_its_kid(db: Database, clock: ManualClock)
         await tx.execute(text("UPDATE signing_keys SET kid = 'of-another'"))
     with pytest.raises(WrongSecretKey):
         await ring(db, clock).start()
-
-
-async def test_repr_of_key_contains_no_private_key(db: Database, clock: ManualClock) -> None:
-    keys = ring(db, clock, algorithm=Algorithm.HS256)
-    await keys.start()
-    key = await keys.signing_key()
-    assert repr(key.signer) not in repr(key)
-
-
-async def test_symmetric_key_has_256_bits(clock: ManualClock) -> None:
-    assert len(new_key(Algorithm.HS256, clock).signer) == 32
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
