@@ -7,8 +7,7 @@ from dataclasses import dataclass
 class Client:
     """The sender of a request, as the session list and the audit log show it.
 
-    Never use it for a security decision: clients can send any user agent, and many users can share
-    one address.
+    It does not identify a user: clients can send any user agent, and users can share an address.
     """
 
     address: str | None = None

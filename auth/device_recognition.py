@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from auth.password_marks import names_of_password
+from auth.password_marks import list_password_identifiers
 from auth.wiring import Auth
 from models.user import User
 
@@ -18,5 +18,7 @@ async def issue_device_proof(auth: Auth, user_id: UUID) -> str | None:
     columns: tuple[Any, ...] = (User.password_hash, User.password_mark)
     rows = await auth.db.look_up(select(*columns).where(User.id == user_id))
     row: Any = next(iter(rows), None)
-    names = names_of_password(row) if row else []
-    return auth.devices.issue(user_id, names[0], auth.clock.now()) if names else None
+    identifiers = list_password_identifiers(row) if row else []
+    if not identifiers:
+        return None
+    return auth.devices.issue(user_id, identifiers[0], auth.clock.now())

@@ -75,11 +75,11 @@ class DeviceProofs:
         self._refresh_tokens = refresh_tokens
         self._keys = secret_keys.derive(_PURPOSE)
 
-    def issue(self, user_id: UUID, password: str, now: datetime) -> str:
-        """Returns a new proof. `password` is a name of the password, see `names_of_password`."""
+    def issue(self, user_id: UUID, password_identifier: str, now: datetime) -> str:
+        """Returns a new proof. See `list_password_identifiers` for the identifier."""
         key, device_id = self._keys[0], secrets.token_bytes(_ID_BYTES)
         issued_at = int(now.timestamp()).to_bytes(_TIME_BYTES)
-        head = user_id.bytes + device_id + issued_at + _mark(key, user_id, password)
+        head = user_id.bytes + device_id + issued_at + _mark(key, user_id, password_identifier)
         return PREFIX + urlsafe_b64encode(head + _mac(key, head)).rstrip(b"=").decode()
 
     def verify(self, text: str) -> DeviceProof | None:
@@ -106,18 +106,18 @@ class DeviceProofs:
         return [text for text, proof in proofs if proof and proof.user_id != user_id]
 
     async def find(
-        self, texts: Sequence[str], user_id: UUID, passwords: Collection[str]
+        self, texts: Sequence[str], user_id: UUID, identifiers: Collection[str]
     ) -> str | None:
         """Returns the budget key of the user's device, or None if the device is unknown.
 
-        `passwords` are the names of the user's current password, see `names_of_password`.
+        `identifiers` are those of the current password, see `list_password_identifiers`.
         """
         found: str | None = None
         for text in texts:
             if looks_like_refresh_token(text):
                 device = await self._find_by_session(text, user_id)
             else:
-                device = self._find_by_proof(text, user_id, passwords)
+                device = self._find_by_proof(text, user_id, identifiers)
             if device and device != _EARLIER:
                 return device
             found = found or device
@@ -132,11 +132,11 @@ class DeviceProofs:
             return False
         return True
 
-    def _find_by_proof(self, text: str, user_id: UUID, passwords: Collection[str]) -> str | None:
+    def _find_by_proof(self, text: str, user_id: UUID, identifiers: Collection[str]) -> str | None:
         proof = self.verify(text)
         if proof is None or proof.user_id != user_id:
             return None
-        marks = [_mark(key, user_id, name) for key in self._keys for name in passwords]
+        marks = [_mark(key, user_id, each) for key in self._keys for each in identifiers]
         return str(proof.device_id) if proof.mark in marks else _EARLIER
 
     async def _find_by_session(self, text: str, user_id: UUID) -> str | None:
@@ -152,8 +152,8 @@ class DeviceProofs:
         return None
 
 
-def _mark(key: bytes, user_id: UUID, password: str) -> bytes:
-    text = b"password\0" + user_id.bytes + password.encode()
+def _mark(key: bytes, user_id: UUID, password_identifier: str) -> bytes:
+    text = b"password\0" + user_id.bytes + password_identifier.encode()
     return hmac.digest(key, text, sha256)[:_MARK_BYTES]
 
 

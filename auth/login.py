@@ -31,7 +31,7 @@ from auth.errors import (
     TemporaryPasswordExpired,
 )
 from auth.mail.outbox import EmailKind, queue_notice
-from auth.password_marks import names_of_password
+from auth.password_marks import list_password_identifiers
 from auth.passwords.hashing import Share, normalise
 from auth.records import UserRecord
 from auth.sessions import start_session
@@ -114,7 +114,7 @@ async def _find_device(
     """Returns the budget of a device that has signed in to this account before."""
     # The same work for a name without an account.
     user_id = found.user_id if found else uuid4()
-    names = names_of_password(found) if found else []
+    names = list_password_identifiers(found) if found else []
     device = await auth.devices.find(proofs, user_id, names)
     return device_budget(user_id, device) if device else None
 

@@ -53,15 +53,15 @@ def find_password_id(account: HasPassword) -> str | None:
     return mark[:_ID_LENGTH]
 
 
-def names_of_password(account: HasPassword) -> list[str]:
-    """Returns what identifies the password: its ID and its hash."""
-    names = [find_password_id(account), account.password_hash]
-    return [name for name in names if name is not None]
+def list_password_identifiers(account: HasPassword) -> list[str]:
+    """Returns the identifiers of the password: its ID, if it has one, and its hash."""
+    identifiers = [find_password_id(account), account.password_hash]
+    return [identifier for identifier in identifiers if identifier is not None]
 
 
 def have_same_password(one: HasPassword, other: HasPassword) -> bool:
     """Returns whether both are the same password, perhaps with a renewed hash."""
-    return not set(names_of_password(one)).isdisjoint(names_of_password(other))
+    return not set(list_password_identifiers(one)).isdisjoint(list_password_identifiers(other))
 
 
 def _digest(password_hash: str) -> str:

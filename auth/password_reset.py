@@ -15,7 +15,7 @@ from auth.clients import Client
 from auth.errors import EmailMissing, MailUnavailable, RateLimited
 from auth.mail.outbox import EmailKind, queue_email, queue_notice
 from auth.names import canonical, parse_email
-from auth.password_marks import names_of_password, set_password
+from auth.password_marks import list_password_identifiers, set_password
 from auth.permissions import Actor, Permission, check_may
 from auth.records import UserRecord
 from auth.sessions import revoke_sessions_of
@@ -92,7 +92,7 @@ async def _find_device(auth: Auth, address: str, proofs: Sequence[str]) -> Budge
     columns: tuple[Any, ...] = (User.id, User.password_hash, User.password_mark)
     rows = await auth.db.look_up(select(*columns).where(is_named(address)))
     row: Any = next(iter(rows), None)
-    user_id, names = (row.id, names_of_password(row)) if row else (uuid4(), [])
+    user_id, names = (row.id, list_password_identifiers(row)) if row else (uuid4(), [])
     device = await auth.devices.find(proofs, user_id, names)
     return Budget(RESET, f"{user_id} {device}") if device else None
 

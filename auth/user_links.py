@@ -9,7 +9,12 @@ from auth.authorization import Operation
 from auth.errors import LinkInvalid
 from auth.mail.admin_budget import count_admin_email
 from auth.mail.outbox import EmailKind, queue_email
-from auth.password_marks import find_password_id, make_mark, names_of_password, new_password_id
+from auth.password_marks import (
+    find_password_id,
+    list_password_identifiers,
+    make_mark,
+    new_password_id,
+)
 from auth.tokens.link_tokens import LIFETIMES, Purpose, State, parse_link_token
 from auth.wiring import Auth
 from models.link import Link
@@ -94,7 +99,7 @@ async def get_link(
     if found is None or found[0].purpose != purpose or found[1].disabled_at is not None:
         raise LinkInvalid
     # A user without a password gets a link to choose the first one.
-    names: list[str | None] = [*names_of_password(found[1])] or [None]
+    names: list[str | None] = [*list_password_identifiers(found[1])] or [None]
     states = [_state(*found, password) for password in names]
     auth.links.check_any(purpose, token, auth.clock.now(), states)
     return found

@@ -17,7 +17,7 @@ from auth.errors import InvalidCredentials, LinkInvalid, RateLimited
 from auth.link_passwords import TypedPassword
 from auth.login import log_in
 from auth.password_change import change_password
-from auth.password_marks import names_of_password
+from auth.password_marks import list_password_identifiers
 from auth.password_reset import request_password_reset, reset_password
 from auth.tokens.link_tokens import LIFETIMES, Purpose, parse_link_token
 from auth.viewers import get_viewer
@@ -233,7 +233,7 @@ async def test_device_proofs_of_concurrent_logins_have_one_password_id(api: Api)
     """After the upgrade no password has an ID at the first sign-ins."""
     proofs = await asyncio.gather(*(sign_in(api.auth) for _ in range(4)))
     alice = await get_alice(api.auth)
-    names = names_of_password(alice)
+    names = list_password_identifiers(alice)
     devices = [await api.auth.devices.find([p], alice.user_id, names) for p in proofs]
     assert len(set(devices)) == 4
 
