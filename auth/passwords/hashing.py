@@ -200,12 +200,12 @@ class Passwords:
             raise RateLimited(self._pending_time()) from None
 
     def _has_room(self, share: Share, taken: Counter[Share]) -> bool:
-        reserved = sum(
+        kept_for_others = sum(
             max(self._capacity // part - taken[other], 0)
             for other, part in _RESERVED.items()
             if other is not share
         )
-        return taken.total() + reserved < self._capacity
+        return taken.total() + kept_for_others < self._capacity
 
     async def _reject(self) -> NoReturn:
         """Raises RateLimited, after a delay, with the time that the queued hashes take."""

@@ -43,9 +43,9 @@ class BatchClaims:
 class ClaimedNames:
     """The names of earlier lines that were not rejected."""
 
-    def __init__(self) -> None:
+    def __init__(self, db: sqlite3.Connection | None = None) -> None:
         # An empty name makes SQLite use a temporary file. The memory of an import is bounded.
-        self._db = sqlite3.connect("", isolation_level=None)
+        self._db = db or sqlite3.connect("", isolation_level=None)
         self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("CREATE TABLE claims (key PRIMARY KEY, line NOT NULL) WITHOUT ROWID")

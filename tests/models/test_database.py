@@ -48,7 +48,7 @@ async def count_users(db: Database) -> int:
         return int((await session.execute(text("SELECT count(*) FROM users"))).scalar_one())
 
 
-async def delete_everybody(db: Database) -> None:
+async def delete_users(db: Database) -> None:
     async with db.read() as session:
         await session.execute(text("DELETE FROM users"))
 
@@ -176,25 +176,25 @@ async def test_cancellation_while_connecting_leaves_no_open_connection(db: Datab
 
 
 async def test_cancellation_while_releasing_keeps_connection(db: Database) -> None:
-    made: list[object] = []
-    event.listen(db.engine.sync_engine, "connect", lambda *_: made.append(None))
+    created: list[object] = []
+    event.listen(db.engine.sync_engine, "connect", lambda *_: created.append(None))
     paused = Paused()
     event.listen(db.engine.sync_engine, "reset", paused.hold)
     await cancel_in(paused, count_users(db))
     await count_users(db)
-    assert len(made) == 1
+    assert len(created) == 1
 
 
 async def test_cancellation_at_end_of_look_up_keeps_connection(
     postgresql_url: str,
 ) -> None:
-    db, made, paused = Database.connect(postgresql_url), list[object](), Paused()
-    event.listen(db.engine.sync_engine, "connect", lambda *_: made.append(None))
+    db, created, paused = Database.connect(postgresql_url), list[object](), Paused()
+    event.listen(db.engine.sync_engine, "connect", lambda *_: created.append(None))
     event.listen(db.engine.sync_engine, "reset", paused.hold)
     await cancel_in(paused, db.look_up(select(User.id)))
     await db.look_up(select(User.id))
     await db.close()
-    assert len(made) == 1
+    assert len(created) == 1
 
 
 async def test_sqlite_connection_can_be_closed_twice(sqlite_url: str) -> None:
@@ -290,7 +290,7 @@ async def postgresql(
 async def test_postgresql_reads_cannot_write(postgresql: Database) -> None:
     before = await count_users(postgresql)
     with pytest.raises(DatabaseUnavailable):
-        await delete_everybody(postgresql)
+        await delete_users(postgresql)
     assert await count_users(postgresql) == before
 
 

@@ -161,12 +161,6 @@ async def test_failed_look_up_does_not_prevent_checkpoint(file: Database) -> Non
     assert busy == 0
 
 
-async def test_look_up_connection_is_read_only(file: Database) -> None:
-    assert file._sqlite_reads
-    assert file._sqlite_reads.read(select(text("1")), {}) == [(1,)]
-    assert file._sqlite_reads.read(text("DELETE FROM user_roles"), {}) is None  # type: ignore[arg-type]
-
-
 async def test_closed_database_holds_no_file(file: Database) -> None:
     await names(file)
     await file.close()

@@ -1,5 +1,6 @@
 """Names that earlier lines of an import claim."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -60,8 +61,10 @@ def test_failed_batch_claims_nothing(claims: ClaimedNames) -> None:
     assert find(claims, line(3, username="carol")) == Claim(2, "username")
 
 
-def test_full_disk_raises_os_error(claims: ClaimedNames) -> None:
-    claims._db.execute("PRAGMA max_page_count = 4")
+def test_full_disk_raises_os_error() -> None:
+    db = sqlite3.connect("", isolation_level=None)
+    claims = ClaimedNames(db)
+    db.execute("PRAGMA max_page_count = 4")
     lines = [line(number, username=f"user{number}") for number in range(1000)]
     with pytest.raises(OSError, match="the temporary file of the import cannot be written"):
         claim(claims, *lines)
