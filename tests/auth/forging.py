@@ -1,6 +1,6 @@
-"""Tokens taken apart and put together again: with the server's own key, with another, or with none.
+"""Forges access tokens, with the key of the server, another key or none.
 
-Most forgeries here bear a genuine signature, so that nothing but the rule under test refuses them.
+Most forged tokens have a valid signature, so that only the rule under test rejects them.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.clock import ManualClock
 
 
 class Absent(Enum):
-    """As the value of a member: leave the member out."""
+    """Marks a member to leave out."""
 
     ABSENT = "absent"
 
@@ -60,7 +60,7 @@ class Genuine:
         return self.signed(self.header, changed(self.claims, changes))
 
     def signed(self, header: object, claims: object) -> str:
-        """A token of exactly this header and these claims, signed by the genuine key."""
+        """Returns a token with this header and these claims, signed by the key of the server."""
         return sign(header, claims, self.key.algorithm, self.key.signer)
 
     def with_signature(self, signature: bytes) -> str:
@@ -72,21 +72,21 @@ def changed(members: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def sign(header: object, claims: object, algorithm: str, signer: Any) -> str:
-    """Signs what no library would: bytes are taken as they are, all else is written as JSON."""
+    """Signs any header and claims. Bytes are used unchanged, everything else as JSON."""
     text = f"{encode_part(_raw(header))}.{encode_part(_raw(claims))}"
     signature = jwt.get_algorithm_by_name(algorithm).sign(text.encode(), signer)
     return f"{text}.{encode_part(signature)}"
 
 
 def twice(members: Mapping[str, Any], name: str, first: object, last: object) -> bytes:
-    """A JSON object that has a member twice."""
+    """Returns a JSON object that contains a member twice."""
     others = json.dumps(changed(members, {name: ABSENT})).removesuffix("}")
     again = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for value in (first, last))
     return f"{others}, {again}}}".encode()
 
 
 def new_key(algorithm: Algorithm, clock: ManualClock) -> Key:
-    """A key like the server's own, which the server does not know."""
+    """Returns a key that the server does not have."""
     private_jwk = key_material.new_private_jwk(algorithm)
     return key_material.key_from_jwk(
         private_jwk, kid="of-the-tests", algorithm=algorithm, active_from=clock.now()
@@ -94,12 +94,12 @@ def new_key(algorithm: Algorithm, clock: ManualClock) -> Key:
 
 
 async def genuine_of(api: Api) -> Genuine:
-    """Alice's token, from the front door."""
+    """Signs in and returns the token."""
     return Genuine(await api.log_in(ALICE), await api.auth.keys.signing_key())
 
 
 async def issue(ring: KeyRing, grant: Grant, clock: ManualClock) -> Genuine:
-    """A token from the rules, without a server around them."""
+    """Issues a token without a server."""
     issued = await tokens.issue(ring, POLICY, grant, clock.now())
     return Genuine(issued.text, await ring.signing_key())
 
