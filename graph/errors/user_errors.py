@@ -74,7 +74,7 @@ class UserError:
     code: UserErrorCode = strawberry.field(
         description="Stable code for programs; new versions may add codes."
     )
-    message: str = strawberry.field(description="One sentence for users; the wording may change.")
+    message: str = strawberry.field(description="A text for users. The wording may change.")
     field: list[str] | None = strawberry.field(
         description='Path of the input field, e.g. `["input", "password"]`; null if the error'
         " concerns the whole input."
