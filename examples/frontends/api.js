@@ -1,12 +1,12 @@
-// Asks Postern for what a session needs, and tells whether it answered at all.
+// Sends the requests of a session, and reports whether the server answered.
 
 const REPLIES_WITHIN_MS = 10_000;
-// A lost reply is noticed after this time, and the refresh is repeated.
+// A refresh without a reply is repeated after this time.
 const TRY_REPLIES_WITHIN_MS = 2_000;
 const LONGEST_PAUSE_SECONDS = 10;
 const PAUSES_SECONDS = [0.5, 1, 2];
 
-/** The server gave no answer, or none that decides anything: nobody is signed out by that. */
+/** The server did not answer, or is unavailable. The user stays signed in. */
 export class Unavailable extends Error {
   /** @param {string} message @param {number} [retryAfter] in seconds */
   constructor(message, retryAfter) {
@@ -21,7 +21,7 @@ export class Unavailable extends Error {
  */
 
 /**
- * What a request sends for a document: its ID if the manifest has it, or its text.
+ * Returns what to send for a document: its ID if the manifest has it, or its text.
  * @param {{ trustedDocuments: Manifest }} server @param {string} query
  * @returns {{ query: string } | { documentId: string }}
  */
@@ -31,7 +31,7 @@ export function documentOf({ trustedDocuments }, query) {
 }
 
 /**
- * The `data` of the reply. Rejects with Unavailable.
+ * Runs an operation and returns `data` of the reply. Rejects with Unavailable.
  * @param {Server} server @param {string} query @param {object} variables
  * @param {{ token?: string | null, withinMs?: number, idempotencyKey?: string }} [options]
  */
@@ -52,16 +52,17 @@ export async function ask(server, query, variables, options = {}) {
   const reply = await orUnavailable(fetch(url, request));
   const retryAfter = Number(reply.headers.get("Retry-After")) || undefined;
   if (!reply.ok) throw new Unavailable(`The server answered ${reply.status}.`, retryAfter);
-  // A 200 may be cut off, or be the login page of somebody's Wi-Fi.
+  // A 200 may be incomplete, or the login page of a Wi-Fi network.
   const result = await orUnavailable(reply.json());
   if (result?.data) return result.data;
   const error = result?.errors?.[0];
-  throw new Unavailable(error?.message ?? "That is no answer.", error?.extensions?.retryAfter);
+  const message = error?.message ?? "The reply is not a GraphQL response.";
+  throw new Unavailable(message, error?.extensions?.retryAfter);
 }
 
 /**
- * The same, repeated with the same key after a pause if the server is away: after the pause that
- * it asks for, if it asks for one. Rejects with Unavailable after a few tries.
+ * Runs an operation, and repeats it with the same key while the server is unavailable. Waits for
+ * `Retry-After` between the tries. Rejects with Unavailable after a few tries.
  * @param {Server} server @param {string} query @param {object} variables
  * @param {string} idempotencyKey
  */

@@ -14,7 +14,7 @@ import { from, mergeMap, of } from "rxjs";
 /** @import { Session, User } from "./session.js" */
 
 /**
- * Make another client when the person changes: what the cache holds is the first one's.
+ * Create another client for another user: the cache contains data of the first one.
  * @param {Session} session
  */
 export function createClient(session) {
@@ -29,13 +29,13 @@ export function createClient(session) {
 }
 
 /**
- * Who is signed in, as the server sees it; null if nobody is.
+ * Returns the signed-in user from the server, or null.
  * @param {ApolloClient} client
  * @returns {Promise<User | null>}
  */
 export async function me(client) {
   const query = gql`query Me { me { id username } }`;
-  // `all`: a field that is refused leaves its neighbours alone.
+  // `all`: the other fields are returned if one is refused.
   const options = /** @type {const} */ ({ fetchPolicy: "network-only", errorPolicy: "all" });
   const { data, error } = await client.query({ query, ...options });
   if (!data) throw error;

@@ -1,10 +1,10 @@
-// Postern with nothing but `fetch`.
+// Postern with `fetch`, without a library.
 import { documentOf } from "./api.js";
 
 /** @import { Session, User } from "./session.js" */
 
 /**
- * A `fetch` that sends the session's token, and asks once more with the next one if it is refused.
+ * Returns a `fetch` that sends the access token. If it is refused, refreshes and repeats once.
  * @param {Session} session
  * @returns {(url: RequestInfo | URL, init?: RequestInit) => Promise<Response>}
  */
@@ -12,7 +12,7 @@ export function createFetch(session) {
   return async (url, init) => {
     const token = await session.freshToken();
     const reply = await fetch(url, withToken(init, token));
-    // This header comes with every UNAUTHENTICATED, also where other fields were answered.
+    // Each reply with UNAUTHENTICATED has this header, also if other fields have values.
     if (!reply.headers.has("WWW-Authenticate")) return reply;
     const next = await session.refresh(token);
     return next === null || next === token ? reply : fetch(url, withToken(init, next));
@@ -20,7 +20,8 @@ export function createFetch(session) {
 }
 
 /**
- * A function that runs an operation: `const { data, errors } = await ask("{ me { username } }")`.
+ * Returns a function that runs an operation:
+ * `const { data, errors } = await ask("{ me { username } }")`.
  * @param {Session} session
  */
 export function createClient(session) {
@@ -42,7 +43,7 @@ export function createClient(session) {
 export const ME = "{ me { id username } }";
 
 /**
- * Who is signed in, as the server sees it; null if nobody is.
+ * Returns the signed-in user from the server, or null.
  * @param {ReturnType<typeof createClient>} ask
  * @returns {Promise<User | null>}
  */

@@ -6,12 +6,12 @@ import { createFetch } from "./fetch.js";
 
 /** @param {Session} session */
 export function createClient(session) {
-  // `all`: a field that is refused leaves its neighbours alone.
+  // `all`: the other fields are returned if one is refused.
   return new GraphQLClient(session.url, { fetch: createFetch(session), errorPolicy: "all" });
 }
 
 /**
- * Who is signed in, as the server sees it; null if nobody is.
+ * Returns the signed-in user from the server, or null.
  * @param {GraphQLClient} client
  * @returns {Promise<User | null>}
  */

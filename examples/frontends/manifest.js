@@ -1,4 +1,4 @@
-// Prints the documents of these clients, for a server that runs trusted documents only:
+// Prints the manifest of these documents, for trusted documents:
 // node manifest.js > persisted-documents.json
 import { createHash } from "node:crypto";
 import { ME } from "./fetch.js";

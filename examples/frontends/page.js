@@ -1,9 +1,9 @@
-// A page that stays signed in when it is reloaded.
+// A page where the user stays signed in after a reload.
 import { createClient, me } from "./fetch.js";
 import { listen } from "./session-events.js";
 import { Session } from "./session.js";
 
-// Never from the page's own address: a link could name a server that collects passwords.
+// Never read the server from the URL of the page: a link could name a server of an attacker.
 const { content } = /** @type {HTMLMetaElement} */ (document.querySelector("meta[name=postern]"));
 const session = new Session(content, "COOKIE");
 const ask = createClient(session);
@@ -12,7 +12,7 @@ const form = /** @type {HTMLFormElement} */ (element("sign-in"));
 
 session.onChange(({ kind, reason }) => {
   show();
-  if (kind !== "refreshed") tell(reason ? `Signed out: ${reason}` : "");
+  if (kind !== "refreshed") showMessage(reason ? `Signed out: ${reason}` : "");
 });
 listen(session);
 
@@ -22,7 +22,7 @@ form.addEventListener("submit", (event) => {
   attempt(() => signIn(String(typed.get("username")), String(typed.get("password"))));
 });
 element("ask").addEventListener("click", () =>
-  attempt(async () => tell(`The server says: ${(await me(ask))?.username ?? "nobody"}.`)),
+  attempt(async () => showMessage(`The server says: ${(await me(ask))?.username ?? "nobody"}.`)),
 );
 element("sign-out").addEventListener("click", () => attempt(() => session.signOut()));
 
@@ -33,7 +33,7 @@ show();
 async function signIn(username, password) {
   const errors = await session.signIn(username, password);
   if (errors.length === 0) return form.reset();
-  tell(errors.map(({ message }) => message).join(" "));
+  showMessage(errors.map(({ message }) => message).join(" "));
   const seconds = Math.max(...errors.map(({ retryAfter }) => retryAfter ?? 0));
   const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
   button.disabled = seconds > 0;
@@ -41,14 +41,14 @@ async function signIn(username, password) {
 }
 
 /**
- * Does it, and says so where the server cannot be reached: the person stays signed in.
+ * Runs an action, and shows its error. The user stays signed in if the server is unavailable.
  * @param {() => unknown} action
  */
 async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    tell(`That did not work: ${error instanceof Error ? error.message : error}`);
+    showMessage(`That did not work: ${error instanceof Error ? error.message : error}`);
   }
 }
 
@@ -58,8 +58,8 @@ function show() {
   element("name").textContent = session.user?.username ?? "";
 }
 
-function tell(/** @type {string} */ text) {
-  element("told").textContent = text;
+function showMessage(/** @type {string} */ text) {
+  element("message").textContent = text;
 }
 
 function element(/** @type {string} */ id) {

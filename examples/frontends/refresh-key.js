@@ -1,5 +1,5 @@
-// The idempotency key of a refresh that has no reply yet. The refresh is repeated with the same key
-// after any outage, and the server gives the same tokens: a lost reply signs nobody out.
+// The idempotency key of a refresh without a reply. The refresh is repeated with the same key after
+// any outage, and the server returns the same tokens. So a lost reply does not sign the user out.
 
 export class RefreshKey {
   /** @type {string | null} */
@@ -7,22 +7,22 @@ export class RefreshKey {
   #name;
 
   /**
-   * With a name the key is in `localStorage`: it outlives a reload, and tabs share it. It opens
-   * nothing without the refresh token.
+   * With a name, the key is in `localStorage`: it stays after a reload, and tabs share it. It is
+   * useless without the refresh token.
    * @param {string | null} name
    */
   constructor(name) {
     this.#name = name;
   }
 
-  /** The key to send: that of the refresh without a reply, or a new one. */
+  /** Returns the key of the refresh without a reply, or a new key. */
   get() {
     this.#key = this.#stored() ?? this.#key ?? newKey();
     if (this.#name !== null) withStorage((storage) => storage.setItem(this.#name, this.#key));
     return this.#key;
   }
 
-  /** The reply is stored: the next refresh has another key. */
+  /** Deletes the key after the reply was stored. */
   forget() {
     this.#key = null;
     if (this.#name !== null) withStorage((storage) => storage.removeItem(this.#name));
@@ -35,7 +35,7 @@ export class RefreshKey {
 }
 
 /**
- * Null where there is no storage, or the browser refuses it: then the key is in memory only.
+ * Returns null if there is no storage, or the browser refuses it. Then the key is in memory only.
  * @param {(storage: any) => string | null | void} use
  */
 function withStorage(use) {

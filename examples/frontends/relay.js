@@ -6,7 +6,7 @@ import MeQuery from "./relay/__generated__/meQuery.graphql.js";
 /** @import { Session, User } from "./session.js" */
 
 /**
- * Make another environment when the person changes: what its store holds is the first one's.
+ * Create another environment for another user: the store contains data of the first one.
  * @param {Session} session
  */
 export function createClient(session) {
@@ -21,7 +21,7 @@ export function createClient(session) {
 }
 
 /**
- * Who is signed in, as the server sees it; null if nobody is.
+ * Returns the signed-in user from the server, or null.
  * @param {relay.Environment} environment
  * @returns {Promise<User | null>}
  */

@@ -1,4 +1,4 @@
-// Hears at once when the session is ended in another tab, on another device or by an operator.
+// Receives an event when the session ends in another tab, on another device or by an admin.
 import { createClient } from "graphql-ws";
 
 import { documentOf } from "./api.js";
@@ -6,20 +6,24 @@ import { documentOf } from "./api.js";
 /** @import { Client } from "graphql-ws" */
 /** @import { Session } from "./session.js" */
 /**
- * @typedef {{ id: string, current: boolean, device: string | null, endReason: string | null }} Told
+ * @typedef {{ id: string, current: boolean, device: string | null, endReason: string | null }}
+ *   SessionInfo
  */
-/** @typedef {{ kind: "SIGNED_IN" | "REFRESHED" | "REVOKED", at: string, session: Told }} Event */
+/**
+ * @typedef {{ kind: "SIGNED_IN" | "REFRESHED" | "REVOKED", at: string, session: SessionInfo }}
+ *   Event
+ */
 
 export const EVENTS = `subscription {
   sessionEvents { kind at session { id current device endReason } }
 }`;
-const NO_USE = 4401;
+const SIGNED_OUT = 4401;
 const NEEDS_ANOTHER_TOKEN = 4403;
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Listens whenever somebody is signed in, until the function that it returns is called. `onEvent`
- * is told what happens to the person's other sessions too, e.g. a sign-in on another device.
+ * Subscribes to the session events of the signed-in user. Returns a function that stops it.
+ * `onEvent` is called for all sessions of the user, for example for a sign-in on another device.
  * @param {Session} session @param {(event: Event) => void} [onEvent]
  * @param {unknown} [webSocketImpl] needed by Node before 22: that of the package `ws`
  */
@@ -42,13 +46,13 @@ export function listen(session, onEvent = () => {}, webSocketImpl) {
  * @param {Client} socket @param {Session} session @param {(event: Event) => void} onEvent
  */
 function subscribe(socket, session, onEvent) {
-  let isOver = false;
+  let isStopped = false;
   const unsubscribe = socket.subscribe(
-    // Without a text graphql-ws sends nothing.
+    // graphql-ws requires `query`.
     { query: "", ...documentOf(session, EVENTS) },
     {
       next({ data }) {
-        if (isOver) return;
+        if (isStopped) return;
         const event = /** @type {Event} */ (data?.sessionEvents);
         onEvent(event);
         const { current, endReason } = event.session;
@@ -56,21 +60,21 @@ function subscribe(socket, session, onEvent) {
       },
       error(error) {
         const { code, reason } = /** @type {CloseEvent} */ (error);
-        // What is told too late is of the one who was signed in before.
-        if (code === NO_USE && !isOver) session.end(reason);
+        // A late event belongs to the previous user.
+        if (code === SIGNED_OUT && !isStopped) session.end(reason);
       },
       complete() {},
     },
   );
   return () => {
-    isOver = true;
+    isStopped = true;
     unsubscribe();
   };
 }
 
 /**
- * A socket that always has the session's token; for other subscriptions as well. It ends when the
- * person signs out: make another for the next.
+ * Creates a WebSocket client with the access token of the session, also for other subscriptions. It
+ * ends when the user signs out: create another one for the next user.
  * @param {Session} session @param {unknown} [webSocketImpl]
  */
 export function createSocket(session, webSocketImpl) {
@@ -80,12 +84,12 @@ export function createSocket(session, webSocketImpl) {
   let open = null;
   let isRefused = false;
 
-  // A socket ends with its token, unless it is given the next one in time.
+  // The server closes the socket when its token expires, unless it gets the next token in time.
   const forget = session.onChange(({ kind }) => {
     if (kind === "refreshed") open?.send(JSON.stringify({ type: "ping", payload: params() }));
     if (kind !== "signedOut") return;
     forget();
-    // Rejects if the connection is lost while it is being made.
+    // Rejects if the connection is lost while it is opened.
     Promise.resolve(client.dispose()).catch(() => {});
   });
   const params = () => {
@@ -99,7 +103,7 @@ export function createSocket(session, webSocketImpl) {
     shouldRetry: () => true,
     retryWait: (attempt) => pause(Math.min(2 ** attempt * 250, LONGEST_PAUSE_MS)),
     async connectionParams() {
-      // While the server cannot renew it, the old token is sent, and the socket comes back later.
+      // If the refresh fails, the old token is sent, and the client reconnects later.
       await (isRefused ? session.refresh(sent) : session.freshToken()).catch(() => {});
       return params();
     },
@@ -114,7 +118,7 @@ export function createSocket(session, webSocketImpl) {
   return client;
 }
 
-/** Waits so long, and up to half as long again: not all come back in the same moment. */
+/** Waits 1 to 1.5 times as long, so that clients do not all reconnect at the same moment. */
 function pause(/** @type {number} */ ms) {
   return new Promise((/** @type {(_: void) => void} */ resolve) =>
     setTimeout(resolve, ms * (1 + Math.random() / 2)),

@@ -1,19 +1,19 @@
-// One person's session with Postern, for any client: signs in, stays signed in, signs out.
-// Tokens are held in memory only, and are nowhere when the page is closed.
+// The session of one user, for any client library: signs in, refreshes, signs out.
+// Tokens are in memory only.
 import { ask, askAgain } from "./api.js";
 import { RefreshKey } from "./refresh-key.js";
 
 /** @import { Manifest } from "./api.js" */
 /** @typedef {{ id: string, username: string }} User */
 /**
- * What a person can put right: show `message`; `retryAfter` is in seconds.
+ * An error that the user can fix: show `message`; `retryAfter` is in seconds.
  * @typedef {{ code: string, message: string, field: string[] | null, retryAfter: number | null }}
  *   UserError
  */
 /** @typedef {{ accessToken: string, refreshToken: string | null, expiresIn: number }} Tokens */
 /** @typedef {{ tokens: Tokens | null, user: User | null, errors: UserError[] }} SignedIn */
 /**
- * `issued` has all access tokens that the server gave since the sign-in.
+ * `issued` has all access tokens since the sign-in.
  * @typedef {{ tokens: Tokens, user: User, renewAt: number, issued: Set<string> }} Held
  */
 /** @typedef {{ kind: "signedIn" | "refreshed" | "signedOut", reason?: string }} Change */
@@ -28,19 +28,19 @@ const REFRESH = `mutation($input: RefreshTokensInput!) {
 const LOGOUT = "mutation { logout { endedSessions } }";
 export const SESSION_DOCUMENTS = [LOGIN, REFRESH, LOGOUT];
 
-// Renewed after this part of a token's life, so that no request is sent with its last breath.
+// Tokens are refreshed after this part of their lifetime, before they expire.
 const RENEWED_AFTER = 0.9;
 
-/** Somebody else signed in meanwhile, perhaps in another tab: what the first asked is not sent. */
+/** Another user has signed in, perhaps in another tab. The request of the first is not repeated. */
 export class AnotherUser extends Error {
   constructor() {
-    super("Somebody else has signed in.");
+    super("Another user has signed in.");
   }
 }
 
 export class Session {
   /**
-   * The manifest of a server that runs trusted documents only: IDs are sent instead of texts.
+   * The manifest of trusted documents: IDs are sent instead of texts.
    * @type {Manifest}
    */
   trustedDocuments = {};
@@ -54,16 +54,16 @@ export class Session {
   #tabs = null;
   #refreshKey;
   /**
-   * The last refresh token that the server gave, also of a session that has ended. It proves that
-   * this device has signed in before: then wrong passwords of strangers do not delay the next
-   * sign-in. With `COOKIE` the browser has a cookie for that.
+   * The last refresh token, also of a session that has ended. It proves a known device, so that
+   * wrong passwords of strangers do not delay the next sign-in. With `COOKIE` the browser has a
+   * cookie for this.
    * @type {string | undefined}
    */
   #deviceProof;
 
   /**
-   * With `COOKIE` the refresh token is in a cookie that no script can read: a page stays signed in
-   * when it is reloaded, and shares its session with the other tabs. Call `resume` at its start.
+   * With `COOKIE` the refresh token is in a cookie that no script can read. The user stays signed
+   * in after a reload, and all tabs share the session. Call `resume` when the page opens.
    * @param {string} url @param {"BODY" | "COOKIE"} [delivery]
    */
   constructor(url, delivery = "BODY") {
@@ -71,50 +71,50 @@ export class Session {
     this.delivery = delivery;
     /** @type {RequestCredentials} */
     this.credentials = delivery === "COOKIE" ? "include" : "omit";
-    // It is kept where the refresh token is: in memory, or where all tabs see it.
+    // Stored like the refresh token: in memory, or shared by all tabs.
     this.#refreshKey = new RefreshKey(delivery === "COOKIE" ? `postern refresh ${url}` : null);
     if (delivery === "COOKIE") this.#joinTabs();
   }
 
-  /** Who is signed in. */
+  /** The signed-in user, or null. */
   get user() {
     return this.#held?.user ?? null;
   }
 
-  /** The access token as it is, perhaps expired. */
+  /** The current access token, which may have expired. */
   get token() {
     return this.#held?.tokens.accessToken ?? null;
   }
 
-  /** Whether the access token is to be renewed before it is sent again. */
+  /** Whether the access token must be refreshed before the next request. */
   get isStale() {
     return this.#refreshing !== null || (this.#held !== null && Date.now() >= this.#held.renewAt);
   }
 
   /**
-   * Whether the access token, as old as it may be, is of the sign-in that there is now.
+   * Whether an access token belongs to the current sign-in, even if it is old.
    * @param {string | null} token
    */
   isOwn(token) {
     return token !== null && this.#held !== null && this.#held.issued.has(token);
   }
 
-  /** Calls `listener` at every change until the function that it returns is called. */
+  /** Calls `listener` after each change. Returns a function that stops it. */
   onChange(/** @type {Listener} */ listener) {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
   /**
-   * Resolves to what the person can put right: nothing, if they are signed in. A `newPassword` is
-   * for who is told PASSWORD_CHANGE_REQUIRED. Whoever was signed in is signed out first. Rejects
-   * with Unavailable.
+   * Signs in, and resolves to the errors that the user can fix; an empty list means success. Pass
+   * `newPassword` after PASSWORD_CHANGE_REQUIRED. Signs out the current user first. Rejects with
+   * Unavailable.
    * @param {string} username @param {string} password @param {string} [newPassword]
    */
   async signIn(username, password, newPassword) {
-    // Here also where the server cannot be told.
+    // Signs out locally even if the server cannot be reached.
     if (this.#held) await this.signOut().catch(() => this.end("SIGNED_OUT"));
-    // Of two replies that set the cookie, that of the sign-in must be the last.
+    // If two replies set the cookie, the one of the sign-in must be the last.
     await this.#refreshing?.catch(() => {});
     const proof = { refreshToken: this.#deviceProof };
     const input = { username, password, newPassword, delivery: this.delivery, ...proof };
@@ -127,21 +127,21 @@ export class Session {
     return /** @type {UserError[]} */ (login.errors);
   }
 
-  /** Takes up the session of the cookie, if there is one. Rejects with Unavailable. */
+  /** Resumes the session of the cookie, if there is one. Rejects with Unavailable. */
   async resume() {
     await this.#refreshOnce();
     return this.user;
   }
 
-  /** An access token to send now; null if nobody is signed in. Rejects with Unavailable. */
+  /** Returns a valid access token, or null if no user is signed in. Rejects with Unavailable. */
   async freshToken() {
     return this.isStale ? this.#refreshOnce() : this.token;
   }
 
   /**
-   * The access token after the one that the server refused: however many requests are refused, and
-   * however late they hear of it, it is renewed once. Null when the person is signed out, or none
-   * was sent. Rejects with Unavailable, AnotherUser.
+   * Returns the access token that replaces a refused one. Refreshes once, even if several requests
+   * were refused. Returns null if the user is signed out, or if no token was sent. Rejects with
+   * Unavailable, AnotherUser.
    * @param {string | null} refused
    */
   async refresh(refused) {
@@ -151,31 +151,31 @@ export class Session {
   }
 
   /**
-   * Ends the session at the server. Rejects with Unavailable: then the person is still in. Rejects
-   * with AnotherUser.
+   * Ends the session on the server. Rejects with Unavailable, and then the user is still signed in.
+   * Rejects with AnotherUser.
    */
   async signOut() {
     const token = await this.freshToken();
     if (!(await this.#logOut(token))) await this.#logOut(await this.refresh(token));
-    // Signed in anew while the reply was on its way.
+    // The user has signed in again before the reply came.
     if (this.#held && !this.isOwn(token)) return;
     this.#tabs?.postMessage("signedOut");
     this.end("SIGNED_OUT");
   }
 
-  /** Forgets the session: the server, or another tab, has ended it. */
+  /** Forgets the session after the server or another tab has ended it. */
   end(/** @type {string} */ reason) {
     if (!this.#held) return;
     this.#held = null;
-    this.#tell({ kind: "signedOut", reason });
+    this.#notify({ kind: "signedOut", reason });
   }
 
-  /** Hears no other tab any more. */
+  /** Stops listening to other tabs. */
   close() {
     this.#tabs?.close();
   }
 
-  /** Whether the server knew the token. @param {string | null} token */
+  /** Returns whether the server accepted the token. @param {string | null} token */
   async #logOut(token) {
     return token === null || (await ask(this, LOGOUT, {}, { token })).logout !== null;
   }
@@ -203,7 +203,7 @@ export class Session {
    * @returns {string | null}
    */
   #take(refreshTokens, before, sentAt) {
-    // Signed out, or in, while the reply was on its way.
+    // The user has signed out or in before the reply came.
     if (this.#held !== before) return before ? null : this.token;
     if (!refreshTokens.tokens) {
       this.end(refreshTokens.errors[0].code);
@@ -211,7 +211,7 @@ export class Session {
     }
     if (before && before.user.id === refreshTokens.user.id) {
       this.#hold(refreshTokens, sentAt, before.issued);
-      this.#tell({ kind: "refreshed" });
+      this.#notify({ kind: "refreshed" });
     } else {
       this.#begin(refreshTokens, sentAt);
       if (before) throw new AnotherUser();
@@ -223,7 +223,7 @@ export class Session {
   #begin(signedIn, sentAt) {
     this.end("ANOTHER_USER");
     this.#hold(signedIn, sentAt, new Set());
-    this.#tell({ kind: "signedIn" });
+    this.#notify({ kind: "signedIn" });
   }
 
   /** @param {any} signedIn @param {number} sentAt @param {Set<string>} issued */
@@ -234,7 +234,7 @@ export class Session {
     this.#held = { tokens, user, renewAt, issued };
   }
 
-  #tell(/** @type {Change} */ change) {
+  #notify(/** @type {Change} */ change) {
     for (const listener of [...this.#listeners]) listener(change);
   }
 

@@ -1,4 +1,4 @@
-// Shows one client at work: node try.js apollo http://localhost:8000/graphql alice secret123
+// Runs one client: node try.js apollo http://localhost:8000/graphql alice secret123
 import WebSocket from "ws";
 import { listen } from "./session-events.js";
 import { Session } from "./session.js";
@@ -8,7 +8,7 @@ const [name, url = "http://localhost:8000/graphql", username = "alice", password
   process.argv.slice(2);
 
 if (!CLIENTS.includes(name)) {
-  console.log(`Say which client: node try.js ${CLIENTS.join(" | ")} [url username password]`);
+  console.log(`Usage: node try.js ${CLIENTS.join(" | ")} [url username password]`);
   process.exit(2);
 }
 

@@ -6,7 +6,7 @@ import { authExchange } from "@urql/exchange-auth";
 /** @import { Session, User } from "./session.js" */
 
 /**
- * Make another client when the person changes: what the cache holds is the first one's.
+ * Create another client for another user: the cache contains data of the first one.
  * @param {Session} session
  */
 export function createClient(session) {
@@ -18,7 +18,7 @@ export function createClient(session) {
 }
 
 /**
- * Who is signed in, as the server sees it; null if nobody is.
+ * Returns the signed-in user from the server, or null.
  * @param {Client} client
  * @returns {Promise<User | null>}
  */
@@ -32,14 +32,14 @@ export async function me(client) {
 /** @param {Session} session */
 function withSession(session) {
   return authExchange(async ({ appendHeaders }) => {
-    // What the next refreshAuth is for.
+    // The token that the server refused; null if the token is about to expire.
     /** @type {string | null} */
     let refused = null;
     return {
       addAuthToOperation(operation) {
         const { token } = session;
         const earlier = tokenOf(operation);
-        // What somebody else asked goes with their own token, and is refused once more.
+        // An operation of another user keeps its token, and is refused again.
         if (token === null || (earlier !== null && !session.isOwn(earlier))) return operation;
         return appendHeaders(operation, { Authorization: bearer(token) });
       },
@@ -52,7 +52,7 @@ function withSession(session) {
         refused = tokenOf(operation);
         return refused !== null;
       },
-      // A refusal that comes late, of a token that has a successor, renews nothing.
+      // If the refused token was replaced already, this does not refresh.
       async refreshAuth() {
         await (refused === null ? session.freshToken() : session.refresh(refused));
       },

@@ -1,1 +1,1 @@
-"""Services that only verify: what they need of Postern is its public keys."""
+"""Example services that verify access tokens with Postern's public keys."""

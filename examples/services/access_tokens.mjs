@@ -1,29 +1,29 @@
-// Verifies Postern's access tokens by its public keys: no database and no call per request.
+// Verifies Postern's access tokens with its public keys, without a call per request.
 //
-// What this cannot see: a token says what was true when it was signed. A session that has ended, a
-// disabled account or a role that was taken away stays good here until the token's `exp`, half an
-// hour later at most by default. `introspection.mjs` asks for those acts that must not wait.
+// A token contains the state at the time of issue. An ended session, a disabled user or a removed
+// role is accepted here until the token expires, after half an hour by default. Use
+// `introspection.mjs` for operations that must not accept them.
 
 import { createLocalJWKSet, errors, jwtVerify } from "jose";
 
-// RFC 8725, 3.1: the algorithms are ours to choose, never the token's. None of them is symmetric,
-// so that a public key cannot pass for a secret.
+// RFC 8725, 3.1: the token must not choose the algorithm. None of these is symmetric, so a public
+// key cannot be used as a secret.
 const ALGORITHMS = ["ES256", "RS256", "EdDSA"];
 const CLAIMS = ["iss", "aud", "exp", "iat", "sub", "sid", "jti"];
 
-/** The token proves nothing. */
+/** The token is not valid. */
 export class InvalidToken extends Error {}
 
-/** Postern cannot be asked for the key: the token is neither good nor bad. */
+/** The keys cannot be loaded, so the token can be neither accepted nor refused. */
 export class KeysUnavailable extends Error {}
 
 /**
- * The public keys at a JWKS address, fetched when they are needed; all times in milliseconds.
+ * The public keys at a JWKS address, loaded when they are needed; all times in milliseconds.
  *
- * Keys are fresh for five minutes. While Postern is away those that are known go on for an hour: no
- * token of its lives longer. An unknown `kid` makes one request, and then none for the cool-down,
- * so that strangers cannot make this service call Postern all the time. (`createRemoteJWKSet` of
- * jose does the same but for the hour: with it nothing is verified once its cache is old.)
+ * Keys are used for five minutes. While Postern is unavailable, known keys are used for up to an
+ * hour: no access token lives longer. An unknown `kid` causes one request, and then none during the
+ * cool-down, so that strangers cannot make this service call Postern all the time. (Unlike this
+ * class, `createRemoteJWKSet` of jose does not use known keys during an outage.)
  */
 export class KeySet {
   #url;
@@ -39,17 +39,17 @@ export class KeySet {
     this.#times = { fresh, known, coolDown };
   }
 
-  /** The key for a protected header, as `jwtVerify` asks for it. */
+  /** Returns the key for a protected header, for `jwtVerify`. */
   async find(header, token) {
     const { kid } = header;
-    if (typeof kid !== "string") throw new InvalidToken("No key is named.");
+    if (typeof kid !== "string") throw new InvalidToken("The key ID is missing.");
     if (this.#needsFetching(kid)) this.#fetching ??= this.#fetch();
     await this.#fetching;
     if (age(this.#fetchedAt) < this.#times.known && this.#kids.has(kid)) {
       return this.#find(header, token);
     }
     if (this.#fetchedAt < this.#triedAt) throw new KeysUnavailable();
-    throw new InvalidToken("The key is not known.");
+    throw new InvalidToken("The key is unknown.");
   }
 
   #needsFetching(kid) {
@@ -65,12 +65,12 @@ export class KeySet {
       if (!reply.ok) return;
       const { keys } = await reply.json();
       const usable = keys.filter((key) => ALGORITHMS.includes(key.alg) && key.use === "sig");
-      // Keys that are gone were revoked, or have nothing left to verify.
+      // Missing keys were revoked, or all their tokens have expired.
       this.#find = createLocalJWKSet({ keys: usable });
       this.#kids = new Set(usable.map((key) => key.kid));
       this.#fetchedAt = triedAt;
     } catch {
-      // Away, or no JWKS: what is known goes on.
+      // Unavailable, or not a JWKS: the known keys are used.
     } finally {
       this.#fetching = undefined;
     }
@@ -81,19 +81,19 @@ function age(since) {
   return performance.now() - since;
 }
 
-/** Verifies tokens of one issuer that are meant for one audience. */
+/** Verifies tokens of one issuer for one audience. */
 export class Verifier {
   #keys;
   #expected;
 
   constructor(keys, { issuer, audience }) {
     this.#keys = keys;
-    // RFC 9068, 4: no other JWT of the issuer passes for an access token.
+    // RFC 9068, 4: other JWTs of the issuer are not access tokens.
     const fixed = { typ: "at+jwt", algorithms: ALGORITHMS, requiredClaims: CLAIMS };
     this.#expected = { issuer, audience, ...fixed };
   }
 
-  /** What the token says, once it is proved. Throws InvalidToken, KeysUnavailable. */
+  /** Returns the claims of a valid token. Throws InvalidToken, KeysUnavailable. */
   async verify(token) {
     try {
       const find = (header, jws) => this.#keys.find(header, jws);

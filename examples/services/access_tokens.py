@@ -1,9 +1,8 @@
-"""Verifies Postern's access tokens by its public keys: no database and no call per request.
+"""Verifies Postern's access tokens with its public keys, without a call per request.
 
-Needs `pyjwt[crypto]` and `httpx2`. What this cannot see: a token says what was true when it was
-signed. A session that has ended, a disabled account or a role that was taken away stays good here
-until the token's `exp`, half an hour later at most by default. `introspection.py` asks for those
-acts that must not wait for that.
+Needs `pyjwt[crypto]` and `httpx2`. A token contains the state at the time of issue. An ended
+session, a disabled user or a removed role is accepted here until the token expires, after half an
+hour by default. Use `introspection.py` for operations that must not accept them.
 """
 
 import asyncio
@@ -15,25 +14,25 @@ from typing import Any
 import httpx2
 import jwt
 
-# RFC 8725, 3.1: the algorithms are ours to choose, never the token's. None of them is symmetric,
-# so that a public key cannot pass for a secret.
+# RFC 8725, 3.1: the token must not choose the algorithm. None of these is symmetric, so a public
+# key cannot be used as a secret.
 ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
-# RFC 9068, 4: no other JWT of the issuer passes for an access token.
+# RFC 9068, 4: other JWTs of the issuer are not access tokens.
 TYPES = frozenset({"at+jwt", "application/at+jwt"})
 CLAIMS = ["iss", "aud", "exp", "iat", "sub", "sid", "jti"]
 
 
 class InvalidToken(Exception):
-    """The token proves nothing; says why."""
+    """The token is not valid. The message says why."""
 
 
 class KeysUnavailable(Exception):
-    """Postern cannot be asked for the key: the token is neither good nor bad."""
+    """The keys cannot be loaded, so the token can be neither accepted nor refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a verified token says."""
+    """The claims of a verified token."""
 
     user_id: str
     session_id: str
@@ -42,11 +41,11 @@ class AccessToken:
 
 
 class KeySet:
-    """The public keys at a JWKS address, fetched when they are needed.
+    """The public keys at a JWKS address, loaded when they are needed.
 
-    Keys are fresh for five minutes. While Postern is away those that are known go on for an hour:
-    no token of its lives longer. An unknown `kid` makes one request, and then none for the
-    cool-down, so that strangers cannot make this service call Postern all the time.
+    Keys are used for five minutes. While Postern is unavailable, known keys are used for up to an
+    hour: no access token lives longer. An unknown `kid` causes one request, and then none during
+    the cool-down, so that strangers cannot make this service call Postern all the time.
     """
 
     def __init__(
@@ -59,17 +58,17 @@ class KeySet:
         self._one_at_a_time = asyncio.Lock()
 
     async def find(self, kid: str) -> jwt.PyJWK:
-        """The key of this name. Raises InvalidToken, KeysUnavailable."""
+        """Returns the key with this ID. Raises InvalidToken, KeysUnavailable."""
         if self._needs_fetching(kid):
             async with self._one_at_a_time:
-                # Whoever came first may have fetched it.
+                # Another request may have loaded it.
                 if self._needs_fetching(kid):
                     await self._fetch()
         if _age(self._fetched_at) < self._known and kid in self._keys:
             return self._keys[kid]
         if self._fetched_at < self._tried_at:
             raise KeysUnavailable
-        raise InvalidToken("The key is not known.")
+        raise InvalidToken("The key is unknown.")
 
     def _needs_fetching(self, kid: str) -> bool:
         is_settled = kid in self._keys and _age(self._fetched_at) < self._fresh
@@ -77,10 +76,10 @@ class KeySet:
 
     async def _fetch(self) -> None:
         keys = await _download(self._url)
-        # Only now, so that whoever asks meanwhile waits for the outcome.
+        # Set after the download, so that parallel requests wait for it.
         self._tried_at = time.monotonic()
         if keys is not None:
-            # Keys that are gone were revoked, or have nothing left to verify.
+            # Missing keys were revoked, or all their tokens have expired.
             self._keys, self._fetched_at = keys, self._tried_at
 
 
@@ -106,7 +105,7 @@ def _age(since: float) -> float:
 
 
 class Verifier:
-    """Verifies tokens of one issuer that are meant for one audience."""
+    """Verifies tokens of one issuer for one audience."""
 
     def __init__(self, keys: KeySet, *, issuer: str, audience: str) -> None:
         self._keys = keys
@@ -114,7 +113,7 @@ class Verifier:
         self._audience = audience
 
     async def verify(self, token: str) -> AccessToken:
-        """What the token says, once it is proved. Raises InvalidToken, KeysUnavailable."""
+        """Returns the claims of a valid token. Raises InvalidToken, KeysUnavailable."""
         try:
             kid = _read_kid(jwt.get_unverified_header(token))
             key = await self._keys.find(kid)
@@ -124,7 +123,7 @@ class Verifier:
                 algorithms=[key.algorithm_name],
                 issuer=self._issuer,
                 audience=self._audience,
-                # The clock of this machine may be a moment behind.
+                # The clock of this machine may be slightly behind.
                 options={"require": CLAIMS, "verify_iat": False},
             )
         except jwt.InvalidTokenError as error:
@@ -139,9 +138,9 @@ class Verifier:
 
 def _read_kid(header: Mapping[str, Any]) -> str:
     if str(header.get("typ", "")).lower() not in TYPES:
-        raise InvalidToken("The token is no access token.")
+        raise InvalidToken("This is not an access token.")
     algorithm, kid = header.get("alg"), header.get("kid")
-    # A stranger wrote the header: it may hold anything that JSON can.
+    # The header is not verified yet: it can contain any JSON.
     if not isinstance(algorithm, str) or not isinstance(kid, str) or algorithm not in ALGORITHMS:
-        raise InvalidToken("The token is not signed as it must be.")
+        raise InvalidToken("The algorithm or the key ID is missing or not allowed.")
     return kid

@@ -1,4 +1,4 @@
-"""A service that only verifies: Postern signs people in, this trusts its signature.
+"""A FastAPI service that verifies the access tokens of its callers.
 
 uvicorn --factory examples.services.fastapi_service:app --port 8001
 """
@@ -24,21 +24,21 @@ Guard = Callable[..., Awaitable[AccessToken]]
 
 
 def read_bearer(authorization: Annotated[str, Header()] = "") -> str:
-    """The token of the bearer header (RFC 6750, 2.1)."""
+    """Returns the token of the `Authorization` header (RFC 6750, 2.1)."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
-        raise HTTPException(401, "Say who you are.", {"WWW-Authenticate": "Bearer"})
+        raise HTTPException(401, "Send an access token.", {"WWW-Authenticate": "Bearer"})
     return token.strip()
 
 
 def refused(description: str) -> HTTPException:
-    """401 for a token that came and is not good (RFC 6750, 3.1)."""
+    """Returns 401 for a token that is not valid (RFC 6750, 3.1)."""
     challenge = f'Bearer error="invalid_token", error_description="{description}"'
     return HTTPException(401, description, {"WWW-Authenticate": challenge})
 
 
 async def signed_in(request: Request, token: Annotated[str, Depends(read_bearer)]) -> AccessToken:
-    """Whoever shows a good access token."""
+    """Returns the access token of the caller, if it is valid."""
     verifier: Verifier = request.app.state.verifier
     try:
         return await verifier.verify(token)
@@ -47,7 +47,7 @@ async def signed_in(request: Request, token: Annotated[str, Depends(read_bearer)
 
 
 def has_scope(permission: str) -> Guard:
-    """Whoever holds the permission, says the token."""
+    """Returns a guard that requires a permission in the token."""
 
     async def guard(token: Annotated[AccessToken, Depends(signed_in)]) -> AccessToken:
         if permission not in token.scope:
@@ -59,7 +59,7 @@ def has_scope(permission: str) -> Guard:
 
 
 def has_role(role: str) -> Guard:
-    """Whoever has the role, says the token."""
+    """Returns a guard that requires a role in the token."""
 
     async def guard(token: Annotated[AccessToken, Depends(signed_in)]) -> AccessToken:
         if role not in token.roles:
@@ -77,7 +77,7 @@ async def still_signed_in(
     bearer: Annotated[str, Depends(read_bearer)],
     token: Annotated[AccessToken, Depends(signed_in)],
 ) -> AccessToken:
-    """Whoever shows a token that works at this very moment, says Postern: one call for each."""
+    """Asks Postern whether the session is still active: one call per request."""
     introspection: Introspection = request.app.state.introspection
     if not await introspection.is_active(bearer):
         raise refused("The session has ended.")
@@ -86,13 +86,13 @@ async def still_signed_in(
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Closes the connections to Postern at the end."""
+    """Closes the connections to Postern on shutdown."""
     yield
     await app.state.introspection.close()
 
 
 def app() -> FastAPI:
-    """The service."""
+    """Creates the service."""
     app = FastAPI(title="Reports", lifespan=lifespan)
     app.state.verifier, app.state.introspection = read_environment(os.environ)
     add_routes(app)
@@ -100,7 +100,7 @@ def app() -> FastAPI:
 
 
 def read_environment(env: Mapping[str, str]) -> tuple[Verifier, Introspection]:
-    """What this service trusts, and whom it asks."""
+    """Reads the addresses, the issuer and the account of this service."""
     url = env.get("POSTERN_URL", "http://localhost:8000")
     keys = KeySet(
         env.get("JWKS_URL", f"{url}/.well-known/jwks.json"),
@@ -116,7 +116,7 @@ def read_environment(env: Mapping[str, str]) -> tuple[Verifier, Introspection]:
 
 
 def add_routes(app: FastAPI) -> None:
-    """What it serves, each behind its guard."""
+    """Adds the routes, each with its guard."""
 
     @app.get("/health")
     async def health() -> str:
@@ -128,7 +128,7 @@ def add_routes(app: FastAPI) -> None:
 
     @app.get("/reports", dependencies=[Depends(has_scope("audit:read"))])
     async def reports() -> list[str]:
-        return ["All is well."]
+        return ["No incidents."]
 
     @app.get("/settings", dependencies=[Depends(has_role("admin"))])
     async def settings() -> dict[str, str]:
@@ -136,10 +136,10 @@ def add_routes(app: FastAPI) -> None:
 
     @app.delete("/reports", status_code=204, dependencies=[Depends(still_signed_in)])
     async def burn() -> None:
-        """Cannot be undone: so it asks."""
+        """Deletes the reports. This cannot be undone, so it asks Postern first."""
 
     @app.exception_handler(KeysUnavailable)
     @app.exception_handler(IntrospectionUnavailable)
     async def away(_request: Request, _error: Exception) -> JSONResponse:
-        # Not 401: that would make clients sign their person out.
-        return JSONResponse({"detail": "Postern is away."}, 503, {"Retry-After": "5"})
+        # Not 401: clients would sign their user out.
+        return JSONResponse({"detail": "Postern is unavailable."}, 503, {"Retry-After": "5"})

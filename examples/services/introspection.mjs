@@ -1,12 +1,12 @@
-// Asks Postern whether a token still works at this moment (RFC 7662).
+// Asks Postern whether a token is still active (RFC 7662).
 //
-// For the few acts that must not happen after a session has ended. The service has an account of
-// its own, with a role that permits `tokens:introspect` and nothing else.
+// Use it for operations that must not run after a session has ended. The service has its own
+// account, with a role that grants only `tokens:introspect`.
 
-/** Postern cannot be asked, or does not let this service ask: nobody knows. */
+/** Postern is unavailable, or refuses the account of this service. */
 export class IntrospectionUnavailable extends Error {}
 
-/** Postern's `/introspect`, with the account of this service. */
+/** Calls `/introspect` with the account of this service. */
 export class Introspection {
   #url;
   #account;
@@ -17,20 +17,20 @@ export class Introspection {
     this.#account = { grant_type: "password", username, password };
   }
 
-  /** Whether the token works now. Throws IntrospectionUnavailable. */
+  /** Returns whether the token is active. Throws IntrospectionUnavailable. */
   async isActive(token) {
     try {
       const own = this.#ownToken;
       let reply = await this.#post("/introspect", { token }, await own.catch(() => ""));
       if (reply.status === 401) {
-        // Its own token has expired; many who notice at once log in once.
+        // The token of this service has expired. Parallel requests sign in once.
         if (this.#ownToken === own) this.#ownToken = this.#logIn();
         reply = await this.#post("/introspect", { token }, await this.#ownToken);
       }
       if (!reply.ok) throw new Error(`Postern answered ${reply.status}`);
       return (await reply.json()).active === true;
     } catch (error) {
-      throw new IntrospectionUnavailable("Postern cannot be asked", { cause: error });
+      throw new IntrospectionUnavailable("Postern is unavailable", { cause: error });
     }
   }
 

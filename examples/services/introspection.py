@@ -1,7 +1,7 @@
-"""Asks Postern whether a token still works at this moment (RFC 7662).
+"""Asks Postern whether a token is still active (RFC 7662).
 
-For the few acts that must not happen after a session has ended. The service has an account of its
-own, with a role that permits `tokens:introspect` and nothing else.
+Use it for operations that must not run after a session has ended. The service has its own account,
+with a role that grants only `tokens:introspect`.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ import httpx2
 
 
 class IntrospectionUnavailable(Exception):
-    """Postern cannot be asked, or does not let this service ask: nobody knows."""
+    """Postern is unavailable, or refuses the account of this service."""
 
 
 class Introspection:
-    """Postern's `/introspect`, with the account of this service."""
+    """Calls `/introspect` with the account of this service."""
 
     def __init__(self, url: str, *, username: str, password: str) -> None:
         self._http = httpx2.AsyncClient(base_url=url, timeout=2.0)
@@ -23,18 +23,18 @@ class Introspection:
         self._one_at_a_time = asyncio.Lock()
 
     async def close(self) -> None:
-        """Closes its connections."""
+        """Closes the connections."""
         await self._http.aclose()
 
     async def is_active(self, token: str) -> bool:
-        """Whether the token works now. Raises IntrospectionUnavailable."""
+        """Returns whether the token is active. Raises IntrospectionUnavailable."""
         try:
             if not self._own_token:
                 await self._log_in(instead_of="")
             own = self._own_token
             reply = await self._ask(token)
             if reply.status_code == 401:
-                # Its own token has expired; many who notice at once log in once.
+                # The token of this service has expired. Parallel requests sign in once.
                 await self._log_in(instead_of=own)
                 reply = await self._ask(token)
             return reply.raise_for_status().json()["active"] is True

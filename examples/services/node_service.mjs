@@ -1,4 +1,4 @@
-// A service that only verifies: Postern signs people in, this trusts its signature.
+// A Node service that verifies the access tokens of its callers.
 //
 // npm ci && node node_service.mjs
 
@@ -19,7 +19,7 @@ const introspection = new Introspection(url, {
   password: env.SERVICE_PASSWORD ?? "",
 });
 
-/** What is answered instead of what was asked for. */
+/** An error reply. */
 class Refused extends Error {
   constructor(status, detail, headers) {
     super(detail);
@@ -33,19 +33,19 @@ function unauthorized(description) {
   return new Refused(401, description, { "WWW-Authenticate": challenge });
 }
 
-/** The token of the bearer header (RFC 6750, 2.1). */
+/** Returns the token of the `Authorization` header (RFC 6750, 2.1). */
 function readBearer(request) {
   const [scheme, ...rest] = (request.headers.authorization ?? "").split(" ");
   if (scheme.toLowerCase() === "bearer") return rest.join(" ").trim();
-  throw new Refused(401, "Say who you are.", { "WWW-Authenticate": "Bearer" });
+  throw new Refused(401, "Send an access token.", { "WWW-Authenticate": "Bearer" });
 }
 
-/** Whoever shows a good access token. */
+/** Returns the access token of the caller, if it is valid. */
 function signedIn(request) {
   return verifier.verify(readBearer(request));
 }
 
-/** Whoever holds the permission, says the token. */
+/** Returns a guard that requires a permission in the token. */
 function hasScope(permission) {
   return async (request) => {
     const token = await signedIn(request);
@@ -55,7 +55,7 @@ function hasScope(permission) {
   };
 }
 
-/** Whoever has the role, says the token. */
+/** Returns a guard that requires a role in the token. */
 function hasRole(role) {
   return async (request) => {
     const token = await signedIn(request);
@@ -65,26 +65,26 @@ function hasRole(role) {
   };
 }
 
-/** Whoever shows a token that works at this very moment, says Postern: one call for each. */
+/** Asks Postern whether the session is still active: one call per request. */
 async function stillSignedIn(request) {
   const token = await signedIn(request);
   if (await introspection.isActive(readBearer(request))) return token;
   throw unauthorized("The session has ended.");
 }
 
-// Deny by default: a route is a guard and what it guards.
+// Access is denied by default: a route is a guard and a handler.
 const ROUTES = {
   "GET /health": [async () => undefined, () => "ok"],
   "GET /whoami": [signedIn, (token) => ({ userId: token.userId })],
-  "GET /reports": [hasScope("audit:read"), () => ["All is well."]],
+  "GET /reports": [hasScope("audit:read"), () => ["No incidents."]],
   "GET /settings": [hasRole("admin"), () => ({ theme: "dark" })],
-  // Cannot be undone: so it asks.
+  // This cannot be undone, so it asks Postern first.
   "DELETE /reports": [stillSignedIn, () => undefined],
 };
 
 async function answer(request) {
   const route = ROUTES[`${request.method} ${request.url}`];
-  if (!route) throw new Refused(404, "There is nothing here.");
+  if (!route) throw new Refused(404, "Not found.");
   const [guard, handle] = route;
   return handle(await guard(request));
 }
@@ -93,11 +93,11 @@ function refusalOf(error) {
   if (error instanceof Refused) return error;
   if (error instanceof InvalidToken) return unauthorized("The access token is not valid.");
   if (error instanceof KeysUnavailable || error instanceof IntrospectionUnavailable) {
-    // Not 401: that would make clients sign their person out.
-    return new Refused(503, "Postern is away.", { "Retry-After": "5" });
+    // Not 401: clients would sign their user out.
+    return new Refused(503, "Postern is unavailable.", { "Retry-After": "5" });
   }
   console.error(error);
-  return new Refused(500, "Something went wrong.");
+  return new Refused(500, "Internal error.");
 }
 
 function send(response, status, body, headers = {}) {

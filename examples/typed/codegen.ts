@@ -1,7 +1,7 @@
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
 const config: CodegenConfig = {
-  // Or what `postern schema export` prints, with own fields in it.
+  // With custom fields, use the output of `postern schema export --app …`.
   schema: "../../schema.graphql",
   documents: "documents/*.graphql",
   importExtension: ".js",
@@ -12,13 +12,13 @@ const config: CodegenConfig = {
     useTypeImports: true,
   },
   generates: {
-    // The client preset: what src/ uses. The manifest is for POSTERN_TRUSTED_DOCUMENTS.
+    // The client preset, which src/ uses. The manifest is for POSTERN_TRUSTED_DOCUMENTS.
     "generated/client/": {
       preset: "client",
       config: { documentMode: "string" },
       presetConfig: { fragmentMasking: false, persistedDocuments: true },
     },
-    // The two plain plugins, for those who use them. Each writes the enums: in one file they clash.
+    // The two plain plugins. Both write the enums, so each needs its own file.
     "generated/schema.ts": { plugins: ["typescript"] },
     "generated/operations.ts": { plugins: ["typescript-operations"] },
   },

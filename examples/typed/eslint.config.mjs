@@ -1,5 +1,5 @@
-// graphql-eslint over Postern's schema and the documents beside this file, each by its strictest
-// set. Run it in the top folder:
+// graphql-eslint with its strictest rules for Postern's schema and the documents of this example.
+// Run it in the top folder:
 // npx --prefix examples/typed eslint -c examples/typed/eslint.config.mjs schema.graphql \
 //   examples/typed/documents
 
@@ -12,7 +12,7 @@ const SCHEMA = {
   ...configs["flat/schema-all"].rules,
   ...configs["flat/schema-relay"].rules,
 
-  // Everything that a frontend can point at, root fields included.
+  // All elements of the schema need a description.
   [rule("require-description")]: [
     "error",
     {
@@ -24,14 +24,14 @@ const SCHEMA = {
       DirectiveDefinition: true,
     },
   ],
-  // `nodes` stand beside the edges, and no object is fetched by its global id.
+  // Connections have `nodes` and `edges`, and there is no `node(id:)`.
   [rule("relay-edge-types")]: [
     "error",
     { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false },
   ],
-  // Sessions and invitations page forwards only.
+  // Lists of sessions and invitations have forward pagination only.
   [rule("relay-arguments")]: ["error", { includeBoth: false }],
-  // What has no identity: results, pages, and values inside another object.
+  // Results, pages and embedded values have no ID.
   [rule("strict-id-in-types")]: [
     "error",
     {
@@ -43,29 +43,29 @@ const SCHEMA = {
   ],
 
   // Off, and why:
-  // A deprecated name goes with the next major version, whose day is not known.
+  // Deprecated names are removed in the next major version, which has no date yet.
   [rule("require-deprecation-date")]: "off",
-  // `User.username` is what everybody calls it.
+  // `User.username` is the common name.
   [rule("no-typename-prefix")]: "off",
-  // Fields stand as people read them: the id first, times last.
+  // Fields have a reading order: the ID first, times last.
   [rule("alphabetize")]: "off",
-  // A server without mutations would log nobody in.
+  // The schema needs mutations.
   [rule("no-root-type")]: "off",
-  // A habit of the first Relay; a payload returns what it changed.
+  // An old convention of Relay. A payload returns the changed object.
   [rule("require-field-of-type-query-in-mutation-result")]: "off",
-  // Only what may be denied is nullable: a payload that anybody may have is always there.
+  // Only fields that can be refused are nullable. Public payloads are not.
   [rule("require-nullable-result-in-root")]: "off",
 };
 
 const DOCUMENTS = {
   ...configs["flat/operations-all"].rules,
 
-  // Off, and why: an operation reads best in the order in which it is used, beside its kin.
+  // Off, and why: operations are in the order of their use, in one file.
   [rule("alphabetize")]: "off",
   [rule("lone-executable-definition")]: "off",
   [rule("match-document-filename")]: "off",
   [rule("require-import-fragment")]: "off",
-  // A fragment gives a type its name, for one place too.
+  // A fragment gives a type a name, even if it is used once.
   [rule("no-one-place-fragments")]: "off",
 };
 

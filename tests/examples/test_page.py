@@ -182,7 +182,7 @@ def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
     for _ in range(10):
         site.sign_in(tab, replace(ALICE, password="wrong"))
         tab.get_by_text("The username or password is wrong.").wait_for()
-        tab.evaluate("document.getElementById('told').textContent = ''")
+        tab.evaluate("document.getElementById('message').textContent = ''")
     site.sign_in(tab)
     tab.get_by_text("Too many attempts").wait_for()
     assert button.is_disabled()

@@ -1,4 +1,4 @@
-// A page of accounts as Relay asks for it: a fragment that pages on by itself.
+// A list of users for Relay: a fragment with pagination.
 
 import { graphql } from "relay-runtime";
 

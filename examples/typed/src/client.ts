@@ -1,10 +1,10 @@
-// A typed client of Postern that sends no text of GraphQL: each document goes by its hash.
+// A typed client of Postern. It sends the hash of each document instead of its text.
 
 import type { TypedDocumentString } from "../generated/client/graphql.js";
 import type { PairFragment, ProblemFragment } from "../generated/client/graphql.js";
 import { LogInDocument, RefreshDocument } from "../generated/client/graphql.js";
 
-/** One GraphQL error: a denial, or something that a program must act on. */
+/** A GraphQL error, which the client must handle. */
 export interface CodedError {
   message: string;
   path?: (string | number)[];
@@ -12,12 +12,12 @@ export interface CodedError {
 }
 
 export interface Result<Data> {
-  /** Partial where a field was denied: `errors` says which. */
+  /** Partial if a field was refused: see `errors`. */
   data: Data | null;
   errors: CodedError[];
 }
 
-/** What the person can put right; `code` is one of a closed list. */
+/** Errors that the user can fix; `code` is an enum. */
 export class Refusal extends Error {
   readonly problems: ProblemFragment[];
 
@@ -29,13 +29,13 @@ export class Refusal extends Error {
 
 export class Client {
   #tokens: PairFragment | undefined;
-  // Of a refresh without a reply: repeated with the same key, it gives the same tokens.
+  // The key of a refresh without a reply: a repetition with this key returns the same tokens.
   #refreshKey: string | undefined;
 
   constructor(readonly url: string) {}
 
   async logIn(username: string, password: string): Promise<void> {
-    // Of an earlier session: it proves that this device has signed in before, so that wrong
+    // A refresh token of an earlier session proves a known device, so that wrong
     // passwords of strangers do not delay this sign-in.
     const refreshToken = this.#tokens?.refreshToken ?? null;
     const input = { username, password, refreshToken };
@@ -43,7 +43,7 @@ export class Client {
     this.#keep(data?.login);
   }
 
-  /** Spends the refresh token and keeps the next; call it before `expiresIn` is over. */
+  /** Exchanges the refresh token. Call it before the access token expires (`expiresIn`). */
   async refresh(): Promise<void> {
     const refreshToken = this.#tokens?.refreshToken ?? null;
     this.#refreshKey ??= crypto.randomUUID();
