@@ -1,4 +1,4 @@
-"""What else a person has: a device that is no browser."""
+"""Another device of a user, outside of the browser."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ EVERYWHERE = "mutation { logoutEverywhere { endedSessions } }"
 
 
 class OtherDevice:
-    """Another device of somebody's."""
+    """A device with its own session."""
 
     def __init__(self, server: Process, account: Account = ALICE) -> None:
         self._url = f"{server.base_url}/graphql"
@@ -26,13 +26,13 @@ class OtherDevice:
         self._tokens = self._post(LOGIN, {"input": typed})["login"]["tokens"]
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """Runs an operation with a fresh token."""
+        """Runs an operation with a new token."""
         spent = {"input": {"refreshToken": self._tokens["refreshToken"]}}
         self._tokens = self._post(REFRESH, spent)["refreshTokens"]["tokens"]
         return self._post(query, variables, self._tokens["accessToken"])
 
     def end_reason(self, session_id: str) -> str | None:
-        """Why a session is over; None if it is not."""
+        """Returns why a session has ended; None if it is active."""
         sessions = self.ask(ENDED)["me"]["sessions"]["nodes"]
         return {session["id"]: session["endReason"] for session in sessions}.get(session_id)
 

@@ -1,4 +1,4 @@
-"""Tokens that a service must refuse, made of a good one."""
+"""Forged tokens, made from a valid one. Services must refuse them."""
 
 import hmac
 import json
@@ -15,8 +15,8 @@ from auth.tokens.key_material import Key
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """A good token, and the key that Postern signed it with."""
+class TokenForger:
+    """Forges tokens from a valid token and the key that signed it."""
 
     good: str
     key: Key
@@ -25,15 +25,15 @@ class Workshop:
     def claims(self) -> dict[str, Any]:
         return dict(json.loads(_decode(self.good.split(".")[1])))
 
-    def resigned(self, *, typ: str = "at+jwt", without: str = "", **claims: Any) -> str:
-        """Other claims, under Postern's own signature."""
+    def signed_again(self, *, typ: str = "at+jwt", without: str = "", **claims: Any) -> str:
+        """Returns a token with other claims, signed with Postern's key."""
         changed = {**self.claims, **claims}
         changed.pop(without, None)
         key = self.key
         return jws.sign(changed, key.signer, algorithm=key.algorithm, kid=key.kid, typ=typ)
 
     def signed_by_secret(self, secret: bytes) -> str:
-        """HS256, under the name of Postern's key."""
+        """Returns an HS256 token with the key ID of Postern's key."""
         head = {"alg": "HS256", "typ": "at+jwt", "kid": self.key.kid}
         signed = f"{_encode(json.dumps(head).encode())}.{self.good.split('.')[1]}"
         return f"{signed}.{_encode(hmac.digest(secret, signed.encode(), 'sha256'))}"
@@ -47,13 +47,13 @@ class Workshop:
         payload = json.dumps({**self.claims, "roles": ["admin"], "scope": "audit:read"})
         return f"{head}.{_encode(payload.encode())}.{signature}"
 
-    def of_a_stranger(self) -> str:
-        """Signed by a key of one's own, under the name of Postern's."""
+    def signed_by_other_key(self) -> str:
+        """Returns a token signed by another key, with the key ID of Postern's key."""
         own = ec.generate_private_key(ec.SECP256R1())
         kid, algorithm = self.key.kid, self.key.algorithm
         return jws.sign(self.claims, own, algorithm=algorithm, kid=kid, typ="at+jwt")
 
-    def of_an_unknown_key(self) -> str:
+    def with_unknown_key_id(self) -> str:
         key = self.key
         return jws.sign(
             self.claims, key.signer, algorithm=key.algorithm, kid="unknown", typ="at+jwt"
@@ -65,7 +65,7 @@ def _public_pem(key: Key) -> bytes:
     return pem
 
 
-FORGERIES: dict[str, Callable[[Workshop], str]] = {
+FORGERIES: dict[str, Callable[[TokenForger], str]] = {
     "alg none": lambda shop: shop.unsigned("none"),
     "alg None": lambda shop: shop.unsigned("None"),
     "alg as a list": lambda shop: shop.unsigned(["ES256"]),
@@ -76,18 +76,18 @@ FORGERIES: dict[str, Callable[[Workshop], str]] = {
         json.dumps(shop.key.public_jwk).encode()
     ),
     "an empty secret": lambda shop: shop.signed_by_secret(b""),
-    "tampered with": Workshop.tampered,
+    "tampered with": TokenForger.tampered,
     "cut": lambda shop: shop.good[:-4],
-    "signed by a stranger": Workshop.of_a_stranger,
-    "a key that is not known": Workshop.of_an_unknown_key,
-    "for another audience": lambda shop: shop.resigned(aud="http://elsewhere.example"),
-    "for nobody": lambda shop: shop.resigned(without="aud"),
-    "of another issuer": lambda shop: shop.resigned(iss="http://elsewhere.example"),
-    "of no issuer": lambda shop: shop.resigned(without="iss"),
-    "another kind of JWT": lambda shop: shop.resigned(typ="JWT"),
-    "without an end": lambda shop: shop.resigned(without="exp"),
-    "long over": lambda shop: shop.resigned(exp=1_000_000_000),
-    "without a session": lambda shop: shop.resigned(without="sid"),
+    "signed by a stranger": TokenForger.signed_by_other_key,
+    "a key that is not known": TokenForger.with_unknown_key_id,
+    "for another audience": lambda shop: shop.signed_again(aud="http://elsewhere.example"),
+    "for nobody": lambda shop: shop.signed_again(without="aud"),
+    "of another issuer": lambda shop: shop.signed_again(iss="http://elsewhere.example"),
+    "of no issuer": lambda shop: shop.signed_again(without="iss"),
+    "another kind of JWT": lambda shop: shop.signed_again(typ="JWT"),
+    "without an end": lambda shop: shop.signed_again(without="exp"),
+    "long over": lambda shop: shop.signed_again(exp=1_000_000_000),
+    "without a session": lambda shop: shop.signed_again(without="sid"),
     "no token": lambda _: "abc",
 }
 

@@ -1,4 +1,4 @@
-"""Frontends that use the example clients, each a Node process of its own."""
+"""Frontends with the example clients, as Node processes."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.accounts import ALICE, Account
-from tests.examples.bad_line import BadLine
+from tests.examples.faulty_proxy import FaultyProxy
 from tests.node import NODE, needs_packages_of
 from tests.processes import Process
 
@@ -20,11 +20,11 @@ needs_packages = needs_packages_of(FOLDER)
 
 TOKEN_SECONDS = 4
 
-Told = dict[str, Any]
+Report = dict[str, Any]
 
 
 def settings_of(database_url: str) -> dict[str, str]:
-    """A server whose access tokens live for a moment."""
+    """Returns the settings of a server with short-lived access tokens."""
     return {
         "POSTERN_ENVIRONMENT": "development",
         "POSTERN_DATABASE_URL": database_url,
@@ -34,91 +34,93 @@ def settings_of(database_url: str) -> dict[str, str]:
 
 
 class Frontend:
-    """A person's frontend: does what it is told, and tells what it hears."""
+    """A frontend: runs actions, and reports its events."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._unheard: list[Told] = []
+        self._unread: list[Report] = []
 
-    def begin(self, action: str, **given: Any) -> None:
-        """Has something done, without waiting for it."""
+    def start_action(self, action: str, **given: Any) -> None:
+        """Starts an action, without waiting for it."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"action": action, **given}) + "\n")
         self._process.stdin.flush()
 
-    def do(self, action: str, **given: Any) -> Told:
-        """Has something done, and returns what came of it."""
-        self.begin(action, **given)
-        return self.hears(done=action)
+    def do(self, action: str, **given: Any) -> Report:
+        """Runs an action, and returns its report."""
+        self.start_action(action, **given)
+        return self.wait_for(done=action)
 
-    def hears(self, **wanted: Any) -> Told:
-        """The next of what it tells that holds all of these."""
-        for told in self._unheard:
-            if wanted.items() <= told.items():
-                self._unheard.remove(told)
-                return told
+    def wait_for(self, **wanted: Any) -> Report:
+        """Waits for the next report with all of these values, and returns it."""
+        for report in self._unread:
+            if wanted.items() <= report.items():
+                self._unread.remove(report)
+                return report
         assert self._process.stdout
         for line in self._process.stdout:
-            now: Told = json.loads(line)
+            now: Report = json.loads(line)
             if wanted.items() <= now.items():
                 return now
-            self._unheard.append(now)
-        raise AssertionError(f"it ended before {wanted}: {self._unheard}")
+            self._unread.append(now)
+        raise AssertionError(f"it ended before {wanted}: {self._unread}")
 
-    def has_heard(self, **wanted: Any) -> bool:
-        """Whether it told so already, and nobody asked."""
+    def has_received(self, **wanted: Any) -> bool:
+        """Returns whether such a report was received and not read yet."""
         self.do("user")
-        return any(wanted.items() <= told.items() for told in self._unheard)
+        return any(wanted.items() <= report.items() for report in self._unread)
 
     @property
     def session_id(self) -> str:
-        """The session that it has."""
+        """The ID of its session."""
         return str(self.do("session")["id"])
 
     def sign_in(self, account: Account = ALICE) -> "Frontend":
-        """Signs somebody in."""
+        """Signs in."""
         typed = {"username": account.username, "password": account.password}
         assert self.do("signIn", **typed)["errors"] == []
-        self.hears(change="signedIn")
-        # What was told until now is of those who were signed in before.
-        self._unheard.clear()
+        self.wait_for(change="signedIn")
+        # Earlier reports belong to the previous user.
+        self._unread.clear()
         return self
 
 
 class Clients:
-    """Several frontends that do the same at the same time."""
+    """Several frontends that do the same concurrently."""
 
     def __init__(self, frontends: list[Frontend]) -> None:
         self.all = frontends
 
-    def do(self, action: str, **given: Any) -> list[Told]:
-        """Has each do something, and returns what came of it."""
+    def do(self, action: str, **given: Any) -> list[Report]:
+        """Runs an action in each, and returns the reports."""
         for one in self.all:
-            one.begin(action, **given)
-        return self.hear(done=action)
+            one.start_action(action, **given)
+        return self.wait_for(done=action)
 
-    def hear(self, **wanted: Any) -> list[Told]:
-        """What each tells next that holds all of these, without these."""
-        heard = [one.hears(**wanted) for one in self.all]
-        return [{name: told[name] for name in told.keys() - wanted.keys()} for told in heard]
+    def wait_for(self, **wanted: Any) -> list[Report]:
+        """Waits for a report with these values from each. Returns the other values."""
+        reports = [one.wait_for(**wanted) for one in self.all]
+        return [
+            {name: report[name] for name in report.keys() - wanted.keys()} for report in reports
+        ]
 
-    def each(self, **told: Any) -> list[Told]:
-        """This, once for each."""
-        return [told] * len(self.all)
+    def each(self, **report: Any) -> list[Report]:
+        """Returns this report, once for each frontend."""
+        return [report] * len(self.all)
 
     def sign_in(self, account: Account = ALICE) -> None:
-        """Signs somebody in at each, who may be signed in already."""
+        """Signs in at each, even if another user is signed in."""
         for one in self.all:
             one.sign_in(account)
 
     def session_ids(self) -> list[str]:
-        """The session that each has."""
+        """The IDs of the sessions."""
         return [one.session_id for one in self.all]
 
 
 @contextmanager
-def frontend(adapter: str, server: Process | BadLine) -> Iterator[Frontend]:
-    """Starts one."""
+def frontend(adapter: str, server: Process | FaultyProxy) -> Iterator[Frontend]:
+    """Starts a frontend."""
     assert NODE
     process = subprocess.Popen(
         [NODE, str(DRIVER), str(FOLDER), adapter, f"{server.base_url}/graphql"],

@@ -1,4 +1,4 @@
-"""Web servers of pages, and the sessions that a server has of the people in front of them."""
+"""Web servers for pages, and the sessions in the database."""
 
 import sqlite3
 import threading
@@ -21,12 +21,12 @@ ADDRESS_TO_CHANGE = "http://localhost:8000/graphql"
 
 class _Files(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Prints nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
 def files_served(folder: Path) -> Iterator[int]:
-    """The port of a web server, by the names localhost and 127.0.0.1."""
+    """Starts a web server on localhost and 127.0.0.1. Yields its port."""
     handler = partial(_Files, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -37,7 +37,7 @@ def files_served(folder: Path) -> Iterator[int]:
 
 
 def page_for(folder: Path, port: int) -> Path:
-    """A copy of the page, changed as its developer changes it: for the server at this port."""
+    """Returns a copy of the page for the server at this port."""
     for file in FOLDER.iterdir():
         if file.name != "index.html":
             (folder / file.name).symlink_to(file)
@@ -49,7 +49,7 @@ def page_for(folder: Path, port: int) -> Path:
 
 
 class Site:
-    """The example page in somebody's browser."""
+    """The example page in a browser."""
 
     def __init__(self, origin: str, server: Process, browser: BrowserContext) -> None:
         self.origin = origin
@@ -58,11 +58,11 @@ class Site:
 
     @property
     def graphql(self) -> str:
-        """The address that the page calls."""
+        """The URL that the page calls."""
         return f"{self.server.base_url}/graphql"
 
     def open_tab(self, query: str = "") -> Page:
-        """Opens the page, and waits until it knows who is signed in."""
+        """Opens the page, and waits until it shows whether a user is signed in."""
         tab = self.browser.new_page()
         tab.goto(f"{self.origin}/index.html{query}")
         tab.locator("#sign-in:visible, #account:visible").wait_for()
@@ -75,14 +75,14 @@ class Site:
         tab.get_by_role("button", name="Sign in").click()
 
 
-def is_signed_in(tab: Page) -> bool:
-    """Waits for the page to know, and says so."""
+def shows_signed_in(tab: Page) -> bool:
+    """Returns whether the page shows a signed-in user."""
     tab.locator("#sign-in:visible, #account:visible").wait_for()
     return tab.locator("#account").is_visible()
 
 
 def sessions_of(database_url: str) -> list[tuple[str, int, str | None]]:
-    """The id, the generation and the end of every session, as the rows have them."""
+    """Returns ID, generation and end of each session in the database."""
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as db:
         query = "SELECT id, generation, revocation_reason FROM sessions ORDER BY created_at"
         return db.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""The examples as processes of their own."""
+"""Runs the examples as processes."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ _STARTS_WITHIN_SECONDS = 30
 def running_uvicorn(
     folder: Path, application: str, settings: Mapping[str, str], *, ready: str
 ) -> Iterator[str]:
-    """`uvicorn --factory` as the examples say; the address of what it serves."""
+    """Runs `uvicorn --factory`. Yields the URL."""
     command = [sys.executable, "-m", "uvicorn", "--factory", application]
     with running(folder, command, settings, ready=ready) as url:
         yield url
@@ -31,9 +31,9 @@ def running_uvicorn(
 def running(
     folder: Path, command: Sequence[str], settings: Mapping[str, str], *, ready: str
 ) -> Iterator[str]:
-    """A process that serves at a free port; the address of it."""
+    """Runs a process that serves at a free port. Yields the URL."""
     port, log = str(free_port()), folder / f"{uuid4().hex}.log"
-    # How uvicorn, Node and Postern are told their port.
+    # The variables for the port of uvicorn, Node and Postern.
     ports = {"UVICORN_PORT": port, "PORT": port, "POSTERN_PORT": port}
     given = environment(PYTHONPATH=str(ROOT), **ports, **settings)
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""A Postern and the two services of `examples/services`, each a process of its own."""
+"""A Postern server and the services of `examples/services`, as processes."""
 
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from tests.processes import Process, run_command
 ISSUER = "http://localhost"
 COOL_DOWN = 0.5
 PYTHON_SERVICE, NODE_SERVICE = "FastAPI and PyJWT", "Node and jose"
-# One for all: to make a client costs more than to use it.
+# Shared, because creating a client takes longer than a request.
 HTTP = httpx2.Client(timeout=20)
 
 CREATE_ROLE = """
@@ -37,7 +37,7 @@ mutation SetRoles($input: SetUserRolesInput!) { setUserRoles(input: $input) { er
 
 @contextmanager
 def running_service(kind: str, folder: Path, postern: str) -> Iterator[str]:
-    """A service that trusts this Postern; its address."""
+    """Runs a service that trusts this Postern server. Yields its URL."""
     settings = {
         "POSTERN_URL": postern,
         "ISSUER": ISSUER,
@@ -59,7 +59,7 @@ def running_service(kind: str, folder: Path, postern: str) -> Iterator[str]:
 def call(
     service: str, token: str | None, path: str = "/whoami", method: str = "GET"
 ) -> httpx2.Response:
-    """One request to a service."""
+    """Sends a request to a service."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return HTTP.request(method, service + path, headers=headers)
 
@@ -67,7 +67,7 @@ def call(
 def ask(
     postern: str, query: str, variables: Mapping[str, Any] | None = None, token: str = ""
 ) -> Any:
-    """One operation that must succeed."""
+    """Runs an operation that must succeed."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     body = {"query": query, "variables": variables}
     result = HTTP.post(f"{postern}/graphql", json=body, headers=headers).json()
@@ -76,13 +76,13 @@ def ask(
 
 
 def log_in(postern: str, account: Account) -> str:
-    """An access token of somebody."""
+    """Returns an access token of an account."""
     person = {"username": account.username, "password": account.password}
     return str(ask(postern, LOGIN, {"input": person})["login"]["tokens"]["accessToken"])
 
 
-def let_introspect(postern: str, account: Account, *, admin: str) -> None:
-    """Gives an account the role that a service has."""
+def grant_introspection(postern: str, account: Account, *, admin: str) -> None:
+    """Gives an account the role of a service."""
     role = {"name": "service", "permissions": ["tokens:introspect"]}
     made = ask(postern, CREATE_ROLE, {"input": role}, admin)["createRole"]["role"]
     query = "query Find($search: String!) { users(search: $search) { nodes { id } } }"
@@ -92,7 +92,7 @@ def let_introspect(postern: str, account: Account, *, admin: str) -> None:
 
 
 def rotate_keys(folder: Path, database_url: str, *options: str) -> None:
-    """`postern keys rotate`, as an operator types it."""
+    """Runs `postern keys rotate`."""
     done: subprocess.CompletedProcess[str] = run_command(
         folder,
         *("keys", "rotate", *options),
@@ -104,7 +104,7 @@ def rotate_keys(folder: Path, database_url: str, *options: str) -> None:
 
 
 async def signing_key(database_url: str) -> Key:
-    """The key that Postern signs with: only its own secret opens it."""
+    """Returns the key that Postern signs with, decrypted with its secret."""
     settings = Settings(database_url=SecretStr(database_url), secret_key=SecretStr(SECRET))
     auth = build_auth(settings, PermissionRegistry(), Clock())
     try:
@@ -114,5 +114,5 @@ async def signing_key(database_url: str) -> Key:
 
 
 def requests_for_keys(postern: Process) -> int:
-    """How often somebody has fetched its keys, by its log."""
+    """Returns the number of JWKS requests in the log."""
     return postern.output.count("/.well-known/jwks.json")

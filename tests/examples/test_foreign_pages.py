@@ -1,4 +1,4 @@
-"""Pages of foreign origins, in the browser of somebody who is signed in, can do nothing for them.
+"""Pages of other origins cannot use the session of a signed-in user.
 
 Two origins: another port of localhost is the same site, so the browser does send the cookie; the
 other name of this machine is another site.
@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 from tests.browser.chromium import browser, needs_chromium
 from tests.databases import SqliteTemplates
 from tests.examples.frontends import needs_packages
-from tests.examples.pages import Site, files_served, is_signed_in, page_for, sessions_of
+from tests.examples.pages import Site, files_served, page_for, sessions_of, shows_signed_in
 from tests.processes import Process, forked_server, free_port
 
 pytestmark = [needs_chromium, needs_packages]
@@ -49,12 +49,12 @@ OPEN_SOCKET = """url => new Promise((resolve) => {
   socket.onclose = ({ code }) => resolve(code);
 })"""
 JSON = {"headers": {"Content-Type": "application/json"}}
-# What a page may send anywhere without asking: no header of its own, and nothing to read.
+# A "simple" request, which needs no preflight request.
 SIMPLE = {"mode": "no-cors", "headers": {"Content-Type": "text/plain"}}
 
 
 class Foreign:
-    """A foreign page beside the site's own, in one browser."""
+    """A page of another origin and the site's own page, in one browser."""
 
     def __init__(self, site: Site, page: Page, database_file: str) -> None:
         self.site = site
@@ -63,15 +63,15 @@ class Foreign:
         self._before = sessions_of(database_file)
 
     def ask(self, query: str, **init: Any) -> Any:
-        """What a fetch with the person's cookies gives."""
+        """Returns the result of a fetch with the user's cookies."""
         return self.page.evaluate(ASK, [self.site.graphql, query, init])
 
     def check_nothing_happened(self) -> None:
-        """The session is as it was, and the person is still signed in."""
+        """Asserts that the session has not changed, and the user is signed in."""
         assert sessions_of(self._database_file) == self._before
         (tab, *_) = self.site.browser.pages
         tab.reload()
-        assert is_signed_in(tab)
+        assert shows_signed_in(tab)
         assert tab.locator("#name").text_content() == "alice"
 
 
@@ -113,7 +113,7 @@ def server(
 
 @pytest.fixture(scope="module")
 def site(app_port: int, server: Process) -> Iterator[Site]:
-    """Where alice is signed in, with the cookie."""
+    """A site with alice signed in by cookie."""
     with browser() as started:
         site = Site(f"http://localhost:{app_port}", server, started.new_context())
         tab = site.open_tab()
@@ -135,7 +135,7 @@ def foreign(
         page.close()
 
 
-def test_the_pages_own_origin_may_do_what_others_may_not(site: Site) -> None:
+def test_own_origin_can_use_the_cookie(site: Site) -> None:
     tab = site.open_tab()
     kind, status, body = tab.evaluate(ASK, [site.graphql, REFRESH, JSON])
     assert (kind, status) == ("cors", 200)
@@ -150,7 +150,7 @@ def test_the_pages_own_origin_may_do_what_others_may_not(site: Site) -> None:
     tab.close()
 
 
-def test_a_foreign_page_cannot_refresh_or_sign_out_with_the_cookie(foreign: Foreign) -> None:
+def test_foreign_page_cannot_refresh_or_sign_out_with_the_cookie(foreign: Foreign) -> None:
     """R-32."""
     for query in (REFRESH, LOGOUT, LOGIN, ME):
         assert foreign.ask(query, **JSON) == "TypeError"
@@ -160,7 +160,7 @@ def test_a_foreign_page_cannot_refresh_or_sign_out_with_the_cookie(foreign: Fore
     foreign.check_nothing_happened()
 
 
-def test_a_form_of_a_foreign_page_is_not_read(foreign: Foreign) -> None:
+def test_form_of_a_foreign_page_is_refused(foreign: Foreign) -> None:
     """R-91."""
     home = foreign.page.url
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
@@ -176,7 +176,7 @@ def test_a_form_of_a_foreign_page_is_not_read(foreign: Foreign) -> None:
     foreign.check_nothing_happened()
 
 
-def test_a_foreign_page_reads_no_reply(foreign: Foreign) -> None:
+def test_foreign_page_cannot_read_a_reply(foreign: Foreign) -> None:
     """R-92."""
     address = f"{foreign.site.graphql}?query={ME}"
     get = {"method": "GET", "body": None}
@@ -184,27 +184,27 @@ def test_a_foreign_page_reads_no_reply(foreign: Foreign) -> None:
     assert foreign.page.evaluate(ASK, [address, "", {**get, "mode": "no-cors"}])[0] == "opaque"
     keys = f"{foreign.site.server.base_url}/users/me"
     assert foreign.page.evaluate(ASK, [keys, "", get]) == "TypeError"
-    # The origin of a page in a sandbox is `null`, whoever serves it.
+    # The origin of a sandboxed page is always `null`.
     sandboxed = f"""<iframe sandbox="allow-scripts" srcdoc="<script>
       fetch('{foreign.site.graphql}', {{ method: 'POST', credentials: 'include',
         headers: {{ 'Content-Type': 'application/json' }}, body: '{{}}' }})
         .then(() => 'read', (error) => error.name)
-        .then((told) => parent.postMessage(told, '*'));
+        .then((result) => parent.postMessage(result, '*'));
     </script>"></iframe>"""
-    told = foreign.page.evaluate(
+    result = foreign.page.evaluate(
         """html => new Promise((resolve) => {
           addEventListener("message", ({ data }) => resolve(data), { once: true });
           document.body.insertAdjacentHTML("beforeend", html);
         })""",
         sandboxed,
     )
-    assert told == "TypeError"
+    assert result == "TypeError"
     foreign.check_nothing_happened()
 
 
-def test_a_foreign_page_opens_no_socket(foreign: Foreign) -> None:
+def test_foreign_page_cannot_open_a_socket(foreign: Foreign) -> None:
     """R-111."""
     address = foreign.site.graphql.replace("http", "ws")
-    # Refused before the handshake is over.
+    # Refused during the handshake.
     assert foreign.page.evaluate(OPEN_SOCKET, address) == 1006
     foreign.check_nothing_happened()

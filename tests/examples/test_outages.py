@@ -1,4 +1,4 @@
-"""A server, or its database, that is away for a while signs nobody out."""
+"""The example clients during outages: users stay signed in."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def own_server() -> Iterator[PostgresqlServer]:
         yield server
 
 
-def test_a_server_that_restarts_signs_nobody_out(sqlite_url: str, tmp_path: Path) -> None:
+def test_server_restart_keeps_sessions(sqlite_url: str, tmp_path: Path) -> None:
     settings, port = settings_of(sqlite_url), free_port()
     with ExitStack() as stack:
         with forked_server(tmp_path, settings, port) as server:
@@ -38,18 +38,18 @@ def test_a_server_that_restarts_signs_nobody_out(sqlite_url: str, tmp_path: Path
             clients.sign_in()
             session_ids = clients.session_ids()
             clients.do("listen")
-            clients.hear(open=True)
+            clients.wait_for(open=True)
         time.sleep(TOKEN_SECONDS)
-        assert all("failed" in told for told in clients.do("me"))
+        assert all("failed" in report for report in clients.do("me"))
         assert clients.do("user") == clients.each(user="alice")
         stack.enter_context(forked_server(tmp_path, settings, port))
         assert clients.do("me") == clients.each(me="alice")
         assert clients.session_ids() == session_ids
-        # They listen again, too.
-        clients.hear(open=True)
+        # The subscriptions are restored too.
+        clients.wait_for(open=True)
 
 
-def test_a_database_that_is_away_is_asked_again_when_the_server_says(
+def test_database_outage_is_retried_after_retry_after(
     own_server: PostgresqlServer, tmp_path: Path
 ) -> None:
     with closing(PostgresqlTemplates(own_server.folder)) as templates:
@@ -59,8 +59,8 @@ def test_a_database_that_is_away_is_asked_again_when_the_server_says(
             own_server.crash()
             time.sleep(TOKEN_SECONDS)
             began = time.monotonic()
-            one.begin("me")
+            one.start_action("me")
             own_server.start()
-            assert one.hears(done="me")["me"] == "alice"
+            assert one.wait_for(done="me")["me"] == "alice"
             assert time.monotonic() - began >= RETRY_AFTER_SECONDS
             assert one.session_id == session_id

@@ -17,16 +17,16 @@ from tests.examples.pages import (
     HEARD_WITHIN_MS,
     Site,
     files_served,
-    is_signed_in,
     page_for,
     sessions_of,
+    shows_signed_in,
 )
 from tests.processes import Process, forked_server, free_port
 
 pytestmark = [needs_chromium, needs_packages]
 
 
-# No other tab is told, as when the message comes late.
+# Other tabs are not notified, as if the message were late.
 TAKE_BOBS_COOKIE = """async ([url, username, password]) => {
   const query = "mutation($input: LoginInput!) { login(input: $input) { user { id } } }";
   const variables = { input: { username, password, delivery: "COOKIE" } };
@@ -73,7 +73,7 @@ def database_file(
 def only_browser(
     database_file: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[int, Process, Browser]]:
-    """The port of the page, its server, and a browser."""
+    """The example page, its server, and a browser."""
     server_port = free_port()
     with files_served(page_for(tmp_path_factory.mktemp("page"), server_port)) as port:
         allowed = {"POSTERN_CORS_ORIGINS": f"http://localhost:{port}"}
@@ -85,53 +85,53 @@ def only_browser(
 
 @pytest.fixture
 def site(only_browser: tuple[int, Process, Browser]) -> Iterator[Site]:
-    """The page, for somebody whom the browser does not know yet."""
+    """The page in a browser without cookies."""
     port, server, started = only_browser
     person = started.new_context()
     yield Site(f"http://localhost:{port}", server, person)
     person.close()
 
 
-def test_a_page_stays_signed_in_until_another_tab_signs_out(site: Site, database_file: str) -> None:
+def test_page_stays_signed_in_until_another_tab_signs_out(site: Site, database_file: str) -> None:
     tab = site.open_tab()
-    assert not is_signed_in(tab)
+    assert not shows_signed_in(tab)
     site.sign_in(tab, replace(ALICE, password="wrong"))
     tab.get_by_text("The username or password is wrong.").wait_for()
     site.sign_in(tab)
     tab.get_by_text("Signed in as alice.").wait_for()
-    # No script can read what keeps the person signed in.
+    # Scripts cannot read the refresh token.
     assert tab.evaluate("[document.cookie, {...localStorage}, {...sessionStorage}]") == ["", {}, {}]
     tab.reload()
-    assert is_signed_in(tab)
+    assert shows_signed_in(tab)
     time.sleep(TOKEN_SECONDS)
     tab.get_by_role("button", name="Ask who I am").click()
     tab.get_by_text("The server says: alice.").wait_for()
     second = site.open_tab()
-    assert is_signed_in(second)
-    # Both tabs have one session.
+    assert shows_signed_in(second)
+    # Both tabs share a session.
     assert [reason for _, _, reason in sessions_of(database_file)].count(None) == 1
     second.get_by_role("button", name="Sign out").click()
     tab.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
-    assert not is_signed_in(tab)
+    assert not shows_signed_in(tab)
     *_, (_, _, reason) = sessions_of(database_file)
     assert reason == "logged_out"
     tab.reload()
-    assert not is_signed_in(tab)
+    assert not shows_signed_in(tab)
 
 
-def test_a_page_hears_that_another_device_signed_it_out(site: Site) -> None:
+def test_page_is_signed_out_by_another_device(site: Site) -> None:
     tab = site.open_tab()
     site.sign_in(tab)
     tab.get_by_text("Signed in as alice.").wait_for()
     other = OtherDevice(site.server)
-    # Signed in by now, the page listens: nobody presses anything.
+    # The page is subscribed, so it updates without a click.
     time.sleep(0.5)
     other.ask(EVERYWHERE)
     tab.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
-    assert not is_signed_in(tab)
+    assert not shows_signed_in(tab)
 
 
-def test_who_signs_in_in_one_tab_is_signed_in_in_all(site: Site) -> None:
+def test_sign_in_applies_to_all_tabs(site: Site) -> None:
     first, second = site.open_tab(), site.open_tab()
     site.sign_in(second)
     first.get_by_text("Signed in as alice.").wait_for(timeout=HEARD_WITHIN_MS)
@@ -143,17 +143,15 @@ def test_who_signs_in_in_one_tab_is_signed_in_in_all(site: Site) -> None:
     first.get_by_text("Signed out").wait_for(timeout=HEARD_WITHIN_MS)
 
 
-def test_what_one_person_asked_is_not_sent_in_the_name_of_the_next(site: Site) -> None:
+def test_page_does_not_send_a_request_as_the_next_user(site: Site) -> None:
     tab = site.open_tab()
     site.sign_in(tab)
     tab.get_by_text("Signed in as alice.").wait_for()
-    told = tab.evaluate(ASK_AS_ALICE_WITH_BOBS_COOKIE, [site.graphql, BOB.username, BOB.password])
-    assert told == ["AnotherUser", ["signedIn", "signedOut", "signedIn"], "bob"]
+    result = tab.evaluate(ASK_AS_ALICE_WITH_BOBS_COOKIE, [site.graphql, BOB.username, BOB.password])
+    assert result == ["AnotherUser", ["signedIn", "signedOut", "signedIn"], "bob"]
 
 
-def test_a_link_cannot_name_the_server_that_is_told_the_password(
-    site: Site, tmp_path: Path
-) -> None:
+def test_link_cannot_change_the_server_of_the_login(site: Site, tmp_path: Path) -> None:
     with files_served(tmp_path) as foreign:
         tab = site.open_tab(f"?url=http://localhost:{foreign}/graphql")
         asked: list[str] = []
@@ -163,12 +161,12 @@ def test_a_link_cannot_name_the_server_that_is_told_the_password(
         assert set(asked) == {site.graphql}
 
 
-def test_whoever_is_found_in_the_cookie_is_listened_to_and_nobody_else(site: Site) -> None:
+def test_page_subscribes_for_the_user_of_the_cookie(site: Site) -> None:
     tab = site.open_tab()
     site.sign_in(tab)
     tab.get_by_text("Signed in as alice.").wait_for()
-    told = tab.evaluate(LISTEN_TO_ALICE_AND_FIND_BOB, [site.graphql, BOB.username, BOB.password])
-    assert told == "AnotherUser"
+    result = tab.evaluate(LISTEN_TO_ALICE_AND_FIND_BOB, [site.graphql, BOB.username, BOB.password])
+    assert result == "AnotherUser"
     OtherDevice(site.server).ask(EVERYWHERE)
     time.sleep(0.5)
     assert tab.evaluate("listening.user?.username") == "bob"
@@ -176,7 +174,7 @@ def test_whoever_is_found_in_the_cookie_is_listened_to_and_nobody_else(site: Sit
     tab.wait_for_function("listening.user === null", timeout=HEARD_WITHIN_MS)
 
 
-def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
+def test_page_shows_the_throttle_delay(site: Site) -> None:
     tab = site.open_tab()
     button = tab.get_by_role("button", name="Sign in")
     for _ in range(10):
@@ -186,7 +184,7 @@ def test_who_guesses_waits_as_long_as_the_server_says(site: Site) -> None:
     site.sign_in(tab)
     tab.get_by_text("Too many attempts").wait_for()
     assert button.is_disabled()
-    # Playwright presses a button as soon as it can be pressed.
+    # Playwright waits until the button is enabled.
     button.click()
     tab.get_by_text("Signed in as alice.").wait_for()
     tab.get_by_role("button", name="Sign out").click()

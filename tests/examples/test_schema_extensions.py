@@ -77,9 +77,7 @@ class Counts(SchemaExtension):
         return {"counted": 3}
 
 
-async def test_extension_of_the_schema_adds_to_the_reply(
-    settings: Settings, clock: ManualClock
-) -> None:
+async def test_schema_extension_adds_to_the_reply(settings: Settings, clock: ManualClock) -> None:
     async with serving_schema(
         settings, clock, strawberry.Schema(Query, extensions=[Counts])
     ) as api:
@@ -89,7 +87,7 @@ async def test_extension_of_the_schema_adds_to_the_reply(
     assert reply["extensions"] == {"counted": 3, "ran": True}
 
 
-async def test_extension_of_the_schema_leaves_guards_in_place(
+async def test_schema_extension_keeps_permission_checks(
     settings: Settings, clock: ManualClock
 ) -> None:
     async with serving_schema(
@@ -152,7 +150,7 @@ def failing(error: Exception) -> type[SchemaExtension]:
         (GraphQLError("no", extensions={"code": "NO"}), 200, "NO"),
     ],
 )
-async def test_hook_that_fails_is_masked_and_has_a_status(
+async def test_error_in_a_hook_is_masked(
     settings: Settings, clock: ManualClock, error: Exception, status: int, code: str
 ) -> None:
     schema = strawberry.Schema(Query, extensions=[failing(error)])
@@ -169,7 +167,7 @@ class BadResults(SchemaExtension):
         raise RuntimeError("a secret inside")
 
 
-async def test_get_results_that_fails_is_masked(settings: Settings, clock: ManualClock) -> None:
+async def test_error_in_get_results_is_masked(settings: Settings, clock: ManualClock) -> None:
     schema = strawberry.Schema(Query, extensions=[BadResults])
     async with serving_schema(settings, clock, schema) as api:
         reply = await ask(api, "{ word }")
@@ -184,7 +182,7 @@ async def test_limit_of_an_extension_is_reported(settings: Settings, clock: Manu
     assert "exceeds maximum operation depth" in error["message"]
 
 
-async def test_limits_of_postern_hold_in_front_of_extensions(
+async def test_limits_of_postern_are_checked_before_extensions(
     settings: Settings, clock: ManualClock
 ) -> None:
     schema = strawberry.Schema(Query, extensions=[Counts])
@@ -194,7 +192,9 @@ async def test_limits_of_postern_hold_in_front_of_extensions(
     assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
-async def test_slow_hook_ends_at_the_time_limit(settings: Settings, clock: ManualClock) -> None:
+async def test_slow_hook_is_stopped_at_the_time_limit(
+    settings: Settings, clock: ManualClock
+) -> None:
     class Waits(SchemaExtension):
         async def on_execute(self) -> AsyncIterator[None]:
             await asyncio.Event().wait()
@@ -251,7 +251,7 @@ async def test_field_suggestions_can_be_disabled(
     assert ("Did you mean" in error["message"]) != disabled
 
 
-async def test_literal_that_was_refused_once_is_not_refused_for_ever(
+async def test_refused_literal_of_a_custom_scalar_is_not_cached(
     settings: Settings, clock: ManualClock
 ) -> None:
     is_open: list[bool] = []
@@ -319,7 +319,7 @@ async def test_variable_of_one_operation_in_a_one_of_input_is_valid(
         ),
     ],
 )
-def test_option_that_cannot_be_honoured_does_not_start(
+def test_unsupported_option_prevents_startup(
     settings: Settings, config: StrawberryConfig, message: str
 ) -> None:
     with pytest.raises(UnsupportedSchema, match=message):
@@ -376,7 +376,7 @@ async def test_subscription_sends_results_with_extensions_of_the_schema(
 
 
 @pytest.mark.parametrize("extensions", [[], [Counts], [MaskErrors]])
-async def test_subscription_that_is_denied_is_an_error(
+async def test_denied_subscription_sends_an_error(
     settings: Settings, clock: ManualClock, extensions: list[Any]
 ) -> None:
     async with subscribing(settings, clock, *extensions) as socket:
@@ -386,7 +386,7 @@ async def test_subscription_that_is_denied_is_an_error(
 
 
 @pytest.mark.parametrize("extensions", [[], [Counts]])
-async def test_subscription_that_breaks_is_masked(
+async def test_internal_error_of_a_subscription_is_masked(
     settings: Settings, clock: ManualClock, extensions: list[Any]
 ) -> None:
     async with subscribing(settings, clock, *extensions) as socket:
@@ -415,7 +415,7 @@ ENTITIES = "query ($r: [_Any!]!) { _entities(representations: $r) { ... on Produ
 WANTED = {"r": [{"__typename": "Product", "id": "7"}]}
 
 
-def test_federation_schema_without_permissions_does_not_start(settings: Settings) -> None:
+def test_federation_schema_without_permissions_prevents_startup(settings: Settings) -> None:
     schema = strawberry.federation.Schema(Query, types=[Product])
     with pytest.raises(UnguardedField, match=r"Query\._entities, Query\._service: .*Federation"):
         create_app(settings, schemas={PATH: schema})
@@ -444,7 +444,7 @@ async def test_federation_fields_can_be_public(settings: Settings, clock: Manual
     )
 
 
-def test_federation_field_of_own_code_keeps_its_permission(settings: Settings) -> None:
+def test_custom_federation_field_keeps_its_permission(settings: Settings) -> None:
     @strawberry.type
     class Own(Query):
         @strawberry.field(name="_service", permission_classes=[HasPermission("users:read")])
@@ -456,7 +456,9 @@ def test_federation_field_of_own_code_keeps_its_permission(settings: Settings) -
     assert '_service: String! @requires(permission: "users:read")' in str(schema)
 
 
-def test_federation_schema_with_no_permission_classes_does_not_start(settings: Settings) -> None:
+def test_federation_schema_with_empty_permission_classes_prevents_startup(
+    settings: Settings,
+) -> None:
     with pytest.raises(UnguardedField):
         create_app(
             settings,

@@ -1,4 +1,4 @@
-"""Services that only verify: whom they let in, and whom they do not."""
+"""The example services: accepting and refusing tokens."""
 
 import asyncio
 import sqlite3
@@ -13,7 +13,7 @@ import pytest
 
 from tests.accounts import ADMIN, ALICE, AUDITOR, BOB, Account
 from tests.databases import SqliteTemplates
-from tests.examples.forgery import FORGERIES, Workshop
+from tests.examples.forgery import FORGERIES, TokenForger
 from tests.examples.processes import SERVICES
 from tests.examples.services import (
     COOL_DOWN,
@@ -22,7 +22,7 @@ from tests.examples.services import (
     PYTHON_SERVICE,
     ask,
     call,
-    let_introspect,
+    grant_introspection,
     log_in,
     requests_for_keys,
     rotate_keys,
@@ -41,7 +41,7 @@ INVALID = 'Bearer error="invalid_token"'
 
 @dataclass(frozen=True)
 class Installation:
-    """A Postern, and what its operator knows of it."""
+    """A Postern server, its folder and its database."""
 
     process: Process
     database_url: str
@@ -59,7 +59,7 @@ def postern(
     folder = tmp_path_factory.mktemp("services")
     url = sqlite_templates.new(folder)
     with one_of_cluster(folder, url) as process:
-        let_introspect(process.base_url, BOB, admin=log_in(process.base_url, ADMIN))
+        grant_introspection(process.base_url, BOB, admin=log_in(process.base_url, ADMIN))
         yield Installation(process, url, folder)
 
 
@@ -74,20 +74,18 @@ def alice(postern: Installation) -> str:
     return log_in(postern.url, ALICE)
 
 
-def test_a_good_token_is_let_in(postern: Installation, service: str, alice: str) -> None:
+def test_valid_token_is_accepted(postern: Installation, service: str, alice: str) -> None:
     me = ask(postern.url, "{ me { id } }", token=alice)["me"]
     assert call(service, alice).json() == {"userId": me["id"]}
 
 
-def test_the_scheme_is_spelt_in_any_case(service: str, alice: str) -> None:
+def test_scheme_is_case_insensitive(service: str, alice: str) -> None:
     headers = {"Authorization": f"bearer {alice}"}
     assert HTTP.get(f"{service}/whoami", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("authorization", [None, "Basic YWxpY2U6", "Bearer"])
-def test_without_a_token_a_challenge_says_what_is_missing(
-    service: str, authorization: str | None
-) -> None:
+def test_missing_token_gets_a_challenge(service: str, authorization: str | None) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     reply = HTTP.get(f"{service}/whoami", headers=headers)
     assert reply.status_code == 401
@@ -95,17 +93,17 @@ def test_without_a_token_a_challenge_says_what_is_missing(
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-async def test_a_forged_token_is_refused(
+async def test_forged_token_is_refused(
     postern: Installation, service: str, alice: str, forgery: str
 ) -> None:
-    workshop = Workshop(alice, await signing_key(postern.database_url))
-    assert call(service, workshop.resigned()).status_code == 200
+    workshop = TokenForger(alice, await signing_key(postern.database_url))
+    assert call(service, workshop.signed_again()).status_code == 200
     refused = call(service, FORGERIES[forgery](workshop))
     assert refused.status_code == 401
     assert refused.headers["WWW-Authenticate"].startswith(INVALID)
 
 
-def test_a_refresh_token_is_no_access_token(postern: Installation, service: str) -> None:
+def test_refresh_token_is_refused_as_access_token(postern: Installation, service: str) -> None:
     form = {"username": ALICE.username, "password": ALICE.password}
     tokens = HTTP.post(f"{postern.url}/token", data=form).json()
     assert call(service, tokens["access_token"]).status_code == 200
@@ -121,7 +119,7 @@ def test_a_refresh_token_is_no_access_token(postern: Installation, service: str)
         (ADMIN, "/settings", 200, ""),
     ],
 )
-def test_scope_and_role_open_their_doors_only(
+def test_scope_and_role_are_checked(
     postern: Installation, service: str, account: Account, path: str, status: int, needed: str
 ) -> None:
     reply = call(service, log_in(postern.url, account), path)
@@ -129,20 +127,20 @@ def test_scope_and_role_open_their_doors_only(
     assert needed in reply.headers.get("WWW-Authenticate", "")
 
 
-def test_an_ended_session_is_seen_by_introspection_only(
+def test_ended_session_is_refused_with_introspection_only(
     postern: Installation, service: str
 ) -> None:
     token = log_in(postern.url, ALICE)
     assert call(service, token, "/reports", "DELETE").status_code == 204
     ask(postern.url, LOGOUT, token=token)
-    # What pure verification cannot see until `exp`.
+    # Verification alone does not notice it until `exp`.
     assert call(service, token).status_code == 200
     refused = call(service, token, "/reports", "DELETE")
     assert refused.status_code == 401
     assert "The session has ended." in refused.headers["WWW-Authenticate"]
 
 
-def test_the_own_token_of_a_service_is_renewed(postern: Installation, service: str) -> None:
+def test_token_of_a_service_is_renewed(postern: Installation, service: str) -> None:
     token = log_in(postern.url, ALICE)
     assert call(service, token, "/reports", "DELETE").status_code == 204
     admin = log_in(postern.url, ADMIN)
@@ -154,7 +152,7 @@ def test_the_own_token_of_a_service_is_renewed(postern: Installation, service: s
     assert call(service, token, "/reports", "DELETE").status_code == 204
 
 
-def test_a_token_ends_to_the_second(postern: Installation, service: str) -> None:
+def test_token_expires_to_the_second(postern: Installation, service: str) -> None:
     with one_of_cluster(
         postern.folder, postern.database_url, POSTERN_ACCESS_TOKEN_TTL="3"
     ) as brief:
@@ -164,7 +162,7 @@ def test_a_token_ends_to_the_second(postern: Installation, service: str) -> None
     assert call(service, token).status_code == 401
 
 
-def test_the_token_of_another_postern_is_refused(
+def test_token_of_another_issuer_is_refused(
     service: str, sqlite_templates: SqliteTemplates, tmp_path: Path
 ) -> None:
     with one_of_cluster(tmp_path, sqlite_templates.new(tmp_path)) as other:
@@ -172,27 +170,27 @@ def test_the_token_of_another_postern_is_refused(
     assert call(service, token).status_code == 401
 
 
-async def test_strangers_cannot_make_it_fetch_keys_all_the_time(
+async def test_unknown_key_ids_do_not_cause_repeated_key_fetches(
     postern: Installation, service: str, alice: str
 ) -> None:
-    workshop = Workshop(alice, await signing_key(postern.database_url))
+    workshop = TokenForger(alice, await signing_key(postern.database_url))
     await asyncio.sleep(2 * COOL_DOWN)
     before, began = requests_for_keys(postern.process), time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(call, [service] * 100, [workshop.of_an_unknown_key()] * 100))
+        replies = list(pool.map(call, [service] * 100, [workshop.with_unknown_key_id()] * 100))
     cool_downs = (time.monotonic() - began) / COOL_DOWN
     assert {reply.status_code for reply in replies} == {401}
     assert 1 <= requests_for_keys(postern.process) - before <= 2 + cool_downs
 
 
-# Keys that change, and a Postern that is away
+# Key rotation and outages
 
 
 @pytest.fixture(params=KINDS)
 def alone(
     request: pytest.FixtureRequest, sqlite_templates: SqliteTemplates, tmp_path: Path
 ) -> Iterator[tuple[Installation, str]]:
-    """A Postern of the test's own, and a service that trusts it."""
+    """A separate Postern server, and a service that trusts it."""
     url = sqlite_templates.new(tmp_path)
     with (
         one_of_cluster(tmp_path, url) as process,
@@ -206,48 +204,48 @@ def kid_of(token: str) -> str:
 
 
 @pytest.mark.soak
-async def test_a_rotation_fails_nobody(alone: tuple[Installation, str]) -> None:
+async def test_key_rotation_causes_no_refusal(alone: tuple[Installation, str]) -> None:
     postern, service = alone
     before = log_in(postern.url, ALICE)
     assert call(service, before).status_code == 200
     rotate_keys(postern.folder, postern.database_url)
-    # Ten minutes go by.
+    # Ten minutes later.
     with sqlite3.connect(postern.database_url.removeprefix("sqlite:///")) as db:
         db.execute("UPDATE signing_keys SET active_from = datetime(active_from, '-11 minutes')")
-    after = Workshop(before, await signing_key(postern.database_url)).resigned()
+    after = TokenForger(before, await signing_key(postern.database_url)).signed_again()
     assert kid_of(after) != kid_of(before)
     await asyncio.sleep(COOL_DOWN)
     assert call(service, after).status_code == 200
     assert call(service, before).status_code == 200
 
 
-def test_a_compromised_key_is_dropped(alone: tuple[Installation, str]) -> None:
+def test_compromised_key_is_dropped(alone: tuple[Installation, str]) -> None:
     postern, service = alone
     before = log_in(postern.url, ALICE)
     assert call(service, before).status_code == 200
     rotate_keys(postern.folder, postern.database_url, "--compromised")
     after = log_in(postern.url, ALICE)
     time.sleep(COOL_DOWN)
-    # The first token of the new key makes the service look, and the old one is gone.
+    # The first token with the new key makes the service fetch the keys.
     assert call(service, after).status_code == 200
     assert call(service, before).status_code == 401
 
 
-async def test_while_postern_is_away_known_keys_go_on(alone: tuple[Installation, str]) -> None:
+async def test_cached_keys_are_used_during_an_outage(alone: tuple[Installation, str]) -> None:
     postern, service = alone
     good = log_in(postern.url, ALICE)
-    unknown = Workshop(good, await signing_key(postern.database_url)).of_an_unknown_key()
+    unknown = TokenForger(good, await signing_key(postern.database_url)).with_unknown_key_id()
     assert call(service, good).status_code == 200
     postern.process.stop()
     await asyncio.sleep(COOL_DOWN)
     away = call(service, unknown)
     assert (away.status_code, away.headers["Retry-After"]) == (503, "5")
     assert call(service, good).status_code == 200
-    # It cannot ask, so it does not act.
+    # Introspection is unavailable, so the service refuses.
     assert call(service, good, "/reports", "DELETE").status_code == 503
 
 
-def test_a_service_that_starts_first_waits_for_its_keys(alone: tuple[Installation, str]) -> None:
+def test_service_that_starts_before_postern_waits_for_keys(alone: tuple[Installation, str]) -> None:
     postern, service = alone
     good = log_in(postern.url, ALICE)
     postern.process.stop()

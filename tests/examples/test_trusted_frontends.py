@@ -25,7 +25,7 @@ const reply = {};
 try {
   reply.errors = await session.signIn(username, password);
   reply.me = (await me(createClient(session))).username;
-  const heard = new Promise((resolve) => {
+  const event = new Promise((resolve) => {
     const stop = listen(session, ({ kind }) => {
       // A second sign-in of the other client ends its first session.
       if (kind !== "SIGNED_IN") return;
@@ -37,7 +37,7 @@ try {
   other.trustedDocuments = session.trustedDocuments;
   // The protocol does not report when a subscription has begun.
   const again = setInterval(() => other.signIn(username, password), 200);
-  reply.heard = await heard;
+  reply.event = await event;
   clearInterval(again);
   await session.signOut();
   reply.user = session.user;
@@ -73,7 +73,7 @@ def test_example_clients_work_with_trusted_documents_only(
         assert json.loads(run(*story, manifest.read_text())) == {
             "errors": [],
             "me": "alice",
-            "heard": "SIGNED_IN",
+            "event": "SIGNED_IN",
             "user": None,
         }
         assert "403" in json.loads(run(*story, "{}"))["error"]

@@ -1,4 +1,4 @@
-"""Typed clients: what their generators make of the schema compiles, and speaks to a real server."""
+"""The typed example clients: generated code compiles, and works with a real server."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ pytestmark = [needs_node, needs_packages_of(TYPED)]
 
 
 def npm_run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Runs a script of package.json, as a developer types it."""
+    """Runs a script of package.json."""
     return subprocess.run(
         ["npm", "run", "--silent", script],
         cwd=folder,
@@ -36,7 +36,7 @@ def npm_run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the example in which everything is generated and compiled."""
+    """A copy of the example with generated and compiled code."""
     top = tmp_path_factory.mktemp("typed")
     shutil.copy(ROOT / "schema.graphql", top)
     folder = top / "examples" / "typed"
@@ -66,7 +66,7 @@ def postern(
     sqlite_templates: SqliteTemplates,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Process]:
-    """A server that runs these documents and no other."""
+    """A server that runs only these documents."""
     folder = tmp_path_factory.mktemp("trusted")
     documents = folder / "persisted-documents.json"
     documents.write_text(json.dumps(manifest), encoding="utf-8")
@@ -85,7 +85,7 @@ def read(file: Path) -> dict[str, str]:
 
 
 def run_client(built: Path, postern: Process, username: str, password: str) -> Any:
-    """What the compiled client prints."""
+    """Returns the output of the compiled client."""
     assert NODE
     command = [NODE, "dist/src/main.js", f"{postern.base_url}/graphql", username, password]
     done = subprocess.run(
@@ -105,17 +105,17 @@ def test_schema_and_documents_pass_the_linter() -> None:
 
 
 @pytest.mark.soak
-def test_the_linter_would_tell(built: Path) -> None:
+def test_linter_reports_a_missing_description(built: Path) -> None:
     schema = built.parents[1] / "schema.graphql"
     whole = schema.read_text(encoding="utf-8")
-    schema.write_text(whole.replace('"""Username or e-mail address."""', ""), encoding="utf-8")
+    schema.write_text(whole.replace('"""Username or email address."""', ""), encoding="utf-8")
     done = npm_run(built, "lint")
     schema.write_text(whole, encoding="utf-8")
     assert done.returncode == 1
     assert 'Description is required for input value "username"' in done.stdout
 
 
-def test_an_administrator_is_served_by_hash(built: Path, postern: Process) -> None:
+def test_typed_admin_client_runs_trusted_documents(built: Path, postern: Process) -> None:
     assert run_client(built, postern, ADMIN.username, ADMIN.password) == {
         "me": "admin",
         "roles": ["admin"],
@@ -125,23 +125,21 @@ def test_an_administrator_is_served_by_hash(built: Path, postern: Process) -> No
     }
 
 
-def test_a_denial_leaves_the_rest(built: Path, postern: Process) -> None:
-    told = run_client(built, postern, ALICE.username, ALICE.password)
-    assert (told["me"], told["denied"]) == ("alice", ["users:read"])
+def test_denied_field_keeps_the_rest_of_the_reply(built: Path, postern: Process) -> None:
+    result = run_client(built, postern, ALICE.username, ALICE.password)
+    assert (result["me"], result["denied"]) == ("alice", ["users:read"])
 
 
-def test_a_refusal_comes_with_its_code(built: Path, postern: Process) -> None:
-    told = run_client(built, postern, ALICE.username, "a guess")
-    assert told == {"refused": ["That is not your password."]}
+def test_payload_error_has_its_code(built: Path, postern: Process) -> None:
+    result = run_client(built, postern, ALICE.username, "a guess")
+    assert result == {"refused": ["That is not your password."]}
 
 
-def test_no_other_document_runs(postern: Process) -> None:
+def test_other_document_is_refused(postern: Process) -> None:
     assert "data" not in send(postern, query="{ me { id } }")
 
 
-def test_the_documents_of_relay_run_by_their_hash(
-    postern: Process, manifest: dict[str, str]
-) -> None:
+def test_documents_of_relay_run_by_their_hash(postern: Process, manifest: dict[str, str]) -> None:
     page = next(name for name, text in manifest.items() if text.startswith("query UserListQuery"))
     result = send(postern, documentId=page)
     assert result["data"] == {"me": None, "users": None}
@@ -149,7 +147,7 @@ def test_the_documents_of_relay_run_by_their_hash(
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("me.data?.me?.nickname;", "Property 'nickname' does not exist"),
         ("me.data?.me.id;", "is possibly 'null'"),
@@ -157,7 +155,7 @@ def test_the_documents_of_relay_run_by_their_hash(
         ("await client.run(UsersDocument, {});", "Property 'first' is missing"),
     ],
 )
-def test_a_mistake_does_not_compile(built: Path, line: str, told: str) -> None:
+def test_type_error_does_not_compile(built: Path, line: str, message: str) -> None:
     source = built / "src" / "mistake.ts"
     main = (built / "src" / "main.ts").read_text(encoding="utf-8")
     head, _, _ = main.partition("try {")
@@ -165,4 +163,4 @@ def test_a_mistake_does_not_compile(built: Path, line: str, told: str) -> None:
     done = npm_run(built, "build")
     source.unlink()
     assert done.returncode != 0
-    assert told in done.stdout
+    assert message in done.stdout

@@ -1,4 +1,4 @@
-"""A line between a frontend and its server that spoils a reply: the server has done its part."""
+"""A proxy between a frontend and its server that can damage replies after the server has acted."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,40 +12,40 @@ from tests.processes import Process
 
 PORTAL = b"<!doctype html><title>Welcome to our Wi-Fi</title>"
 
-Spoil = Callable[["_Call", bytes], None]
+Failure = Callable[["_Call", bytes], None]
 
 
-class BadLine:
-    """What a frontend takes for the server."""
+class FaultyProxy:
+    """The proxy that a frontend calls instead of the server."""
 
     def __init__(self, server: Process) -> None:
         self.server = server
         self.base_url = ""
-        self.is_over = threading.Event()
-        self._next: list[tuple[str, Spoil]] = []
+        self.stopped = threading.Event()
+        self._next: list[tuple[str, Failure]] = []
 
-    def spoil_next(self, operation: str, how: Spoil, *, times: int = 1) -> None:
-        """Spoils the next replies to requests that have this in them."""
-        self._next = [(operation, how)] * times
+    def fail_next(self, operation: str, failure: Failure, *, times: int = 1) -> None:
+        """Damages the next replies to requests that contain `operation`."""
+        self._next = [(operation, failure)] * times
 
-    def take_spoil(self, request: bytes) -> Spoil | None:
-        """How to spoil the reply, if it is to be spoiled."""
+    def take_failure(self, request: bytes) -> Failure | None:
+        """Returns how to damage the reply to the request, if it must be damaged."""
         if not self._next or self._next[0][0].encode() not in request:
             return None
         return self._next.pop()[1]
 
 
 class _Call(BaseHTTPRequestHandler):
-    line: BadLine
+    proxy: FaultyProxy
 
     def do_POST(self) -> None:
         request = self.rfile.read(int(self.headers["Content-Length"]))
         passed = ("Content-Type", "Authorization", "Idempotency-Key")
         headers = {name: self.headers[name] for name in passed if name in self.headers}
-        address = f"{self.line.server.base_url}{self.path}"
+        address = f"{self.proxy.server.base_url}{self.path}"
         reply = httpx2.post(address, content=request, headers=headers)
-        if spoil := self.line.take_spoil(request):
-            spoil(self, reply.content)
+        if damage := self.proxy.take_failure(request):
+            damage(self, reply.content)
         else:
             self.answer(reply.status_code, reply.content, len(reply.content))
 
@@ -57,40 +57,40 @@ class _Call(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Prints nothing."""
+        """Logs nothing."""
 
 
-def is_lost(call: _Call, _body: bytes) -> None:
-    """The reply never comes, and the connection stays open."""
-    call.line.is_over.wait()
+def no_reply(call: _Call, _body: bytes) -> None:
+    """Sends no reply, and keeps the connection open."""
+    call.proxy.stopped.wait()
 
 
-def is_cut_off(call: _Call, body: bytes) -> None:
-    """Half of the reply comes."""
+def truncated_reply(call: _Call, body: bytes) -> None:
+    """Sends half of the reply."""
     call.answer(200, body[: len(body) // 2], len(body))
     call.close_connection = True
 
 
-def is_another_page(call: _Call, _body: bytes) -> None:
-    """A captive portal answers."""
+def html_reply(call: _Call, _body: bytes) -> None:
+    """Sends an HTML page, as a captive portal does."""
     call.answer(200, PORTAL, len(PORTAL))
 
 
-def is_other_json(call: _Call, _body: bytes) -> None:
-    """Something answers that is no GraphQL."""
+def other_json_reply(call: _Call, _body: bytes) -> None:
+    """Sends JSON that is not a GraphQL response."""
     call.answer(200, b"null", 4)
 
 
 @contextmanager
-def bad_line(server: Process) -> Iterator[BadLine]:
-    """Opens one."""
-    line = BadLine(server)
-    handler = type("Call", (_Call,), {"line": line})
+def faulty_proxy(server: Process) -> Iterator[FaultyProxy]:
+    """Starts a proxy."""
+    proxy = FaultyProxy(server)
+    handler = type("Call", (_Call,), {"proxy": proxy})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
-        line.base_url = f"http://127.0.0.1:{listening.server_port}"
+        proxy.base_url = f"http://127.0.0.1:{listening.server_port}"
         try:
-            yield line
+            yield proxy
         finally:
-            line.is_over.set()
+            proxy.stopped.set()
             listening.shutdown()

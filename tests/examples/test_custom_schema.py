@@ -1,4 +1,4 @@
-"""A team's application and schema with Postern inside, as `examples/own_schema.py` shows it."""
+"""An application with a custom schema and embedded Postern (`examples/own_schema.py`)."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ READ = "{ noteCount notes { text } }"
 def address(
     sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Where the example runs, as its first line says."""
+    """The environment of the example."""
     folder = tmp_path_factory.mktemp("own_schema")
     settings = {
         "POSTERN_ENVIRONMENT": "development",
@@ -53,7 +53,7 @@ async def ask(client: Client, query: str, token: str | None = None) -> Any:
     return reply.json()
 
 
-async def test_postern_answers_beside_the_teams_routes(client: Client) -> None:
+async def test_postern_serves_beside_the_teams_routes(client: Client) -> None:
     token = await client.log_in(ALICE)
     assert (await client.data("{ me { username } }", token=token))["me"] == {"username": "alice"}
     assert len((await client.http.get("/.well-known/jwks.json")).json()["keys"]) == 1
@@ -61,7 +61,7 @@ async def test_postern_answers_beside_the_teams_routes(client: Client) -> None:
     assert (await client.http.get("/nowhere")).status_code == 404
 
 
-async def test_the_own_schema_is_guarded_like_ours(client: Client) -> None:
+async def test_custom_schema_is_guarded(client: Client) -> None:
     stranger = await ask(client, READ)
     assert stranger["data"] == {"noteCount": 1, "notes": None}
     assert denials(stranger) == [{"code": "UNAUTHENTICATED", "reason": "TOKEN_MISSING"}]
@@ -72,7 +72,7 @@ async def test_the_own_schema_is_guarded_like_ours(client: Client) -> None:
     ]
 
 
-async def test_the_own_schema_knows_who_calls(client: Client) -> None:
+async def test_custom_schema_gets_the_viewer(client: Client) -> None:
     token = await client.log_in(ADMIN)
     headers = {"Authorization": f"Bearer {token}"}
     written = await ask(client, WRITE, token)
@@ -86,7 +86,7 @@ async def test_the_own_schema_knows_who_calls(client: Client) -> None:
     await ask(client, 'mutation { writeNote(text: "The door is open.") { text } }', token)
 
 
-async def test_a_session_that_has_ended_ends_there_too(client: Client) -> None:
+async def test_ended_session_is_refused_by_the_custom_schema(client: Client) -> None:
     token = await client.log_in(ALICE)
     await client.data("mutation { logout { endedSessions } }", token=token)
     assert denials(await ask(client, READ, token)) == [
@@ -98,7 +98,7 @@ async def test_a_session_that_has_ended_ends_there_too(client: Client) -> None:
     assert "SESSION_REVOKED" in refused.headers["WWW-Authenticate"]
 
 
-async def test_the_own_routes_refuse_with_a_challenge(client: Client) -> None:
+async def test_custom_route_refuses_with_a_challenge(client: Client) -> None:
     stranger = await client.http.get("/notes/mine")
     assert (stranger.status_code, stranger.headers["WWW-Authenticate"]) == (401, "Bearer")
     headers = {"Authorization": f"Bearer {await client.log_in(ALICE)}"}
@@ -107,12 +107,12 @@ async def test_the_own_routes_refuse_with_a_challenge(client: Client) -> None:
     assert 'scope="notes:write"' in refused.headers["WWW-Authenticate"]
 
 
-async def test_the_own_schema_has_the_limits_of_ours(client: Client) -> None:
+async def test_custom_schema_has_the_limits_of_postern(client: Client) -> None:
     aliases = " ".join(f"a{n}: noteCount" for n in range(40))
     assert denials(await ask(client, f"{{ {aliases} }}"))[0]["limit"] == "aliases"
 
 
-async def test_the_own_schema_has_sockets(client: Client, address: str) -> None:
+async def test_custom_schema_has_sockets(client: Client, address: str) -> None:
     token = await client.log_in(ALICE)
     url = address.replace("http", "ws") + NOTES
     async with connect(url, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
@@ -122,11 +122,11 @@ async def test_the_own_schema_has_sockets(client: Client, address: str) -> None:
         payload = {"query": "subscription { readAloud { author } }"}
         await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
         async with asyncio.timeout(10):
-            heard = json.loads(await socket.recv())
-    assert heard["payload"]["data"] == {"readAloud": {"author": "admin"}}
+            event = json.loads(await socket.recv())
+    assert event["payload"]["data"] == {"readAloud": {"author": "admin"}}
 
 
-# The life of both
+# Startup and shutdown
 
 
 @pytest.fixture
@@ -134,27 +134,27 @@ def settings(sqlite_url: str, tmp_path: Path) -> Settings:
     return make_settings(sqlite_url, tmp_path)
 
 
-async def test_postern_lives_as_long_as_the_application(
+async def test_postern_starts_and_stops_with_the_application(
     settings: Settings, clock: ManualClock
 ) -> None:
-    told = []
+    key_sets = []
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, str]]:
-        told.append(await postern.state.auth.keys.jwks())
+        key_sets.append(await postern.state.auth.keys.jwks())
         yield {"own": "state"}
-        told.append(await postern.state.auth.keys.jwks())
+        key_sets.append(await postern.state.auth.keys.jwks())
 
     postern = create_app(settings, clock=clock)
     app = FastAPI(lifespan=lifespan)
     mount_postern(app, postern)
     async with app.router.lifespan_context(app) as state:
         assert state == {"own": "state"}
-    # Its database was there before the first line of the team's own, and after the last.
-    assert [len(keys["keys"]) for keys in told] == [1, 1]
+    # The database was available before the startup and after the shutdown of the application.
+    assert [len(keys["keys"]) for keys in key_sets] == [1, 1]
 
 
-async def test_an_own_route_says_when_the_database_is_away(
+async def test_custom_route_reports_a_database_outage(
     settings: Settings, clock: ManualClock
 ) -> None:
     async with serving(settings, clock) as api:

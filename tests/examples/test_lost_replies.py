@@ -1,4 +1,4 @@
-"""A reply that is lost or spoiled on its way signs nobody out."""
+"""The example clients with lost or damaged replies: users stay signed in."""
 
 import time
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.accounts import ALICE, BOB
-from tests.examples.bad_line import (
-    BadLine,
-    Spoil,
-    bad_line,
-    is_another_page,
-    is_cut_off,
-    is_lost,
-    is_other_json,
+from tests.examples.faulty_proxy import (
+    Failure,
+    FaultyProxy,
+    faulty_proxy,
+    html_reply,
+    no_reply,
+    other_json_reply,
+    truncated_reply,
 )
 from tests.examples.frontends import Frontend, frontend, needs_packages, settings_of
 from tests.node import needs_node
@@ -28,40 +28,38 @@ TRIES = 4
 
 
 @pytest.fixture
-def line(sqlite_url: str, tmp_path: Path) -> Iterator[BadLine]:
-    with forked_server(tmp_path, settings_of(sqlite_url)) as server, bad_line(server) as line:
-        yield line
+def proxy(sqlite_url: str, tmp_path: Path) -> Iterator[FaultyProxy]:
+    with forked_server(tmp_path, settings_of(sqlite_url)) as server, faulty_proxy(server) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def one(line: BadLine) -> Iterator[Frontend]:
-    with frontend("fetch", line) as one:
+def one(proxy: FaultyProxy) -> Iterator[Frontend]:
+    with frontend("fetch", proxy) as one:
         yield one
 
 
-def test_a_refresh_whose_reply_never_comes_is_asked_for_again_in_time(
-    line: BadLine, one: Frontend
-) -> None:
+def test_refresh_without_a_reply_is_retried_in_time(proxy: FaultyProxy, one: Frontend) -> None:
     session_id = one.sign_in().session_id
-    line.spoil_next("refreshTokens", is_lost)
-    began = time.monotonic()
+    proxy.fail_next("refreshTokens", no_reply)
+    started = time.monotonic()
     assert "failed" not in one.do("refresh")
-    assert time.monotonic() - began < NOTICED_WITHIN_SECONDS
-    assert not one.has_heard(change="signedOut")
+    assert time.monotonic() - started < NOTICED_WITHIN_SECONDS
+    assert not one.has_received(change="signedOut")
     assert (one.session_id, one.do("me")["me"]) == (session_id, "alice")
 
 
-def test_session_outlives_lost_refresh_replies_whatever_the_grace_window(
+def test_session_survives_lost_refresh_replies_with_any_grace_window(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     settings = {**settings_of(sqlite_url), "POSTERN_REFRESH_GRACE": "0"}
     with (
         forked_server(tmp_path, settings) as server,
-        bad_line(server) as line,
-        frontend("fetch", line) as one,
+        faulty_proxy(server) as proxy,
+        frontend("fetch", proxy) as one,
     ):
         session_id = one.sign_in().session_id
-        line.spoil_next("refreshTokens", is_cut_off, times=TRIES)
+        proxy.fail_next("refreshTokens", truncated_reply, times=TRIES)
         assert one.do("refresh")["failed"] == "Unavailable"
         assert "failed" not in one.do("refresh")
         assert (one.session_id, one.do("me")["me"]) == (session_id, "alice")
@@ -70,23 +68,25 @@ def test_session_outlives_lost_refresh_replies_whatever_the_grace_window(
         assert one.do("me")["me"] == "alice"
 
 
-@pytest.mark.parametrize("how", [is_cut_off, is_another_page, is_other_json])
-def test_a_spoiled_reply_is_no_answer(line: BadLine, one: Frontend, how: Spoil) -> None:
-    line.spoil_next("login", how)
+@pytest.mark.parametrize("failure", [truncated_reply, html_reply, other_json_reply])
+def test_damaged_reply_does_not_sign_out(
+    proxy: FaultyProxy, one: Frontend, failure: Failure
+) -> None:
+    proxy.fail_next("login", failure)
     typed = {"username": ALICE.username, "password": ALICE.password}
     assert one.do("signIn", **typed)["failed"] == "Unavailable"
     one.sign_in()
-    line.spoil_next("refreshTokens", how)
+    proxy.fail_next("refreshTokens", failure)
     assert "failed" not in one.do("refresh")
-    line.spoil_next("logout", how)
+    proxy.fail_next("logout", failure)
     assert one.do("signOut")["failed"] == "Unavailable"
     assert one.do("user")["user"] == "alice"
 
 
-def test_who_signs_in_over_somebody_need_not_reach_their_session(
-    line: BadLine, one: Frontend
+def test_sign_in_as_another_user_works_if_the_old_session_is_unreachable(
+    proxy: FaultyProxy, one: Frontend
 ) -> None:
     one.sign_in()
-    line.spoil_next("logout", is_cut_off)
+    proxy.fail_next("logout", truncated_reply)
     one.sign_in(BOB)
     assert one.do("me")["me"] == "bob"

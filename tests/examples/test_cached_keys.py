@@ -1,4 +1,4 @@
-"""How long a service goes on with the keys that it knows while Postern is away."""
+"""How long services use cached keys while Postern is unavailable."""
 
 import asyncio
 import subprocess
@@ -37,7 +37,7 @@ def kill(postern: Process) -> None:
     postern.process.wait(timeout=60)
 
 
-async def test_known_keys_go_on_for_a_time_and_no_longer(postern: Process) -> None:
+async def test_cached_keys_are_used_for_a_limited_time(postern: Process) -> None:
     kid = kid_of(postern)
     keys = KeySet(jwks_url(postern), fresh=0, known=2, cool_down=0)
     assert (await keys.find(kid)).key_id == kid
@@ -50,7 +50,7 @@ async def test_known_keys_go_on_for_a_time_and_no_longer(postern: Process) -> No
 
 @needs_node
 @needs_packages
-def test_known_keys_of_node_go_on_as_long(postern: Process) -> None:
+def test_cached_keys_in_node_are_used_for_the_same_time(postern: Process) -> None:
     assert NODE
     command = [NODE, str(KNOWN_KEYS), jwks_url(postern), kid_of(postern)]
     with subprocess.Popen(
@@ -63,13 +63,13 @@ def test_known_keys_of_node_go_on_as_long(postern: Process) -> None:
         assert node.communicate("\n", timeout=60)[0] == "unavailable\n"
 
 
-async def test_whoever_is_no_key_set_makes_no_key(postern: Process) -> None:
+async def test_jwks_with_invalid_shape_is_rejected(postern: Process) -> None:
     keys = KeySet(f"{postern.base_url}/healthz")
     with pytest.raises(KeysUnavailable):
         await keys.find(kid_of(postern))
 
 
-async def test_many_who_ask_at_once_ask_postern_once(postern: Process) -> None:
+async def test_concurrent_requests_fetch_keys_once(postern: Process) -> None:
     keys = KeySet(jwks_url(postern))
     kid = kid_of(postern)
     before = postern.output.count("jwks.json")

@@ -1,4 +1,4 @@
-"""What keeps a server with an own schema from starting."""
+"""Checks of a custom schema at startup."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ def settings(sqlite_url: str, tmp_path: Path) -> Settings:
 
 @strawberry.type
 class Bell:
-    """Something that anybody may ask."""
+    """A query type with a public field."""
 
     @strawberry.field(permission_classes=[Public])
     def bell(self) -> str:
@@ -34,7 +34,7 @@ def start(settings: Settings, schema: strawberry.Schema, path: str = NOTES) -> F
     return create_app(settings, schemas={path: schema}, permissions=own_schema.PERMISSIONS)
 
 
-def test_a_root_field_that_says_nothing_does_not_start(settings: Settings) -> None:
+def test_unguarded_root_field_prevents_startup(settings: Settings) -> None:
     @strawberry.type
     class Query:
         @strawberry.field
@@ -45,7 +45,7 @@ def test_a_root_field_that_says_nothing_does_not_start(settings: Settings) -> No
         start(settings, strawberry.Schema(Query))
 
 
-def test_a_mutation_that_says_nothing_does_not_start(settings: Settings) -> None:
+def test_unguarded_mutation_prevents_startup(settings: Settings) -> None:
     @strawberry.type
     class Mutation:
         @strawberry.mutation
@@ -58,7 +58,7 @@ def test_a_mutation_that_says_nothing_does_not_start(settings: Settings) -> None
 
 @strawberry.type
 class Person(User):
-    """A person under another name."""
+    """A type that contains a user under another name."""
 
 
 @strawberry.type
@@ -71,7 +71,7 @@ Party = Annotated[User | Stone, strawberry.union("Party")]
 
 @strawberry.type
 class LetterEdge:
-    """Named like what carries a result, and yet it does not."""
+    """Named like a payload type, but it is not one."""
 
     sender: User | None
 
@@ -88,7 +88,7 @@ class LetterOfPerson:
 
 @strawberry.type
 class LetterOfParty:
-    sender: Annotated["Party", strawberry.lazy("tests.examples.test_own_schema_guards")] | None
+    sender: Annotated["Party", strawberry.lazy("tests.examples.test_custom_schema_guards")] | None
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,9 @@ class LetterOfParty:
         (Letter, "LetterEdge.sender"),
     ],
 )
-def test_no_way_to_a_person_is_overlooked(settings: Settings, letter: type, field: str) -> None:
+def test_unguarded_field_that_leads_to_user_is_found(
+    settings: Settings, letter: type, field: str
+) -> None:
     @strawberry.type
     class Query:
         @strawberry.field(permission_classes=[Public], graphql_type=letter | None)
@@ -110,7 +112,7 @@ def test_no_way_to_a_person_is_overlooked(settings: Settings, letter: type, fiel
         start(settings, strawberry.Schema(Query))
 
 
-def test_a_way_to_a_person_that_says_nothing_does_not_start(settings: Settings) -> None:
+def test_unguarded_field_that_leads_to_user_prevents_startup(settings: Settings) -> None:
     @strawberry.type
     class Letter:
         sender: User | None
@@ -125,7 +127,7 @@ def test_a_way_to_a_person_that_says_nothing_does_not_start(settings: Settings) 
         start(settings, strawberry.Schema(Query))
 
 
-def test_a_root_type_that_a_payload_leads_to_is_one_too(settings: Settings) -> None:
+def test_root_type_in_a_payload_is_checked(settings: Settings) -> None:
     @strawberry.type
     class Query:
         @strawberry.field
@@ -146,7 +148,7 @@ def test_a_root_type_that_a_payload_leads_to_is_one_too(settings: Settings) -> N
         start(settings, strawberry.Schema(Query, Mutation))
 
 
-def test_a_type_that_only_an_interface_leads_to_is_looked_at(settings: Settings) -> None:
+def test_type_reached_through_an_interface_is_checked(settings: Settings) -> None:
     @strawberry.interface
     class Thing:
         weight: int
@@ -165,7 +167,7 @@ def test_a_type_that_only_an_interface_leads_to_is_looked_at(settings: Settings)
         start(settings, strawberry.Schema(Query, types=[Letter]))
 
 
-def test_an_unknown_permission_does_not_start(settings: Settings) -> None:
+def test_unknown_permission_prevents_startup(settings: Settings) -> None:
     @strawberry.type
     class Query:
         @strawberry.field(permission_classes=[HasPermission("notes:burn")])
@@ -179,12 +181,14 @@ def test_an_unknown_permission_does_not_start(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("path", ["/graphql", "notes", "/", "/notes/", "/{any}"])
-def test_a_path_that_cannot_be_does_not_start(settings: Settings, path: str) -> None:
+def test_invalid_path_prevents_startup(settings: Settings, path: str) -> None:
     with pytest.raises(ConfigurationError, match="the path of a custom schema must look like"):
         start(settings, strawberry.Schema(Bell), path)
 
 
-def test_trusted_documents_only_means_every_schema(settings: Settings, tmp_path: Path) -> None:
+def test_trusted_documents_only_with_a_custom_schema_prevents_startup(
+    settings: Settings, tmp_path: Path
+) -> None:
     manifest = tmp_path / "documents.json"
     manifest.write_text("{}")
     said = {"trusted_documents": manifest, "trusted_documents_only": Switch.ON}
@@ -193,7 +197,7 @@ def test_trusted_documents_only_means_every_schema(settings: Settings, tmp_path:
         start(only, strawberry.Schema(Bell))
 
 
-def test_the_schema_shows_who_may_ask(settings: Settings) -> None:
+def test_schema_shows_the_required_permissions(settings: Settings) -> None:
     schema = strawberry.Schema(Bell)
     for _ in range(2):
         start(settings, schema)
@@ -203,6 +207,6 @@ def test_the_schema_shows_who_may_ask(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "path", ["/graphql", "/token", "/healthz", "/notes", "/../graphql", "notes/graphql"]
 )
-def test_a_path_that_may_be_one_of_posterns_is_refused(settings: Settings, path: str) -> None:
+def test_path_of_postern_is_refused(settings: Settings, path: str) -> None:
     with pytest.raises(ConfigurationError, match="must look like"):
         start(settings, strawberry.Schema(Bell), path)
