@@ -16,14 +16,14 @@ def connect(address: URL, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         address,
         hide_parameters=True,
-        connect_args={"timeout": busy_seconds, "factory": _RollingBack},
+        connect_args={"timeout": busy_seconds, "factory": RollingBackConnection},
     )
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
 
-class _RollingBack(sqlite3.Connection):
+class RollingBackConnection(sqlite3.Connection):
     """Rolls back when it is closed.
 
     If a connection is closed with an unfinished statement, SQLite keeps it and its write lock until

@@ -3,14 +3,17 @@
 import gc
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 import structlog
+import uvloop
 from pydantic import SecretStr
 
 from auth.permissions import PermissionRegistry
@@ -34,6 +37,36 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.load_profile("postern")
+
+
+def open_sockets() -> set[Path]:
+    """The sockets and pipes of this process, by inode."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        with suppress(OSError):
+            found.add(descriptor.readlink())
+    return {target for target in found if target.name.startswith(("socket:", "pipe:"))}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def open_what_stays_open() -> None:
+    """Opens what the process keeps open: the pipe of libuv and the fork server."""
+    uvloop.new_event_loop().close()
+    forkserver.ensure_running()
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_socket_open() -> Iterator[None]:
+    """Fails a test that leaves a socket open: its warning would fail a later test by chance."""
+    before = open_sockets()
+    yield
+    left = open_sockets() - before
+    deadline = time.monotonic() + 10
+    # A thread resets databases of earlier tests, and has sockets for some milliseconds.
+    while left and time.monotonic() < deadline:
+        time.sleep(0.01)
+        left &= open_sockets()
+    assert left == set()
 
 
 @pytest.fixture(autouse=True)

@@ -197,15 +197,6 @@ async def test_cancellation_at_end_of_look_up_keeps_connection(
     assert len(created) == 1
 
 
-async def test_sqlite_connection_can_be_closed_twice(sqlite_url: str) -> None:
-    db = Database.connect(sqlite_url)
-    connection: Any = await db.engine.raw_connection()
-    for _ in range(2):
-        connection.driver_connection._conn.close()
-    connection.invalidate()
-    await db.close()
-
-
 def is_closed(driver: Any) -> bool:
     """Returns whether a connection of asyncpg or aiosqlite is closed."""
     return driver.is_closed() if hasattr(driver, "is_closed") else driver._connection is None
