@@ -7,7 +7,7 @@ from typing import Any
 
 _ROOT = Path(__file__).parents[1]
 _LINK = re.compile(r"\]\(\.\./([^)#\s]+)(#[^)\s]*)?( \"[^\"]*\")?\)")
-# What browsers would save instead of show, and Markdown, of which MkDocs would make pages.
+# Browsers would download these files, and MkDocs would make pages of Markdown.
 _NOT_SHOWN = {".md", ".py", ".mjs", ".js", ".ts", ".graphql", ".service", ".conf", ".yaml", ""}
 
 
@@ -27,7 +27,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Points the links to the copies."""
+    """Replaces links to files by links to their copies."""
     return _LINK.sub(lambda found: f"]({_place(_source(found[1]))}{found[3] or ''})", markdown)
 
 
@@ -37,6 +37,6 @@ def _source(target: str) -> Path:
 
 
 def _place(source: Path) -> str:
-    """Where the copy stands: text that browsers show, and MkDocs leaves as it is."""
+    """Returns the path of a copy: `.txt`, so that browsers show it and MkDocs ignores it."""
     place = f"repository/{source.relative_to(_ROOT)}"
     return f"{place}.txt" if source.suffix in _NOT_SHOWN else place

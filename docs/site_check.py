@@ -1,7 +1,7 @@
-"""Opens every page of the built site in Chromium: `python -m docs.site_check site`.
+"""Opens each page of the built site in Chromium: `python -m docs.site_check site`.
 
-Fails if a page names a script, a style, a font or an image of another host, asks any host but its
-own for anything, reports an error, or if the search does not find what is there.
+Fails if a page uses a script, a style, a font or an image of another host, sends a request to
+another host, or reports an error, or if the search finds nothing.
 """
 
 import re
@@ -25,7 +25,7 @@ _LOADED = re.compile(
 
 
 def foreign_addresses(site: Path) -> Iterator[str]:
-    """What pages and styles would load from elsewhere."""
+    """Yields the addresses of other hosts in pages and styles."""
     for file in sorted(site.rglob("*")):
         if file.suffix in {".html", ".css"}:
             for found in _LOADED.finditer(file.read_text(encoding="utf-8")):
@@ -33,7 +33,7 @@ def foreign_addresses(site: Path) -> Iterator[str]:
 
 
 def problems_in_chromium(site: Path) -> Iterator[str]:
-    """What goes wrong when somebody reads all pages, and searches."""
+    """Yields the problems of opening all pages, and of the search."""
     pages = sorted(site.glob("*.html"))
     with _served(site) as address, visit() as browser:
         for page in pages:
@@ -55,10 +55,10 @@ def _search(browser: Visit, address: str) -> bool:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """Serves files without a line for each."""
+    """Serves files without logging."""
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
@@ -71,15 +71,15 @@ def _served(site: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Checks the site in the folder that is named."""
+    """Checks the site in a folder."""
     site = Path(sys.argv[1])
     pages = len(list(site.glob("*.html")))
     if pages < 2:
-        sys.exit(f"{site} holds no site: build it first")
+        sys.exit(f"{site} contains no site. Run `make site` first.")
     problems = [*foreign_addresses(site), *problems_in_chromium(site)]
     if problems:
         sys.exit("\n".join(problems))
-    sys.stdout.write(f"{pages} pages ask no other host for anything.\n")
+    sys.stdout.write(f"{pages} pages use no other host.\n")
 
 
 if __name__ == "__main__":

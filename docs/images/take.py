@@ -1,4 +1,4 @@
-"""Takes the pictures of the README from a running server: `python -m docs.images.take`."""
+"""Takes the screenshots of the README from a running server: `python -m docs.images.take`."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 def main() -> None:
-    """Takes the explorer in light and in dark."""
+    """Takes the explorer in light and dark colours."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(Path(folder), {"POSTERN_ENVIRONMENT": "development"}) as server,
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def take(browser: Browser, base_url: str, scheme: Scheme) -> None:
-    """Signs alice in, asks for her, points at what `me` requires, and takes the picture."""
+    """Signs alice in, runs the query, opens the description of `me`, and takes the screenshot."""
     with opened(browser, base_url, scheme) as explorer:
         explorer.press("Sign in")
         explorer.says("Signed in as alice.")
