@@ -141,7 +141,7 @@ def _default(field: FieldInfo) -> str:
         default = default.get_secret_value()
     if isinstance(default, tuple):
         default = ",".join(default)
-    return f"`{default}`" if str(default) else ""
+    return "" if default in {None, ""} else f"`{default}`"
 
 
 def _meaning(name: str, field: FieldInfo) -> str:

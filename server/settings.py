@@ -73,7 +73,7 @@ class Settings(LimitSettings):
     secret_key: SecretStr = Field(
         SecretStr(""),
         description="At least 32 random characters. Encrypts the signing keys in the database. To"
-        " change it, set the new secret and the old one, separated by a comma.",
+        " change it, list the new secret first, then the old one, separated by a comma.",
     )
     public_url: str = Field(
         "",
@@ -97,7 +97,7 @@ class Settings(LimitSettings):
         description="Origins whose pages may call this server, separated by commas, e.g."
         " `https://app.example.com`, or `capacitor://localhost` for apps.",
     )
-    jwt_algorithm: Algorithm = Field(Algorithm.ES256, description="Signs the access tokens.")
+    jwt_algorithm: Algorithm = Field(Algorithm.ES256, description="The algorithm of access tokens.")
     key_max_age: int = Field(
         90 * 86400,
         ge=0,
@@ -158,7 +158,7 @@ class Settings(LimitSettings):
     )
     registration: RegistrationMode = Field(
         RegistrationMode.OPEN,
-        description="Who can register: everyone, only invited users (`invitation`), or nobody.",
+        description="Who can register: all (`open`), invited users (`invitation`), none (`closed`).",
     )
     email_verification: EmailVerification | Literal[""] = Field(
         "",

@@ -102,7 +102,7 @@ class TimedProtocol(StrictProtocol):
         self._state.ending = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
-        self.loop.call_later(LAST_REQUESTS_SECONDS, self._end_when_idle, _LAST_READS)
+        self.loop.call_later(LAST_REQUESTS_SECONDS, self._close_when_idle, _LAST_READS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Sends `http.disconnect` to the running request and drops the queued ones."""
@@ -222,11 +222,11 @@ class TimedProtocol(StrictProtocol):
         self._close(step)
         return None if step is Step.NEXT_REQUEST else step
 
-    def _end_when_idle(self, reads: int) -> None:
+    def _close_when_idle(self, reads: int) -> None:
         self._state.buffer.flush()
         if reads and not self.transport.is_closing() and _has_unread_bytes(self.transport):
             # Closing now would answer a request that has arrived by a reset.
-            self.loop.call_later(_READ_WITHIN_SECONDS, self._end_when_idle, reads - 1)
+            self.loop.call_later(_READ_WITHIN_SECONDS, self._close_when_idle, reads - 1)
         else:
             super().shutdown()
 
