@@ -158,7 +158,7 @@ class Settings(LimitSettings):
     )
     registration: RegistrationMode = Field(
         RegistrationMode.OPEN,
-        description="Who can register: all (`open`), invited users (`invitation`), none (`closed`).",
+        description="Who can register: all (`open`), the invited (`invitation`), none (`closed`).",
     )
     email_verification: EmailVerification | Literal[""] = Field(
         "",
