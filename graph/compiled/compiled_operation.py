@@ -193,7 +193,7 @@ _NO_VALUES = VariableValues({}, {})
 
 
 def _without_abort(result: ExecutionResult) -> ExecutionResult:
-    """Removes the error that says that there are more errors."""
+    """Removes graphql-core's last error, which only reports that there are more."""
     errors = result.errors
     if errors and len(errors) > MAX_VARIABLE_ERRORS and errors[-1].path is None:
         result.errors = errors[:MAX_VARIABLE_ERRORS]

@@ -1,5 +1,5 @@
-// A frontend with one of the example clients. Does what each line of its input says, and prints
-// what came of it, one JSON object per line; changes of the session as they happen.
+// A frontend with one of the example clients. Each line of its input is an action. Prints results
+// and changes of the session, one JSON object per line.
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 const [folder, name, url] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(`${folder}/${file}`));
 const require = createRequire(pathToFileURL(`${folder}/`));
-const tell = (what) => console.log(JSON.stringify(what));
+const report = (value) => console.log(JSON.stringify(value));
 
 const { Session } = await load("session.js");
 const { listen } = await load("session-events.js");
@@ -18,7 +18,7 @@ let refreshes = 0;
 // How many replies to hold back until a refresh has ended.
 let late = 0;
 let ended = withResolvers();
-// What is sent when it is let go.
+// The request that is held back.
 let held = null;
 
 const realFetch = fetch;
@@ -29,7 +29,7 @@ globalThis.fetch = async (input, init) => {
   if (held && String(init.body).includes(held.text)) await held.promise;
   const reply = await realFetch(input, init);
   if (waits) await ended.promise;
-  // After whoever waits for the refresh has gone on.
+  // After the requests that wait for the refresh.
   if (isRefresh) setTimeout(ended.resolve, 100);
   return reply;
 };
@@ -38,7 +38,7 @@ const session = new Session(url);
 let client = createClient(session);
 session.onChange(({ kind, reason }) => {
   if (kind === "signedIn") client = createClient(session);
-  tell({ change: kind, reason });
+  report({ change: kind, reason });
 });
 let asked = 0;
 const document = () => `query Q${asked++} { me { username } }`;
@@ -85,7 +85,7 @@ const ACTIONS = {
   fullName: async () => ({ is: (await ASK[name]("query N { me { fullName } }")).data.me.fullName }),
   refresh: async () => (await session.refresh(session.token), {}),
   refreshes: () => ({ refreshes }),
-  // As when a device finds that its clock was fast.
+  // Simulates a device that corrects a fast clock.
   setClockBack: ({ seconds }) => {
     const now = Date.now;
     Date.now = () => now() - seconds * 1000;
@@ -93,8 +93,8 @@ const ACTIONS = {
   },
   listen: ({ stays = false }) => {
     const webSocket = watched(require("ws"));
-    const hear = ({ kind, session: { current } }) => tell({ event: kind, current });
-    const stop = listen(session, hear, webSocket);
+    const onEvent = ({ kind, session: { current } }) => report({ event: kind, current });
+    const stop = listen(session, onEvent, webSocket);
     if (!stays) session.onChange(({ kind }) => kind === "signedOut" && stop());
     return {};
   },
@@ -122,9 +122,9 @@ function watched(WebSocket) {
   return class extends WebSocket {
     constructor(...given) {
       super(...given);
-      this.on("close", (code) => tell({ closed: code }));
+      this.on("close", (code) => report({ closed: code }));
       this.on("message", (data) => {
-        if (JSON.parse(data).type === "connection_ack") tell({ open: true });
+        if (JSON.parse(data).type === "connection_ack") report({ open: true });
       });
     }
   };
@@ -139,10 +139,10 @@ function withResolvers() {
 setTimeout(() => process.exit(1), 120_000).unref();
 for await (const line of createInterface({ input: process.stdin })) {
   const { action, ...given } = JSON.parse(line);
-  // Not waited for: what happens meanwhile can be asked for.
+  // Not awaited, so other actions can run concurrently.
   Promise.resolve()
     .then(() => ACTIONS[action](given))
-    .then((done) => tell({ done: action, ...done }))
-    .catch(({ constructor, message }) => tell({ done: action, failed: constructor.name, message }));
+    .then((done) => report({ done: action, ...done }))
+    .catch(({ constructor, message }) => report({ done: action, failed: constructor.name, message }));
 }
 process.exit(0);

@@ -81,7 +81,7 @@ FORGERIES: dict[str, Callable[[TokenForger], str]] = {
     "signed by a stranger": TokenForger.signed_by_other_key,
     "a key that is not known": TokenForger.with_unknown_key_id,
     "for another audience": lambda shop: shop.signed_again(aud="http://elsewhere.example"),
-    "for nobody": lambda shop: shop.signed_again(without="aud"),
+    "without audience": lambda shop: shop.signed_again(without="aud"),
     "of another issuer": lambda shop: shop.signed_again(iss="http://elsewhere.example"),
     "of no issuer": lambda shop: shop.signed_again(without="iss"),
     "another kind of JWT": lambda shop: shop.signed_again(typ="JWT"),

@@ -77,8 +77,8 @@ def ask(
 
 def log_in(postern: str, account: Account) -> str:
     """Returns an access token of an account."""
-    person = {"username": account.username, "password": account.password}
-    return str(ask(postern, LOGIN, {"input": person})["login"]["tokens"]["accessToken"])
+    credentials = {"username": account.username, "password": account.password}
+    return str(ask(postern, LOGIN, {"input": credentials})["login"]["tokens"]["accessToken"])
 
 
 def grant_introspection(postern: str, account: Account, *, admin: str) -> None:

@@ -15,7 +15,7 @@ from tests.faults.cluster import one_of_cluster
 from tests.node import NODE, needs_node
 from tests.processes import Process
 
-KNOWN_KEYS = Path(__file__).with_name("known_keys.mjs")
+CACHED_KEYS = Path(__file__).with_name("cached_keys.mjs")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_cached_keys_are_used_for_a_limited_time(postern: Process) -> None
 @needs_packages
 def test_cached_keys_in_node_are_used_for_the_same_time(postern: Process) -> None:
     assert NODE
-    command = [NODE, str(KNOWN_KEYS), jwks_url(postern), kid_of(postern)]
+    command = [NODE, str(CACHED_KEYS), jwks_url(postern), kid_of(postern)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as node:

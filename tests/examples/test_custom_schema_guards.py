@@ -191,8 +191,8 @@ def test_trusted_documents_only_with_a_custom_schema_prevents_startup(
 ) -> None:
     manifest = tmp_path / "documents.json"
     manifest.write_text("{}")
-    said = {"trusted_documents": manifest, "trusted_documents_only": Switch.ON}
-    only = settings.model_copy(update=said)
+    update = {"trusted_documents": manifest, "trusted_documents_only": Switch.ON}
+    only = settings.model_copy(update=update)
     with pytest.raises(ConfigurationError, match="no manifest"):
         start(only, strawberry.Schema(Bell))
 

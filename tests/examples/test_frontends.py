@@ -169,8 +169,8 @@ def test_sign_in_as_another_user_signs_out_the_first(one: Frontend, server: Proc
 def test_socket_stays_open_with_the_next_token(one: Frontend) -> None:
     one.sign_in().do("listen")
     one.wait_for(open=True)
-    began = time.monotonic()
-    while time.monotonic() - began < TOKEN_SECONDS + 0.5:
+    started = time.monotonic()
+    while time.monotonic() - started < TOKEN_SECONDS + 0.5:
         time.sleep(TOKEN_SECONDS / 10)
         one.do("refresh")
     one.wait_for(event="REFRESHED", current=True)

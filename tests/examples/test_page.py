@@ -87,9 +87,9 @@ def only_browser(
 def site(only_browser: tuple[int, Process, Browser]) -> Iterator[Site]:
     """The page in a browser without cookies."""
     port, server, started = only_browser
-    person = started.new_context()
-    yield Site(f"http://localhost:{port}", server, person)
-    person.close()
+    context = started.new_context()
+    yield Site(f"http://localhost:{port}", server, context)
+    context.close()
 
 
 def test_page_stays_signed_in_until_another_tab_signs_out(site: Site, database_file: str) -> None:

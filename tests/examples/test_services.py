@@ -175,10 +175,10 @@ async def test_unknown_key_ids_do_not_cause_repeated_key_fetches(
 ) -> None:
     workshop = TokenForger(alice, await signing_key(postern.database_url))
     await asyncio.sleep(2 * COOL_DOWN)
-    before, began = requests_for_keys(postern.process), time.monotonic()
+    before, started = requests_for_keys(postern.process), time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(call, [service] * 100, [workshop.with_unknown_key_id()] * 100))
-    cool_downs = (time.monotonic() - began) / COOL_DOWN
+    cool_downs = (time.monotonic() - started) / COOL_DOWN
     assert {reply.status_code for reply in replies} == {401}
     assert 1 <= requests_for_keys(postern.process) - before <= 2 + cool_downs
 

@@ -35,7 +35,7 @@ try {
   });
   const other = new Session(url);
   other.trustedDocuments = session.trustedDocuments;
-  // The protocol does not report when a subscription has begun.
+  // The protocol does not report when a subscription has started.
   const again = setInterval(() => other.signIn(username, password), 200);
   reply.event = await event;
   clearInterval(again);

@@ -81,7 +81,7 @@ class Thing(Node, Named):
         return here(info).give(7)
 
     @strawberry.field
-    def parent(this: strawberry.Parent["Thing"]) -> str | None:  # noqa: N805 - Strawberry tells
+    def parent(this: strawberry.Parent["Thing"]) -> str | None:  # noqa: N805 - Strawberry allows it
         return give(this, "parent", this.title)
 
     @strawberry.field
@@ -92,8 +92,8 @@ class Thing(Node, Named):
         return give(this, "parent and info", info.field_name)
 
     @strawberry.field
-    def other_name_of_info(self, told: Info) -> str | None:
-        return told.path.typename
+    def other_name_of_info(self, details: Info) -> str | None:
+        return details.path.typename
 
     @strawberry.field
     def promised(self) -> str | None:

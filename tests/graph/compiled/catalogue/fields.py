@@ -178,8 +178,8 @@ def info_of_other_name_and_place() -> Example:
     @strawberry.type
     class Query:
         @strawberry.field
-        def word(self, told: strawberry.Info, nth: int = 1) -> str:
-            return f"{told.field_name} {nth}"
+        def word(self, details: strawberry.Info, nth: int = 1) -> str:
+            return f"{details.field_name} {nth}"
 
         @strawberry.field
         def keyword(self, *, info: strawberry.Info) -> str:

@@ -1,4 +1,4 @@
-// Finds a key, waits for a line on the standard input, and tells what becomes of it afterwards.
+// Finds a key, waits for a line on the standard input, and prints whether the key expires.
 
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
