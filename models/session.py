@@ -11,7 +11,7 @@ from models.base import Base, UtcDateTime, uuid7
 
 
 class RevocationReason(StrEnum):
-    """Why a session ended before it expired."""
+    """The reason for which a session ended before it expired."""
 
     LOGGED_OUT = "logged_out"
     LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Moment(Enum):
-    """When a wait is cancelled."""
+    """The time at which a wait is cancelled."""
 
     # Before the awaited future is done.
     WHILE_WAITING = auto()

@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 
 class Share(Enum):
-    """What a hash is for. Each share has reserved places in the queue."""
+    """The purpose of a hash, which has reserved places in the queue."""
 
     # Sign-ins from known devices, and password checks of signed-in users.
     KNOWN = auto()

@@ -50,7 +50,7 @@ _CLOCK_TOLERANCE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class LineProblem:
-    """Why a line was not imported. The message contains no values, which may be passwords."""
+    """A reason to reject a line. The message contains no values, which may be passwords."""
 
     line: int
     field: str | None

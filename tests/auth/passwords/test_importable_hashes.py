@@ -1,4 +1,4 @@
-"""Which password hashes of other systems can be imported."""
+"""Validation of imported password hashes."""
 
 import pytest
 from hypothesis import given
