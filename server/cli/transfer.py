@@ -39,12 +39,12 @@ def import_command(
     chosen = choose_format(file, form)
     with ExitStack() as stack:
         source = stack.enter_context(_open_source(file))
-        problems = _Problems(stack.enter_context(_open_report(report)) if report else None)
+        problems = _ProblemWriter(stack.enter_context(_open_report(report)) if report else None)
         advance = stack.enter_context(_progress(source))
         lines = read_lines(source, chosen, advance)
 
         async def work(auth: Auth, console: Console) -> ImportCounts:
-            return await import_users(auth, console, lines, report=problems.tell, dry_run=dry_run)
+            return await import_users(auth, console, lines, report=problems.write, dry_run=dry_run)
 
         with _reporting_os_errors(file):
             counts = run_as_console(work)
@@ -87,7 +87,7 @@ def export_command(
     typer.echo(f"exported {count:,}", err=True)
 
 
-class _Problems:
+class _ProblemWriter:
     """Writes the problems of an import, one per line."""
 
     def __init__(self, report: TextIO | None) -> None:
@@ -95,7 +95,7 @@ class _Problems:
         # Removes the progress bar before a line is written.
         self._before = _CLEAR_LINE if sys.stderr.isatty() else ""
 
-    def tell(self, problem: LineProblem) -> None:
+    def write(self, problem: LineProblem) -> None:
         """Writes one problem."""
         if self._report:
             self._report.write(f"{problem}\n")
