@@ -1,1 +1,1 @@
-"""What Postern costs, as ratios within one run: the machines are noisy, the ratios are not."""
+"""Benchmarks that compare medians within one run, because machines are noisy."""

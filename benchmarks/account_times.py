@@ -1,4 +1,4 @@
-"""Logins that fail, resets and registrations: nobody can tell by the clock who has an account.
+"""Response times of failed logins, reset requests and registrations: none reveals an account.
 
 python -m benchmarks.account_times [tries]
 """
@@ -19,7 +19,7 @@ from tests.processes import run_command, running_server
 TRIES = 50
 SETTINGS = {
     "POSTERN_ENVIRONMENT": "development",
-    # Fifty failures in a row would wait, and nothing would be measured.
+    # Otherwise the repeated failures would be throttled.
     "POSTERN_THROTTLE": "off",
     "POSTERN_EMAIL_VERIFICATION": "required",
     "POSTERN_MAIL_URL": "file:mails",
@@ -27,8 +27,8 @@ SETTINGS = {
 NAMES = (f"newcomer{number}" for number in itertools.count())
 
 
-class Asking:
-    """Sends a mutation that must answer with these codes."""
+class MutationSender:
+    """Sends mutations that must return the given error codes."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self._client = client
@@ -55,27 +55,27 @@ class Asking:
 
 async def compare(base_url: str, tries: int) -> None:
     async with httpx2.AsyncClient(base_url=base_url, timeout=30) as client:
-        ask = Asking(client)
+        sender = MutationSender(client)
         contenders = {
             "Failing logins": {
-                "unknown user": ask.login("nobody"),
-                "wrong password": ask.login("alice"),
-                "disabled user": ask.login("dora"),
-                "no password yet": ask.login("emma"),
+                "unknown user": sender.login("unknown"),
+                "wrong password": sender.login("alice"),
+                "disabled user": sender.login("dora"),
+                "user without a password": sender.login("emma"),
             },
             "Requests for a password reset": {
-                "unknown address": ask.reset("nobody@example.com"),
-                "address of an account": ask.reset("alice@example.com"),
-                "of a disabled one": ask.reset("dora@example.com"),
+                "unknown address": sender.reset("unknown@example.com"),
+                "address of an account": sender.reset("alice@example.com"),
+                "address of a disabled account": sender.reset("dora@example.com"),
             },
-            "Registrations that wait for the link": {
-                "new address": ask.register("carol@example.com"),
-                "address of an account": ask.register("alice@example.com"),
+            "Registrations with email verification": {
+                "new address": sender.register("carol@example.com"),
+                "address of an account": sender.register("alice@example.com"),
             },
         }
         for title, works in contenders.items():
-            found = await medians(works, rounds=tries, warm_up=1)
-            print_table(f"{title}, {tries} tries each", found, base=next(iter(works)))
+            results = await medians(works, rounds=tries, warm_up=1)
+            print_table(f"{title}, {tries} tries each", results, base=next(iter(works)))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Many accounts, written straight into the database: the front door hashes a password for each."""
+"""Accounts for benchmarks, inserted without the API, which would hash a password for each."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -23,7 +23,7 @@ BATCH = 5_000
 
 
 async def fill(db: Database, count: int, *, password_hash: str | None = None) -> None:
-    """Adds accounts; every hundredth is an auditor, every fiftieth is disabled."""
+    """Inserts accounts; every hundredth is an auditor, every fiftieth is disabled."""
     async with db.read() as session:
         roles = {role.name: role.id for role in await session.scalars(select(Role))}
     for start in range(0, count, BATCH):
@@ -54,19 +54,19 @@ def _user(number: int) -> dict[str, Any]:
 
 
 def name_of(number: int) -> str:
-    """The name of one of them: in another order than ids, as in life."""
+    """Returns the name of an account; names have another order than IDs, as in practice."""
     return f"{number * 7919 % 1_000_003:06d}-person"
 
 
 async def find_users(db: Database, names: Sequence[str]) -> list[tuple[UUID, str]]:
-    """Ids and names of these accounts."""
+    """Returns the IDs and names of these accounts."""
     async with db.read() as session:
         query = select(User.id, User.username).where(User.username_key.in_(names))
         return [(row.id, row.username) for row in await session.execute(query)]
 
 
 async def enabled_users(db: Database, limit: int) -> list[tuple[UUID, str]]:
-    """Ids and names of accounts that may log in, the oldest first."""
+    """Returns the IDs and names of enabled accounts, oldest first."""
     query = select(User.id, User.username).where(User.disabled_at.is_(None))
     async with db.read() as session:
         rows = await session.execute(query.order_by(User.id).limit(limit))
@@ -81,7 +81,7 @@ async def give_role(db: Database, user_id: UUID, name: str) -> None:
 
 
 async def sign_in(auth: Auth, user_ids: Sequence[UUID]) -> list[str]:
-    """An access token for each, of a session of its own."""
+    """Starts a session for each user and returns the access tokens."""
     now = auth.clock.now()
     async with auth.db.begin() as tx:
         sessions = [
@@ -93,7 +93,7 @@ async def sign_in(auth: Auth, user_ids: Sequence[UUID]) -> list[str]:
 
 
 async def cursor_at(db: Database, position: int) -> str:
-    """The cursor of the account that so many others are older than."""
+    """Returns the cursor of the account at this position, counted from the oldest."""
     async with db.read() as session:
         query = select(User.id).order_by(User.id).offset(position).limit(1)
         return encode_cursor((await session.scalars(query)).one())

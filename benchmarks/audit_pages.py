@@ -1,4 +1,4 @@
-"""Pages of `auditEvents` over many events: any page costs what the first costs.
+"""Times of pages of `auditEvents` over many events, compared with the first page.
 
 python -m benchmarks.audit_pages [events]
 """
@@ -28,7 +28,7 @@ FEW = 1_000
 MANY = 1_000_000
 BATCH = 5_000
 ROUNDS = 41
-PEOPLE = 10_000
+USERS = 10_000
 
 QUERY = """
 query Page($first: Int, $after: String, $last: Int, $before: String, $actorId: ID,
@@ -43,32 +43,32 @@ query Page($first: Int, $after: String, $last: Int, $before: String, $actorId: I
 OWN = "{ me { auditEvents(first: 50) { nodes { id action } } } }"
 
 
-async def fill(db: Database, count: int, people: list[UUID]) -> None:
-    """Adds events; one in a thousand is a replay, the rest are sign-ins."""
+async def fill(db: Database, count: int, user_ids: list[UUID]) -> None:
+    """Inserts events; one in a thousand is a replay, the rest are sign-ins."""
     for start in range(0, count, BATCH):
         numbers = range(start, min(start + BATCH, count))
-        rows = [_event(number, people[number % len(people)]) for number in numbers]
+        rows = [_event(number, user_ids[number % len(user_ids)]) for number in numbers]
         async with db.begin() as tx:
             await tx.execute(insert(AuditEvent), rows)
     async with db.begin() as tx:
         await tx.execute(text("ANALYZE"))
 
 
-def _event(number: int, person: UUID) -> dict[str, Any]:
+def _event(number: int, user_id: UUID) -> dict[str, Any]:
     return {
         "id": uuid7(),
         "at": CREATED_AT + timedelta(seconds=number),
         "action": "session.started" if number % 1000 else "session.replayed",
         "succeeded": True,
-        "actor_id": person,
-        "subject_id": person,
+        "actor_id": user_id,
+        "subject_id": user_id,
         "client_address": "192.0.2.7",
         "details": {},
     }
 
 
-async def pages(api: Api, count: int, person: UUID) -> dict[str, Work]:
-    """The pages to compare, each of fifty events."""
+async def pages(api: Api, count: int, user_id: UUID) -> dict[str, Work]:
+    """Returns the pages to compare, each with fifty events."""
     token = await api.log_in(ADMIN)
     middle = await _cursor_at(api.auth.db, count // 2)
     near_the_end = await _cursor_at(api.auth.db, 60)
@@ -89,11 +89,11 @@ async def pages(api: Api, count: int, person: UUID) -> dict[str, Work]:
         "middle page": page(first=50, after=middle),
         "last page, from the front": page(first=50, after=near_the_end),
         "last page, from the back": page(last=50),
-        "one actor": page(first=50, actorId=str(person)),
+        "one actor": page(first=50, actorId=str(user_id)),
         "a rare action (0.1 %)": page(first=50, action="session.replayed"),
         "a common action, middle": page(first=50, action="session.started", after=middle),
-        "actor and action": page(first=50, actorId=str(person), action="session.started"),
-        "one's own": own,
+        "actor and action": page(first=50, actorId=str(user_id), action="session.started"),
+        "the user's own": own,
     }
 
 
@@ -104,8 +104,8 @@ async def _cursor_at(db: Database, position: int) -> str:
 
 
 @asynccontextmanager
-async def filled(url: str, folder: Path, count: int, people: list[UUID]) -> AsyncIterator[Api]:
-    """A server on a database with so many events."""
+async def filled(url: str, folder: Path, count: int, user_ids: list[UUID]) -> AsyncIterator[Api]:
+    """Starts a server on a database with this number of events."""
     settings = Settings(
         environment=Environment.DEVELOPMENT,
         database_url=SecretStr(url),
@@ -113,23 +113,23 @@ async def filled(url: str, folder: Path, count: int, people: list[UUID]) -> Asyn
         bcrypt_cost=4,
     )
     async with serving(settings, ManualClock()) as api:
-        await fill(api.auth.db, count, people)
+        await fill(api.auth.db, count, user_ids)
         yield api
 
 
 async def compare(kind: str, few: str, many: str, folder: Path, count: int) -> None:
-    people = [uuid7() for _ in range(PEOPLE)]
+    user_ids = [uuid7() for _ in range(USERS)]
     async with (
-        filled(few, folder, FEW, people) as small,
-        filled(many, folder, count, people) as large,
+        filled(few, folder, FEW, user_ids) as small,
+        filled(many, folder, count, user_ids) as large,
     ):
-        # The first one has rare events only.
-        person = people[1]
-        found = await medians(await pages(large, count, person), rounds=ROUNDS)
+        # The first user has rare events only.
+        user_id = user_ids[1]
+        found = await medians(await pages(large, count, user_id), rounds=ROUNDS)
         print_table(f"{kind}, {count} events: pages of 50", found, base="first page")
         growth = {
-            f"first page of {FEW}": (await pages(small, FEW, person))["first page"],
-            f"first page of {count}": (await pages(large, count, person))["first page"],
+            f"first page of {FEW}": (await pages(small, FEW, user_id))["first page"],
+            f"first page of {count}": (await pages(large, count, user_id))["first page"],
         }
         found = await medians(growth, rounds=ROUNDS)
         print_table(f"{kind}: growth", found, base=f"first page of {FEW}")

@@ -1,4 +1,4 @@
-"""Runs a comparison on both databases, each with a small and a large one."""
+"""Runs a comparison on SQLite and PostgreSQL, each with a small and a large database."""
 
 import asyncio
 import logging
@@ -11,12 +11,13 @@ import structlog
 
 from tests.databases import PostgresqlTemplates, SqliteTemplates, postgresql_folder
 
-# The kind of database, the addresses of the small one and of the large one, a folder, how many.
+# Arguments: name of the database system, URLs of the small and the large database, folder, size
+# of the large database.
 Compare = Callable[[str, str, str, Path, int], Awaitable[None]]
 
 
 def on_both_databases(compare: Compare, many: int) -> None:
-    """Compares; how many the large ones hold may be said on the command line."""
+    """Runs the comparison; the first command-line argument overrides the size."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     count = int(sys.argv[1]) if len(sys.argv) > 1 else many
 

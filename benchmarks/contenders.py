@@ -1,4 +1,4 @@
-"""Starts everybody who is measured, each as their documentation says and all on one core."""
+"""Starts the servers that are measured, each as its documentation shows, all on one core."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ from typing import Any
 import httpx2
 
 from benchmarks import cores
-from benchmarks.crowd import (
-    Person,
+from benchmarks.load import HOST, Exchange
+from benchmarks.users import (
+    BenchmarkUser,
     copy_for_peers,
     fill_postern,
     read_settings,
-    with_peers_tokens,
+    with_peer_tokens,
 )
-from benchmarks.load import HOST, Exchange
 from tests.databases import PostgresqlTemplates, postgresql_folder
 from tests.processes import environment, free_port, run_command, running_server
 
@@ -41,19 +41,19 @@ STARTS_WITHIN_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A server that runs, and who may ask it."""
+    """A running server and the users that may call it."""
 
     name: str
     port: int
     pid: int
-    people: Sequence[Person]
+    users: Sequence[BenchmarkUser]
 
-    def asking(self, query: str, person: Person, holds: str) -> Exchange:
-        """A query of somebody."""
-        return self.exchange({"query": query}, holds, token=person.token)
+    def query(self, query: str, user: BenchmarkUser, holds: str) -> Exchange:
+        """Returns the exchange of a query with the token of a user."""
+        return self.exchange({"query": query}, holds, token=user.token)
 
     def exchange(self, body: Mapping[str, Any], holds: str, *, token: str = "") -> Exchange:
-        """A request as a frontend sends it."""
+        """Returns the exchange of a request as a frontend sends it."""
         content = json.dumps(body).encode()
         lines = [
             "POST /graphql HTTP/1.1",
@@ -67,11 +67,11 @@ class Contender:
 
 
 @contextmanager
-def everybody(folder: Path, *, postgresql: bool) -> Iterator[dict[str, Contender]]:
-    """All that can be started here; for the rest it is printed why not."""
+def all_contenders(folder: Path, *, postgresql: bool) -> Iterator[dict[str, Contender]]:
+    """Starts all contenders that can run here; prints a reason for each that cannot."""
     with ExitStack() as stack:
         found = [stack.enter_context(_postern(folder / "sqlite"))]
-        peers = _Peers(folder, found[0].people)
+        peers = _Peers(folder, found[0].users)
         found += [
             stack.enter_context(peers.python(CONSTANT, "constant")),
             stack.enter_context(peers.python(PLAIN, "plain_strawberry")),
@@ -90,27 +90,27 @@ def everybody(folder: Path, *, postgresql: bool) -> Iterator[dict[str, Contender
 def _postern(
     folder: Path, name: str = POSTERN, url: str = "sqlite:///postern.db"
 ) -> Iterator[Contender]:
-    """As an operator starts it: all that is not needed stays as it is."""
+    """Starts Postern with only the settings that are required."""
     folder.mkdir()
     settings = {
         "POSTERN_ENVIRONMENT": "production",
         "POSTERN_SECRET_KEY": secrets.token_urlsafe(48),
         "POSTERN_PUBLIC_URL": "http://localhost",
         "POSTERN_DATABASE_URL": url.replace("sqlite:///", f"sqlite:///{folder}/"),
-        # This checkout, whatever is installed.
+        # Uses this checkout instead of an installed version.
         "PYTHONPATH": str(ROOT),
     }
     done = run_command(folder, "migrate", **settings)
     assert done.returncode == 0, done.stderr
-    people = asyncio.run(fill_postern(read_settings(settings)))
+    users = asyncio.run(fill_postern(read_settings(settings)))
     with ExitStack() as stack:
         with cores.on_the_servers_core():
             server = stack.enter_context(running_server(folder, settings))
         port = int(server.base_url.rpartition(":")[2])
         try:
-            yield Contender(name, port, server.process.pid, people)
+            yield Contender(name, port, server.process.pid, users)
         finally:
-            _tell_if_ended(name, server.process.poll(), server.output)
+            _report_early_end(name, server.process.poll(), server.output)
 
 
 @contextmanager
@@ -122,18 +122,18 @@ def _postern_on_postgresql(folder: Path) -> Iterator[Contender]:
 
 
 class _Peers:
-    """The others: they share a copy of Postern's accounts, and a secret."""
+    """The other servers; they share a copy of Postern's accounts and a secret."""
 
-    def __init__(self, folder: Path, people: Sequence[Person]) -> None:
+    def __init__(self, folder: Path, users: Sequence[BenchmarkUser]) -> None:
         self._folder = folder
         self._secret = secrets.token_urlsafe(48)
-        self._people = with_peers_tokens(people, self._secret)
+        self._users = with_peer_tokens(users, self._secret)
         self._database = folder / "peers.db"
         copy_for_peers(folder / "sqlite" / "postern.db", self._database)
 
     @contextmanager
     def python(self, name: str, module: str) -> Iterator[Contender]:
-        """An ASGI application of `benchmarks.peers`, on uvicorn as Postern runs it."""
+        """Starts an ASGI application of `benchmarks.peers` with the uvicorn options of Postern."""
         port = free_port()
         command = [sys.executable, "-m", "uvicorn", f"benchmarks.peers.{module}:app"]
         command += ["--host", HOST, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
@@ -143,7 +143,7 @@ class _Peers:
 
     @contextmanager
     def node(self, name: str, script: str) -> Iterator[Contender]:
-        """A server of Node's."""
+        """Starts a Node server."""
         with self._started(name, free_port(), ["node", script], NODE) as contender:
             yield contender
 
@@ -162,9 +162,9 @@ class _Peers:
             )
         try:
             _wait_until_ready(process, port, log)
-            yield Contender(name, port, process.pid, self._people)
+            yield Contender(name, port, process.pid, self._users)
         finally:
-            _tell_if_ended(name, process.poll(), log.read_text(encoding="utf-8"))
+            _report_early_end(name, process.poll(), log.read_text(encoding="utf-8"))
             process.kill()
             process.wait()
 
@@ -178,23 +178,23 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             time.sleep(0.05)
         else:
             return
-    raise AssertionError(f"it does not start: {log.read_text(encoding='utf-8')}")
+    raise AssertionError(f"The server did not start: {log.read_text(encoding='utf-8')}")
 
 
-def _tell_if_ended(name: str, code: int | None, output: str) -> None:
+def _report_early_end(name: str, code: int | None, output: str) -> None:
     if code is not None:
-        print(f"{name} had ended before it was asked to, with {code}:\n{output[-2000:]}")
+        print(f"{name} ended early with exit code {code}:\n{output[-2000:]}")
 
 
 def _can_run_node() -> bool:
     if not shutil.which("node") or not shutil.which("npm"):
-        print("Without mercurius and Apollo Server: there is no Node here.")
+        print("Skipping mercurius and Apollo Server: Node is not installed.")
         return False
     installed, lock = NODE / "node_modules" / ".package-lock.json", NODE / "package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return True
-    print("npm ci (compiles SQLite where there is no built one: a minute) …")
+    print("Running npm ci. It compiles SQLite if no binary is available, which takes a minute.")
     done = subprocess.run(["npm", "ci"], cwd=NODE, capture_output=True, text=True, check=False)
     if done.returncode:
-        print(f"Without mercurius and Apollo Server: npm ci failed.\n{done.stderr}")
+        print(f"Skipping mercurius and Apollo Server: npm ci failed.\n{done.stderr}")
     return not done.returncode

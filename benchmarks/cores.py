@@ -1,4 +1,4 @@
-"""Which core runs what: the servers share one, and what loads them has another."""
+"""CPU pinning: the servers share one core, the load generator has another."""
 
 import math
 import os
@@ -13,14 +13,14 @@ LOAD = _ALL[-1]
 
 
 def pin(core: int) -> None:
-    """Keeps this thread, and what it starts from now on, on one core; Linux only."""
+    """Pins this thread and what it starts later to one core; Linux only."""
     if _PINS:
         os.sched_setaffinity(0, {core})
 
 
 @contextmanager
 def on_the_servers_core() -> Iterator[None]:
-    """What is started within the block runs where the servers run."""
+    """Runs what is started within the block on the core of the servers."""
     pin(SERVERS)
     try:
         yield
@@ -30,22 +30,20 @@ def on_the_servers_core() -> Iterator[None]:
 
 
 def seconds_of(pid: int) -> float:
-    """How long a process, with all its threads, was on a core; not a number if not on Linux."""
+    """Returns the CPU seconds of a process with all its threads; NaN if not on Linux."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
     except FileNotFoundError:
         return math.nan
-    # proc(5): the name may hold anything, and ends with the last bracket.
+    # proc(5): the name may contain any character and ends with the last parenthesis.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def warning() -> str:
-    """What makes the figures worth less on this machine; empty where nothing does."""
+    """Returns why figures of this machine are less reliable, or an empty text."""
     if not _PINS:
-        return (
-            "This system cannot pin processes to cores: servers and load get in each other's way."
-        )
+        return "This system cannot pin processes to cores. Servers and load disturb each other."
     if len(_ALL) == 1:
-        return "There is one core: servers and load share it."
+        return "This machine has one core. Servers and load share it."
     return ""

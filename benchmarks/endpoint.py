@@ -1,4 +1,4 @@
-"""Postern beside its peers: who I am, a list, logging in, and floods.
+"""Comparison of Postern with its peers: `me`, a list, logins and floods of rejected requests.
 
 python -m benchmarks.endpoint [--rounds 3] [--seconds 4] [--storm-seconds 10] [--only me,storm]
 """
@@ -15,46 +15,47 @@ import httpx2
 import structlog
 
 from benchmarks import cores, scenarios
-from benchmarks.contenders import CONSTANT, POSTERN, Contender, everybody
-from benchmarks.crowd import Person
+from benchmarks.contenders import CONSTANT, POSTERN, Contender, all_contenders
 from benchmarks.load import Generator, generator
 from benchmarks.plot import draw
-from benchmarks.rounds import measure, weather
+from benchmarks.rounds import measure, measure_storms
 from benchmarks.tables import Results, print_floods, print_goals, print_speeds, print_storm
+from benchmarks.users import BenchmarkUser
 
 PICTURE = Path(__file__).with_suffix(".png")
 SCENARIOS = ("me", "me-alone", "list", "floods", "storm")
 
 
-def check_all_say_the_same(contenders: Mapping[str, Contender]) -> None:
-    """Whoever does less work than the others is not to be compared."""
+def check_replies_are_equal(contenders: Mapping[str, Contender]) -> None:
+    """Checks that all contenders return the same data, so that they do the same work."""
     for query, position in ((scenarios.ME, 1), (scenarios.LIST, 0)):
-        said = {
-            name: _ask(contender, query, contender.people[position])
+        replies = {
+            name: _ask(contender, query, contender.users[position])
             for name, contender in contenders.items()
             if name != CONSTANT
         }
-        for name, answer in said.items():
-            assert answer == said[POSTERN], f"{name} says {answer}, Postern {said[POSTERN]}"
+        for name, reply in replies.items():
+            expected = replies[POSTERN]
+            assert reply == expected, f"{name} returned {reply}, Postern returned {expected}."
 
 
-def _ask(contender: Contender, query: str, person: Person) -> Any:
+def _ask(contender: Contender, query: str, user: BenchmarkUser) -> Any:
     reply = httpx2.post(
         f"http://localhost:{contender.port}/graphql",
         json={"query": query},
-        headers={"Authorization": f"Bearer {person.token}"},
+        headers={"Authorization": f"Bearer {user.token}"},
         timeout=30,
     )
     return _without_ids(reply.json())
 
 
 def _without_ids(value: Any) -> Any:
-    """The same with nothing in it that each database makes for itself."""
+    """Returns the value without IDs, which differ between databases."""
     return json.loads(json.dumps(value), object_hook=lambda o: {k: o[k] for k in o if k != "id"})
 
 
 def run(contenders: Mapping[str, Contender], load: Generator, given: argparse.Namespace) -> Results:
-    """Measures what was asked for, and prints each table when it is there."""
+    """Measures the selected scenarios and prints each table when it is ready."""
     results, rounds, seconds = Results(), given.rounds, given.seconds
     if "me" in given.only:
         results.me = measure(load, scenarios.me(contenders, 32, seconds), rounds)
@@ -70,21 +71,25 @@ def run(contenders: Mapping[str, Contender], load: Generator, given: argparse.Na
         print_floods("Floods, 32 connections", results.floods)
     if "storm" in given.only:
         storms = scenarios.storms(contenders, given.storm_seconds)
-        results.storm = weather(load, storms, rounds, given.storm_seconds)
-        print_storm("me, 50 times a second, while 16 clients log in without pause", results.storm)
+        results.storm = measure_storms(load, storms, rounds, given.storm_seconds)
+        print_storm("me, 50 times per second, while 16 clients log in without pause", results.storm)
     return results
 
 
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4, help="of one round of one server")
-    parser.add_argument("--storm-seconds", type=float, default=10, help="of one storm")
+    parser.add_argument(
+        "--seconds", type=float, default=4, help="duration of one round of one server"
+    )
+    parser.add_argument(
+        "--storm-seconds", type=float, default=10, help="duration of one login storm"
+    )
     parser.add_argument(
         "--only",
         type=lambda text: text.split(","),
         default=SCENARIOS,
-        help=f"of {','.join(SCENARIOS)}",
+        help=f"scenarios to run, of {','.join(SCENARIOS)}",
     )
     parser.add_argument("--no-postgresql", action="store_true")
     return parser.parse_args()
@@ -96,16 +101,16 @@ def main() -> None:
     print(cores.warning(), end="\n" if cores.warning() else "")
     with (
         tempfile.TemporaryDirectory() as name,
-        everybody(Path(name), postgresql=not given.no_postgresql) as contenders,
+        all_contenders(Path(name), postgresql=not given.no_postgresql) as contenders,
         generator() as load,
     ):
-        check_all_say_the_same(contenders)
+        check_replies_are_equal(contenders)
         results = run(contenders, load, given)
     print_goals(results)
     if draw(results, PICTURE):
-        print(f"\nDrawn: {PICTURE}")
+        print(f"\nPlot written to {PICTURE}")
     else:
-        print("\nNot drawn: there is no matplotlib here. `make bench-endpoint` installs it.")
+        print("\nNo plot: matplotlib is not installed. `make bench-endpoint` installs it.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a thousand times the accounts cost: who I am, finding who logs in, pages of `users`.
+"""Times with a thousand times as many accounts: `me`, the lookup of a login, pages of `users`.
 
 python -m benchmarks.growth [accounts]
 """
@@ -24,16 +24,16 @@ from tests.api import Api
 FEW = 1_000
 MANY = 1_000_000
 ROUNDS = 201
-# Enough that hardly anybody is asked for twice, from all over the table.
-PEOPLE = 500
+# Enough users of the whole table that almost none is read twice.
+USERS = 500
 AT_MOST = 1.7
 
 
 async def works(api: Api, count: int) -> dict[str, Work]:
-    """What is compared."""
-    people = await _people_everywhere(api, count)
-    tokens = itertools.cycle(await sign_in(api.auth, [user_id for user_id, _ in people]))
-    names = itertools.cycle([username for _, username in people])
+    """Returns the work to compare."""
+    users = await _users_of_the_whole_table(api, count)
+    tokens = itertools.cycle(await sign_in(api.auth, [user_id for user_id, _ in users]))
+    names = itertools.cycle([username for _, username in users])
     pages = await _pages(api, count)
 
     async def me() -> object:
@@ -52,15 +52,15 @@ async def works(api: Api, count: int) -> dict[str, Work]:
         return found
 
     return {
-        "me, nothing remembered": me,
-        "the viewer alone": viewer,
-        "who logs in": find,
+        "me, empty caches": me,
+        "viewer only": viewer,
+        "user lookup of a login": find,
         **pages,
     }
 
 
-async def _people_everywhere(api: Api, count: int) -> Sequence[tuple[UUID, str]]:
-    numbers = range(1, count, max(count // PEOPLE, 2))
+async def _users_of_the_whole_table(api: Api, count: int) -> Sequence[tuple[UUID, str]]:
+    numbers = range(1, count, max(count // USERS, 2))
     # Every fiftieth is disabled.
     return await find_users(api.auth.db, [name_of(n) for n in numbers if n % 50])
 
@@ -78,7 +78,7 @@ async def _pages(api: Api, count: int) -> dict[str, Work]:
 
         return work
 
-    # The newest stand first: a place counted from the oldest is that far from the end.
+    # Pages start with the newest account; cursor_at counts from the oldest.
     middles = [await cursor_at(db, count * place // 100) for place in range(40, 61)]
     return {
         "first page": page(itertools.repeat(None)),

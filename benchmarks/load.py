@@ -1,7 +1,7 @@
-"""What loads the servers: a process of its own, on a core of its own.
+"""The load generator: a separate process on its own core.
 
-It knows as much of HTTP as the replies of the contenders need. What it can send at most is told
-by `busy`: near 1 it is itself what was measured.
+It parses only as much HTTP as the replies of the contenders need. If `busy` is near 1, the
+generator is the limit and not the server.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from benchmarks import cores
 AnyConnection = TypeVar("AnyConnection", bound=asyncio.Protocol)
 
 HOST = "127.0.0.1"
-# Far more than the longest run; then a server has stopped answering.
-GIVES_UP_AFTER_SECONDS = 300
+# Much longer than the longest run, so the server no longer responds.
+TIMEOUT_SECONDS = 300
 
 
 class WrongReply(Exception):
-    """A server did not answer as it should: then its speed means nothing."""
+    """A server sent a wrong reply, so its speed is meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request as it travels, and a part of the reply that proves it was answered."""
+    """The bytes of a request, and a text that a correct reply contains."""
 
     request: bytes
     holds: bytes
@@ -42,10 +42,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Connections that each ask the next thing as soon as they are answered."""
+    """Connections that each send the next request as soon as they have the reply."""
 
     port: int
-    # Whose time on the core is counted.
+    # The process whose CPU time is measured.
     pid: int
     exchanges: Sequence[Exchange]
     connections: int
@@ -54,68 +54,68 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """How it was answered; latencies in seconds, in ascending order."""
+    """The replies to a load; latencies in seconds, in ascending order."""
 
     latencies: list[float]
     seconds: float
-    # The share of its core that the load itself took.
+    # CPU share of the load generator.
     busy: float
-    # What the server's process had of its core; others on the machine do not change that much.
+    # CPU seconds of the server process; other processes hardly change this figure.
     server_seconds: float
 
     @property
     def per_second(self) -> float:
-        """Replies in a second."""
+        """Replies per second."""
         return len(self.latencies) / self.seconds
 
     @property
     def server_seconds_each(self) -> float:
-        """What a request costs the server; not a number where the system does not tell."""
+        """CPU seconds of the server per request; NaN if the system does not report them."""
         return self.server_seconds / len(self.latencies)
 
     def percentile(self, share: float) -> float:
-        """The latency that this share of the requests did not exceed."""
+        """Returns the latency that this share of the requests did not exceed."""
         return percentile(self.latencies, share)
 
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Clients that log in without pause, and somebody who asks something at fixed times."""
+    """Clients that log in without pause, and probes at fixed times."""
 
     port: int
     logins: Sequence[Exchange]
     clients: int
     probes: Sequence[Exchange]
     probes_per_second: float
-    # Before the first probe, so that the storm has begun.
+    # Before the first probe, so that the storm has started.
     warm_up_seconds: float
     seconds: float
-    # Whether clients wait as long as they are told to, or try again at once.
-    obedient: bool = False
+    # Whether throttled clients wait for `retryAfter` or retry at once.
+    honours_retry_after: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Stormed:
-    """Latencies of the probes count from when they were due: nobody waits for their turn to ask."""
+class StormReplies:
+    """The results of a storm. Latencies of probes count from the time when they were due."""
 
     latencies: list[float]
     logins_per_second: float
     refused_per_second: float
-    # Logins that were neither let in nor told to come back later.
+    # Logins that neither succeeded nor were throttled.
     failed: int
 
     def percentile(self, share: float) -> float:
-        """The latency that this share of the probes did not exceed."""
+        """Returns the latency that this share of the probes did not exceed."""
         return percentile(self.latencies, share)
 
 
 def percentile(ascending: Sequence[float], share: float) -> float:
-    """The value that this share of the values does not exceed."""
+    """Returns the value that this share of the values does not exceed."""
     return ascending[max(math.ceil(len(ascending) * share) - 1, 0)]
 
 
 class Generator:
-    """The process that sends."""
+    """The process that sends the requests."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
@@ -124,14 +124,14 @@ class Generator:
         """Loads a server. Raises WrongReply."""
         return self._pool.submit(_run, load).result()
 
-    def storm(self, storm: Storm) -> Stormed:
-        """Storms a server. Raises WrongReply."""
+    def storm(self, storm: Storm) -> StormReplies:
+        """Runs a login storm. Raises WrongReply."""
         return self._pool.submit(_storm, storm).result()
 
 
 @contextmanager
 def generator() -> Iterator[Generator]:
-    """Starts the process that sends, and ends it."""
+    """Starts the load generator and stops it at the end."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_prepare) as pool:
         yield Generator(pool)
@@ -143,77 +143,83 @@ def _prepare() -> None:
 
 
 def _run(load: Load) -> Served:
-    # What the last run left.
+    # Frees what the last run left, because automatic collection is off.
     gc.collect()
-    return uvloop.run(keep_asking(load))
+    return uvloop.run(send_requests(load))
 
 
-def _storm(storm: Storm) -> Stormed:
+def _storm(storm: Storm) -> StormReplies:
     gc.collect()
     return uvloop.run(log_in_and_probe(storm))
 
 
-async def keep_asking(load: Load) -> Served:
+async def send_requests(load: Load) -> Served:
     """Loads a server from this process. Raises WrongReply."""
-    # Each connection begins elsewhere: no two ask for the same person at the same time.
+    # Each connection starts at another exchange, so requests for one user do not coincide.
     step = max(len(load.exchanges) // load.connections, 1)
-    began, used, served = time.perf_counter(), time.process_time(), cores.seconds_of(load.pid)
-    ends_at = began + load.seconds
-    askers = [
-        await _connect(load.port, _Asker(_rotate(load.exchanges, number * step), ends_at))
+    started, used, served = time.perf_counter(), time.process_time(), cores.seconds_of(load.pid)
+    ends_at = started + load.seconds
+    requesters = [
+        await _connect(load.port, _Requester(_rotate(load.exchanges, number * step), ends_at))
         for number in range(load.connections)
     ]
-    await _drain(askers)
-    taken = time.perf_counter() - began
-    latencies = sorted(itertools.chain.from_iterable(asker.latencies for asker in askers))
+    await _drain(requesters)
+    taken = time.perf_counter() - started
+    latencies = sorted(
+        itertools.chain.from_iterable(requester.latencies for requester in requesters)
+    )
     busy = (time.process_time() - used) / taken
     return Served(latencies, taken, busy, cores.seconds_of(load.pid) - served)
 
 
-async def log_in_and_probe(storm: Storm) -> Stormed:
-    """Storms a server from this process. Raises WrongReply."""
-    begins_at = time.perf_counter() + storm.warm_up_seconds
-    ends_at = begins_at + storm.seconds
+async def log_in_and_probe(storm: Storm) -> StormReplies:
+    """Runs a login storm from this process. Raises WrongReply."""
+    starts_at = time.perf_counter() + storm.warm_up_seconds
+    ends_at = starts_at + storm.seconds
     step = max(len(storm.logins) // storm.clients, 1)
     clients = [
         await _connect(
             storm.port,
-            _LoginClient(_rotate(storm.logins, number * step), ends_at, obedient=storm.obedient),
+            _LoginClient(
+                _rotate(storm.logins, number * step),
+                ends_at,
+                honours_retry_after=storm.honours_retry_after,
+            ),
         )
         for number in range(storm.clients)
     ]
     prober = _Prober(storm.port)
     await prober.prepare()
     count = int(storm.seconds * storm.probes_per_second)
-    times = [begins_at + number / storm.probes_per_second for number in range(count)]
+    times = [starts_at + number / storm.probes_per_second for number in range(count)]
     probes = zip(times, _rotate(storm.probes, 0), strict=False)
     try:
-        async with asyncio.timeout(GIVES_UP_AFTER_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             latencies = await asyncio.gather(*(prober.ask(due, ask) for due, ask in probes))
     finally:
         prober.close()
         await _drain(clients)
     succeeded = [at for client in clients for at in client.succeeded_at]
-    refused = [at for client in clients for at in client.refused_at if begins_at <= at <= ends_at]
-    return Stormed(
+    refused = [at for client in clients for at in client.refused_at if starts_at <= at <= ends_at]
+    return StormReplies(
         sorted(latencies),
-        _rate(succeeded, begins_at, ends_at),
+        _rate(succeeded, starts_at, ends_at),
         len(refused) / storm.seconds,
         sum(client.failed for client in clients),
     )
 
 
-def _rate(times: Sequence[float], begin: float, end: float) -> float:
-    """Events in a second: from one to another, since a few in a window are no round number."""
-    within = sorted(at for at in times if begin <= at <= end)
+def _rate(times: Sequence[float], start: float, end: float) -> float:
+    """Returns events per second, measured from the first to the last event within the window."""
+    within = sorted(at for at in times if start <= at <= end)
     if len(within) < 2:
-        return len(within) / (end - begin)
+        return len(within) / (end - start)
     return (len(within) - 1) / (within[-1] - within[0])
 
 
 async def _drain(connections: Sequence["_Connection"]) -> None:
     try:
-        async with asyncio.timeout(GIVES_UP_AFTER_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await asyncio.gather(*(connection.done for connection in connections))
     finally:
         for connection in connections:
@@ -226,7 +232,7 @@ def _rotate(exchanges: Sequence[Exchange], start: int) -> Iterator[Exchange]:
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection: asks, and waits for the whole of the reply."""
+    """A keep-alive connection that sends a request and waits for the complete reply."""
 
     def __init__(self) -> None:
         self.done: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -238,24 +244,24 @@ class _Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be asked anything."""
+        """Whether the connection can be used."""
         return not self._transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
-            self.done.set_exception(WrongReply(f"the server hung up: {exc}"))
+            self.done.set_exception(WrongReply(f"The server closed the connection: {exc}"))
 
     def data_received(self, data: bytes) -> None:
         if self._received:
             data = self._received + data
-        if _is_whole(data):
+        if _is_complete(data):
             self._received = b""
             self.reply_received(data)
         else:
             self._received = data
 
     def reply_received(self, reply: bytes) -> None:
-        """A whole reply is there."""
+        """Handles a complete reply."""
         raise NotImplementedError
 
     def send(self, request: bytes) -> None:
@@ -267,17 +273,17 @@ class _Connection(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
-        """Hangs up; nobody waits for a reply any more."""
+        """Closes the connection and cancels the wait for a reply."""
         self.done.cancel()
         self._transport.close()
 
 
-def _is_whole(data: bytes) -> bool:
+def _is_complete(data: bytes) -> bool:
     head = data.find(b"\r\n\r\n")
-    # Some write `Content-Length`, some `content-length`.
+    # Servers send `Content-Length` or `content-length`.
     at = data.find(b"ength: ", 0, head)
     if head < 0 or at < 0:
-        # Node sends in chunks what it does not know the length of.
+        # Node sends replies of unknown length in chunks.
         return head >= 0 and data.endswith(b"\r\n0\r\n\r\n")
     return len(data) >= head + 4 + int(data[at + 7 : data.find(b"\r\n", at)])
 
@@ -287,12 +293,12 @@ def _is_right(reply: bytes, exchange: Exchange) -> bool:
 
 
 def _retry_after(reply: bytes) -> float:
-    told = re.search(rb'"retryAfter": ?(\d+)', reply)
-    return float(told[1]) if told else 0
+    found = re.search(rb'"retryAfter": ?(\d+)', reply)
+    return float(found[1]) if found else 0
 
 
-class _Asker(_Connection):
-    """Asks again and again until the time is over."""
+class _Requester(_Connection):
+    """Sends requests until the end time."""
 
     def __init__(self, exchanges: Iterator[Exchange], ends_at: float) -> None:
         super().__init__()
@@ -325,14 +331,16 @@ class _Asker(_Connection):
 
 
 class _LoginClient(_Connection):
-    """Logs in again and again; a reply of another kind counts, and does not stop it."""
+    """Logs in repeatedly; counts wrong replies and continues."""
 
-    def __init__(self, logins: Iterator[Exchange], ends_at: float, *, obedient: bool) -> None:
+    def __init__(
+        self, logins: Iterator[Exchange], ends_at: float, *, honours_retry_after: bool
+    ) -> None:
         super().__init__()
         self.succeeded_at: list[float] = []
         self.refused_at: list[float] = []
         self.failed = 0
-        self._obedient = obedient
+        self._honours_retry_after = honours_retry_after
         self._logins = logins
         self._ends_at = ends_at
         self._tried: Exchange
@@ -348,8 +356,8 @@ class _LoginClient(_Connection):
             self.succeeded_at.append(now)
         elif b"RATE_LIMITED" in reply:
             self.refused_at.append(now)
-            # The server closes connections on which nothing happens for five seconds.
-            wait = min(_retry_after(reply), 4.0) if self._obedient else 0
+            # The server closes connections that are idle for five seconds.
+            wait = min(_retry_after(reply), 4.0) if self._honours_retry_after else 0
         else:
             self.failed += 1
         if now + wait < self._ends_at:
@@ -364,7 +372,7 @@ class _LoginClient(_Connection):
 
 
 class _Probe(_Connection):
-    """Asks one thing at a time, whenever it is told to."""
+    """Sends one request at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -372,7 +380,7 @@ class _Probe(_Connection):
         self._asked: Exchange
 
     def ask(self, exchange: Exchange) -> asyncio.Future[float]:
-        """Sends it; the result is the instant of the reply."""
+        """Sends a request; the future returns the time of the reply."""
         self.done = asyncio.get_running_loop().create_future()
         self._asked = exchange
         self.send(exchange.request)
@@ -386,7 +394,7 @@ class _Probe(_Connection):
 
 
 class _Prober:
-    """Asks at the times it is told, whether the last one was answered or not."""
+    """Sends probes when they are due, whether earlier ones were answered or not."""
 
     PREPARED = 8
 
@@ -395,11 +403,11 @@ class _Prober:
         self._idle: list[_Probe] = []
 
     async def prepare(self) -> None:
-        """Opens a few connections, so that a quick server is not measured by its handshakes."""
+        """Opens a few connections, so that the latencies do not include TCP handshakes."""
         self._idle = [await _connect(self._port, _Probe()) for _ in range(self.PREPARED)]
 
     async def ask(self, due: float, exchange: Exchange) -> float:
-        """Seconds from when it was due to the reply."""
+        """Sends a request when it is due; returns the seconds from then to the reply."""
         await asyncio.sleep(due - time.perf_counter())
         probe = self._open_probe() or await _connect(self._port, _Probe())
         answered = await probe.ask(exchange)
@@ -409,13 +417,13 @@ class _Prober:
     def _open_probe(self) -> _Probe | None:
         while self._idle:
             probe = self._idle.pop()
-            # Servers hang up on who says nothing for some seconds.
+            # Servers close idle connections after some seconds.
             if probe.is_open:
                 return probe
         return None
 
     def close(self) -> None:
-        """Closes what it opened."""
+        """Closes the idle connections."""
         for probe in self._idle:
             probe.close()
 

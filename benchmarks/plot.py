@@ -1,4 +1,4 @@
-"""The results as a picture."""
+"""The plot of the results."""
 
 import math
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ OTHERS = "#9aa5b1"
 
 
 def draw(results: Results, path: Path) -> bool:
-    """Writes a PNG. False where there is no matplotlib."""
+    """Writes a PNG. Returns False if matplotlib is not installed."""
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - tables are printed without it too
+        from matplotlib.figure import Figure  # noqa: PLC0415 - optional
     except ImportError:
         return False
     panels = _panels(results)
@@ -27,7 +27,9 @@ def draw(results: Results, path: Path) -> bool:
         _bars(axes, title, bars)
     for axes in figure.axes[len(panels) :]:
         axes.remove()
-    figure.suptitle("One core for each server; medians of rounds in turn; logarithmic", fontsize=9)
+    figure.suptitle(
+        "One core per server; medians of interleaved rounds; logarithmic scale", fontsize=9
+    )
     figure.savefig(path)
     return True
 

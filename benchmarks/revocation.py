@@ -1,4 +1,4 @@
-"""Revoked on one process, refused on the other: how long after the reply that said so.
+"""Time from a revocation on one process to the first rejection by another process.
 
 python -m benchmarks.revocation
 """
@@ -28,24 +28,24 @@ Revoke = Callable[[httpx2.AsyncClient, str], Awaitable[object]]
 
 
 class Pair:
-    """Two processes on one database, warm for the token of each try."""
+    """Two processes on one database, both with the token of each try cached."""
 
     def __init__(self, here: Process, there: Process) -> None:
         self.here = httpx2.AsyncClient(base_url=here.base_url)
         self.there = httpx2.AsyncClient(base_url=there.base_url)
 
     async def try_once(self, revoke: Revoke) -> float:
-        """Seconds from the end of the revocation to the end of the first refusal."""
+        """Returns the seconds from the end of the revocation to the end of the first rejection."""
         variables = {"input": {"username": ALICE.username, "password": ALICE.password}}
         reply = (await ask(self.here, LOGIN, variables=variables))["data"]["login"]
         token = reply["tokens"]["accessToken"]
         for client in (self.here, self.there, self.there):
             assert await is_signed_in(client, token)
         await revoke(self.here, token)
-        began = time.perf_counter()
+        started = time.perf_counter()
         while await is_signed_in(self.there, token):
             pass
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
 
 async def ask(client: httpx2.AsyncClient, query: str, token: str = "", **body: object) -> dict:  # type: ignore[type-arg]
@@ -64,7 +64,7 @@ async def log_out(client: httpx2.AsyncClient, token: str) -> None:
 
 
 def by_hand(db: Database) -> Revoke:
-    """A statement as it may be typed into psql or sqlite3, and undone for the next try."""
+    """Returns a revocation by an UPDATE, as typed into psql or sqlite3."""
 
     async def revoke(_client: httpx2.AsyncClient, _token: str) -> None:
         async with db.begin() as tx:
@@ -106,7 +106,7 @@ def two_servers(url: str, folder: Path) -> Iterator[Pair]:
 
 
 def main() -> None:
-    print(f"Refused on the other process after ({TRIES} tries each, one request per look)")
+    print(f"Time until the other process rejects the token ({TRIES} tries each)")
     with tempfile.TemporaryDirectory() as name, postgresql_folder() as postgresql:
         folder = Path(name)
         urls = {

@@ -1,4 +1,4 @@
-"""Rounds that take turns, A B C and again: a machine's own drift hits all alike."""
+"""Interleaved rounds of load, so that drift of the machine affects all contenders equally."""
 
 import multiprocessing
 import statistics
@@ -12,30 +12,30 @@ from typing import TypeVar
 import bcrypt
 
 from benchmarks import cores
-from benchmarks.crowd import BCRYPT_COST, PASSWORD
-from benchmarks.load import Generator, Load, Served, Storm, Stormed, WrongReply
+from benchmarks.load import Generator, Load, Served, Storm, StormReplies, WrongReply
+from benchmarks.users import BCRYPT_COST, PASSWORD
 
 T = TypeVar("T")
 
-# The compilers of Node take their time.
+# Node compiles hot code during the warm-up.
 WARM_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast somebody answers: medians of the rounds, latencies in seconds."""
+    """Medians of the rounds of a contender; latencies in seconds."""
 
     per_second: float
     p50: float
     p99: float
-    # What a request costs the server's process, in seconds of its core.
+    # CPU seconds of the server process per request.
     cpu: float
-    # The share of its core that the load took: near 1 it is itself what was measured.
+    # CPU share of the load generator; near 1 the generator is the limit, not the server.
     load: float
 
     @classmethod
     def of(cls, rounds: list[Served]) -> "Speed":
-        """The medians."""
+        """Returns the medians of the rounds."""
         return cls(
             statistics.median(served.per_second for served in rounds),
             statistics.median(served.percentile(0.5) for served in rounds),
@@ -46,20 +46,20 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
-class Weathered:
-    """How somebody stood a storm: medians of the rounds, and all failures; in seconds."""
+class StormResult:
+    """Medians of the login storms of a contender, and the sum of failures; times in seconds."""
 
     p50: float
     p99: float
     logins_per_second: float
     refused_per_second: float
     failed: int
-    # Logins as a share of the passwords that the same core hashes when it does nothing else.
+    # Logins divided by the password hashes that the same core computes when otherwise idle.
     share_of_hashes: float
 
     @classmethod
-    def of(cls, rounds: list[Stormed], hashes_per_second: float) -> "Weathered":
-        """The medians."""
+    def of(cls, rounds: list[StormReplies], hashes_per_second: float) -> "StormResult":
+        """Returns the medians of the rounds."""
         logins = statistics.median(stormed.logins_per_second for stormed in rounds)
         return cls(
             statistics.median(stormed.percentile(0.5) for stormed in rounds),
@@ -72,7 +72,7 @@ class Weathered:
 
 
 def measure(generator: Generator, loads: Mapping[str, Load], rounds: int) -> dict[str, Speed]:
-    """Loads each in its turn, after a warm-up. Raises WrongReply."""
+    """Loads each contender in turn, after a warm-up. Raises WrongReply."""
     short = {
         name: partial(generator.run, replace(load, seconds=min(WARM_UP_SECONDS, load.seconds)))
         for name, load in loads.items()
@@ -83,10 +83,10 @@ def measure(generator: Generator, loads: Mapping[str, Load], rounds: int) -> dic
     return {name: Speed.of(results) for name, results in served.items()}
 
 
-def weather(
+def measure_storms(
     generator: Generator, storms: Mapping[str, Storm], rounds: int, seconds: float
-) -> dict[str, Weathered]:
-    """Storms each in its turn; between them the core only hashes. Raises WrongReply."""
+) -> dict[str, StormResult]:
+    """Runs login storms in turn, with hashing only between rounds. Raises WrongReply."""
     with _hasher() as hasher:
         alone: list[float] = []
 
@@ -96,7 +96,7 @@ def weather(
         works = {name: partial(generator.storm, storm) for name, storm in storms.items()}
         stormed = _take_turns(works, rounds, first=hash_alone)
     hashes = statistics.median(alone)
-    return {name: Weathered.of(results, hashes) for name, results in stormed.items()}
+    return {name: StormResult.of(results, hashes) for name, results in stormed.items()}
 
 
 def _take_turns(
@@ -125,10 +125,10 @@ def _hasher() -> ProcessPoolExecutor:
 
 def _hashes_per_second(seconds: float) -> float:
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(BCRYPT_COST))
-    began = now = time.perf_counter()
+    started = now = time.perf_counter()
     count = 0
-    while now < began + seconds:
+    while now < started + seconds:
         bcrypt.checkpw(PASSWORD.encode(), hashed)
         count += 1
         now = time.perf_counter()
-    return count / (now - began)
+    return count / (now - started)

@@ -1,47 +1,47 @@
-"""What is asked of the contenders."""
+"""The scenarios: the requests that are sent to the contenders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.contenders import APOLLO, CONSTANT, MERCURIUS, PLAIN, POSTERN, Contender
-from benchmarks.crowd import PASSWORD
 from benchmarks.load import Exchange, Load, Storm
+from benchmarks.users import PASSWORD
 
 ME = "{ me { id username roles { name } } }"
 LIST = "{ users(first: 50) { nodes { id username roles { name } } } }"
 LOGIN = "mutation($input: LoginInput!) { login(input: $input) { %s } }"
 TOKENS = LOGIN % "tokens { accessToken } errors { code }"
 TOKENS_OR_WAIT = LOGIN % "tokens { accessToken } errors { code retryAfter }"
-OBEDIENT = f"{POSTERN}, clients wait as told"
-# More than a document may have; each alias is three of them.
+HONOURS_RETRY_AFTER = f"{POSTERN}, clients honour retryAfter"
+# Exceeds the token limit of a document; each alias is three tokens.
 TOO_MANY_TOKENS = "{ " + " ".join(f"a{number}: __typename" for number in range(400)) + " }"
 CLIENTS = 16
 PROBES_PER_SECOND = 50.0
-# The clients' first logins, and what they wait for.
-STORM_BEGINS_WITHIN_SECONDS = 2.0
+# Time for the first logins of the clients.
+STORM_WARM_UP_SECONDS = 2.0
 
 
 def me(contenders: Mapping[str, Contender], connections: int, seconds: float) -> dict[str, Load]:
-    """Everybody asks who they are, each person in turn."""
+    """Returns loads of `me`, each user in turn."""
     return {
-        name: Load(contender.port, contender.pid, _asking_me(contender), connections, seconds)
+        name: Load(contender.port, contender.pid, _me_exchanges(contender), connections, seconds)
         for name, contender in contenders.items()
     }
 
 
 def lists(contenders: Mapping[str, Contender], connections: int, seconds: float) -> dict[str, Load]:
-    """An administrator reads the newest fifty accounts."""
+    """Returns loads of the newest fifty accounts, read by an admin."""
     return {
-        name: Load(contender.port, contender.pid, [asking_list(contender)], connections, seconds)
+        name: Load(contender.port, contender.pid, [list_exchange(contender)], connections, seconds)
         for name, contender in contenders.items()
         if name != CONSTANT
     }
 
 
 def floods(postern: Contender, connections: int, seconds: float) -> dict[str, Load]:
-    """What costs nothing to send, beside what everybody sends."""
+    """Returns loads of rejected requests, and of `me` for comparison."""
     floods = {
-        "me": _asking_me(postern),
+        "me": _me_exchanges(postern),
         "me, without a token": [postern.exchange({"query": ME}, "UNAUTHENTICATED")],
         "invalid, one document": _invalid(postern, 1),
         "invalid, a thousand documents": _invalid(postern, 1000),
@@ -55,50 +55,52 @@ def floods(postern: Contender, connections: int, seconds: float) -> dict[str, Lo
 
 
 def storms(contenders: Mapping[str, Contender], seconds: float) -> dict[str, Storm]:
-    """Clients log in without pause while somebody asks who they are."""
+    """Returns storms: clients log in without pause while `me` is requested at fixed times."""
     found = {
         name: _storm(contender, TOKENS, seconds)
         for name, contender in contenders.items()
         if name in {POSTERN, MERCURIUS, APOLLO, PLAIN}
     }
-    obedient = replace(_storm(contenders[POSTERN], TOKENS_OR_WAIT, seconds), obedient=True)
-    return {**found, OBEDIENT: obedient}
+    honours_retry_after = replace(
+        _storm(contenders[POSTERN], TOKENS_OR_WAIT, seconds), honours_retry_after=True
+    )
+    return {**found, HONOURS_RETRY_AFTER: honours_retry_after}
 
 
 def _storm(contender: Contender, mutation: str, seconds: float) -> Storm:
     return Storm(
         contender.port,
-        _logging_in(contender, mutation),
+        _login_exchanges(contender, mutation),
         CLIENTS,
-        _asking_me(contender),
+        _me_exchanges(contender),
         PROBES_PER_SECOND,
-        STORM_BEGINS_WITHIN_SECONDS,
+        STORM_WARM_UP_SECONDS,
         seconds,
     )
 
 
-def asking_list(contender: Contender) -> Exchange:
-    """The newest fifty accounts, as somebody who may read them."""
-    newest = contender.people[-1].username
-    return contender.asking(LIST, contender.people[0], f'"{newest}"')
+def list_exchange(contender: Contender) -> Exchange:
+    """Returns the exchange of the newest fifty accounts, with the token of an admin."""
+    newest = contender.users[-1].username
+    return contender.query(LIST, contender.users[0], f'"{newest}"')
 
 
-def _asking_me(contender: Contender) -> Sequence[Exchange]:
+def _me_exchanges(contender: Contender) -> Sequence[Exchange]:
     if contender.name == CONSTANT:
-        return [contender.asking(ME, person, '"username"') for person in contender.people]
-    return [contender.asking(ME, person, f'"{person.username}"') for person in contender.people]
+        return [contender.query(ME, user, '"username"') for user in contender.users]
+    return [contender.query(ME, user, f'"{user.username}"') for user in contender.users]
 
 
-def _logging_in(contender: Contender, mutation: str) -> Sequence[Exchange]:
+def _login_exchanges(contender: Contender, mutation: str) -> Sequence[Exchange]:
     return [
         contender.exchange(
             {
                 "query": mutation,
-                "variables": {"input": {"username": person.username, "password": PASSWORD}},
+                "variables": {"input": {"username": user.username, "password": PASSWORD}},
             },
             '"accessToken"',
         )
-        for person in contender.people
+        for user in contender.users
     ]
 
 

@@ -1,4 +1,4 @@
-"""Results as tables of text, and beside the goals."""
+"""Tables of the results, and the goals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from benchmarks.contenders import (
     POSTERN,
     POSTERN_POSTGRESQL,
 )
-from benchmarks.rounds import Speed, Weathered
+from benchmarks.rounds import Speed, StormResult
 
 T = TypeVar("T")
 
@@ -21,18 +21,18 @@ NOTHING = "-"
 
 @dataclass(slots=True)
 class Results:
-    """What was measured, by contender or by flood."""
+    """The measurements by contender, or by flood."""
 
     me: dict[str, Speed] = field(default_factory=dict)
     me_alone: dict[str, Speed] = field(default_factory=dict)
     lists: dict[str, Speed] = field(default_factory=dict)
     floods: dict[str, Speed] = field(default_factory=dict)
-    storm: dict[str, Weathered] = field(default_factory=dict)
+    storm: dict[str, StormResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is to be, and what is; None if it was not measured."""
+    """A goal and the measured value; None if it was not measured."""
 
     text: str
     measured: float | None
@@ -41,7 +41,7 @@ class Goal:
 
     @property
     def row(self) -> list[str]:
-        """What is wanted, what is, and whether that will do."""
+        """The cells of a table: text, goal, measured value, verdict."""
         wanted = f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
         if self.measured is None:
             return [self.text, wanted, NOTHING, "not measured"]
@@ -51,7 +51,7 @@ class Goal:
 
 
 def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints columns, the first to the left and the others to the right."""
+    """Prints a table; the first column is left-aligned, the others right-aligned."""
     print(f"\n{title}")
     lines = [head, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -61,7 +61,7 @@ def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 
 def print_speeds(title: str, found: Mapping[str, Speed]) -> None:
-    """Prints how fast each is, and ratios to the others."""
+    """Prints the speed of each contender and its ratios to the others."""
     figures = ["req/s", "p50 ms", "p99 ms", "x plain", "x merc.", "of constant", "p99 x merc."]
     rows = [
         [
@@ -82,7 +82,7 @@ def print_speeds(title: str, found: Mapping[str, Speed]) -> None:
 
 
 def print_floods(title: str, found: Mapping[str, Speed]) -> None:
-    """Prints how fast each flood is answered, beside `me`."""
+    """Prints the speed of each flood and its ratio to `me`."""
     rows = [
         [
             name,
@@ -97,33 +97,33 @@ def print_floods(title: str, found: Mapping[str, Speed]) -> None:
     print_table(title, ["", "req/s", "p50 ms", "p99 ms", "x me", "cpu us"], rows)
 
 
-def print_storm(title: str, found: Mapping[str, Weathered]) -> None:
-    """Prints what a storm does to `me`, and how many get in."""
+def print_storm(title: str, found: Mapping[str, StormResult]) -> None:
+    """Prints the latency of `me` during a login storm, and the rate of logins."""
     figures = ["me p50 ms", "me p99 ms", "p99 x merc.", "logins/s", "of hashes", "refused/s"]
     rows = [
         [
             name,
-            _milliseconds(weathered.p50),
-            _milliseconds(weathered.p99),
+            _milliseconds(storm.p50),
+            _milliseconds(storm.p99),
             _text(_ratio(found, name, MERCURIUS, _slowest)),
-            f"{weathered.logins_per_second:.2f}",
-            f"{weathered.share_of_hashes:.2f}",
-            f"{weathered.refused_per_second:,.0f}",
-            f"{weathered.failed:,}",
+            f"{storm.logins_per_second:.2f}",
+            f"{storm.share_of_hashes:.2f}",
+            f"{storm.refused_per_second:,.0f}",
+            f"{storm.failed:,}",
         ]
-        for name, weathered in found.items()
+        for name, storm in found.items()
     ]
     print_table(title, ["", *figures, "failed"], rows)
 
 
 def print_goals(results: Results) -> None:
-    """Prints each goal, and whether it is met in this run."""
+    """Prints each goal and whether it is met in this run."""
     rows = [goal.row for goal in goals(results)]
     print_table("Goals", ["", "wanted", "measured", ""], rows)
 
 
 def goals(results: Results) -> list[Goal]:
-    """What Postern is to be, as ratios within one run."""
+    """Returns the goals of Postern as ratios within one run."""
     return [
         *_goals_of_me(results, POSTERN),
         *_goals_of_me(results, POSTERN_POSTGRESQL),
@@ -134,7 +134,7 @@ def goals(results: Results) -> list[Goal]:
             at_most=0.5,
         ),
         Goal(
-            "logins, of what the core can hash",
+            "logins, of the hashes that the core can compute",
             results.storm[POSTERN].share_of_hashes if results.storm else None,
             at_least=0.95,
         ),
@@ -175,7 +175,7 @@ def _rate(speed: Speed) -> float:
     return speed.per_second
 
 
-def _slowest(measured: Speed | Weathered) -> float:
+def _slowest(measured: Speed | StormResult) -> float:
     return measured.p99
 
 

@@ -1,9 +1,9 @@
-"""Import and export of many accounts: how fast, and in how much memory.
+"""Speed and memory of the import and export of many accounts.
 
 python -m benchmarks.user_import [accounts]
 
-Each command runs as its operator runs it, in a process of its own, whose peak of memory the system
-tells. The memory of few and of many accounts is compared: it must not grow with them.
+Each command runs in a separate process, and the system reports its peak memory. The peak memory
+with few and with many accounts is compared, because it must not grow with their number.
 """
 
 import os
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 CREATED_AT = datetime(2010, 5, 17, tzinfo=UTC)
 FEW = 10_000
 MANY = 1_000_000
-# The shape of what Django, WordPress and Werkzeug store; nobody logs in here.
+# The formats of Django, WordPress and Werkzeug; they are never verified here.
 HASHES = (
     "pbkdf2_sha256$600000$nacl4everybodyhere22ch$" + "A" * 43 + "=",
     "$P$B" + "a" * 30,
@@ -36,14 +36,14 @@ HASHES = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a command took."""
+    """Time and peak memory of a command."""
 
     seconds: float
     peak_mib: float
 
 
 def write_file(path: Path, count: int) -> Path:
-    """Accounts in the order of their creation, whose names are in none, as in life."""
+    """Writes accounts in order of creation, with unordered names as in practice."""
     with path.open("wb") as file:
         for number in range(count):
             file.write(orjson.dumps(_account(number), option=orjson.OPT_APPEND_NEWLINE))
@@ -56,7 +56,7 @@ def _account(number: int) -> dict[str, object]:
         "username": name,
         "email": f"{name}@mail{number % 300}.example.com",
         "email_verified": number % 3 > 0,
-        "full_name": f"Person the {number}th",
+        "full_name": f"BenchmarkUser the {number}th",
         "password_hash": HASHES[number % len(HASHES)],
         "created_at": (CREATED_AT + number * timedelta(seconds=400)).isoformat(),
         "disabled": number % 50 == 0,
@@ -64,14 +64,14 @@ def _account(number: int) -> dict[str, object]:
 
 
 def run(url: str, folder: Path, *arguments: str) -> Run:
-    """Runs `postern` to its end, and asks the system what it took."""
+    """Runs a `postern` command and returns its time and peak memory."""
     settings = {
         "POSTERN_ENVIRONMENT": "development",
         "POSTERN_DATABASE_URL": url,
         "POSTERN_DATA_DIR": str(folder / "data"),
         "POSTERN_BCRYPT_COST": "4",
     }
-    began = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(
         [*POSTERN, "user", *arguments],
         cwd=ROOT,
@@ -81,7 +81,7 @@ def run(url: str, folder: Path, *arguments: str) -> Run:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    return Run(time.perf_counter() - began, usage.ru_maxrss / 1024)
+    return Run(time.perf_counter() - started, usage.ru_maxrss / 1024)
 
 
 def measure(url: str, folder: Path, file: Path) -> dict[str, Run]:
@@ -98,10 +98,12 @@ def measure(url: str, folder: Path, file: Path) -> dict[str, Run]:
 def print_runs(
     kind: str, counts: tuple[int, int], few: Mapping[str, Run], many: Mapping[str, Run]
 ) -> None:
-    print(f"\n{kind}: {counts[1]:,} accounts, and the peak of memory beside that of {counts[0]:,}")
+    print(
+        f"\n{kind}: {counts[1]:,} accounts; peak memory of {counts[0]:,} and {counts[1]:,} accounts"
+    )
     for name, long in many.items():
         short = few[name]
-        # Starting the command is no part of the rate.
+        # Excludes the start of the command.
         rate = (counts[1] - counts[0]) / (long.seconds - short.seconds)
         memory = f"{short.peak_mib:6.0f} MiB {long.peak_mib:6.0f} MiB"
         print(f"  {name:<16} {long.seconds:8.1f} s {rate:10,.0f} rows/s {memory}")

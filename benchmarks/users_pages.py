@@ -1,4 +1,4 @@
-"""Pages of `users` over many accounts: any page costs what the first costs.
+"""Times of pages of `users` over many accounts, compared with the first page.
 
 python -m benchmarks.users_pages [accounts]
 """
@@ -35,7 +35,7 @@ query Page($first: Int, $after: String, $last: Int, $before: String, $search: St
 
 
 async def pages(api: Api, count: int) -> dict[str, Work]:
-    """The pages to compare, each of fifty accounts."""
+    """Returns the pages to compare, each with fifty accounts."""
     token = await api.log_in(ADMIN)
     middle = await cursor_at(api.auth.db, count // 2)
     near_the_end = await cursor_at(api.auth.db, 60)
@@ -64,7 +64,7 @@ async def pages(api: Api, count: int) -> dict[str, Work]:
 
 @asynccontextmanager
 async def filled(url: str, folder: Path, count: int) -> AsyncIterator[Api]:
-    """A server on a database with so many accounts."""
+    """Starts a server on a database with this number of accounts."""
     settings = Settings(
         environment=Environment.DEVELOPMENT,
         database_url=SecretStr(url),

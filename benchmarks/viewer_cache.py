@@ -1,4 +1,4 @@
-"""The cache of viewers: what its bound costs in memory, and what a hit saves.
+"""The viewer cache: its memory when full, and the time that a hit saves.
 
 python -m benchmarks.viewer_cache
 """
@@ -29,23 +29,23 @@ ROUNDS = 201
 OVERFLOW = 100_000
 
 
-async def time_a_hit(api: Api) -> None:
+async def measure_hit(api: Api) -> None:
     token = await api.log_in(ADMIN)
 
-    async def known() -> object:
+    async def hit() -> object:
         return await get_viewer(api.auth, Client(), token)
 
-    async def unknown() -> object:
+    async def miss() -> object:
         api.auth.viewer_cache.everything_changed()
         return await get_viewer(api.auth, Client(), token)
 
-    found = await medians({"known": known, "unknown": unknown}, rounds=ROUNDS)
-    title = f"Who is this? The token's signature included, on {api.auth.db.dialect}"
-    print_table(title, found, base="known")
+    found = await medians({"hit": hit, "miss": miss}, rounds=ROUNDS)
+    title = f"Viewer of a token, including its signature, on {api.auth.db.dialect}"
+    print_table(title, found, base="hit")
 
 
-async def weigh(api: Api) -> None:
-    """Fills a cache far past its bound, with viewers as they are read from the database."""
+async def measure_memory(api: Api) -> None:
+    """Puts more viewers into a cache than fit and prints its memory."""
     token = await api.log_in(ADMIN)
     viewer = await get_viewer(api.auth, Client(), token)
     template = api.auth.viewer_cache.get(viewer.session_id)
@@ -53,7 +53,7 @@ async def weigh(api: Api) -> None:
     cache = ViewerCache(api.auth.db.change_feed)
     gc.collect()
     tracemalloc.start()
-    began = time.perf_counter()
+    started = time.perf_counter()
     for number in range(OVERFLOW):
         user = replace(
             template.user,
@@ -62,12 +62,12 @@ async def weigh(api: Api) -> None:
             email=f"person-{number}@example.com",
         )
         cache.put(replace(template, session_id=uuid4(), user=user), cache.version())
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     gc.collect()
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     print(
-        f"\n{OVERFLOW:,} viewers through a cache bounded at {MAX_VIEWERS:,}: it holds"
+        f"\n{OVERFLOW:,} viewers put into a cache of at most {MAX_VIEWERS:,}: it contains"
         f" {len(cache):,}, {taken / 2**20:.1f} MiB, {taken / len(cache):.0f} bytes each"
         f" ({seconds:.1f} s, traced)"
     )
@@ -76,9 +76,9 @@ async def weigh(api: Api) -> None:
 async def compare(urls: list[str], folder: Path) -> None:
     for url in urls:
         async with serving(make_settings(url, folder), ManualClock()) as api:
-            await time_a_hit(api)
+            await measure_hit(api)
     async with serving(make_settings(urls[0], folder), ManualClock()) as api:
-        await weigh(api)
+        await measure_memory(api)
 
 
 def main() -> None:

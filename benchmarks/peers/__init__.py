@@ -1,1 +1,1 @@
-"""The servers that Postern is measured beside, each written as its own documentation shows."""
+"""The servers that Postern is compared with, each written as its documentation shows."""

@@ -1,4 +1,4 @@
-"""What uvicorn can do at all: it reads the request and sends bytes that are always the same."""
+"""The upper limit of uvicorn: reads the request and sends constant bytes."""
 
 from starlette.types import Receive, Scope, Send
 
@@ -9,7 +9,7 @@ BODY = (
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers anything."""
+    """Sends the constant reply."""
     if scope["type"] != "http":
         return
     await receive()

@@ -1,4 +1,4 @@
-"""Strawberry and FastAPI as Strawberry's documentation puts them together, and nothing more."""
+"""Strawberry with FastAPI, as Strawberry's documentation shows it."""
 
 import asyncio
 import os
@@ -29,11 +29,11 @@ Info = strawberry.Info[Context, None]
 
 
 class Base(DeclarativeBase):
-    """The tables, as far as they are used."""
+    """The tables that are used."""
 
 
 class UserRole(Base):
-    """A user has a role."""
+    """A role of a user."""
 
     __tablename__ = "user_roles"
 
@@ -64,14 +64,14 @@ class UserRow(Base):
 
 @strawberry.type
 class Role:
-    """What somebody may do."""
+    """A role of a user."""
 
     name: str
 
 
 @strawberry.type
 class User:
-    """Somebody."""
+    """A user."""
 
     id: strawberry.ID
     username: str
@@ -79,7 +79,7 @@ class User:
 
     @classmethod
     def of(cls, row: UserRow) -> "User":
-        """The user of a row."""
+        """Returns the user of a row."""
         roles = [Role(name=role.name) for role in row.roles]
         return cls(id=strawberry.ID(str(row.id)), username=row.username, roles=roles)
 
@@ -93,14 +93,14 @@ class UserConnection:
 
 @strawberry.type
 class Tokens:
-    """What opens the rest."""
+    """The access token."""
 
     access_token: str
 
 
 @strawberry.type
 class UserError:
-    """What went wrong."""
+    """An error that the user can fix."""
 
     code: str
 
@@ -115,29 +115,29 @@ class LoginPayload:
 
 @strawberry.input
 class LoginInput:
-    """Who, and the proof."""
+    """Username and password."""
 
     username: str
     password: str
 
 
 class IsAuthenticated(BasePermission):
-    """Whoever sent a good token."""
+    """Requires a valid token."""
 
     message = "Log in first."
 
     def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:  # noqa: ARG002
-        """Whether there is a viewer."""
+        """Returns whether the request has a viewer."""
         return info.context["viewer"] is not None
 
 
 @strawberry.type
 class Query:
-    """What can be read."""
+    """The queries."""
 
     @strawberry.field(permission_classes=[IsAuthenticated])
     async def me(self, info: Info) -> User | None:
-        """Whoever asks."""
+        """Returns the viewer."""
         with_roles = selectinload(UserRow.roles)
         async with new_session() as session:
             row = await session.get(UserRow, info.context["viewer"], options=[with_roles])
@@ -145,7 +145,7 @@ class Query:
 
     @strawberry.field(permission_classes=[IsAuthenticated])
     async def users(self, first: int) -> UserConnection:
-        """The newest users."""
+        """Returns the newest users."""
         query = select(UserRow).options(selectinload(UserRow.roles)).order_by(UserRow.id.desc())
         async with new_session() as session:
             rows: Sequence[UserRow] = (await session.scalars(query.limit(first))).all()
@@ -154,11 +154,11 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """What can be done."""
+    """The mutations."""
 
     @strawberry.mutation
     async def login(self, input: LoginInput) -> LoginPayload:
-        """Gives a token for a password."""
+        """Returns a token if the password is right."""
         async with new_session() as session:
             row = await session.scalar(
                 select(UserRow).where(UserRow.username_key == input.username)
@@ -186,7 +186,7 @@ def _viewer_of(authorization: str | None) -> UUID | None:
 
 
 async def get_context(authorization: Annotated[str | None, Header()] = None) -> Context:
-    """What resolvers see of the request."""
+    """Returns the context of a request."""
     return {"viewer": _viewer_of(authorization)}
 
 

@@ -1,4 +1,4 @@
-"""What loads the servers of the benchmarks: a figure is only worth what it does."""
+"""The load generator of the benchmarks."""
 
 import asyncio
 import os
@@ -12,10 +12,10 @@ from benchmarks.load import (
     Exchange,
     Load,
     Storm,
-    Stormed,
+    StormReplies,
     WrongReply,
-    keep_asking,
     log_in_and_probe,
+    send_requests,
 )
 
 ASKS = Exchange(b"GET / HTTP/1.1\r\n\r\n", b"alice")
@@ -30,7 +30,7 @@ def reply(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 @asynccontextmanager
 async def server(answer: Answer) -> AsyncIterator[int]:
-    """A server that sends the pieces of an answer one by one."""
+    """Starts a server that sends the pieces of a reply one by one."""
 
     ended: list[asyncio.Task[None]] = []
 
@@ -58,7 +58,7 @@ async def server(answer: Answer) -> AsyncIterator[int]:
 
 async def ask(answer: Answer) -> int:
     async with server(answer) as port:
-        served = await keep_asking(Load(port, os.getpid(), [ASKS], connections=2, seconds=0.1))
+        served = await send_requests(Load(port, os.getpid(), [ASKS], connections=2, seconds=0.1))
         assert served.per_second > 0
         return len(served.latencies)
 
@@ -73,7 +73,7 @@ async def ask(answer: Answer) -> int:
     ],
     ids=["whole", "head in two", "body in two", "chunks"],
 )
-async def test_a_reply_counts_when_all_of_it_is_there(pieces: list[bytes]) -> None:
+async def test_reply_counts_once_it_is_complete(pieces: list[bytes]) -> None:
     seen: list[bytes] = []
 
     def answer(asked: bytes) -> list[bytes]:
@@ -86,12 +86,12 @@ async def test_a_reply_counts_when_all_of_it_is_there(pieces: list[bytes]) -> No
 @pytest.mark.parametrize(
     "wrong", [reply(b"bob"), reply(b"alice", b"503 Service Unavailable")], ids=["body", "status"]
 )
-async def test_a_wrong_reply_ends_the_run(wrong: bytes) -> None:
+async def test_wrong_reply_ends_the_run(wrong: bytes) -> None:
     with pytest.raises(WrongReply):
         await ask(lambda _: [wrong])
 
 
-async def storm(answer: Answer, *, obedient: bool = False) -> Stormed:
+async def storm(answer: Answer, *, honours_retry_after: bool = False) -> StormReplies:
     async with server(answer) as port:
         return await log_in_and_probe(
             Storm(
@@ -102,35 +102,37 @@ async def storm(answer: Answer, *, obedient: bool = False) -> Stormed:
                 probes_per_second=20,
                 warm_up_seconds=0.1,
                 seconds=0.5,
-                obedient=obedient,
+                honours_retry_after=honours_retry_after,
             )
         )
 
 
-async def test_a_probe_counts_from_when_it_was_due_and_none_waits_for_another() -> None:
-    stood_still = False
+async def test_probe_latency_counts_from_the_due_time() -> None:
+    blocked = False
 
     def answer(asked: bytes) -> list[bytes]:
-        nonlocal stood_still
+        nonlocal blocked
         if asked == LOGS_IN.request:
             return [reply(b"accessToken")]
-        if not stood_still:
-            stood_still = True
-            # The whole loop, and with it whoever would send the next probe.
+        if not blocked:
+            blocked = True
+            # Blocks the event loop, and so also the sender of the next probes.
             time.sleep(0.25)
         return [reply(b"alice")]
 
-    stormed = await storm(answer)
+    result = await storm(answer)
 
-    assert len(stormed.latencies) == 10
+    assert len(result.latencies) == 10
     # Due at 0, 50, 100, 150 and 200 ms: all of them waited.
-    assert sum(latency > 0.04 for latency in stormed.latencies) >= 5
-    assert stormed.logins_per_second > 0
-    assert stormed.refused_per_second == stormed.failed == 0
+    assert sum(latency > 0.04 for latency in result.latencies) >= 5
+    assert result.logins_per_second > 0
+    assert result.refused_per_second == result.failed == 0
 
 
-@pytest.mark.parametrize("obedient", [True, False])
-async def test_a_refused_client_waits_only_if_it_obeys(*, obedient: bool) -> None:
+@pytest.mark.parametrize("honours_retry_after", [True, False])
+async def test_throttled_client_waits_if_it_honours_retry_after(
+    *, honours_retry_after: bool
+) -> None:
     tries = 0
 
     def answer(asked: bytes) -> list[bytes]:
@@ -140,19 +142,19 @@ async def test_a_refused_client_waits_only_if_it_obeys(*, obedient: bool) -> Non
             return [reply(b'{"code":"RATE_LIMITED","retryAfter":2}')]
         return [reply(b"alice")]
 
-    stormed = await storm(answer, obedient=obedient)
+    result = await storm(answer, honours_retry_after=honours_retry_after)
 
-    assert stormed.logins_per_second == 0
-    assert (tries == 2) is obedient
+    assert result.logins_per_second == 0
+    assert (tries == 2) is honours_retry_after
 
 
-async def test_a_login_that_fails_is_counted_and_ends_nothing() -> None:
+async def test_failed_login_is_counted_and_does_not_end_the_run() -> None:
     def answer(asked: bytes) -> list[bytes]:
         if asked == LOGS_IN.request:
             return [reply(b"no database", b"503 Service Unavailable")]
         return [reply(b"alice")]
 
-    stormed = await storm(answer)
+    result = await storm(answer)
 
-    assert stormed.failed > 0
-    assert stormed.logins_per_second == 0
+    assert result.failed > 0
+    assert result.logins_per_second == 0

@@ -1,9 +1,9 @@
-// Apollo Server, standalone as its documentation shows it first.
+// Apollo Server, standalone as in its documentation.
 import { ApolloServer } from "@apollo/server";
 import { startStandaloneServer } from "@apollo/server/standalone";
 import jwt from "jsonwebtoken";
 
-import { resolvers, secret, typeDefs } from "./people.mjs";
+import { resolvers, secret, typeDefs } from "./resolvers.mjs";
 
 const sign = (claims) => jwt.sign(claims, secret, { algorithm: "HS256", expiresIn: "30m" });
 

@@ -3,7 +3,7 @@ import fastifyJwt from "@fastify/jwt";
 import Fastify from "fastify";
 import mercurius from "mercurius";
 
-import { resolvers, secret, typeDefs } from "./people.mjs";
+import { resolvers, secret, typeDefs } from "./resolvers.mjs";
 
 const app = Fastify();
 app.register(fastifyJwt, { secret, sign: { algorithm: "HS256", expiresIn: "30m" } });

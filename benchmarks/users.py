@@ -1,4 +1,4 @@
-"""The people of the benchmarks: the same accounts for every contender, in each one's own tokens."""
+"""The users of the benchmarks: the same accounts for each contender, with its own tokens."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -20,46 +20,46 @@ from benchmarks.accounts import enabled_users, fill, give_role, sign_in
 from server.app import build_auth
 from server.settings import Environment, Settings
 
-# Every fiftieth is disabled, and a thousand may log in.
+# Every fiftieth account is disabled, so a thousand users may sign in.
 ACCOUNTS = 1_030
-PEOPLE = 1_000
+USERS = 1_000
 PASSWORD = "of course a good one"
 BCRYPT_COST = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody with a token; they all have the same password."""
+class BenchmarkUser:
+    """A user with an access token. All have the same password."""
 
     id: UUID
     username: str
     token: str
 
 
-async def fill_postern(settings: Settings) -> Sequence[Person]:
-    """Writes the accounts into a migrated database. The first may read them all."""
+async def fill_postern(settings: Settings) -> Sequence[BenchmarkUser]:
+    """Inserts the accounts into a migrated database. The first user is an admin."""
     auth = build_auth(settings, PermissionRegistry(), Clock())
     try:
         await auth.keys.start()
         hashed = bcrypt_sha256.using(rounds=BCRYPT_COST).hash(PASSWORD)
         await fill(auth.db, ACCOUNTS, password_hash=hashed)
-        return await _people(auth)
+        return await _users(auth)
     finally:
         await auth.stop()
 
 
-async def _people(auth: Auth) -> Sequence[Person]:
-    users = await enabled_users(auth.db, PEOPLE)
-    await give_role(auth.db, users[0][0], "admin")
-    tokens = await sign_in(auth, [user_id for user_id, _ in users])
+async def _users(auth: Auth) -> Sequence[BenchmarkUser]:
+    rows = await enabled_users(auth.db, USERS)
+    await give_role(auth.db, rows[0][0], "admin")
+    tokens = await sign_in(auth, [user_id for user_id, _ in rows])
     return [
-        Person(user_id, username, token)
-        for (user_id, username), token in zip(users, tokens, strict=True)
+        BenchmarkUser(user_id, username, token)
+        for (user_id, username), token in zip(rows, tokens, strict=True)
     ]
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings that a server with this environment has."""
+    """Returns the settings of a server with this environment."""
     return Settings(
         environment=Environment.PRODUCTION,
         secret_key=SecretStr(environment["POSTERN_SECRET_KEY"]),
@@ -69,24 +69,24 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def copy_for_peers(postern: Path, peers: Path) -> None:
-    """The same file for those who read it by themselves, with hashes that any bcrypt knows."""
+    """Copies the database file for the peers, with plain bcrypt hashes."""
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
     with closing(sqlite3.connect(postern)) as source, closing(sqlite3.connect(peers)) as copy:
         source.backup(copy)
         with copy:
             copy.execute("UPDATE users SET password_hash = ?", (hashed,))
-        # Postern's own mode; reading is quicker in it too.
+        # Postern uses this mode too, and it makes reads faster.
         copy.execute("PRAGMA journal_mode = WAL")
 
 
-def with_peers_tokens(people: Sequence[Person], secret: str) -> Sequence[Person]:
-    """The same people with the tokens of tutorials: HS256, who and until when."""
+def with_peer_tokens(users: Sequence[BenchmarkUser], secret: str) -> Sequence[BenchmarkUser]:
+    """Returns the same users with tokens as in tutorials: HS256 with `sub` and `exp`."""
     expires_at = datetime.now(UTC) + timedelta(hours=1)
     return [
-        Person(
-            person.id,
-            person.username,
-            jwt.encode({"sub": person.id.hex, "exp": expires_at}, secret, algorithm="HS256"),
+        BenchmarkUser(
+            user.id,
+            user.username,
+            jwt.encode({"sub": user.id.hex, "exp": expires_at}, secret, algorithm="HS256"),
         )
-        for person in people
+        for user in users
     ]

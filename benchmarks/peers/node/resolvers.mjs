@@ -1,4 +1,4 @@
-// What both servers do alike: read the file of accounts, and log in.
+// Schema and resolvers of both servers: accounts from the database file, and login.
 import bcrypt from "bcrypt";
 import Database from "better-sqlite3";
 
@@ -48,7 +48,7 @@ export const resolvers = (sign) => ({
   },
 });
 
-// One row for each role: of one user they stand together.
+// One row per role; the rows of a user are adjacent.
 function users(rows) {
   const found = [];
   let user;
