@@ -1,9 +1,10 @@
 """Builds the wheel: `server`, `graph`, `auth` and `models` become packages inside `postern`.
 
-In the repository they stand at top level. Installed there, they would collide with packages of the
-same name in a project that uses Postern. So the wheel holds `postern/graph/…`, and imports such as
-`from graph.schema import build_schema` read `from postern.graph.schema import build_schema`. Line
-numbers stay the same, so tracebacks match the repository.
+In the repository they are top-level packages. Installed like that, they would collide with packages
+of the same name in a project that uses Postern. So the wheel contains `postern/graph/…`, and
+imports such as `from graph.schema import build_schema` become
+`from postern.graph.schema import build_schema`. Line numbers stay the same, so tracebacks match the
+repository.
 """
 
 import ast
@@ -19,7 +20,7 @@ _LEFT_OUT = {"__pycache__"}
 
 
 class UnsupportedImport(Exception):
-    """An import that cannot be renamed in its line."""
+    """An import that cannot be renamed within its line."""
 
 
 def rename_imports(source: str, where: str = "<source>") -> str:
@@ -40,7 +41,7 @@ def _is_moved(module: str | None) -> bool:
 
 
 class WheelHook(BuildHookInterface):  # type: ignore[type-arg] # generic over hatchling's own config
-    """Puts every file into the wheel, under its new name."""
+    """Adds each file to the wheel under its new name."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Adds the files. An editable install uses the repository as it is."""

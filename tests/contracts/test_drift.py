@@ -1,4 +1,4 @@
-"""What is written from the code is what the code writes; after a change, `make docs`."""
+"""The schema file and the generated pages are current; after a change, run `make docs`."""
 
 import re
 from pathlib import Path
@@ -23,11 +23,11 @@ PAGES = {
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_has_not_drifted_from_the_code(page: str) -> None:
+def test_generated_page_is_current(page: str) -> None:
     assert (ROOT / page).read_text(encoding="utf-8") == PAGES[page]
 
 
-def test_every_code_that_is_sent_is_told() -> None:
+def test_each_error_code_is_documented() -> None:
     sent: set[str] = set()
     for file in (ROOT / "graph").glob("*.py"):
         text = file.read_text(encoding="utf-8")
@@ -38,6 +38,6 @@ def test_every_code_that_is_sent_is_told() -> None:
     assert [code for code in sorted(sent) if f"`{code}`" not in PAGES["docs/errors.md"]] == []
 
 
-def test_no_advice_is_left_of_a_code_that_is_gone() -> None:
+def test_advice_names_existing_codes_only() -> None:
     advised = {**error_advice.REFUSALS, **error_advice.ERRORS, **error_advice.REASONS}
     assert [code for code in advised if f"| `{code}` |" not in PAGES["docs/errors.md"]] == []

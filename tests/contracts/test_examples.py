@@ -1,4 +1,4 @@
-"""The examples work as the README says."""
+"""The example with custom fields, `examples/own_fields.py`."""
 
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -18,38 +18,32 @@ QUERY = "{ noteCount greeting notes }"
 
 
 @pytest.fixture
-def own_settings(sqlite_url: str, tmp_path: Path) -> Settings:
+def settings(sqlite_url: str, tmp_path: Path) -> Settings:
     return make_settings(sqlite_url, tmp_path)
 
 
-async def test_an_own_field_is_guarded_like_ours(
-    own_settings: Settings, clock: ManualClock
-) -> None:
-    async with _serving_notes(own_settings, clock) as api:
+async def test_custom_field_requires_its_permission(settings: Settings, clock: ManualClock) -> None:
+    async with _serving_notes(settings, clock) as api:
         result = await api.ask(QUERY, token=await api.log_in(ALICE))
     assert result["data"] == {"noteCount": 2, "greeting": "Good evening, alice.", "notes": None}
     assert denials(result) == [{"code": "FORBIDDEN", "required": "notes:read"}]
 
 
-async def test_an_administrator_holds_own_permissions_too(
-    own_settings: Settings, clock: ManualClock
-) -> None:
-    async with _serving_notes(own_settings, clock) as api:
+async def test_admin_has_custom_permissions(settings: Settings, clock: ManualClock) -> None:
+    async with _serving_notes(settings, clock) as api:
         data = await api.data(QUERY, token=await api.log_in(ADMIN))
     assert data["notes"] == own_fields.NOTES
 
 
-async def test_a_stranger_reads_what_is_public(own_settings: Settings, clock: ManualClock) -> None:
-    async with _serving_notes(own_settings, clock) as api:
+async def test_public_custom_field_needs_no_token(settings: Settings, clock: ManualClock) -> None:
+    async with _serving_notes(settings, clock) as api:
         assert await api.data("{ noteCount }") == {"noteCount": 2}
 
 
-def test_the_example_starts_as_it_says(
-    own_settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_example_starts_by_its_factory(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTERN_ENVIRONMENT", "development")
-    monkeypatch.setenv("POSTERN_DATABASE_URL", own_settings.database_url.get_secret_value())
-    # What `uvicorn --factory examples.own_fields:app` finds out by itself.
+    monkeypatch.setenv("POSTERN_DATABASE_URL", settings.database_url.get_secret_value())
+    # The interface that `uvicorn --factory examples.own_fields:app` detects.
     config = uvicorn.Config("examples.own_fields:app", factory=True, log_config=None)
     config.load()
     assert config.interface == "asgi3"

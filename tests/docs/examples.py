@@ -1,8 +1,8 @@
-"""The examples of a page: what is asked, by whom, and the reply that is shown.
+"""The examples of a page: requests with the replies that the page shows.
 
-A block `graphql` is sent as it stands; one titled `As alice` with her token, and a block `json`
-titled `Variables` beside it. A block `sh` is run. The block titled `Reply` that follows is compared
-with what comes back: `…` stands for any text, an id for any other, an instant for any other.
+A `graphql` block is sent as it is. The title `As alice` adds her access token, and a `json` block
+titled `Variables` adds variables. A `sh` block is run. The reply is compared with the next block
+titled `Reply`: `…` matches any text, an ID any other ID, a time any other time.
 """
 
 import json
@@ -38,7 +38,7 @@ _LOG_IN = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One request of a page, with the reply that the page shows."""
+    """A request of a page and the reply that the page shows."""
 
     request: Block
     variables: Block | None
@@ -49,13 +49,13 @@ class Example:
 
 
 def examples_of(page: Path) -> Iterator[Example]:
-    """What is asked on a page and has its reply beside it."""
+    """Yields the requests of a page that have a reply."""
     request = variables = None
     for block in blocks_of(page):
         if block.title == "Variables":
             variables = block
         elif block.title == "Reply":
-            assert request, f"{block} replies to nothing"
+            assert request, f"{block} has no request"
             yield Example(request, variables, block)
             request = variables = None
         else:
@@ -63,42 +63,42 @@ def examples_of(page: Path) -> Iterator[Example]:
 
 
 class Reader:
-    """Somebody who tries the examples of a page one after the other, on a server of their own."""
+    """Runs the examples of a page in order, on one server."""
 
     def __init__(self, server: Process, mailbox: Mailbox) -> None:
         self._server = server
         self._http = httpx2.Client(base_url=server.base_url, headers={"User-Agent": _CLIENT})
         self._mailbox = mailbox
-        self._read_mails = 0
-        # What replies have told: tokens by person, and the newest of everything by its name.
+        self._read_emails = 0
+        # From earlier replies: access tokens by username, and the last value of each field.
         self._tokens: dict[str, str] = {}
         self._known: dict[str, str] = {}
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         self._http.close()
 
     def try_out(self, example: Example) -> Any:
-        """What comes back: parsed where the page shows JSON, otherwise text."""
+        """Runs an example; returns the parsed reply if the page shows JSON, otherwise its text."""
         if example.request.language == "sh":
             return self._run(example.request.text, example.reply.language)
         variables = json.loads(example.variables.text) if example.variables else None
-        person, document = example.request.title.removeprefix("As "), example.request.text
+        username, document = example.request.title.removeprefix("As "), example.request.text
         if document.startswith("subscription"):
-            return self._hear(document, person)
-        return self._ask(document, self._filled_in(variables), person)
+            return self._receive(document, username)
+        return self._ask(document, self._filled_in(variables), username)
 
-    def _ask(self, query: str, variables: Any, person: str = "") -> Any:
-        headers = {"Authorization": f"Bearer {self._token_of(person)}"} if person else {}
+    def _ask(self, query: str, variables: Any, username: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {self._token_of(username)}"} if username else {}
         body = {"query": query, "variables": variables}
         reply = self._http.post("/graphql", json=body, headers=headers).json()
         self._learn(reply, "reply")
         return reply
 
-    def _hear(self, subscription: str, person: str) -> Any:
-        """The first event of a subscription; meanwhile the person signs in once more."""
+    def _receive(self, subscription: str, username: str) -> Any:
+        """Subscribes, signs the user in once more, and returns the first event."""
         address = self._server.base_url.replace("http", "ws") + "/graphql"
-        token = self._token_of(person)
+        token = self._token_of(username)
         with connect(address, subprotocols=[Subprotocol(PROTOCOL)]) as socket:
             for message in (
                 {"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}},
@@ -108,9 +108,9 @@ class Reader:
                 socket.send(json.dumps(message))
             while json.loads(socket.recv(10))["type"] != "pong":
                 pass
-            # The server begins to listen a moment after it has taken the message.
+            # The server starts the subscription shortly after it has received the message.
             time.sleep(0.5)
-            self._log_in(person)
+            self._log_in(username)
             return json.loads(socket.recv(10))["payload"]
 
     def _run(self, script: str, language: str) -> Any:
@@ -126,7 +126,7 @@ class Reader:
         )
         assert found.returncode == 0, found.stderr
         text = found.stdout.replace(host, ADDRESS)
-        # The names of the cookies have the port.
+        # The port is part of the names of the cookies.
         port = host.rpartition(":")[2]
         for cookie in ("refresh", "device"):
             text = text.replace(f"_{cookie}_{port}=", f"_{cookie}_8000=")
@@ -140,15 +140,15 @@ class Reader:
         token = self._known.get("refreshToken")
         return {"REFRESH_TOKEN": token} if token else {}
 
-    def _token_of(self, person: str) -> str:
-        if person not in self._tokens:
-            self._log_in(person)
-        return self._tokens[person]
+    def _token_of(self, username: str) -> str:
+        if username not in self._tokens:
+            self._log_in(username)
+        return self._tokens[username]
 
-    def _log_in(self, person: str) -> None:
-        told = re.search(rf"account  {person} / (\S+)", self._server.output)
-        assert told, f"nobody told the password of {person}"
-        self._ask(_LOG_IN, {"input": {"username": person, "password": told[1]}})
+    def _log_in(self, username: str) -> None:
+        printed = re.search(rf"account  {username} / (\S+)", self._server.output)
+        assert printed, f"The server did not print the password of {username}."
+        self._ask(_LOG_IN, {"input": {"username": username, "password": printed[1]}})
 
     def _learn(self, value: Any, name: str) -> None:
         if isinstance(value, list):
@@ -165,35 +165,36 @@ class Reader:
             self._learn(inner, name if key == "nodes" else key.removesuffix("s"))
 
     def _filled_in(self, variables: Any) -> Any:
-        """The variables, with what was told earlier where the page has cut it short."""
+        """Returns the variables with abbreviated values replaced by those of earlier replies."""
         if isinstance(variables, dict):
             return {
-                key: self._recalled(key) if _is_cut(value) else self._filled_in(value)
+                key: self._known_value(key) if _is_cut(value) else self._filled_in(value)
                 for key, value in variables.items()
             }
         return variables
 
-    def _recalled(self, key: str) -> str | list[str]:
+    def _known_value(self, key: str) -> str | list[str]:
         if key in {"token", "invitation"}:
-            return self._token_of_next_mail()
+            return self._token_of_next_email()
         if key == "roleIds":
             return [self._known["roleId"]]
         return self._known[key]
 
-    def _token_of_next_mail(self) -> str:
+    def _token_of_next_email(self) -> str:
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
-            mails = self._mailbox.emails()
-            links = [mail.token for mail in mails[self._read_mails :] if "#token=" in mail.text]
+            emails = self._mailbox.emails()
+            unread = emails[self._read_emails :]
+            links = [email.token for email in unread if "#token=" in email.text]
             if links:
-                self._read_mails = len(mails)
+                self._read_emails = len(emails)
                 return links[-1]
             time.sleep(0.1)
-        raise AssertionError("no mail with a link came")
+        raise AssertionError("no email with a link was sent")
 
 
 def _name_in_inputs(key: str, parent: str) -> str:
-    """What inputs call a value that a reply calls so: `user { id }` is `userId`."""
+    """Returns the input field for a field of a reply: `user { id }` is `userId`."""
     return {"id": f"{parent}Id", "refresh_token": "refreshToken"}.get(key, key)
 
 
@@ -203,20 +204,20 @@ def _is_cut(value: object) -> bool:
 
 
 def difference(shown: Any, real: Any, path: str = "") -> str:
-    """Where a reply is not as it is shown; empty if it is."""
+    """Returns the first difference of a reply from the shown one; empty if they match."""
     if isinstance(shown, dict) and isinstance(real, dict):
         if list(shown) != list(real):
-            return f"{path}: {list(shown)} is shown, {list(real)} came"
+            return f"{path}: {list(shown)} is shown, {list(real)} received"
         return _first(difference(shown[key], real[key], f"{path}.{key}") for key in shown)
     if isinstance(shown, list) and isinstance(real, list):
         if shown and shown[-1] == "…":
             shown, real = shown[:-1], real[: len(shown) - 1]
         if len(shown) != len(real):
-            return f"{path}: {len(shown)} are shown, {len(real)} came"
+            return f"{path}: {len(shown)} are shown, {len(real)} received"
         pairs = enumerate(zip(shown, real, strict=True))
         return _first(difference(s, r, f"{path}[{i}]") for i, (s, r) in pairs)
-    same = _alike(shown, real) if isinstance(shown, str) else _same(shown, real)
-    return "" if same else f"{path}: {shown!r} is shown, {real!r} came"
+    same = _matches(shown, real) if isinstance(shown, str) else _same(shown, real)
+    return "" if same else f"{path}: {shown!r} is shown, {real!r} received"
 
 
 def _first(found: Iterator[str]) -> str:
@@ -228,7 +229,7 @@ def _same(shown: object, real: object) -> bool:
     return shown == real or are_instants
 
 
-def _alike(shown: str, real: object) -> bool:
+def _matches(shown: str, real: object) -> bool:
     if not isinstance(real, str):
         return False
     if any(form.fullmatch(shown) and form.fullmatch(real) for form in (_UUID, _INSTANT)):
@@ -237,11 +238,11 @@ def _alike(shown: str, real: object) -> bool:
     return re.fullmatch(translate(pattern), real) is not None
 
 
-def lines_that_did_not_come(shown: str, real: str) -> list[str]:
-    """Of the lines that are shown, those that are in no place of what came."""
-    came = [line.rstrip() for line in real.splitlines()]
+def missing_lines(shown: str, real: str) -> list[str]:
+    """Returns the shown lines that the real text does not contain."""
+    received = [line.rstrip() for line in real.splitlines()]
     return [
         line
         for line in shown.splitlines()
-        if line.strip(" …") and not any(_alike(line.rstrip(), each) for each in came)
+        if line.strip(" …") and not any(_matches(line.rstrip(), each) for each in received)
     ]

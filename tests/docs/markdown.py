@@ -1,4 +1,4 @@
-"""Pages as their readers see them: blocks of code, headings and links."""
+"""Code blocks, headings and links of the Markdown pages."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _HEADING = re.compile(r"^#{1,6} +(.+?) *$")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code, and where it stands."""
+    """A code block and its position."""
 
     page: Path
     line: int
@@ -42,7 +42,7 @@ class Block:
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
-    """The blocks of a page, in their order."""
+    """Yields the code blocks of a page in order."""
     lines = enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
     for number, line in lines:
         opened = _FENCE.match(line)
@@ -59,12 +59,12 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 def blocks(*languages: str) -> list[Block]:
-    """All blocks in one of these languages."""
+    """Returns the code blocks of all pages in these languages."""
     return [block for page in PAGES for block in blocks_of(page) if block.language in languages]
 
 
 def prose_of(page: Path) -> str:
-    """A page without its blocks."""
+    """Returns a page without its code blocks."""
     kept, fence = [], ""
     for line in page.read_text(encoding="utf-8").splitlines():
         opened = _FENCE.match(line)
@@ -78,13 +78,13 @@ def prose_of(page: Path) -> str:
 
 
 def links_of(page: Path) -> list[str]:
-    """Where a page leads."""
+    """Returns the targets of the links of a page."""
     text = _CODE.sub("``", prose_of(page))
     return _LINK.findall(text) + _BARE_LINK.findall(text)
 
 
 def anchors_of(page: Path) -> set[str]:
-    """The headings of a page, as links name them on a forge and on the site."""
+    """Returns the anchors of the headings of a page."""
     headings = (_HEADING.match(line) for line in prose_of(page).splitlines())
     return {_slug(heading[1]) for heading in headings if heading}
 

@@ -1,4 +1,4 @@
-"""Every block of code on a page is what its language says."""
+"""Each code block on a page is valid in its language."""
 
 import ast
 import configparser
@@ -21,7 +21,7 @@ from tests.node import NODE, needs_node
 
 SCHEMA = build_schema((ROOT / "schema.graphql").read_text(encoding="utf-8"))
 # Replies as curl prints them are compared with real ones in test_examples.py.
-UNREAD = {"http", "text"}
+UNCHECKED = {"http", "text"}
 
 _BODY = re.compile(r"-d '(\{.*?\})'", re.DOTALL)
 
@@ -69,21 +69,21 @@ CHECKS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def test_every_block_has_a_language_that_is_checked() -> None:
-    known = {*CHECKS, *UNREAD, "js"}
+def test_each_block_has_a_known_language() -> None:
+    known = {*CHECKS, *UNCHECKED, "js"}
     every = [block for page in PAGES for block in blocks_of(page)]
     assert len(every) > 100
     assert [str(block) for block in every if block.language not in known] == []
 
 
 @pytest.mark.parametrize("block", blocks(*CHECKS), ids=str)
-def test_a_block_is_what_its_language_says(block: Block) -> None:
+def test_block_is_valid_in_its_language(block: Block) -> None:
     CHECKS[block.language](block.text)
 
 
 @needs_node
 @pytest.mark.parametrize("block", blocks("js"), ids=str)
-def test_node_can_read_a_module(block: Block, tmp_path: Path) -> None:
+def test_javascript_block_is_valid(block: Block, tmp_path: Path) -> None:
     module = tmp_path / "module.mjs"
     module.write_text(block.text, encoding="utf-8")
     found = subprocess.run(
@@ -93,7 +93,7 @@ def test_node_can_read_a_module(block: Block, tmp_path: Path) -> None:
 
 
 def documents() -> Iterator[tuple[str, str]]:
-    """What the pages send to GraphQL, and where it stands; not what is to be refused."""
+    """Yields the GraphQL documents of the pages with their positions, except invalid ones."""
     for block in blocks("graphql"):
         yield str(block), block.text
     for block in blocks("sh", "json"):
@@ -107,11 +107,11 @@ def documents() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("place", "document"), list(documents()))
-def test_a_document_fits_the_schema(place: str, document: str) -> None:
+def test_document_is_valid_against_the_schema(place: str, document: str) -> None:
     assert validate(SCHEMA, parse(document)) == [], place
 
 
-def test_the_documents_of_curl_are_among_them() -> None:
+def test_documents_of_curl_commands_are_found() -> None:
     places = [place for place, _ in documents()]
     assert sum(place.startswith("README.md") for place in places) >= 3
 
@@ -129,7 +129,7 @@ def test_the_documents_of_curl_are_among_them() -> None:
         ("yaml", "a: [1"),
     ],
 )
-def test_a_mistake_is_found(language: str, text: str) -> None:
+def test_invalid_block_is_found(language: str, text: str) -> None:
     with pytest.raises(Exception, match=r".") as found:
         CHECKS[language](text)
     assert not isinstance(found.value, KeyError)

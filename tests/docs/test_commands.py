@@ -1,4 +1,4 @@
-"""Commands, options and settings that pages name are there."""
+"""Commands, options, settings and make targets that pages name exist."""
 
 import re
 import shlex
@@ -24,7 +24,7 @@ _ENDS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
 
 
 def words_of(script: str) -> Iterator[list[str]]:
-    """Each simple command of a script, as a list of words."""
+    """Yields each simple command of a script as a list of words."""
     for line in script.replace("\\\n", " ").splitlines():
         reader = shlex.shlex(line, posix=True, punctuation_chars=True)
         reader.whitespace_split = True
@@ -39,9 +39,9 @@ def words_of(script: str) -> Iterator[list[str]]:
 
 
 def commands(name: str) -> Iterator[tuple[str, list[str]]]:
-    """The commands of this name in blocks of shell, with where they stand."""
+    """Yields the commands of this name in shell blocks, with their positions."""
     for block in blocks("sh"):
-        # Bodies of requests go over several lines, and hold no commands.
+        # Request bodies span several lines and contain no commands.
         script = re.sub(r"'\{.*?\}'", "body", block.text, flags=re.DOTALL)
         for words in words_of(script):
             if words[:1] == [name]:
@@ -49,7 +49,7 @@ def commands(name: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def parse(words: list[str]) -> None:
-    """Reads a command as `postern` would, and does not run it. Raises TyperException, KeyError."""
+    """Parses a `postern` command without running it. Raises TyperException, KeyError."""
     command = get_command(app)
     while isinstance(command, TyperGroup):
         command, words = command.commands[" ".join(words[:1])], words[1:]
@@ -57,11 +57,11 @@ def parse(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("place", "words"), list(commands("postern")))
-def test_a_command_is_one_of_postern(place: str, words: list[str]) -> None:
+def test_command_exists(place: str, words: list[str]) -> None:
     parse(words)
 
 
-def test_the_commands_of_the_pages_are_found() -> None:
+def test_commands_are_found() -> None:
     found = {" ".join(words[:2]) for _, words in commands("postern")}
     assert {"user create", "user import", "serve --host", "migrate"} <= found
 
@@ -69,18 +69,18 @@ def test_the_commands_of_the_pages_are_found() -> None:
 @pytest.mark.parametrize(
     "words", [["users"], ["user", "create", "--name", "ada"], ["serve", "--port", "high"], ["user"]]
 )
-def test_a_command_that_is_none_is_refused(words: list[str]) -> None:
+def test_invalid_command_is_found(words: list[str]) -> None:
     with pytest.raises((TyperException, KeyError)):
         parse(words)
 
 
 @pytest.mark.parametrize(("place", "words"), list(commands("make")))
-def test_a_target_is_one_of_the_makefile(place: str, words: list[str]) -> None:
+def test_make_target_exists(place: str, words: list[str]) -> None:
     assert re.search(rf"^{re.escape(words[0])}:", MAKEFILE, re.MULTILINE), place
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_setting_that_is_named_is_one(page: object) -> None:
+def test_named_settings_exist(page: object) -> None:
     assert hasattr(page, "read_text")
     named = set(_SETTING.findall(page.read_text(encoding="utf-8")))
     assert sorted(named - SETTINGS) == []

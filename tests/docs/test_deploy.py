@@ -1,4 +1,4 @@
-"""The files of deploy/ name settings, commands and files that are there."""
+"""The files in deploy/ use settings, commands and files that exist."""
 
 import json
 import re
@@ -24,12 +24,12 @@ def compose() -> Any:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_settings_that_are_named_are_settings(file: Path) -> None:
+def test_settings_in_deploy_exist(file: Path) -> None:
     named = set(re.findall(r"POSTERN_[A-Z_]+", file.read_text(encoding="utf-8")))
     assert sorted(named - SETTINGS) == []
 
 
-def test_the_unit_runs_commands_of_postern() -> None:
+def test_systemd_unit_runs_existing_commands() -> None:
     unit = (DEPLOY / "postern.service").read_text(encoding="utf-8")
     commands = re.findall(r"^Exec\w+=/opt/postern/bin/postern (.+)$", unit, re.MULTILINE)
     assert len(commands) == 2
@@ -37,7 +37,7 @@ def test_the_unit_runs_commands_of_postern() -> None:
         parse(shlex.split(command))
 
 
-def test_the_containers_run_commands_of_postern(compose: Any) -> None:
+def test_containers_run_existing_commands(compose: Any) -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     default = re.search(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)
     assert default
@@ -46,7 +46,7 @@ def test_the_containers_run_commands_of_postern(compose: Any) -> None:
         parse(command)
 
 
-def test_the_image_is_given_all_that_the_wheel_is_made_of() -> None:
+def test_docker_context_holds_all_files_of_the_wheel() -> None:
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
     given = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -55,13 +55,13 @@ def test_the_image_is_given_all_that_the_wheel_is_made_of() -> None:
     assert [name for name in given if not (ROOT / name).exists()] == []
 
 
-def test_compose_names_what_it_defines(compose: Any) -> None:
+def test_compose_references_are_defined(compose: Any) -> None:
     for service in compose["services"].values():
         assert set(service.get("secrets", [])) <= set(compose["secrets"])
         assert set(service.get("depends_on", {})) <= set(compose["services"])
 
 
-def test_the_proxies_end_idle_connections_before_postern_does() -> None:
+def test_proxies_close_idle_connections_before_postern() -> None:
     # uvicorn's keep-alive is 5 seconds; a proxy that sends into a closing connection sees an error.
     nginx = re.findall(r"keepalive_timeout (\d+)s", (DEPLOY / "nginx.conf").read_text("utf-8"))
     caddy = re.findall(r"keepalive (\d+)s", (DEPLOY / "Caddyfile").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""What the pages show is what a server answers."""
+"""The replies on the pages are those of a server."""
 
 import json
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import Reader, difference, examples_of, lines_that_did_not_come
+from tests.docs.examples import Reader, difference, examples_of, missing_lines
 from tests.docs.markdown import PAGES
 from tests.emails import Mailbox
 from tests.processes import forked_server
 
-TOLD = [page for page in PAGES if any(examples_of(page))]
+PAGES_WITH_EXAMPLES = [page for page in PAGES if any(examples_of(page))]
 FRONTEND = "http://localhost:5173"
 MANIFEST = {"2f1c4e": "query Me { me { username } }"}
 
 
 @contextmanager
 def reading(folder: Path) -> Iterator[Reader]:
-    """A reader with the server that the pages speak of."""
+    """Starts a server with the settings of the pages, and a reader."""
     manifest = folder / "persisted-documents.json"
     manifest.write_text(json.dumps(MANIFEST), encoding="utf-8")
     settings = {
@@ -37,36 +37,36 @@ def reading(folder: Path) -> Iterator[Reader]:
         yield reader
 
 
-@pytest.mark.parametrize("page", TOLD, ids=lambda page: page.name)
-def test_every_example_is_answered_as_it_is_shown(page: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES_WITH_EXAMPLES, ids=lambda page: page.name)
+def test_examples_get_the_reply_that_is_shown(page: Path, tmp_path: Path) -> None:
     with reading(tmp_path) as reader:
         for example in examples_of(page):
             real, shown = reader.try_out(example), example.reply.text
             if example.reply.language == "json":
                 assert difference(json.loads(shown), real) == "", str(example)
             else:
-                assert lines_that_did_not_come(shown, real) == [], f"{example}: {real}"
+                assert missing_lines(shown, real) == [], f"{example}: {real}"
 
 
-def test_there_are_examples() -> None:
-    assert len(TOLD) >= 5
-    assert sum(1 for page in TOLD for _ in examples_of(page)) > 40
+def test_examples_are_found() -> None:
+    assert len(PAGES_WITH_EXAMPLES) >= 5
+    assert sum(1 for page in PAGES_WITH_EXAMPLES for _ in examples_of(page)) > 40
 
 
 @pytest.mark.parametrize(
     ("shown", "real", "found"),
     [
         ({"a": 1}, {"a": 1}, ""),
-        ({"a": 1}, {"a": 2}, ".a: 1 is shown, 2 came"),
-        ({"a": 1}, {"b": 1}, ": ['a'] is shown, ['b'] came"),
+        ({"a": 1}, {"a": 2}, ".a: 1 is shown, 2 received"),
+        ({"a": 1}, {"b": 1}, ": ['a'] is shown, ['b'] received"),
         (["x", "…"], ["x", "y", "z"], ""),
-        (["x"], ["x", "y"], ": 1 are shown, 2 came"),
+        (["x"], ["x", "y"], ": 1 are shown, 2 received"),
         ("eyJ…", "eyJhbGciOi", ""),
-        ("eyJ…", "prt_0", ": 'eyJ…' is shown, 'prt_0' came"),
+        ("eyJ…", "prt_0", ": 'eyJ…' is shown, 'prt_0' received"),
         ("2026-11-24T10:00:00Z", "2027-01-01T00:00:00.5Z", ""),
         (1_795_567_688, 1_800_000_000, ""),
         ("a [list]", "a [list]", ""),
     ],
 )
-def test_a_reply_is_compared_by_what_is_shown(shown: object, real: object, found: str) -> None:
+def test_difference_of_replies(shown: object, real: object, found: str) -> None:
     assert difference(shown, real) == found

@@ -1,4 +1,4 @@
-"""The figures of the documentation are those of the code."""
+"""The figures in the documentation match the code."""
 
 from datetime import timedelta
 from itertools import takewhile
@@ -43,34 +43,34 @@ SOCKETS = SocketPolicy(frozenset(), per_address=200)
 
 
 def default(name: str) -> int:
-    """The default of a setting."""
+    """Returns the default of a setting."""
     value = Settings.model_fields[name].default
     assert isinstance(value, int | float)
     return int(value)
 
 
 def word(number: float) -> str:
-    """A small number in words, as prose has it."""
+    """Returns a small number in words, as in prose."""
     return _WORDS.get(int(number), f"{int(number):,}")
 
 
 def span(duration: timedelta) -> str:
-    """A duration in the largest unit that fits, with a digit."""
+    """Returns a duration in the largest unit that fits, in digits."""
     seconds = int(duration.total_seconds())
     size, unit = next((size, unit) for size, unit in _UNITS if not seconds % size)
     number = seconds // size
     return f"{number} {unit}" + ("s" if number > 1 else "")
 
 
-def worded(duration: timedelta) -> str:
-    """The same in words."""
+def in_words(duration: timedelta) -> str:
+    """Returns a duration in words."""
     number, _, unit = span(duration).partition(" ")
     article = "an" if unit == "hour" else "a"
     return f"{article} {unit}" if number == "1" else f"{word(int(number))} {unit}"
 
 
 def short(duration: timedelta) -> str:
-    """A duration as tables have it."""
+    """Returns a duration as in tables."""
     number, _, unit = span(duration).partition(" ")
     return f"{number} {'min' if unit.startswith('minute') else unit[0]}"
 
@@ -84,16 +84,16 @@ def page(name: str) -> str:
 
 
 SECURITY = [
-    f"at most {worded(MAX_ACCESS_TOKEN_LIFETIME)} ago",
+    f"at most {in_words(MAX_ACCESS_TOKEN_LIFETIME)} ago",
     f"An access token has at most {tokens.ISSUED_MAX_LENGTH} characters",
     f"a flat header of text and at most {MAX_TOKEN_LENGTH} characters",
-    f"publishes a new key {worded(keys.PUBLISHED_BEFORE_USE)} before it signs",
+    f"publishes a new key {in_words(keys.PUBLISHED_BEFORE_USE)} before it signs",
     f"A key is replaced after {span(seconds(default('key_max_age')))} (`POSTERN_KEY_MAX_AGE`",
-    f"Services may cache the JWKS for {worded(keys.PUBLISHED_BEFORE_USE / 2)}",
+    f"Services may cache the JWKS for {in_words(keys.PUBLISHED_BEFORE_USE / 2)}",
     f"`POSTERN_SESSION_IDLE_TTL` ({span(SESSIONS.idle_lifetime)})",
     f"permissions; at most {MAX_VIEWERS:,})",
-    f"in the last {worded(seconds(CURRENT_FOR_SECONDS))} it does not use the cache",
-    f"No entry is used for longer than {worded(seconds(MAX_AGE_SECONDS))}",
+    f"in the last {in_words(seconds(CURRENT_FOR_SECONDS))} it does not use the cache",
+    f"No entry is used for longer than {in_words(seconds(MAX_AGE_SECONDS))}",
     f"For {default('refresh_grace')} seconds after the commit of a refresh",
     f"A session ends after {span(SESSIONS.idle_lifetime)} without a refresh",
     f"Rows of sessions are deleted {span(SESSIONS.kept_after_end)} after the session ended",
@@ -137,15 +137,15 @@ SECURITY = [
     f"{EMAIL_NETWORK.free:.0f} per network in an hour, {EMAIL_SITE.free:.0f} per IPv6",
     f"{word(budgets.EMAIL_CHANGE.free)} changes per account",
     (
-        f"once, for {worded(LIFETIMES[Purpose.PASSWORD_RESET])} "
-        f"({worded(LIFETIMES[Purpose.EMAIL_VERIFICATION])} to verify an address, a week for an"
+        f"once, for {in_words(LIFETIMES[Purpose.PASSWORD_RESET])} "
+        f"({in_words(LIFETIMES[Purpose.EMAIL_VERIFICATION])} to verify an address, a week for an"
     ),
-    f"waits for that version, for {worded(FAILED_AFTER)}",
+    f"waits for that version, for {in_words(FAILED_AFTER)}",
     f"with cost {default('bcrypt_cost')}",
     f"A password has at least {default('password_min_length')} characters",
     f"at most {PASSWORD_MAX_LENGTH}. It is not one of about 16,000 common ones",
-    f"only for {worded(TEMPORARY_PASSWORD_LIFETIME)}",
-    f"beyond {worded(seconds(QUEUE_MAX_SECONDS))} of work a sign-in is refused",
+    f"only for {in_words(TEMPORARY_PASSWORD_LIFETIME)}",
+    f"beyond {in_words(seconds(QUEUE_MAX_SECONDS))} of work a sign-in is refused",
     f"may spend {DOCUMENTS.preparation_seconds:.0f} seconds of processor time",
     f"an IPv6 /48 may spend {DOCUMENTS.preparation_seconds * NETWORKS_PER_SITE:.0f} seconds",
     f"the first {word(MAX_DOCUMENT_ERRORS)} errors are reported",
@@ -157,27 +157,27 @@ SECURITY = [
     f"silent for {STATEMENT_TIMEOUT_SECONDS} seconds",
     (
         f"At most {MAX_UNFINISHED} operations continue like that, each for at most"
-        f" {worded(seconds(MAX_MUTATION_SECONDS))}"
+        f" {in_words(seconds(MAX_MUTATION_SECONDS))}"
     ),
 ]
 
 OTHER_PAGES = [
     ("docs/sign-in.md", f"ends after {span(SESSIONS.idle_lifetime)} without a refresh"),
     ("docs/sign-in.md", f"within {default('refresh_grace')} seconds get the same successor"),
-    ("docs/accounts.md", f"After {worded(TEMPORARY_PASSWORD_LIFETIME)} `login` returns"),
+    ("docs/accounts.md", f"After {in_words(TEMPORARY_PASSWORD_LIFETIME)} `login` returns"),
     ("docs/email.md", f"again after {span(FIRST_RETRY_AFTER)}, then 20"),
-    ("docs/email.md", f"After {worded(FAILED_AFTER)} the email has failed"),
+    ("docs/email.md", f"After {in_words(FAILED_AFTER)} the email has failed"),
     ("docs/operation.md", f"by themselves every {span(seconds(default('key_max_age')))}"),
 ]
 
 
 @pytest.mark.parametrize("phrase", SECURITY)
-def test_figure_of_the_security_page_is_that_of_the_code(phrase: str) -> None:
+def test_figure_of_the_security_page_matches_the_code(phrase: str) -> None:
     assert phrase in page("docs/security.md")
 
 
 @pytest.mark.parametrize(("name", "phrase"), OTHER_PAGES)
-def test_figure_of_a_page_is_that_of_the_code(name: str, phrase: str) -> None:
+def test_figure_of_a_page_matches_the_code(name: str, phrase: str) -> None:
     assert phrase in page(name)
 
 
@@ -199,7 +199,7 @@ BUDGETS = {
 
 
 def throttling_table() -> dict[str, tuple[str, str, str]]:
-    """The budgets of sign-ins as the page has them; "the same" is the delay of the row above."""
+    """Returns the sign-in budgets of the page; "the same" is the delay of the row above."""
     lines = (ROOT / "docs" / "security.md").read_text(encoding="utf-8").splitlines()
     first = lines.index("| budget | free failures | half-life | delay |") + 2
     table: dict[str, tuple[str, str, str]] = {}
@@ -211,12 +211,12 @@ def throttling_table() -> dict[str, tuple[str, str, str]]:
     return table
 
 
-def test_throttling_table_names_every_budget_of_sign_ins() -> None:
+def test_throttling_table_has_each_budget_of_sign_ins() -> None:
     assert list(throttling_table()) == list(BUDGETS)
 
 
 @pytest.mark.parametrize("name", BUDGETS)
-def test_row_of_the_throttling_table_is_that_of_the_code(name: str) -> None:
+def test_row_of_the_throttling_table_matches_the_code(name: str) -> None:
     limit = BUDGETS[name]
     free, half_life, delay = throttling_table()[name]
     per_hour = f"{default('failed_logins_per_hour'):,} per hour"

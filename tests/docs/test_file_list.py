@@ -1,14 +1,14 @@
-"""The list of files is that of the repository; after a change, `make docs`."""
+"""docs/files.md is current; after a change, run `make docs`."""
 
 from docs import file_list
 from tests.docs.markdown import ROOT
 
 
-def test_the_list_of_files_has_not_drifted() -> None:
+def test_list_of_files_is_current() -> None:
     assert (ROOT / "docs" / "files.md").read_text(encoding="utf-8") == file_list.page()
 
 
-def test_every_file_of_a_package_says_what_it_is_for() -> None:
+def test_each_file_of_a_package_is_listed() -> None:
     page = file_list.page()
     files = [
         path

@@ -1,4 +1,4 @@
-"""Every link of the pages leads somewhere."""
+"""The targets of links within the repository exist."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from tests.docs.markdown import LINKED_PAGES, anchors_of, links_of
 
 
 def problem_of(page: Path, link: str) -> str:
-    """What is wrong with a link; empty if it leads somewhere. Nothing outside is asked."""
+    """Returns what is wrong with a link, or an empty text. Does not use the network."""
     url = urlsplit(link)
     if url.scheme:
         return "" if url.scheme in {"http", "https"} and url.hostname else "no address"
@@ -22,7 +22,7 @@ def problem_of(page: Path, link: str) -> str:
 
 
 @pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     problems = {link: problem_of(page, link) for link in links_of(page)}
     assert {link: problem for link, problem in problems.items() if problem} == {}
 
@@ -44,7 +44,7 @@ def test_links_are_found() -> None:
         ("`[a](c.md)`", None),
     ],
 )
-def test_a_link_is_judged(text: str, problem: str | None, tmp_path: Path) -> None:
+def test_problem_of_a_link(text: str, problem: str | None, tmp_path: Path) -> None:
     page = tmp_path / "a.md"
     page.write_text(f"# Here\n\n{text}\n", encoding="utf-8")
     (tmp_path / "b.md").write_text("## Two `words`\n", encoding="utf-8")

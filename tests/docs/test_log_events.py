@@ -10,7 +10,7 @@ from tests.docs.markdown import ROOT
 PACKAGES = ("auth", "graph", "models", "server")
 # Logged through a variable: see `DatabaseUnavailable.event`.
 INDIRECT = {"database.unavailable", "signing_keys.unavailable"}
-# Reported at INFO, and worth a look all the same.
+# Logged at INFO but documented, because it can point to an attack.
 INFORMATIVE = {"http.client_timeout"}
 _SERIOUS = {"warning", "error", "exception", "critical"}
 
@@ -23,7 +23,7 @@ def documented() -> set[str]:
 
 
 def logged() -> Iterator[str]:
-    """The events that a logger is given as a literal, at the level of a warning or above."""
+    """Yields the literal event names that are logged at the level warning or above."""
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:

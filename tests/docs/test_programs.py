@@ -1,4 +1,4 @@
-"""The programs on the pages work, against a server."""
+"""The programs on the pages work with a server."""
 
 import json
 import subprocess
@@ -25,19 +25,19 @@ def server(tmp_path: Path) -> Iterator[Process]:
         yield process
 
 
-def program(page: str, language: str, beginning: str) -> Block:
-    """The block of this page that begins so."""
+def program(page: str, language: str, start: str) -> Block:
+    """Returns the block of this page that starts with this text."""
     found = [
         block
         for block in blocks_of(ROOT / "docs" / page)
-        if block.language == language and block.text.startswith(beginning)
+        if block.language == language and block.text.startswith(start)
     ]
     assert len(found) == 1
     return found[0]
 
 
 @needs_node
-def test_the_frontend_of_the_quick_start_signs_in(server: Process, tmp_path: Path) -> None:
+def test_frontend_of_the_quick_start_signs_in(server: Process, tmp_path: Path) -> None:
     shown = program("quick-start.md", "js", "const ENDPOINT").text
     calls = f"""
       const wrong = await signIn("{ALICE}", "not this");
@@ -57,7 +57,7 @@ def test_the_frontend_of_the_quick_start_signs_in(server: Process, tmp_path: Pat
     assert json.loads(found.stdout) == ["INVALID_CREDENTIALS", None, alice, alice]
 
 
-def test_the_service_knows_a_token_from_what_is_none(server: Process) -> None:
+def test_service_accepts_access_tokens_only(server: Process) -> None:
     shown = program("services.md", "python", "import jwt").text
     names: dict[str, Any] = {}
     exec(shown.replace("https://auth.example.com", server.base_url), names)

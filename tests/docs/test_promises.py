@@ -1,4 +1,4 @@
-"""Each promise of docs/security.md names a test that shows it, and that test exists and runs."""
+"""Each statement of docs/security.md links a test that exists and runs by default."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from tests.docs.markdown import ROOT
 
 PAGE = ROOT / "docs" / "security.md"
 
-# Sections and blocks that promise nothing, and why. A block is named by its first words.
+# Sections and blocks without a statement to test, and why. A block is named by its first words.
 EXEMPT_SECTIONS = {
     "Security": "the introduction",
     "What is left to you": "duties of the operator",
@@ -32,7 +32,7 @@ _ITEM = re.compile(r"^(?:\*|\d+\.) ")
 
 
 def blocks_of(text: str) -> list[tuple[str, str]]:
-    """The paragraphs, list items and tables of a page, each with the heading above it."""
+    """Returns the paragraphs, list items and tables of a page, each with its heading."""
     found: list[tuple[str, list[str]]] = []
     heading, begins = "", True
     for line in text.splitlines():
@@ -49,7 +49,7 @@ def blocks_of(text: str) -> list[tuple[str, str]]:
 
 
 def introduces_items(blocks: list[tuple[str, str]], text: str) -> list[str]:
-    """The paragraphs that end with a colon: the items below them have links of their own."""
+    """Returns the paragraphs that end with a colon; the items below them have their own links."""
     unwrapped = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
     return [
         block for _, block in blocks if block.endswith(":") and f"{block[-30:]}\n\n* " in unwrapped
@@ -71,7 +71,7 @@ def blocks_without_a_test(text: str) -> list[str]:
 
 @cache
 def functions_of(path: Path) -> dict[str, bool]:
-    """The tests of a file, and whether each runs without `make soak`."""
+    """Returns the tests of a file, and whether each runs without `make soak`."""
     module = ast.parse(path.read_text(encoding="utf-8"))
     skipped = any(
         isinstance(node, ast.Assign)
@@ -89,7 +89,7 @@ def functions_of(path: Path) -> dict[str, bool]:
 
 
 def problem_of(link: str, function: str) -> str:
-    """What is wrong with a link to a test; empty if nothing is."""
+    """Returns what is wrong with a link to a test, or an empty text."""
     path = (PAGE.parent / link).resolve()
     if not path.is_file():
         return "no such file"
@@ -138,5 +138,5 @@ def test_promise_without_a_test_is_found() -> None:
         ("../tests/faults/test_login_storms.py", "", "no test that runs by default"),
     ],
 )
-def test_link_to_a_test_is_judged(link: str, function: str, problem: str) -> None:
+def test_problem_of_a_link_to_a_test(link: str, function: str, problem: str) -> None:
     assert problem_of(link, function) == problem

@@ -1,4 +1,4 @@
-"""The check of the built site finds what a page would load from elsewhere."""
+"""The check of the built site finds resources of other hosts."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from docs.site_check import foreign_addresses
         ("a.html", '<script src="assets/x.js">', None),
     ],
 )
-def test_what_would_be_loaded_from_elsewhere_is_found(
+def test_resource_of_another_host_is_found(
     name: str, text: str, found: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
