@@ -28,10 +28,10 @@ def take(browser: Browser, base_url: str, scheme: Scheme) -> None:
     """Signs alice in, runs the query, opens the description of `me`, and takes the screenshot."""
     with opened(browser, base_url, scheme) as explorer:
         explorer.press("Sign in")
-        explorer.says("Signed in as alice.")
+        explorer.wait_for_text("Signed in as alice.")
         explorer.page.click(".graphiql-execute-button")
         explorer.until(lambda shown: '"permissions"' in shown)
-        explorer.told_about("me")
+        explorer.hover_text("me")
         explorer.page.screenshot(path=FOLDER / f"explorer-{scheme}.png")
 
 

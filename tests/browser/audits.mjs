@@ -1,5 +1,4 @@
-// The audits of GraphQL over HTTP, as its working group publishes them. Prints each result as a
-// line of JSON.
+// Runs the audits of the GraphQL-over-HTTP working group. Prints each result as a line of JSON.
 import { serverAudits } from "graphql-http";
 
 const [url] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-"""The explorer of a server without the built files, as a person uses it."""
+"""Actions on the explorer page that a server without built files serves."""
 
 import json
 import re
@@ -14,16 +14,16 @@ def open_explorer(page: Page, base_url: str) -> None:
 
 
 def play(page: Page, operation: str) -> str:
-    """Presses the play button, chooses an operation, and returns what the page shows then."""
+    """Chooses an operation of the play button and returns the result."""
     before = _result(page)
-    # Until the page has read the operations, the button has no menu and sends the whole document.
+    # The button has a menu only after the page has parsed the document.
     page.click(".graphiql-execute-button[aria-haspopup]")
     page.get_by_role("menuitem", name=operation).click()
     return _next_result(page, before)
 
 
 def sign_in(page: Page) -> str:
-    """Plays LogIn, puts the token into the headers, and returns it."""
+    """Runs LogIn, puts the access token into the headers, and returns it."""
     shown = play(page, "LogIn")
     match = re.search(r'"accessToken": "([^"]+)"', shown)
     assert match, shown
@@ -42,25 +42,25 @@ def type_query(page: Page, query: str) -> None:
         ".CodeMirror.setValue(text)",
         query,
     )
-    # The page reads the editor a moment after the last key.
+    # The page reads the editor with a delay.
     page.wait_for_timeout(500)
 
 
 def run(page: Page) -> str:
-    """Runs the only operation."""
+    """Runs the only operation and returns the result."""
     before = _result(page)
     page.click(".graphiql-execute-button")
     return _next_result(page, before)
 
 
 def _next_result(page: Page, before: str) -> str:
-    # Asked again and again from here: what waits inside the page is stopped by its own policy.
+    # Polls from here, because the page's CSP forbids the eval of `page.wait_for_function`.
     for _ in range(200):
         shown = _result(page)
         if shown not in {"", before}:
             return shown
         page.wait_for_timeout(50)
-    raise AssertionError(f"nothing new is shown: {before}")
+    raise AssertionError(f"The result did not change: {before}")
 
 
 def _result(page: Page) -> str:

@@ -1,4 +1,4 @@
-"""A real Chromium, cut off from every network but this machine's."""
+"""Chromium that can reach only this machine."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgrou
 
 
 class Visit:
-    """A page, and what went wrong on it."""
+    """A page with its failed requests, requests to other hosts and reported errors."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -32,11 +32,11 @@ class Visit:
         self.foreign: list[str] = []
         self.reports: list[str] = []
         page.on("requestfailed", lambda request: self.failed.append(request.url))
-        page.on("console", lambda message: self._hear(message.type, message.text))
+        page.on("console", lambda message: self._add_report(message.type, message.text))
         page.on("pageerror", lambda error: self.reports.append(str(error)))
         page.route(_FOREIGN, self._answer)
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _add_report(self, kind: str, text: str) -> None:
         if kind == "error" or "Content Security Policy" in text:
             self.reports.append(text)
 
@@ -46,14 +46,14 @@ class Visit:
         if url.hostname != CDN:
             route.abort()
             return
-        # The page names the hash of each file, so what is served here is to the byte the CDN's.
+        # The page requires a hash of each file, so these files must equal those of the CDN.
         package = url.path[1:].replace("@18.2.0", "").replace("@3.8.3", "")
         route.fulfill(path=PACKAGES / package, headers={"Access-Control-Allow-Origin": "*"})
 
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser; each of its contexts has cookies of its own."""
+    """Starts a browser; each of its contexts has separate cookies."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         try:

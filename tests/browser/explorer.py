@@ -1,4 +1,4 @@
-"""The built explorer as a person uses it."""
+"""Actions on the built explorer page."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ needs_axe = needs_packages_of(_EXPLORER)
 Scheme = Literal["light", "dark"]
 
 SETTINGS = {"POSTERN_ENVIRONMENT": "development", "POSTERN_BCRYPT_COST": "4"}
-# Long enough to be used, short enough to wait for its end.
+# Long enough for a request, short enough to wait for the expiry.
 SHORT = {**SETTINGS, "POSTERN_ACCESS_TOKEN_TTL": "2"}
 TOKEN_ENDS_MS = 2_500
 
@@ -37,7 +37,7 @@ _PASTE = """text => {
 
 
 class ExplorerPage:
-    """The page, opened and ready."""
+    """The explorer page, opened and ready."""
 
     def __init__(self, visit: Visit, base_url: str) -> None:
         self.visit = visit
@@ -48,7 +48,7 @@ class ExplorerPage:
 
     @property
     def panel(self) -> Locator:
-        """The pane that is called Account."""
+        """The Account panel."""
         return self.page.get_by_role("region", name="Account", exact=True)
 
     def press(self, button: str) -> None:
@@ -60,79 +60,79 @@ class ExplorerPage:
         self.panel.get_by_label(label, exact=True).fill(text)
 
     def sign_in(self, username: str = "alice", password: str = "secret123") -> None:
-        """Signs in by the form that is shown, and waits until that is done."""
+        """Signs in by the form and waits until the user is signed in."""
         self.enter(username, password)
-        self.says(f"Signed in as {username}.")
+        self.wait_for_text(f"Signed in as {username}.")
 
     def enter(self, username: str, password: str) -> None:
-        """Fills in the form, and sends it."""
+        """Fills in the form and sends it."""
         self.fill("Username or email", username)
         self.fill("Password", password)
         self.press("Sign in")
 
-    def says(self, text: str) -> None:
-        """Waits until the panel says this."""
+    def wait_for_text(self, text: str) -> None:
+        """Waits until the panel shows the text."""
         self.panel.get_by_text(text).first.wait_for()
 
     def choose(self, username: str) -> None:
-        """Has operations sent as this account."""
+        """Chooses the account that operations are sent as."""
         self.panel.get_by_role("radio", name=username, exact=True).check()
 
     def write(self, query: str) -> None:
-        """Puts this into the editor of operations in place of what is there."""
+        """Replaces the text of the query editor."""
         self._type(".graphiql-query-editor", query)
 
     def write_headers(self, headers: dict[str, str]) -> None:
-        """The same for the editor of headers."""
+        """Replaces the text of the headers editor."""
         self.page.get_by_role("button", name="Headers", exact=True).click()
         self._type(".graphiql-editor-tool .graphiql-editor:not(.hidden)", json.dumps(headers))
 
     def ask(self, query: str) -> str:
-        """Runs an operation, and returns what the page shows then."""
+        """Runs an operation and returns the shown result."""
         self.write(query)
         before = self.shown
         self.page.click(".graphiql-execute-button")
         return self.until(lambda shown: shown not in {"", before})
 
     def until(self, is_right: Callable[[str], bool]) -> str:
-        """Waits until what the page shows as result is right, and returns it."""
-        # Asked from here: what waits inside the page is stopped by its own policy.
+        """Waits until the shown result meets the condition, and returns it."""
+        # Polls from here, because the page's CSP forbids the eval of `page.wait_for_function`.
         for _ in range(200):
             if is_right(shown := self.shown):
                 return shown
             self.page.wait_for_timeout(50)
-        raise AssertionError(f"this is shown: {shown}")
+        raise AssertionError(f"The page shows another result: {shown}")
 
     @property
     def shown(self) -> str:
-        """The lines of the result."""
+        """The shown result."""
         text = self.page.evaluate(f"document.querySelector({_RESULT!r})?.innerText ?? ''")
         return str(text).replace("\N{NO-BREAK SPACE}", " ").strip()
 
     @property
     def kept(self) -> str:
-        """All that the browser would remember of the page."""
+        """The storage, cookies and address of the page."""
         return str(
             self.page.evaluate(
                 "JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])"
             )
         )
 
-    def told_about(self, field: str) -> str:
-        """What the editor says when the pointer rests on a field."""
+    def hover_text(self, field: str) -> str:
+        """Returns the text that the editor shows when the pointer is on a field."""
         for _ in range(10):
             self.page.mouse.move(0, 0)
             self.page.hover(f".graphiql-query-editor .view-lines span:text-is('{field}')")
             self.page.wait_for_timeout(700)
-            told = self.page.locator(".monaco-hover:visible").all_inner_texts()
-            if any(told):
-                return "\n".join(told)
-        raise AssertionError(f"nothing is told about {field}")
+            shown = self.page.locator(".monaco-hover:visible").all_inner_texts()
+            if any(shown):
+                return "\n".join(shown)
+        raise AssertionError(f"No text is shown for {field}.")
 
-    def believes_in_tokens_for(self, seconds: int) -> None:
-        """Tells the page that the tokens of the next sign-in last as long as that."""
+    def extend_next_token(self, seconds: int) -> None:
+        """Reports another lifetime of the next access tokens to the page."""
 
-        def lie(route: Route) -> None:
+        def change_expiry(route: Route) -> None:
             if "ExplorerLogIn" not in (route.request.post_data or ""):
                 route.fallback()
                 return
@@ -141,41 +141,41 @@ class ExplorerPage:
             result["data"]["login"]["tokens"]["expiresIn"] = seconds
             route.fulfill(response=reply, json=result)
 
-        self.page.route("**/graphql", lie)
+        self.page.route("**/graphql", change_expiry)
 
     def violations(self) -> list[str]:
-        """What axe finds wrong with the panel."""
+        """Returns the problems that axe finds in the panel."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
         found = self.page.evaluate("axe.run('.account')")
         return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found["violations"]]
 
     def _type(self, editor: str, text: str) -> None:
-        # Not on the lines themselves: the middle of long ones is out of sight.
+        # Not on a line itself, because the middle of a long line can be hidden.
         visible = self.page.locator(editor).locator(".editor-scrollable")
         visible.click(position={"x": 10, "y": 10})
         self.page.keyboard.press("ControlOrMeta+A")
-        # Pasted: the editor would close the brackets of what is typed.
+        # Pasted, because the editor closes brackets that are typed.
         self.page.evaluate(_PASTE, text)
-        # The page reads the editor a moment after the last key.
+        # The page reads the editor with a delay.
         self.page.wait_for_timeout(400)
 
 
 @contextmanager
 def opened(browser: Browser, base_url: str, scheme: Scheme = "light") -> Iterator[ExplorerPage]:
-    """A page that may do nothing wrong: no foreign host, no failed request, no report."""
+    """Opens the page; fails on requests to other hosts, failed requests and reported errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
     context.set_default_timeout(10_000)
     visit = Visit(context.new_page())
     try:
         yield ExplorerPage(visit, base_url)
-        wrong = visit.foreign + visit.failed + visit.reports
-        assert wrong == [], wrong
+        problems = visit.foreign + visit.failed + visit.reports
+        assert problems == [], problems
     finally:
         context.close()
 
 
 def ask(base_url: str, query: str, token: str = "", **variables: Any) -> Any:
-    """What another client of the same server gets."""
+    """Runs an operation without the explorer and returns its data."""
     reply = httpx2.post(
         f"{base_url}/graphql",
         json={"query": query, "variables": variables},

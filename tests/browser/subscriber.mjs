@@ -1,10 +1,10 @@
-// A frontend that listens to its own sessions, with the real graphql-ws client. It refreshes its
-// tokens whenever the socket asks for one, and prints what it sees, one JSON object per line.
+// A frontend that subscribes to its session events with the graphql-ws client. It refreshes its
+// tokens for each connection and prints each event as a JSON object per line.
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
 const [url, username, password] = process.argv.slice(2);
-const tell = (what) => console.log(JSON.stringify(what));
+const report = (fields) => console.log(JSON.stringify(fields));
 
 async function ask(query, variables) {
   const reply = await fetch(url, {
@@ -41,17 +41,17 @@ const client = createClient({
   retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
   connectionParams: async () => ({ Authorization: `Bearer ${await freshToken()}` }),
   on: {
-    connected: () => tell({ connected: true }),
-    closed: (event) => tell({ closed: event.code, reason: event.reason }),
+    connected: () => report({ connected: true }),
+    closed: (event) => report({ closed: event.code, reason: event.reason }),
   },
 });
 
 client.subscribe(
   { query: "subscription { sessionEvents { kind session { current } } }" },
   {
-    next: ({ data }) => tell({ event: data.sessionEvents.kind, current: data.sessionEvents.session.current }),
-    error: (error) => { tell({ gaveUp: error.code ?? String(error) }); process.exit(0); },
-    complete: () => tell({ complete: true }),
+    next: ({ data }) => report({ event: data.sessionEvents.kind, current: data.sessionEvents.session.current }),
+    error: (error) => { report({ error: error.code ?? String(error) }); process.exit(0); },
+    complete: () => report({ complete: true }),
   },
 );
 setTimeout(() => process.exit(1), 60_000);

@@ -66,10 +66,10 @@ async def test_too_large_request_is_refused_and_others_are_served(
     status, make = REQUESTS[name]
     request = make()
     async with wire(server) as attacker, wire(server) as other:
-        began = time.monotonic()
+        started = time.monotonic()
         attacker.writer.write(request)
         assert await attacker.status() == status
-        assert time.monotonic() - began < REFUSED_WITHIN_SECONDS
+        assert time.monotonic() - started < REFUSED_WITHIN_SECONDS
         assert await other.ask(post(ASK)) == 200
 
 

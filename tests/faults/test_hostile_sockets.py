@@ -187,9 +187,9 @@ async def seconds_of_requests(client: httpx2.AsyncClient) -> float:
     """Returns the median duration of many requests."""
     taken = []
     for _ in range(60):
-        began = time.perf_counter()
+        started = time.perf_counter()
         assert (await client.post("/graphql", json=ASK)).status_code == 200
-        taken.append(time.perf_counter() - began)
+        taken.append(time.perf_counter() - started)
     return sorted(taken)[len(taken) // 2]
 
 

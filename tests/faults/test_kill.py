@@ -128,7 +128,9 @@ async def next_token(mailbox: Mailbox, before: int) -> str:
     """Waits for a new email to bob and returns the token of its link."""
 
     def tokens() -> list[str]:
-        return [mail.token for mail in mailbox.emails(BOB.email) if "Choose a new" in mail.subject]
+        return [
+            email.token for email in mailbox.emails(BOB.email) if "Choose a new" in email.subject
+        ]
 
     await wait_until(lambda: len(tokens()) > before)
     return tokens()[-1]

@@ -38,7 +38,7 @@ def server(sqlite_url: str, tmp_path: Path) -> Iterator[Process]:
 
 def start_slow_login(client: Any) -> asyncio.Task[Any]:
     """Starts a slow login."""
-    variables = {"input": {"username": "nobody", "password": "wrong"}}
+    variables = {"input": {"username": "unknown", "password": "wrong"}}
     return asyncio.create_task(client.data(LOGIN, variables))
 
 
@@ -96,18 +96,18 @@ async def test_each_of_a_hundred_requests_gets_its_reply(server: Process) -> Non
 
 
 async def test_queued_email_is_sent_by_the_next_server(sqlite_url: str, tmp_path: Path) -> None:
-    with SmtpServer() as office:
-        settings = {**SLOW_HASHES, "POSTERN_MAIL_URL": office.url}
-        office.stop()
+    with SmtpServer() as smtp:
+        settings = {**SLOW_HASHES, "POSTERN_MAIL_URL": smtp.url}
+        smtp.stop()
         with one_of_cluster(tmp_path, sqlite_url, **settings) as server:
             async with clients([server]) as (client,):
                 await client.data(RESET, {"input": {"email": ALICE.email}})
             server.process.send_signal(signal.SIGTERM)
             assert await exit_code(server) == 0
-        office.start()
+        smtp.start()
         with one_of_cluster(tmp_path, sqlite_url, **settings):
             async with asyncio.timeout(60):
-                while not office.to(ALICE.email):  # noqa: ASYNC110 - it is in another thread
+                while not smtp.to(ALICE.email):  # noqa: ASYNC110 - it is in another thread
                     await asyncio.sleep(0.05)
 
 

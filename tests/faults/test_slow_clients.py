@@ -44,10 +44,10 @@ def server(
 
 async def is_served_at_once(server: Process) -> None:
     async with httpx2.AsyncClient(base_url=server.base_url) as client:
-        began = time.monotonic()
+        started = time.monotonic()
         reply = await client.post("/graphql", content=ASK, headers={"Content-Type": JSON})
         assert reply.status_code == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - started < 1
 
 
 JSON = "application/json"

@@ -21,7 +21,7 @@ ALICE = {"username": "alice", "password": "secret123"}
 
 
 @contextmanager
-def server_with_mail(folder: Path, **settings: str) -> Iterator[tuple[Process, SmtpServer]]:
+def server_with_email(folder: Path, **settings: str) -> Iterator[tuple[Process, SmtpServer]]:
     with SmtpServer() as smtp:
         given = {
             "POSTERN_ENVIRONMENT": "development",
@@ -66,7 +66,7 @@ class AccountClient:
         """Waits for an email to the recipient that contains the words, and returns it."""
 
         def found() -> list[Email]:
-            return [mail for mail in self._smtp.to(recipient) if words in mail.text]
+            return [email for email in self._smtp.to(recipient) if words in email.text]
 
         await wait_until(lambda: bool(found()))
         return found()[0]
@@ -74,7 +74,7 @@ class AccountClient:
 
 @contextmanager
 def account_client(folder: Path, **settings: str) -> Iterator[AccountClient]:
-    with server_with_mail(folder, **settings) as (process, smtp):
+    with server_with_email(folder, **settings) as (process, smtp):
         yield AccountClient(process, smtp)
         assert "plt_" not in process.output
         assert PASSWORD not in process.output
@@ -86,9 +86,9 @@ FORM = {"username": "carol", "email": CAROL, "password": PASSWORD}
 async def test_registration_verification_and_deletion(tmp_path: Path) -> None:
     with account_client(tmp_path) as carol:
         await carol.run("register", "user { id }", FORM)
-        mail = await carol.wait_for_email(CAROL)
+        email = await carol.wait_for_email(CAROL)
         await carol.log_in("carol", PASSWORD)
-        proof = {"token": mail.token, "password": PASSWORD}
+        proof = {"token": email.token, "password": PASSWORD}
         verified = await carol.run("verifyEmail", "user { emailVerified }", proof)
         assert verified["user"] == {"emailVerified": True}
         again = await carol.run("requestEmailVerification", "emailSentTo")
@@ -109,7 +109,7 @@ async def test_forgotten_password_is_reset_by_email(tmp_path: Path) -> None:
             "requestPasswordReset", "emailSentTo", {"email": "alice@example.com"}
         )
         unknown = await alice.run(
-            "requestPasswordReset", "emailSentTo", {"email": "nobody@example.com"}
+            "requestPasswordReset", "emailSentTo", {"email": "unknown@example.com"}
         )
         assert (asked["errors"], unknown["errors"]) == ([], [])
         token = (await alice.wait_for_email("alice@example.com")).token
@@ -197,18 +197,18 @@ async def test_forged_host_headers_do_not_change_email_links(tmp_path: Path) -> 
     query = """mutation {
         requestPasswordReset(input: {email: "alice@example.com"}) { emailSentTo }
     }"""
-    with server_with_mail(tmp_path) as (process, smtp):
+    with server_with_email(tmp_path) as (process, smtp):
         async with httpx2.AsyncClient(base_url=process.base_url) as http:
             for header in ("X-Forwarded-Host", "Forwarded", "Origin"):
                 forged = {header: "evil.example"}
                 await http.post("/graphql", json={"query": query}, headers=forged)
         await wait_until(lambda: len(smtp.emails) > 0)
-    assert all(mail.link.startswith(process.base_url) for mail in smtp.emails)
+    assert all(email.link.startswith(process.base_url) for email in smtp.emails)
 
 
 @pytest.mark.soak
 async def test_unreachable_mail_server_does_not_affect_replies(tmp_path: Path) -> None:
-    with server_with_mail(tmp_path) as (process, smtp):
+    with server_with_email(tmp_path) as (process, smtp):
         smtp.stop()
         alice = AccountClient(process, smtp)
         asked = await alice.run(

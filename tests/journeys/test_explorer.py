@@ -41,8 +41,8 @@ def admin_password(server: Process) -> str:
 
 def test_explorer_sends_the_token_of_the_signed_in_account(explorer: ExplorerPage) -> None:
     explorer.press("Sign in")  # The form holds the development account.
-    explorer.says("Authorization: Bearer … (from Account)")
-    explorer.says("user")
+    explorer.wait_for_text("Authorization: Bearer … (from Account)")
+    explorer.wait_for_text("user")
     timer = explorer.panel.get_by_role("timer")
     first = timer.inner_text()
     assert re.fullmatch(r"\(in (29:[345]\d|30:00)\)", first)
@@ -58,7 +58,7 @@ def test_explorer_sends_the_token_of_the_signed_in_account(explorer: ExplorerPag
 def test_typed_authorization_header_takes_precedence(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     explorer.write_headers({"authorization": "Bearer nonsense"})
-    explorer.says("Authorization of the Headers tab (overrides Account)")
+    explorer.wait_for_text("Authorization of the Headers tab (overrides Account)")
     assert '"TOKEN_INVALID"' in explorer.ask("{ me { username } }")
     assert "nonsense" not in explorer.kept
 
@@ -97,7 +97,7 @@ def test_operations_that_fail_together_share_one_refresh(explorer: ExplorerPage)
 
 def test_mutation_with_a_partial_result_is_not_sent_again(short_explorer: ExplorerPage) -> None:
     sent: list[str] = []
-    short_explorer.believes_in_tokens_for(3600)
+    short_explorer.extend_next_token(3600)
     short_explorer.sign_in()
     short_explorer.write(
         'mutation Half { requestPasswordReset(input: {email: "a@example.com"}) { emailSentTo }'
@@ -112,18 +112,19 @@ def test_mutation_with_a_partial_result_is_not_sent_again(short_explorer: Explor
 
 def test_subscription_continues_after_its_token_expired(short_explorer: ExplorerPage) -> None:
     # The page shows each event only until the next one.
-    heard: list[str] = []
+    received: list[str] = []
     short_explorer.page.on(
-        "websocket", lambda socket: socket.on("framereceived", lambda text: heard.append(str(text)))
+        "websocket",
+        lambda socket: socket.on("framereceived", lambda text: received.append(str(text))),
     )
     short_explorer.sign_in()
     short_explorer.write("subscription { sessionEvents { kind } }")
     short_explorer.page.click(".graphiql-execute-button")
     short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
     short_explorer.until(lambda shown: '"REFRESHED"' in shown)
-    heard.clear()
+    received.clear()
     token_of(short_explorer.base_url, "alice", "secret123")
-    short_explorer.until(lambda _: any('"SIGNED_IN"' in text for text in heard))
+    short_explorer.until(lambda _: any('"SIGNED_IN"' in text for text in received))
 
 
 def test_two_accounts_can_be_switched(explorer: ExplorerPage, server: Process) -> None:
@@ -132,13 +133,13 @@ def test_two_accounts_can_be_switched(explorer: ExplorerPage, server: Process) -
     explorer.sign_in("admin", admin_password(server))
     assert '"one": "admin"' in explorer.ask("{ me { one: username } }")
     explorer.choose("alice")
-    explorer.says("Operations are sent as alice.")
+    explorer.wait_for_text("Operations are sent as alice.")
     assert '"two": "alice"' in explorer.ask("{ me { two: username } }")
     explorer.choose("no account")
     assert '"TOKEN_MISSING"' in explorer.ask("{ me { three: username } }")
     explorer.choose("alice")
     explorer.press("Sign out alice")
-    explorer.says("alice is signed out.")
+    explorer.wait_for_text("alice is signed out.")
     assert '"four": "admin"' in explorer.ask("{ me { four: username } }")
 
 
@@ -151,7 +152,7 @@ def test_sign_out_ends_the_session_on_the_server(explorer: ExplorerPage) -> None
     explorer.sign_in()
     explorer.ask("{ me { username } }")
     explorer.press("Sign out alice")
-    explorer.says("alice is signed out.")
+    explorer.wait_for_text("alice is signed out.")
     assert explorer.page.evaluate("document.activeElement.name") == "username"
     used = {token for token in tokens if token}
     assert used
@@ -173,61 +174,61 @@ def test_registration_signs_in(explorer: ExplorerPage) -> None:
     explorer.fill("Email", "carol@example.com")
     explorer.fill("Password", "a word of the newcomer")
     explorer.press("Create the account")
-    explorer.says("USERNAME_TAKEN")
+    explorer.wait_for_text("USERNAME_TAKEN")
     assert explorer.page.evaluate("document.activeElement.name") == "username"
     explorer.fill("Username", "carol")
     explorer.press("Create the account")
-    explorer.says("Signed in as carol.")
+    explorer.wait_for_text("Signed in as carol.")
     assert '"username": "carol"' in explorer.ask("{ me { username } }")
 
 
 def test_rate_limit_shows_the_remaining_time(explorer: ExplorerPage) -> None:
-    explorer.fill("Username or email", "nobody-at-all")
+    explorer.fill("Username or email", "unknown-user")
     explorer.fill("Password", "a guess of many")
     for _ in range(11):
-        ask(explorer.base_url, LOG_IN, username="nobody-at-all", password="another guess")
+        ask(explorer.base_url, LOG_IN, username="unknown-user", password="another guess")
     explorer.press("Sign in")
-    explorer.says("RATE_LIMITED")
+    explorer.wait_for_text("RATE_LIMITED")
     assert re.search(r"Try again in \d s\.", explorer.panel.inner_text())
-    explorer.says("You can try again now.")
+    explorer.wait_for_text("You can try again now.")
     explorer.press("Sign in")
-    explorer.says("INVALID_CREDENTIALS")
+    explorer.wait_for_text("INVALID_CREDENTIALS")
 
 
 def test_temporary_password_is_replaced_at_sign_in(explorer: ExplorerPage, server: Process) -> None:
     admin = token_of(server.base_url, "admin", admin_password(server))
     created = ask(
         server.base_url,
-        'mutation { createUser(input: {username: "dave", password: "given by somebody"})'
+        'mutation { createUser(input: {username: "dave", password: "a temporary password"})'
         " { user { id } } }",
         admin,
     )
-    explorer.enter("dave", "given by somebody")
-    explorer.says("PASSWORD_CHANGE_REQUIRED")
+    explorer.enter("dave", "a temporary password")
+    explorer.wait_for_text("PASSWORD_CHANGE_REQUIRED")
     explorer.fill("New password", "short")
     explorer.press("Sign in")
-    explorer.says("PASSWORD_TOO_SHORT")
+    explorer.wait_for_text("PASSWORD_TOO_SHORT")
     assert explorer.page.evaluate("document.activeElement.name") == "newPassword"
     explorer.fill("New password", "quite another sentence")
     explorer.press("Sign in")
-    explorer.says("Signed in as dave.")
+    explorer.wait_for_text("Signed in as dave.")
     disable = "mutation($id: ID!) { disableUser(input: {userId: $id}) { errors { code } } }"
     ask(server.base_url, disable, admin, id=created["createUser"]["user"]["id"])
-    explorer.says("an admin disabled the account.")
+    explorer.wait_for_text("an admin disabled the account.")
     explorer.fill("Password", "quite another sentence")
     explorer.press("Sign in")
-    explorer.says("ACCOUNT_DISABLED")
+    explorer.wait_for_text("ACCOUNT_DISABLED")
 
 
 def test_session_ended_elsewhere_is_reported(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     other = token_of(explorer.base_url, "alice", "secret123")
     ask(explorer.base_url, "mutation { logoutEverywhere { endedSessions } }", other)
-    explorer.says("signed out everywhere.")
+    explorer.wait_for_text("signed out everywhere.")
     explorer.panel.get_by_role("heading", name="Sign in again").wait_for()
     explorer.fill("Password", "secret123")
     explorer.press("Sign in")
-    explorer.says("Authorization: Bearer … (from Account)")
+    explorer.wait_for_text("Authorization: Bearer … (from Account)")
 
 
 @pytest.mark.soak
@@ -238,7 +239,7 @@ def test_expired_session_is_reported(browser: Browser, tmp_path: Path) -> None:
         opened(browser, server.base_url) as explorer,
     ):
         explorer.sign_in()
-        explorer.says("Your session has ended. Sign in again.")
+        explorer.wait_for_text("Your session has ended. Sign in again.")
         assert "Not sent: the session" in explorer.ask("{ me { username } }")
         explorer.press("Remove alice")
         explorer.panel.get_by_role("radio").first.wait_for(state="detached")
@@ -246,7 +247,7 @@ def test_expired_session_is_reported(browser: Browser, tmp_path: Path) -> None:
 
 def test_field_documentation_shows_the_required_permission(explorer: ExplorerPage) -> None:
     page = explorer.page
-    assert "Requires a signed-in user." in explorer.told_about("me")
+    assert "Requires a signed-in user." in explorer.hover_text("me")
     page.get_by_role("button", name="Show Documentation Explorer").click()
     page.get_by_role("link", name="Query", exact=True).click()
     page.get_by_text("Requires the permission users:read.").first.wait_for()
@@ -260,9 +261,9 @@ def test_explorer_loads_the_schema_after_sign_in_without_introspection(
         forked_server(tmp_path, settings) as server,
         opened(browser, server.base_url) as explorer,
     ):
-        explorer.says("Sign in to see the schema of this server.")
+        explorer.wait_for_text("Sign in to see the schema of this server.")
         explorer.sign_in()
-        assert "Requires a signed-in user." in explorer.told_about("me")
+        assert "Requires a signed-in user." in explorer.hover_text("me")
 
 
 def test_other_pages_can_neither_read_nor_embed_the_explorer(

@@ -36,11 +36,11 @@ def test_sign_in_and_out_work_by_keyboard(browser: Browser, server: Process) -> 
         keyboard.press("Tab")
         keyboard.insert_text("not it")  # Tab selected what was there.
         keyboard.press("Enter")
-        explorer.says("INVALID_CREDENTIALS")
+        explorer.wait_for_text("INVALID_CREDENTIALS")
         keyboard.press("ControlOrMeta+A")
         keyboard.insert_text("secret123")
         keyboard.press("Enter")
-        explorer.says("Signed in as alice.")
+        explorer.wait_for_text("Signed in as alice.")
         assert explorer.page.evaluate(FOCUSED) == "alice"
         tab_to(explorer, "Add an account")
         keyboard.press("Enter")
@@ -50,7 +50,7 @@ def test_sign_in_and_out_work_by_keyboard(browser: Browser, server: Process) -> 
         assert explorer.page.evaluate(FOCUSED) == "alice"
         tab_to(explorer, "Sign out alice")
         keyboard.press("Enter")
-        explorer.says("alice is signed out.")
+        explorer.wait_for_text("alice is signed out.")
         assert explorer.page.evaluate(FOCUSED) == "username"
 
 
@@ -67,14 +67,14 @@ def test_axe_finds_no_violations(browser: Browser, server: Process, scheme: Sche
     with opened(browser, server.base_url, scheme) as explorer:
         assert explorer.violations() == []
         explorer.enter("alice", "not her password")
-        explorer.says("INVALID_CREDENTIALS")
+        explorer.wait_for_text("INVALID_CREDENTIALS")
         assert explorer.violations() == []
         explorer.press("Create an account")
         explorer.fill("Username", "alice")
         explorer.fill("Email", "carol@example.com")
         explorer.fill("Password", "short")
         explorer.press("Create the account")
-        explorer.says("PASSWORD_TOO_SHORT")
+        explorer.wait_for_text("PASSWORD_TOO_SHORT")
         assert explorer.violations() == []
         explorer.press("Sign in instead")
         explorer.sign_in()

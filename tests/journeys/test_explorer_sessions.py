@@ -77,7 +77,7 @@ def test_operations_of_an_ended_session_are_not_sent(
     explorer.sign_in()
     explorer.ask(log_in("admin", admin_password(server), "delivery: COOKIE"))
     end_sessions_of_alice(explorer.base_url)
-    explorer.says("signed out everywhere.")
+    explorer.wait_for_text("signed out everywhere.")
     sent = listen(explorer)
     assert "Not sent: the session of alice has ended." in one_line(explorer.ask(LOG_OUT))
     assert sent == []
@@ -90,12 +90,12 @@ def test_operations_of_an_ended_session_are_not_sent(
 
 
 def test_refresh_without_an_answer_does_not_block_operations(explorer: ExplorerPage) -> None:
-    explorer.believes_in_tokens_for(1)
+    explorer.extend_next_token(1)
     never_answer(explorer, "ExplorerRefresh")
     explorer.sign_in()
     assert '"username": "alice"' in explorer.ask("{ me { username } }")
     explorer.press("Sign out alice")
-    explorer.says("alice is signed out.")
+    explorer.wait_for_text("alice is signed out.")
     assert set(explorer.visit.failed) == {f"{explorer.base_url}/graphql"}
     explorer.visit.failed.clear()
 
@@ -104,7 +104,7 @@ def test_sign_out_without_an_answer_is_reported(explorer: ExplorerPage) -> None:
     explorer.sign_in()
     never_answer(explorer, "ExplorerLogOut")
     explorer.press("Sign out alice")
-    explorer.says("Not signed out: The server did not answer within 5 seconds.")
+    explorer.wait_for_text("Not signed out: The server did not answer within 5 seconds.")
     assert '"username": "alice"' in explorer.ask("{ me { username } }")
     explorer.visit.failed.clear()
 
@@ -112,7 +112,7 @@ def test_sign_out_without_an_answer_is_reported(explorer: ExplorerPage) -> None:
 def test_mutation_with_a_partly_refused_reply_is_not_sent_again(
     short_explorer: ExplorerPage,
 ) -> None:
-    short_explorer.believes_in_tokens_for(3600)
+    short_explorer.extend_next_token(3600)
     short_explorer.sign_in()
     short_explorer.page.wait_for_timeout(TOKEN_ENDS_MS)
     sent = listen(short_explorer)
@@ -154,11 +154,11 @@ def test_earlier_session_that_cannot_be_signed_out_is_kept(
     short_explorer.page.route("**/graphql", refuse)
     short_explorer.press("Add an account")
     short_explorer.sign_in()
-    short_explorer.says("The earlier session of alice could not be signed out.")
+    short_explorer.wait_for_text("The earlier session of alice could not be signed out.")
     assert short_explorer.panel.get_by_role("radio").count() == 2
     short_explorer.page.unroute("**/graphql", refuse)
     short_explorer.press("Sign out alice")
-    short_explorer.says("alice is signed out.")
+    short_explorer.wait_for_text("alice is signed out.")
     sent = listen(short_explorer)
     short_explorer.page.wait_for_timeout(2 * TOKEN_ENDS_MS)
     assert sent == []
@@ -167,18 +167,18 @@ def test_earlier_session_that_cannot_be_signed_out_is_kept(
 def test_panel_shows_the_account_of_a_running_subscription(explorer: ExplorerPage) -> None:
     told = "A running subscription keeps the account that started it."
     explorer.sign_in()
-    assert told not in explorer.panel.inner_text()
+    assert notice not in explorer.panel.inner_text()
     explorer.write("subscription { sessionEvents { kind } }")
     explorer.page.click(".graphiql-execute-button")
-    explorer.says(told)
+    explorer.wait_for_text(told)
     explorer.choose("no account")
     # Waits until the socket is open.
     explorer.page.wait_for_timeout(500)
     log_in_elsewhere(explorer.base_url)
     explorer.until(lambda shown: '"SIGNED_IN"' in shown)
-    assert told in explorer.panel.inner_text()
+    assert notice in explorer.panel.inner_text()
     explorer.page.click(".graphiql-execute-button")
-    explorer.panel.get_by_text(told).wait_for(state="detached")
+    explorer.panel.get_by_text(notice).wait_for(state="detached")
 
 
 def test_explorer_stores_no_typed_text(explorer: ExplorerPage) -> None:

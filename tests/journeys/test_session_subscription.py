@@ -95,4 +95,4 @@ def test_subscription_reports_session_events_of_other_processes(
         event = frontend.wait_for(
             lambda event: event.get("event") == "REVOKED" and event["current"]
         )
-        assert frontend.wait_for(lambda event: "gaveUp" in event)["gaveUp"] == 4401
+        assert frontend.wait_for(lambda event: "error" in event)["error"] == 4401
