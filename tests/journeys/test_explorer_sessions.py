@@ -165,12 +165,12 @@ def test_earlier_session_that_cannot_be_signed_out_is_kept(
 
 
 def test_panel_shows_the_account_of_a_running_subscription(explorer: ExplorerPage) -> None:
-    told = "A running subscription keeps the account that started it."
+    notice = "A running subscription keeps the account that started it."
     explorer.sign_in()
     assert notice not in explorer.panel.inner_text()
     explorer.write("subscription { sessionEvents { kind } }")
     explorer.page.click(".graphiql-execute-button")
-    explorer.wait_for_text(told)
+    explorer.wait_for_text(notice)
     explorer.choose("no account")
     # Waits until the socket is open.
     explorer.page.wait_for_timeout(500)
