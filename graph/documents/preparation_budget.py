@@ -35,7 +35,7 @@ class PreparationBudget:
 
     def retry_after(self, network: str) -> int:
         """Returns the seconds until the network may prepare a document; 0 if it may now."""
-        excess = self._spent_by(network) - self._seconds
+        excess = self.spent_by(network) - self._seconds
         return max(ceil(excess / SHARE), 1) if excess >= 0 else 0
 
     @contextmanager
@@ -45,14 +45,16 @@ class PreparationBudget:
         try:
             yield
         finally:
-            self._charge(network, self._timer() - started_at)
+            self.charge(network, self._timer() - started_at)
 
-    def _charge(self, network: str, seconds: float) -> None:
-        self._spent[network] = self._spent_by(network) + seconds, self._clock()
+    def charge(self, network: str, seconds: float) -> None:
+        """Charges the network with this time."""
+        self._spent[network] = self.spent_by(network) + seconds, self._clock()
         self._spent.move_to_end(network)
         if len(self._spent) > MAX_NETWORKS:
             self._spent.popitem(last=False)
 
-    def _spent_by(self, network: str) -> float:
+    def spent_by(self, network: str) -> float:
+        """Returns the seconds that the network has spent and that have not refilled yet."""
         spent, at = self._spent.get(network, (0.0, 0.0))
         return max(spent - max(self._clock() - at, 0.0) * SHARE, 0.0)

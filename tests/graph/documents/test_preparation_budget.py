@@ -106,7 +106,7 @@ def budget_of(api: Api, name: str = "_budget") -> PreparationBudget:
 
 def exhaust(api: Api, network: str) -> None:
     """Uses up the budget of a network."""
-    budget_of(api)._charge(network, 100)
+    budget_of(api).charge(network, 100)
 
 
 async def test_flood_of_documents_is_refused_for_its_network_alone(sqlite_api: Api) -> None:
@@ -131,8 +131,8 @@ async def test_flood_from_many_networks_of_one_ipv6_site_is_refused(sqlite_api: 
     site = budget_of(sqlite_api, "_site_budget")
     async with at(sqlite_api, networks[0]) as one, at(sqlite_api, networks[1]) as other:
         await one.ask("{ d: __typename }")
-        assert site._spent_by("2001:db8::/48") > 0
-        site._charge("2001:db8::/48", 100)
+        assert site.spent_by("2001:db8::/48") > 0
+        site.charge("2001:db8::/48", 100)
         reply = await other.post("{ e: __typename }", headers={"accept": RESPONSE_JSON})
         assert reply.status_code == 429
     async with at(sqlite_api, "2001:db8:1::1") as elsewhere:
@@ -154,7 +154,7 @@ async def test_preparing_documents_is_charged_to_the_client(sqlite_api: Api) -> 
     async with at(sqlite_api, ONE) as one:
         for number in range(50):
             await one.ask(f"{{ a{number}: __typename }}")
-            if budget._spent_by(ONE) > 0:
+            if budget.spent_by(ONE) > 0:
                 break
-        assert budget._spent_by(ONE) > 0
-        assert budget._spent_by(OTHER) == 0
+        assert budget.spent_by(ONE) > 0
+        assert budget.spent_by(OTHER) == 0
