@@ -57,7 +57,7 @@ async def compare(base_url: str, tries: int) -> None:
     async with httpx2.AsyncClient(base_url=base_url, timeout=30) as client:
         sender = MutationSender(client)
         contenders = {
-            "Failing logins": {
+            "Failed sign-ins": {
                 "unknown user": sender.login("unknown"),
                 "wrong password": sender.login("alice"),
                 "disabled user": sender.login("dora"),

@@ -52,9 +52,9 @@ async def works(api: Api, count: int) -> dict[str, Work]:
         return found
 
     return {
-        "me, empty caches": me,
-        "viewer only": viewer,
-        "user lookup of a login": find,
+        "me, without caches": me,
+        "the viewer alone": viewer,
+        "the lookup of a sign-in": find,
         **pages,
     }
 

@@ -1,1 +1,1 @@
-"""The pages, and what writes or builds them."""
+"""The documentation pages, and the scripts that generate and check them."""

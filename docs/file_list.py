@@ -28,7 +28,7 @@ PACKAGES = {
     "models": "The tables, the database handle and the migrations.",
 }
 
-_BEGINNING = (
+_HEAD = (
     "# Files\n\n<!-- Written by `make docs`; a test keeps it true. -->\n\n"
     "The first line of the docstring of each module."
     " [Architecture](architecture.md) explains how they work together.\n"
@@ -37,14 +37,14 @@ _BEGINNING = (
 
 def page() -> str:
     """Returns the whole page."""
-    return "\n".join([_BEGINNING, *(_section(package) for package in PACKAGES)])
+    return "\n".join([_HEAD, *(_section(package) for package in PACKAGES)])
 
 
 def _section(package: str) -> str:
     rows = [
         f"| [{path.name}](../{package}/{path.name}) | {text} |" for path, text in _files(package)
     ]
-    table = "\n".join(["| File | What it is for |", "|---|---|", *rows])
+    table = "\n".join(["| File | Purpose |", "|---|---|", *rows])
     return f"## {package}/\n\n{PACKAGES[package]}\n\n{table}\n"
 
 

@@ -15,7 +15,7 @@ const { createClient, me } = await load(`${name}.js`);
 const { parse } = require("graphql");
 
 let refreshes = 0;
-// How many replies to hold back until a refresh has ended.
+// The number of replies to delay until a refresh has ended.
 let late = 0;
 let ended = withResolvers();
 // The request that is held back.
@@ -43,7 +43,7 @@ session.onChange(({ kind, reason }) => {
 let asked = 0;
 const document = () => `query Q${asked++} { me { username } }`;
 
-// Each asks in its client's own way, past what would make one request of several.
+// Each client's own API, without the deduplication of equal requests.
 const ASK = {
   fetch: (text) => client(text),
   "graphql-request": async (text) => ({ data: await client.request(text) }),
@@ -98,7 +98,7 @@ const ACTIONS = {
     if (!stays) session.onChange(({ kind }) => kind === "signedOut" && stop());
     return {};
   },
-  // The connection is lost while it is being made, and the session has ended by then.
+  // The session ends while the socket connects, then the connection is lost.
   loseConnection: () => {
     let made;
     const webSocket = class extends watched(require("ws")) {
@@ -113,7 +113,7 @@ const ACTIONS = {
     return {};
   },
   signOut: async () => (await session.signOut(), {}),
-  // As its token names it.
+  // The `sid` claim of the access token.
   session: () => ({ id: JSON.parse(atob(session.token.split(".")[1])).sid }),
   user: () => ({ user: session.user?.username ?? null }),
 };
