@@ -67,7 +67,7 @@ class MovableClock(Clock):
 
 
 class Caller:
-    """A client of the server: a user with a session, or nobody."""
+    """A client of the server, with a session or anonymous."""
 
     def __init__(self, http: TestClient, tokens: TokenPair | None = None) -> None:
         self._http = http

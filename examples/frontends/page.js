@@ -22,7 +22,7 @@ form.addEventListener("submit", (event) => {
   attempt(() => signIn(String(typed.get("username")), String(typed.get("password"))));
 });
 element("ask").addEventListener("click", () =>
-  attempt(async () => showMessage(`The server says: ${(await me(ask))?.username ?? "nobody"}.`)),
+  attempt(async () => showMessage(`The server says: ${(await me(ask))?.username ?? "signed out"}.`)),
 );
 element("sign-out").addEventListener("click", () => attempt(() => session.signOut()));
 
