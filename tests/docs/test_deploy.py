@@ -49,9 +49,9 @@ def test_containers_run_existing_commands(compose: Any) -> None:
 def test_docker_context_holds_all_files_of_the_wheel() -> None:
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
     given = {line.removeprefix("!") for line in ignored if line.startswith("!")}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    build = {"hatch_build.py", "pyproject.toml", "requirements.lock", project["project"]["readme"]}
-    assert given == {PACKAGE, *MOVED, *build}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    build = {"hatch_build.py", "pyproject.toml", "requirements.lock"}
+    assert given == {PACKAGE, *MOVED, *build, project["readme"], *project["license-files"]}
     assert [name for name in given if not (ROOT / name).exists()] == []
 
 
