@@ -48,25 +48,28 @@ class Forked:
     def __init__(self, start: Callable[..., None], *arguments: object) -> None:
         self._process = _FORKS.Process(target=start, args=arguments)
         self._process.start()
-
-    @property
-    def pid(self) -> int:
         assert self._process.pid
-        return self._process.pid
+        self.pid: int = self._process.pid
+        self._status: int | None = None
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        return self._process.exitcode if self._status is None else self._status
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        assert self._process.exitcode is not None, "the process is still running"
-        return self._process.exitcode
+        if self._status is None:
+            self._process.join(timeout)
+            self._status = self._process.exitcode
+            assert self._status is not None, "the process is still running"
+            # The pipes of the process stay open until then.
+            self._process.close()
+        return self._status
 
     def send_signal(self, sig: int, /) -> None:
         os.kill(self.pid, sig)
 
     def kill(self) -> None:
-        self._process.kill()
+        if self._status is None:
+            self._process.kill()
 
 
 class Process:
