@@ -236,7 +236,7 @@ class ScriptedWorker:
     def __init__(self, status: int, *, becomes_ready: bool) -> None:
         self.connection, worker_end = Pipe()
         self.sentinel, other_end = Pipe()
-        self._open = worker_end, other_end
+        self._pipes = self.connection, worker_end, self.sentinel, other_end
         self._becomes_ready = becomes_ready
         self.ready = False
         self.started_at = time.monotonic()
@@ -256,6 +256,11 @@ class ScriptedWorker:
     def join(self, timeout: float) -> None:
         """Does nothing: the worker has already exited."""
 
+    def close(self) -> None:
+        """Closes the pipes."""
+        for pipe in self._pipes:
+            pipe.close()
+
 
 STARTUP_FAILURE = 3
 
@@ -274,7 +279,10 @@ def supervise(*script: ScriptedWorker) -> tuple[int, int]:
     supervisor = Supervisor(
         [], workers=1, shutdown_delay=0, create_worker=start, first_pause=0.01, longest_wait=0.05
     )
-    return supervisor.run(), len(started)
+    status = supervisor.run()
+    for worker in script:
+        worker.close()
+    return status, len(started)
 
 
 def test_first_start_that_fails_ends_the_server_with_status_1() -> None:
