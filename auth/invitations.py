@@ -1,4 +1,4 @@
-"""Invitations: an operator invites an email address, with the roles of the new user."""
+"""Invitations: an admin invites an email address and chooses the roles of the new user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -211,7 +211,7 @@ def issue_invitation_token(auth: Auth, row: Invitation) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Inviter:
-    """The operator who invited, without the session of that time."""
+    """The admin who sent the invitation, without the session of that time."""
 
     user_id: UUID
     session_id: None = None

@@ -245,7 +245,7 @@ async def _start_session(login: _Login, verified: Credentials, kept: str) -> Tok
 async def _record_password_change(
     tx: AsyncSession, login: _Login, row: User, now: datetime
 ) -> None:
-    """Records that a temporary password was replaced. It notifies the user."""
+    """Records that a temporary password was replaced, and notifies the user by email."""
     # Links that were sent for the old password stop working: the next request sends another.
     await login.auth.throttle.reset(tx, *reset_budgets(row.email))
     record(tx, AuditEntry(Action.PASSWORD_CHANGED, now, login.client, row.id, row.id))

@@ -2,8 +2,8 @@
 
 Links and device proofs end when the password changes. A sign-in may renew the hash with another
 kind or cost, which must not end them. The column `password_mark` contains the ID and a digest of
-its hash. So the ID is ignored after another hash is stored without it: by a process of an older
-version, or by hand. A password without an ID is identified by its hash.
+the hash. If a process of an older version, or an operator, stores another hash without a new mark,
+the digest does not match and the ID is ignored. A password without an ID is identified by its hash.
 """
 
 import secrets
@@ -60,7 +60,7 @@ def list_password_identifiers(account: HasPassword) -> list[str]:
 
 
 def have_same_password(one: HasPassword, other: HasPassword) -> bool:
-    """Returns whether both are the same password, perhaps with a renewed hash."""
+    """Returns whether both rows have the same password, even if one hash was renewed."""
     return not set(list_password_identifiers(one)).isdisjoint(list_password_identifiers(other))
 
 

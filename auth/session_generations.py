@@ -1,7 +1,7 @@
 """Generations of a session: each refresh advances the session by one.
 
-A refresh token that is used twice may be stolen (RFC 9700, 4.14.2): the session ends. Three cases
-look the same and are not theft, so they get the same successor again, until it is used:
+If a refresh token is used twice, it may be stolen (RFC 9700, 4.14.2), and the session ends. Three
+cases look like theft but are not. They get the same successor again, until the successor is used:
 
 - The client repeats a refresh with the idempotency key of its first try: at any time.
 - Two tabs refresh at the same moment: within the grace window.

@@ -1,4 +1,4 @@
-"""Temporary passwords: an operator chooses one; within seven days the user replaces it."""
+"""Temporary passwords: an admin sets one, and the user must replace it within seven days."""
 
 from datetime import datetime, timedelta
 from uuid import UUID

@@ -82,9 +82,9 @@ async def prepare_user(
 async def create_user(
     auth: Auth, actor: Actor, form: NewUserForm, role_ids: Sequence[UUID]
 ) -> UserRecord:
-    """Creates a user for an operator.
+    """Creates a user for an admin.
 
-    A password that the operator chooses is temporary. Without a password the user gets a link to
+    A password that the admin chooses is temporary. Without a password the user gets a link to
     choose one (ASVS 5.0, 6.4.1). At the console the password is permanent, because the operator may
     create their own account. Raises Forbidden, RoleNotFound, RateLimited, and Refusals with all
     problems of the form.

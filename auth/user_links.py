@@ -42,7 +42,7 @@ async def send_link(
 async def send_operator_link(
     auth: Auth, operation: Operation, user: User, purpose: Purpose, kind: EmailKind
 ) -> None:
-    """Queues an email with a link, within the email budget of the operator. Raises RateLimited."""
+    """Queues an email with a link, within the email budget of the admin. Raises RateLimited."""
     assert user.email
     await count_admin_email(auth, operation, user.email)
     await send_link(operation.tx, auth, user, purpose, kind)

@@ -1,7 +1,7 @@
 """Users read without the ORM, with a cache of user records.
 
-A list of users reads many rows with few different roles. A row that was read before gives the same
-record again, until a role changes.
+A list of users reads many rows with few different roles. Rows with equal values share one cached
+record, until a role changes.
 """
 
 import time

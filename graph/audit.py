@@ -43,14 +43,15 @@ class AuditEvent:
         description="ID of the user it was done to; null if there is none."
     )
     session_id: strawberry.ID | None = strawberry.field(
-        description="ID of the session in which, or to which, it was done; null if there is none."
+        description="ID of the session that the actor used, or that was changed; null if none."
     )
     address: str | None = strawberry.field(
         description="IP address of the client; null if unknown, or if another user did it and you"
         " do not hold `audit:read`."
     )
     device: str | None = strawberry.field(
-        description="Browser and system, e.g. `Firefox on Linux`; null where `address` is."
+        description="Browser and system, e.g. `Firefox on Linux`; null if unknown, or if `address`"
+        " is withheld."
     )
     details: list[AuditDetail] = strawberry.field(description="Additional facts.")
 

@@ -58,7 +58,7 @@ class VerifyEmailPayload:
     """Result of `verifyEmail`. Does not sign in."""
 
     user: User | None = strawberry.field(
-        description="The account; created now if the registration waited for this.",
+        description="The account; it is created now if it waited for the verification.",
         permission_classes=[Public],
         default=None,
     )

@@ -82,7 +82,7 @@ class Guard(BasePermission):
 
 @reads_only_context
 class Public(Guard):
-    """All callers may use the field. A field without a permission class does not build."""
+    """All callers may use the field. A root field without a permission class is an error."""
 
     directive = PublicDirective()
     allowed_callers = "all callers"

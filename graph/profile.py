@@ -17,7 +17,7 @@ class UpdateProfileInput:
 
     full_name: str | None = strawberry.field(description="Full name; null removes it.")
     version: int | None = strawberry.field(
-        description="The `version` that the client read; left out, conflicts are not detected.",
+        description="The `version` that the client read; without it, conflicts are not detected.",
         default=strawberry.UNSET,
     )
 

@@ -68,7 +68,7 @@ class UpdateRoleInput:
         default=strawberry.UNSET,
     )
     version: int | None = strawberry.field(
-        description="The `version` that the client read; left out, conflicts are not detected.",
+        description="The `version` that the client read; without it, conflicts are not detected.",
         default=strawberry.UNSET,
     )
 

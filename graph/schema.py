@@ -66,7 +66,7 @@ _SCALARS: dict[object, ScalarDefinition] = {datetime: DATE_TIME}
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema without its log: `graph/errors/` logs internal errors only.
+    """Strawberry's schema, but without its error log: `graph/errors/` logs internal errors only.
 
     Strawberry would log each denial and each misspelt field with a traceback and the text of the
     document, which may contain a password.

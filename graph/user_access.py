@@ -50,7 +50,7 @@ class SetUserRolesInput:
         description="IDs of all roles of the user; an empty list removes all roles."
     )
     version: int | None = strawberry.field(
-        description="The `version` that the client read; left out, conflicts are not detected.",
+        description="The `version` that the client read; without it, conflicts are not detected.",
         default=strawberry.UNSET,
     )
 

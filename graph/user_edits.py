@@ -80,7 +80,7 @@ class UpdateUserInput:
         description="Full name; null removes it.", default=strawberry.UNSET
     )
     version: int | None = strawberry.field(
-        description="The `version` that the client read; left out, conflicts are not detected.",
+        description="The `version` that the client read; without it, conflicts are not detected.",
         default=strawberry.UNSET,
     )
 

@@ -64,7 +64,7 @@ class Database:
         *,
         turn_seconds: float = sqlite_engine.BUSY_TIMEOUT_SECONDS,
     ) -> None:
-        """`reads` is for a SQLite file. A database in memory has only one connection."""
+        """`reads` is set for a SQLite file only: a database in memory has a single connection."""
         self._turn_seconds = turn_seconds
         self.engine = engine
         self.change_feed = change_feed
@@ -151,8 +151,8 @@ class Database:
         """Opens a transaction: commits at the end, rolls back if the block raises.
 
         A cancellation in the block rolls it back. A cancellation during the commit takes effect
-        after the commit. After it, the caches of this process reflect the changes. Raises
-        DatabaseUnavailable.
+        after the commit. When the context ends, the caches of this process reflect the changes.
+        Raises DatabaseUnavailable.
         """
         async with (
             unavailable_on_outage(),

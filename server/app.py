@@ -151,7 +151,7 @@ def _add_pages(app: FastAPI, settings: Settings, auth: Auth, schema: Schema) -> 
 def build_auth(
     settings: Settings, registry: PermissionRegistry, clock: Clock, *, patient: bool = False
 ) -> Auth:
-    """Creates the rules with the policies of the settings. `patient`: see `Database.connect`."""
+    """Creates the auth layer from the settings. For `patient`, see `Database.connect`."""
     db = Database.connect(settings.database_url.get_secret_value(), patient=patient)
     secret_keys = SecretKeys(settings.secrets)
     keys = KeyRing(db, secret_keys, clock, settings.jwt_algorithm)

@@ -1,4 +1,4 @@
-"""Checks the configuration and the database: what is wrong, and what to do."""
+"""Checks the configuration and the database, and says how to fix each problem."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from ipaddress import ip_network
@@ -106,7 +106,7 @@ def _problems_in_production(settings: Settings) -> list[str]:
         )
     if settings.bcrypt_cost < 10:
         problems.append(
-            "POSTERN_BCRYPT_COST: a cost below 10 makes password hashes too cheap to crack. Use 12."
+            "POSTERN_BCRYPT_COST: a cost below 10 makes password hashes easy to crack. Use 12."
         )
     return [problem for problem in problems if problem]
 

@@ -60,8 +60,8 @@ class LimitSettings(BaseModel):
         10.0,
         gt=0,
         le=600,
-        description="The maximum duration of an operation, in seconds. Then the client gets an"
-        " error. A query is cancelled, a mutation continues.",
+        description="The maximum duration of an operation, in seconds. After it, the client gets an"
+        " error: a query is cancelled, but a mutation continues to run.",
     )
     executor: Executor = Field(
         Executor.COMPILED,

@@ -23,7 +23,7 @@ LIMITS = LimitSettings.model_fields
 
 _ERROR_CODES = {
     "UNAUTHENTICATED": "The caller is not signed in. `reason` says why.",
-    "FORBIDDEN": "The caller is known and lacks `required`. Do not retry.",
+    "FORBIDDEN": "The caller is signed in but lacks `required`. Do not retry.",
     "BAD_USER_INPUT": "An argument or a variable is not valid. The message says which.",
     "BAD_REQUEST": "The HTTP request is not a valid GraphQL request. The message says why.",
     "GRAPHQL_PARSE_FAILED": "The document has a syntax error.",
@@ -32,7 +32,7 @@ _ERROR_CODES = {
     " several operations and `operationName` is missing.",
     "PERSISTED_QUERY_NOT_SUPPORTED": "Automatic persisted queries are not supported. Apollo Client"
     " then sends the whole document.",
-    "METHOD_NOT_ALLOWED": "A mutation by GET, or a method other than GET and POST.",
+    "METHOD_NOT_ALLOWED": "The method is not GET or POST, or the request is a mutation by GET.",
     "NOT_ACCEPTABLE": "The server cannot send any media type that `Accept` lists.",
     "UNSUPPORTED_MEDIA_TYPE": "The body is not `application/json`.",
     "LIMIT_EXCEEDED": "The request exceeds a limit. `limit` names it, `maximum` is the highest"
@@ -75,9 +75,9 @@ def errors_page() -> str:
     reasons = Unauthenticated.__subclasses__()
     return _page(
         "Errors",
-        "All error codes and how a client handles them. Programs decide by the code. `message` is a"
-        " text for users; its wording may change. If your client does not know a code, show its"
-        " `message`.",
+        "All error codes and how a client handles them. Clients must check the code, not `message`,"
+        " which is a text for users: its wording may change. If your client does not know a code,"
+        " show its `message`.",
         "## Errors that the user can fix",
         "They are in `errors` of the payload, each with `code`, `message`, `field` and"
         " `retryAfter`.",

@@ -18,7 +18,7 @@ FROM_FILES = ("SECRET_KEY", "DATABASE_URL", "MAIL_URL", "METRICS_TOKEN")
 
 
 class Environment(StrEnum):
-    """Where the server runs."""
+    """The mode of the server: development on the operator's machine, or production."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
@@ -143,7 +143,9 @@ class Settings(LimitSettings):
         " 15 where the password is the only factor.",
     )
     throttle: Switch = Field(
-        Switch.ON, description="Whether failed sign-ins and registrations are throttled."
+        Switch.ON,
+        description="Whether the throttle is on: it delays sign-ins after failures, and limits"
+        " registrations, emails, exports and profile edits.",
     )
     trusted_proxies: tuple[str, ...] = Field(
         (),
@@ -158,7 +160,8 @@ class Settings(LimitSettings):
     )
     registration: RegistrationMode = Field(
         RegistrationMode.OPEN,
-        description="Who can register: all (`open`), the invited (`invitation`), none (`closed`).",
+        description="Who can register: everyone (`open`), invited users only (`invitation`), or no"
+        " one (`closed`).",
     )
     email_verification: EmailVerification | Literal[""] = Field(
         "",

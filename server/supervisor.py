@@ -62,7 +62,7 @@ class Worker:
             log.info("worker.ready", pid=self.process.pid)
 
     def retire(self) -> None:
-        """Stops the worker after the requests that it has accepted. `/readyz` does not change."""
+        """Lets the worker finish its accepted requests and stop. `/readyz` does not change."""
         self.connection.close()
 
 

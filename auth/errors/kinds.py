@@ -1,4 +1,4 @@
-"""Base classes of the errors that the auth layer raises, and errors of every subject.
+"""Base classes of the errors that the auth layer raises, and errors that many use cases share.
 
 A *refusal* is an error that the user can fix: GraphQL returns it in the payload's `errors`. A
 *denial* is an error that the client must handle: GraphQL returns it as an error with a code.

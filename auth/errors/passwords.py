@@ -11,7 +11,7 @@ class WrongPassword(Refusal):
 
 
 class PasswordRequired(Refusal):
-    """The link needs the account's `password`, or a `newPassword` where the input has one."""
+    """The link alone is not enough. Send `password`, or `newPassword` if the input has it."""
 
     message = "Enter the password of the account, or choose a new one."
     field = "password"

@@ -2,8 +2,9 @@
 
 bcrypt takes about 0.2 s. It runs in a few threads with a lower priority than the event loop, behind
 a bounded queue, so a flood of sign-ins slows down only sign-ins. A request that would wait too long
-is rejected after a second. Each share has reserved places in the queue, so that registrations
-cannot block sign-ins, and unknown devices cannot block known ones.
+is rejected after a second. Sign-ins from known devices and from unknown devices each have reserved
+places in the queue. So registrations cannot block sign-ins, and unknown devices cannot block known
+ones.
 """
 
 import asyncio

@@ -93,7 +93,7 @@ class Throttle:
         return max(counter.delay(budget.limit, now) for budget, counter in failed.items())
 
     async def succeed(self, tx: AsyncSession, attempt: Attempt) -> None:
-        """Ends an attempt, and resets the failures that a success resets.
+        """Ends an attempt. Resets the failures of limits with `reset_by_success`.
 
         Call it at the end of a transaction, since other attempts wait for its locks.
         """
@@ -107,7 +107,7 @@ class Throttle:
 
     @asynccontextmanager
     async def count(self, *budgets: Budget) -> AsyncIterator[None]:
-        """Counts the block as a failure, also if it succeeds, unless the server is too busy."""
+        """Counts the block as a failure even if it succeeds, but not if the server is too busy."""
         async with self._run_attempt(budgets, failure=Exception) as attempt:
             yield
         await self._fail(attempt)

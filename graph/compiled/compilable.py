@@ -105,7 +105,7 @@ def ignore_errors(
 def logs_errors_by_itself(schema: strawberry.Schema) -> bool:
     """Returns whether the schema uses Strawberry's `process_errors`.
 
-    It logs the document, and secrets in it.
+    That function logs the document, which may contain secrets.
     """
     return _method(schema, "process_errors") is _LOG_ERRORS
 

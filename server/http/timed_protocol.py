@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with timeouts: disconnects slow, silent or excessive clients.
+"""uvicorn's HTTP protocol with timeouts: disconnects clients that are too slow or send too much.
 
 A client has the same number of seconds for each step: the head of a request, its body, and each
 16 KiB of the reply. A request that arrives too late is answered 408 if no reply has started.
