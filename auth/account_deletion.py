@@ -1,4 +1,4 @@
-"""Account deletion: by the user, who types the password, or by an operator.
+"""Account deletion: by the user, who types the password, or by an admin.
 
 Deletes the row, and with it sessions, links and roles. Audit events of the account stay until their
 retention ends. They contain only IDs.
@@ -35,7 +35,7 @@ async def delete_account(auth: Auth, viewer: Viewer, *, password: str) -> UUID:
 
 
 async def delete_user(auth: Auth, actor: Actor, user_id: UUID) -> UUID:
-    """Deletes a user for an operator. Raises Forbidden, UserNotFound, LastAdmin."""
+    """Deletes a user for an admin. Raises Forbidden, UserNotFound, LastAdmin."""
     async with managed_user(auth, actor, Action.USER_DELETED, user_id) as (operation, row):
         await _delete(operation.tx, auth, row)
     return user_id

@@ -71,7 +71,7 @@ async def _write_events(session: AsyncSession, user_id: UUID) -> str:
 def _event(event: AuditRecord, user_id: UUID) -> dict[str, Any]:
     shown = asdict(event)
     if event.actor_id != user_id:
-        # The address of an operator is not data of the user.
+        # The address of an admin is not data of the user.
         del shown["client_address"], shown["user_agent"]
     return shown
 

@@ -94,7 +94,7 @@ async def create_invitation(
         tx, now = operation.tx, operation.at
         roles = await get_roles(tx, auth.permissions, role_ids)
         check_may_grant(operation.actor, roles)
-        # Two operators may invite an address at the same time: the later invitation counts.
+        # Two admins may invite an address at the same time: the later invitation counts.
         await auth.db.lock(tx, "invitations")
         await count_admin_email(auth, operation, address)
         await tx.execute(delete(Invitation).where(Invitation.email_key == canonical(address)))

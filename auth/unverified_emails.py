@@ -55,6 +55,6 @@ async def release_email(tx: AsyncSession, holder_id: UUID | None) -> dict[str, s
 
 
 def _unverified(condition: ColumnElement[bool]) -> Select[User]:
-    # An operator gave the account its other roles, so it does not belong to a stranger.
+    # An admin gave the account its other roles, so it does not belong to a stranger.
     others = User.roles.any(Role.name != DEFAULT_ROLE)
     return select(User).where(condition, User.email_verified_at.is_(None), ~others)

@@ -1,4 +1,4 @@
-"""A user's access: an operator disables or enables the user, sets roles, ends sessions."""
+"""A user's access: an admin disables or enables the user, sets roles, ends sessions."""
 
 from collections.abc import Sequence
 from uuid import UUID

@@ -52,7 +52,7 @@ class NewUser:
     full_name: str | None
     password_hash: str | None = field(repr=False)
     email_verified: bool = False
-    # An operator chose the password.
+    # An admin chose the password.
     password_is_temporary: bool = False
 
 

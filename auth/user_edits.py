@@ -1,4 +1,4 @@
-"""Edits of a user by an operator: username, email address and full name."""
+"""Edits of a user by an admin: username, email address and full name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ UNCHANGED: Final = Unchanged()
 
 @dataclass(frozen=True, slots=True)
 class UserEdit:
-    """The new values. `version` is the version of the user that the operator read."""
+    """The new values. `version` is the version of the user that the admin read."""
 
     username: str | Unchanged = UNCHANGED
     email: str | Unchanged | None = UNCHANGED

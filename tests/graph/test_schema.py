@@ -20,7 +20,7 @@ def test_custom_root_field_with_name_of_postern_is_refused(kind: str, name: str)
         def mine(self) -> int | None:
             return None
 
-    with pytest.raises(DuplicateField, match=f"{name} is a field of both graph"):
+    with pytest.raises(DuplicateField, match=rf"{name} is a field of both (postern\.)?graph"):
         build_schema(REGISTRY, **{kind: [Own]})
 
 
