@@ -19,6 +19,7 @@ from hatch_build import MOVED, PACKAGE, rename_imports
 ROOT = Path(__file__).parents[1]
 # These are about the repository, or take long without reaching more of the package.
 _LEFT_OUT = ("contracts", "docs", "benchmarks", "faults", "examples")
+_NOT_COPIED = {".git", ".venv", ".venv-site", "node_modules", "__pycache__", "data", "site"}
 _DOTTED_NAME = re.compile(rf"(?<=[\"'`])({'|'.join(MOVED)})\.(\w+)")
 
 
@@ -56,10 +57,11 @@ def _environment(folder: Path, wheel: Path) -> Path:
 
 
 def _write_project(project: Path) -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True)
-    for name in map(Path, listed.stdout.decode().splitlines()):
-        if name.parts[0] not in (PACKAGE, *MOVED):
-            _copy(name, project / name)
+    kept = [path for path in ROOT.iterdir() if path.name not in (PACKAGE, *MOVED, *_NOT_COPIED)]
+    for path in kept:
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            if file.is_file() and not _NOT_COPIED & set(file.parts):
+                _copy(file.relative_to(ROOT), project / file.relative_to(ROOT))
     for module in MOVED:
         (project / f"{module}.py").write_text('"""A module of the project that uses Postern."""\n')
     for modules in (*ROOT.glob("*/node_modules"), *ROOT.glob("*/*/node_modules")):

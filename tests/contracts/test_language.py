@@ -1,13 +1,17 @@
 """The language of texts and code: phrases that must not come back (CONTRIBUTING.md)."""
 
 import re
-import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NAMES = (".py", ".md", ".html", ".txt", ".ts", ".tsx", ".js", ".mjs", ".yml", ".toml", "Makefile")
-# CONTRIBUTING.md names the phrases. The rest is data.
-EXEMPT = ("CONTRIBUTING.md", "tests/", "auth/passwords/common_passwords.txt")
+FOLDERS = (
+    *("server", "graph", "auth", "models", "postern"),
+    *("docs", "examples", "explorer", "deploy", "benchmarks", ".ci", ".github"),
+)
+GENERATED = {"node_modules", "built", "__pycache__", "dist"}
+# CONTRIBUTING.md names the phrases, and the list of passwords is data.
+EXEMPT = {"CONTRIBUTING.md", "auth/passwords/common_passwords.txt"}
 
 PHRASES = (
     # Metaphors for components
@@ -43,12 +47,16 @@ _PATTERN = re.compile("|".join(PHRASES), re.IGNORECASE)
 
 def texts() -> list[Path]:
     """Returns the files that people write, without tests: their data has such words."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True)
-    names = listed.stdout.decode().splitlines()
+    found = [path for path in ROOT.iterdir() if path.is_file()]
+    for folder in FOLDERS:
+        found += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     return [
-        ROOT / name
-        for name in names
-        if name.endswith(NAMES) and not name.startswith(EXEMPT) and "lock" not in name
+        path
+        for path in sorted(found)
+        if path.name.endswith(NAMES)
+        and path.relative_to(ROOT).as_posix() not in EXEMPT
+        and not GENERATED & set(path.parts)
+        and "lock" not in path.name
     ]
 
 
