@@ -60,7 +60,7 @@ def _write_project(project: Path) -> None:
     kept = [path for path in ROOT.iterdir() if path.name not in (PACKAGE, *MOVED, *_NOT_COPIED)]
     for path in kept:
         for file in path.rglob("*") if path.is_dir() else [path]:
-            if file.is_file() and not _NOT_COPIED & set(file.parts):
+            if file.is_file() and not _NOT_COPIED & set(file.relative_to(ROOT).parts):
                 _copy(file.relative_to(ROOT), project / file.relative_to(ROOT))
     for module in MOVED:
         (project / f"{module}.py").write_text('"""A module of the project that uses Postern."""\n')

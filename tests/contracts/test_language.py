@@ -55,7 +55,7 @@ def texts() -> list[Path]:
         for path in sorted(found)
         if path.name.endswith(NAMES)
         and path.relative_to(ROOT).as_posix() not in EXEMPT
-        and not GENERATED & set(path.parts)
+        and not GENERATED & set(path.relative_to(ROOT).parts)
         and "lock" not in path.name
     ]
 
